@@ -1,0 +1,93 @@
+import { createNodeResolver, importX } from 'eslint-plugin-import-x';
+import prettier from 'eslint-config-prettier';
+import tseslint from 'typescript-eslint';
+
+/**
+ * Rooms import downward only. A room may import the rooms listed for it, itself, and the four
+ * ground files (errors, clock, log, config); anything else is a lint error.
+ */
+const GROUND = ['api-keys.ts', 'errors.ts', 'clock.ts', 'log.ts', 'config.ts', 'settings.ts', 'version.ts'];
+const MAY_IMPORT = {
+  wechat: [],
+  store: [],
+  credentials: ['wechat', 'store'],
+  pushes: ['credentials', 'wechat', 'store'],
+  status: ['credentials', 'wechat', 'store'],
+  schedule: ['pushes', 'status', 'credentials', 'wechat', 'store'],
+  http: ['pushes', 'status', 'credentials', 'wechat', 'store'],
+};
+const ROOMS = [...Object.keys(MAY_IMPORT), 'simulator', 'commands'];
+const TOP = ['app.ts', 'main.ts'];
+
+const zones = Object.entries(MAY_IMPORT).map(([room, below]) => ({
+  target: `./src/${room}`,
+  from: './src',
+  except: [...GROUND, room, ...below].map((name) => `./${name}`),
+  message: `src/${room} may import only ${[...below, ...GROUND].join(', ')}`,
+}));
+zones.push({
+  target: './src/simulator',
+  from: './src',
+  except: ['./simulator', './wechat/envelope.ts'],
+  message:
+    'the simulator is a stranger to our code: it may import wechat/envelope and nothing else',
+});
+for (const file of GROUND) {
+  zones.push({
+    target: `./src/${file}`,
+    from: './src',
+    except: GROUND.map((name) => `./${name}`),
+    message: 'ground files import nothing but ground files',
+  });
+}
+zones.push({
+  target: './src/commands',
+  from: './src',
+  except: [...ROOMS, ...GROUND].map((name) => `./${name}`),
+  message: `commands do not import ${TOP.join(' or ')}: they start processes`,
+});
+
+export default tseslint.config(
+  { ignores: ['dist', 'coverage', '.cache', 'data'] },
+  ...tseslint.configs.strictTypeChecked,
+  {
+    files: ['**/*.ts', '**/*.js'],
+    plugins: { 'import-x': importX },
+    languageOptions: { parserOptions: { projectService: true } },
+    settings: {
+      'import-x/parsers': { '@typescript-eslint/parser': ['.ts'] },
+      'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts', '.js'] })],
+      'import-x/extensions': ['.ts', '.js'],
+    },
+    rules: {
+      'import-x/no-cycle': 'error',
+      'import-x/no-default-export': 'error',
+      'import-x/no-restricted-paths': ['error', { zones }],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      // Mistakes winston's own transport classes for lookalikes.
+      '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      'preserve-caught-error': 'error',
+      'no-console': 'error',
+      'max-lines': ['error', { max: 300 }],
+      'max-lines-per-function': ['error', { max: 60, skipComments: true, skipBlankLines: true }],
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'only config.ts reads the environment' },
+      ],
+    },
+  },
+  { files: ['src/config.ts'], rules: { 'no-restricted-properties': 'off' } },
+  {
+    files: ['src/commands/**', 'bench/**'],
+    rules: { 'no-console': 'off', 'no-restricted-properties': 'off' },
+  },
+  {
+    files: ['test/**', 'bench/**'],
+    rules: { 'max-lines-per-function': 'off', 'no-restricted-properties': 'off' },
+  },
+  { files: ['*.config.*'], rules: { 'import-x/no-default-export': 'off' } },
+  prettier,
+);

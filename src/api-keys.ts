@@ -1,0 +1,57 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+
+/**
+ * Keys of internal callers. A key is `wxk_<id>_<32 random bytes>`; the service is configured with
+ * the SHA-256 only, so that a leaked configuration opens nothing.
+ */
+
+export type Scope = 'credentials:read' | 'credentials:refresh' | 'status:read' | 'admin';
+
+/** An internal caller. Only the hash of the key is known here. */
+export interface ApiKey {
+  id: string;
+  sha256: string;
+  /** `appid` narrows a scope to one subject. */
+  grants: readonly { scope: Scope; appid: string | undefined }[];
+}
+
+const ENTRY = /^([a-z0-9][a-z0-9-]{0,31}):([0-9a-f]{64}):(.+)$/;
+const GRANT = /^(credentials:read|credentials:refresh|status:read|admin)(?:@(wx[0-9a-f]{16}))?$/;
+const PRESENTED = /^wxk_([a-z0-9][a-z0-9-]{0,31})_[A-Za-z0-9_-]{43}$/;
+
+/** Reads `id:sha256hex:scope+scope`, each scope optionally `@appid`; undefined when malformed. */
+export function parseApiKeyEntry(entry: string): ApiKey | undefined {
+  const [, id, sha256, scopes] = ENTRY.exec(entry) ?? [];
+  if (id === undefined || sha256 === undefined || scopes === undefined) return undefined;
+  const grants = scopes.split('+').map((text) => GRANT.exec(text));
+  if (!grants.every((grant) => grant !== null)) return undefined;
+  return { id, sha256, grants: grants.map((one) => ({ scope: one[1] as Scope, appid: one[2] })) };
+}
+
+/** A new key and the entry that lets it in. The key itself is shown once and kept nowhere. */
+export function makeApiKey(id: string, scopes: string): { key: string; entry: string } {
+  const key = `wxk_${id}_${randomBytes(32).toString('base64url')}`;
+  return { key, entry: `${id}:${hashOf(key)}:${scopes}` };
+}
+
+/** The caller who presents this key, or undefined. Takes the same time for any wrong key. */
+export function findApiKey(keys: readonly ApiKey[], presented: string): ApiKey | undefined {
+  const id = PRESENTED.exec(presented)?.[1];
+  const key = keys.find((one) => one.id === id);
+  const digest = Buffer.from(hashOf(presented));
+  const matches = timingSafeEqual(digest, Buffer.from(key?.sha256 ?? '0'.repeat(64)));
+  return matches ? key : undefined;
+}
+
+/** Whether a caller may do something; `admin` may do everything, within its own appid if narrowed. */
+export function mayUse(key: ApiKey, scope: Scope, appid: string | undefined): boolean {
+  return key.grants.some(
+    (grant) =>
+      (grant.scope === scope || grant.scope === 'admin') &&
+      (grant.appid === undefined || grant.appid === appid),
+  );
+}
+
+function hashOf(key: string): string {
+  return createHash('sha256').update(key).digest('hex');
+}

@@ -1,0 +1,135 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { systemClock, type Clock } from './clock.ts';
+import type { Config } from './config.ts';
+import { createKeeper, type Keeper } from './credentials/keeper.ts';
+import { createInternalApp } from './http/internal-app.ts';
+import { createPublicApp } from './http/public-app.ts';
+import { listen, type Listener } from './http/server.ts';
+import type { Log } from './log.ts';
+import { createPendingTickets } from './pushes/pending-tickets.ts';
+import { createReceiver } from './pushes/receiver.ts';
+import { startNodeCron, type StartCron } from './schedule/cron.ts';
+import { jobTable } from './schedule/jobs.ts';
+import { createScheduler } from './schedule/scheduler.ts';
+import { createKeys } from './store/keys.ts';
+import { connectRedis, whenReady } from './store/redis.ts';
+import { VERSION } from './version.ts';
+import { createWechatApi } from './wechat/api.ts';
+
+/** The composition root: makes every part from the configuration and joins them. */
+
+export interface AppOptions {
+  log: Log;
+  clock?: Clock;
+  startCron?: StartCron;
+}
+
+export interface App {
+  /** Starts listening, then looks at every credential. @throws listen errors */
+  start(): Promise<void>;
+  /** Stops in the order that loses nothing: listeners, ticks, mints in flight, Redis. */
+  stop(): Promise<void>;
+  /** Resolves when no job and no refresh is running; waiting timers do not count. */
+  idle(): Promise<void>;
+  publicPort(): number;
+  internalPort(): number;
+  keeper: Keeper;
+}
+
+/** Milliseconds a stopping process spends on what is in flight: one call to WeChat and its commit. */
+const DRAIN_MS = 10_000;
+/** Milliseconds to wait for Redis at start; without it the process starts all the same. */
+const REDIS_START_MS = 2_000;
+
+export function createApp(config: Config, options: AppOptions): App {
+  const parts = compose(config, options);
+  const { redis, keeper, scheduler, pendingTickets, log } = parts;
+  const listeners: Listener[] = [];
+  return {
+    keeper,
+    async start() {
+      if (!(await whenReady(redis, REDIS_START_MS))) {
+        log.error('Redis is not there; pushes are refused with 503 until it is');
+      }
+      listeners.push(await listen(parts.publicApp, config.publicHost, config.publicPort));
+      listeners.push(await listen(parts.internalApp, config.internalHost, config.internalPort));
+      log.info('wxkeeper started', {
+        version: VERSION,
+        replica: parts.replica,
+        public_port: listeners[0]?.port,
+        internal_port: listeners[1]?.port,
+        components: config.components.map((one) => one.appid),
+      });
+      await scheduler.start();
+    },
+    async stop() {
+      parts.life.stopping = true;
+      await Promise.all([
+        ...listeners.map((listener) => listener.close(DRAIN_MS)),
+        scheduler.stop(),
+        keeper.stop(),
+      ]);
+      pendingTickets.stop();
+      redis.disconnect();
+      log.info('wxkeeper stopped');
+    },
+    async idle() {
+      await scheduler.idle();
+      await keeper.idle();
+    },
+    publicPort: () => listeners[0]?.port ?? 0,
+    internalPort: () => listeners[1]?.port ?? 0,
+  };
+}
+
+/** Makes the parts in the order of their rooms: store, WeChat, credentials, pushes, schedule, http. */
+function compose(config: Config, options: AppOptions) {
+  const { log, clock = systemClock, startCron = startNodeCron } = options;
+  const { components } = config;
+  const replica = `${hostname()}-${process.pid}-${randomBytes(2).toString('hex')}`;
+  const windowMs = config.refreshWindowSeconds * 1000;
+  const life = { stopping: false, startedAt: clock.now() };
+
+  const redisSettings = { url: config.redisUrl, protocol: config.redisProtocol };
+  const redis = connectRedis(redisSettings, log.in('store'));
+  const store = { redis, keys: createKeys(config.redisKeyPrefix) };
+  const api = createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log: log.in('wechat') });
+
+  const refreshing = { store, api, clock, log: log.in('credentials'), windowMs, replica };
+  const keeper = createKeeper({ ...refreshing, components });
+
+  const pushing = { store, clock, log: log.in('pushes') };
+  const onTicket = (appid: string) => void keeper.lookAtComponent(appid, 'ticket');
+  const pendingTickets = createPendingTickets({ ...pushing, onStored: onTicket });
+  const secrets = components.map((one) => ({ ...one, componentAppid: one.appid }));
+  const receiver = createReceiver({ ...pushing, components: secrets, pendingTickets, onTicket });
+
+  const jobs = jobTable(config, keeper);
+  const scheduling = { store, clock, log: log.in('schedule'), startCron, replica };
+  const scheduler = createScheduler({ ...scheduling, jobs });
+
+  const publicApp = createPublicApp(receiver, log.in('http'));
+  const internalApp = createInternalApp({
+    apiKeys: config.apiKeys,
+    reading: { store, clock, keeper, windowMs },
+    status: {
+      ...{ store, clock, windowMs, jobs, replica, startedAt: life.startedAt, version: VERSION },
+      components: components.map(({ appid, previousEncodingAesKey }) => ({
+        appid,
+        previousKeySet: previousEncodingAesKey !== undefined,
+      })),
+      ticketsWaiting: () => pendingTickets.components(),
+      nextTick: (kind, notBefore) => scheduler.nextTick(kind, notBefore),
+      publicBaseUrl: config.publicBaseUrl,
+    },
+    notReady: () => notReady(life.stopping, redis.status),
+    log: log.in('http'),
+  });
+  return { log, life, replica, redis, keeper, pendingTickets, scheduler, publicApp, internalApp };
+}
+
+function notReady(stopping: boolean, redisStatus: string): string | undefined {
+  if (stopping) return 'stopping';
+  return redisStatus === 'ready' ? undefined : 'store_unavailable';
+}

@@ -1,0 +1,225 @@
+import { parseArgs } from 'node:util';
+import { createScaledClock } from '../simulator/clock.ts';
+import type { CallRecord, PushRecord } from '../simulator/ledger.ts';
+import type { ComponentOptions, SimulatorOptions } from '../simulator/options.ts';
+import { createSimulator, type Simulator } from '../simulator/simulator.ts';
+
+/** Runs the pretended WeChat on its own: for a laptop without an account, and for CI. */
+
+/** sysexits.h: the command was used wrongly. */
+const EX_USAGE = 64;
+
+/**
+ * Every flag: default (`undefined`: none; `false`: a switch), the word for its value, and its help.
+ * The secrets are public make-believe; fixed, so that a service needs to be configured only once.
+ */
+const FLAGS = {
+  port: ['8787', 'N', 'first port to listen on; 0 for any free one'],
+  host: ['127.0.0.1', 'ADDRESS', 'address to listen on'],
+  'allow-remote': [false, '', 'permit an address that other machines can reach'],
+  hosts: ['1', 'N', 'API hosts, on consecutive ports, that share one world'],
+  callback: [undefined, 'URL', 'where pushes go (http://127.0.0.1:3000/callback/APPID)'],
+  appid: ['wx5ca1ab1e0ddba11a', 'APPID', 'appid of the component'],
+  secret: ['51e7a70251e7a70251e7a70251e7a702', 'TEXT', 'its appsecret'],
+  token: ['simulator', 'TEXT', 'its message verification token'],
+  'aes-key': ['SimulatorSimulatorSimulatorSimulatorSimulat', 'KEY', 'its EncodingAESKey'],
+  'previous-token': [undefined, 'TEXT', 'token before a rotation, for the previousToken fault'],
+  'previous-aes-key': [undefined, 'KEY', 'key before a rotation, for the previousKey fault'],
+  'divide-times-by': ['1', 'N', 'shortens every life and interval; 60 makes an hour a minute'],
+  speed: ['1', 'N', 'runs the clock N times as fast; see below'],
+  'ticket-interval': ['600', 'S', 'seconds between ticket pushes'],
+  'ticket-life': ['43200', 'S', 'seconds a ticket is valid'],
+  'token-life': ['7200', 'S', 'seconds a component_access_token is valid'],
+  'code-life': ['1800', 'S', 'seconds a pre_auth_code is valid'],
+  overlap: ['0', 'S', 'seconds an old token outlives a newer one'],
+  repush: ['0', 'S', 'seconds after which a failed push is sent again; 0 for never'],
+  'push-timeout': ['5', 'S', 'seconds an answer to a push may take'],
+  'no-push': [false, '', 'push no tickets until told to (POST /_simulator/pushing)'],
+  help: [false, '', 'print this'],
+} as const satisfies Record<string, readonly [string | false | undefined, string, string]>;
+
+type Flag = keyof typeof FLAGS;
+type Values = Partial<Record<Flag, string | boolean>>;
+
+const HELP_TAIL = `
+--divide-times-by shortens what WeChat promises (expires_in gets smaller, tickets come more
+often) and leaves the clock alone: use it with a service that lives in real time. --speed makes
+the simulator's clock itself run away from yours, timestamps and Date headers included: use it
+only with a service that shares that idea of time.
+
+While it runs, this machine can steer it (the routes are listed by GET /_simulator/):
+
+  S=http://127.0.0.1:8787/_simulator
+  curl $S/state
+  curl "$S/ledger?kind=mints"                        # or calls, pushes; DELETE empties it
+  curl -d '{}' $S/push                               # a ticket, now
+  curl -d '{"info_type":"unauthorized","fields":{"AuthorizerAppid":"wx1"}}' $S/push
+  curl -d '{"twice":true}' $S/push                   # also lateMs, previousKey, previousToken
+  curl -d '{"xml":"<xml><InfoType>any</InfoType></xml>"}' $S/push
+  curl -d '{}' $S/tickets                            # a ticket without a push
+  curl -d '{"on":false}' $S/pushing
+  curl -d '{"index":1,"alive":false}' $S/hosts       # with --hosts 2: connections are refused
+  curl -d '{"code":"preauthcode@@@..."}' $S/pre-auth-codes/use
+
+Faults wait in a queue; each call or push takes the first rule that fits it:
+
+  curl -d '{"api":"api_component_token","times":3,"fault":{"type":"errcode","errcode":-1}}' $S/faults
+  curl -d '{"api":"*","times":"forever","fault":{"type":"delay","ms":3000}}' $S/faults
+  curl -d '{"api":"*","afterMint":true,"fault":{"type":"hang"}}' $S/faults
+  curl -d '{"push":{"skip":true},"times":2}' $S/faults
+  curl $S/faults; curl -X DELETE $S/faults
+
+  api    api_component_token, api_create_preauthcode, api_start_push_ticket or *
+  host   only calls to this host; times: how often (1) or "forever"
+  afterMint  do the work first, then spoil the answer
+  fault  delay ms | hang | reset | html | status status body? | body body contentType?
+         | errcode errcode errmsg? | truncate close? | patch fields? remove? | redirect location
+         | drip bytesPerChunk everyMs | large bytes
+  push   twice | lateMs | previousKey | previousToken | skip | stop
+`;
+
+function helpText(): string {
+  const lines = Object.entries(FLAGS).map(([name, [preset, word, help]]) => {
+    const left = `--${name}${word === '' ? '' : ` ${word}`}`;
+    const shown = typeof preset === 'string' && name !== 'aes-key' ? ` (${preset})` : '';
+    return `  ${left.padEnd(27)}${help}${shown}`;
+  });
+  return `A pretended WeChat Open Platform for one third-party platform.\n\n  npm run simulator -- [flags]\n\n${lines.join('\n')}\n${HELP_TAIL}`;
+}
+
+/** @throws Error with a message for the user */
+function readFlags(args: readonly string[]): Values {
+  const options = Object.fromEntries(
+    Object.entries(FLAGS).map(([name, [preset]]) => [
+      name,
+      preset === false
+        ? { type: 'boolean' as const }
+        : { type: 'string' as const, ...(preset !== undefined && { default: preset }) },
+    ]),
+  );
+  return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
+}
+
+function text(values: Values, flag: Flag): string {
+  const value = values[flag];
+  return typeof value === 'string' ? value : '';
+}
+
+function optionalText(values: Values, flag: Flag): string | undefined {
+  return text(values, flag) || undefined;
+}
+
+/** @throws RangeError */
+function number(values: Values, flag: Flag): number {
+  const given = text(values, flag);
+  // Number('') is 0, which nobody means.
+  const value = given.trim() === '' ? NaN : Number(given);
+  if (!Number.isFinite(value)) throw new RangeError(`--${flag} must be a number, not "${given}"`);
+  return value;
+}
+
+function componentFrom(values: Values): ComponentOptions {
+  const appid = text(values, 'appid');
+  return {
+    appid,
+    secret: text(values, 'secret'),
+    token: text(values, 'token'),
+    encodingAesKey: text(values, 'aes-key'),
+    previousToken: optionalText(values, 'previous-token'),
+    previousEncodingAesKey: optionalText(values, 'previous-aes-key'),
+    callbackUrl: optionalText(values, 'callback') ?? `http://127.0.0.1:3000/callback/${appid}`,
+  };
+}
+
+/** @throws RangeError */
+function optionsFrom(values: Values): SimulatorOptions {
+  const speed = number(values, 'speed');
+  if (speed <= 0) throw new RangeError('--speed must be more than 0');
+  return {
+    components: [componentFrom(values)],
+    clock: createScaledClock({ speed }),
+    host: text(values, 'host'),
+    allowRemote: values['allow-remote'] === true,
+    port: number(values, 'port'),
+    hosts: number(values, 'hosts'),
+    ticketIntervalSeconds: number(values, 'ticket-interval'),
+    ticketLifeSeconds: number(values, 'ticket-life'),
+    componentAccessTokenSeconds: number(values, 'token-life'),
+    preAuthCodeSeconds: number(values, 'code-life'),
+    overlapSeconds: number(values, 'overlap'),
+    repushSeconds: number(values, 'repush'),
+    divideTimesBy: number(values, 'divide-times-by'),
+    // In seconds of the user's machine: the receiver does not run any faster.
+    pushTimeoutSeconds: number(values, 'push-timeout') * speed,
+    pushing: values['no-push'] !== true,
+    onCall: (call) => console.log(callLine(call)),
+    onPush: (push) => console.log(pushLine(push)),
+  };
+}
+
+function callLine({ at, api, host, errcode, fault }: CallRecord): string {
+  const outcome = errcode === 0 ? 'ok' : errcode === null ? 'not done' : `errcode ${errcode}`;
+  const spoiled = fault === undefined ? '' : ` (fault: ${fault})`;
+  return `${timeOf(at)}  call  ${api} on host ${host}: ${outcome}${spoiled}`;
+}
+
+function pushLine({ at, infoType, accepted, status, error, durationMs }: PushRecord): string {
+  const refusal = error ?? `status ${status ?? 'unknown'}, or a body other than success`;
+  const outcome = accepted ? `success after ${durationMs} ms` : `failed: ${refusal}`;
+  return `${timeOf(at)}  push  ${infoType}: ${outcome}`;
+}
+
+function timeOf(epochMs: number): string {
+  return new Date(epochMs).toISOString().slice(11, 19);
+}
+
+function greeting(simulator: Simulator, component: ComponentOptions): string {
+  return `Pretended WeChat on ${simulator.urls.join(', ')}
+Pushes go to ${component.callbackUrl ?? 'nowhere'}
+Settings for the service:
+
+WECHAT_API_BASE_URLS=${simulator.urls.join(',')}
+COMPONENT_APPID=${component.appid}
+COMPONENT_APPSECRET=${component.secret}
+COMPONENT_TOKEN=${component.token}
+COMPONENT_ENCODING_AES_KEY=${component.encodingAesKey}
+
+Steer it under ${simulator.url}/_simulator/ (--help shows how). Ctrl-C ends it. Times are UTC.
+`;
+}
+
+async function main(): Promise<void> {
+  let simulator: Simulator;
+  let component: ComponentOptions;
+  try {
+    const values = readFlags(process.argv.slice(2));
+    if (values.help === true) {
+      console.log(helpText());
+      return;
+    }
+    component = componentFrom(values);
+    simulator = createSimulator(optionsFrom(values));
+  } catch (error) {
+    console.error(`${messageOf(error)}\nnpm run simulator -- --help lists the flags.`);
+    process.exitCode = EX_USAGE;
+    return;
+  }
+  // Once each: a second Ctrl-C ends the process the hard way.
+  const stop = (): void => void simulator.stop();
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  try {
+    await simulator.start();
+    console.log(greeting(simulator, component));
+  } catch (error) {
+    console.error(messageOf(error));
+    process.exitCode = 1;
+    await simulator.stop();
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+await main();

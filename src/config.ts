@@ -1,0 +1,289 @@
+import { readFileSync } from 'node:fs';
+import { validate as isCron } from 'node-cron';
+import { z } from 'zod';
+import { parseApiKeyEntry, type ApiKey } from './api-keys.ts';
+import type { LogLevel } from './log.ts';
+import { SETTINGS } from './settings.ts';
+
+/**
+ * Settings: from the environment, from files named by `NAME_FILE`, and from one JSON file for what
+ * does not fit into variables. Every fault is reported at once, by name, never by value.
+ *
+ * The list of settings is in `settings.ts`; this file gives them types.
+ */
+
+export interface ComponentConfig {
+  appid: string;
+  appsecret: string;
+  token: string;
+  encodingAesKey: string;
+  previousToken: string | undefined;
+  previousEncodingAesKey: string | undefined;
+}
+
+export interface Config {
+  publicHost: string;
+  publicPort: number;
+  publicBaseUrl: string | undefined;
+  internalHost: string;
+  internalPort: number;
+  redisUrl: string;
+  redisKeyPrefix: string;
+  redisProtocol: 2 | 3;
+  components: readonly ComponentConfig[];
+  wechatApiBaseUrls: readonly string[];
+  componentAccessTokenCron: string;
+  preAuthCodeCron: string;
+  refreshWindowSeconds: number;
+  apiKeys: readonly ApiKey[];
+  logLevel: LogLevel;
+}
+
+/** Names and descriptions of all faults; never a value. */
+export class ConfigError extends Error {
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(
+      `${faults.length} setting(s) are wrong:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+    );
+    this.name = 'ConfigError';
+    this.faults = faults;
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+type Read = (name: string) => string | undefined;
+
+const APPID = /^wx[0-9a-f]{16}$/;
+const SECRET_TEXT = /^[\x21-\x7E]{16,128}$/;
+const TOKEN = /^[A-Za-z0-9]{3,32}$/;
+const AES_KEY = /^[A-Za-z0-9]{43}$/;
+
+const secretFormats = {
+  appid: z.string().regex(APPID, 'must be wx and 16 lower-case hex digits'),
+  appsecret: z.string().regex(SECRET_TEXT, 'must be the AppSecret, without spaces'),
+  token: z.string().regex(TOKEN, 'must be 3 to 32 letters or digits'),
+  key: z.string().regex(AES_KEY, 'must be exactly 43 letters or digits'),
+};
+
+/** One component, as the environment and CONFIG_FILE spell it. */
+const componentSchema = z.strictObject({
+  appid: secretFormats.appid,
+  appsecret: secretFormats.appsecret,
+  token: secretFormats.token,
+  encoding_aes_key: secretFormats.key,
+  previous_token: secretFormats.token.optional(),
+  previous_encoding_aes_key: secretFormats.key.optional(),
+});
+
+const fileSchema = z.strictObject({
+  components: z.array(componentSchema).default([]),
+  api_keys: z.array(z.string()).default([]),
+});
+
+/**
+ * @throws ConfigError listing every fault
+ */
+export function loadConfig(env: Environment = process.env): Config {
+  const faults: string[] = [];
+  const read = createReader(env, faults);
+  /** Parses one setting; a fault is noted under its name and a placeholder returned. */
+  const parse = <T>(name: string, schema: z.ZodType<T>, placeholder: T): T => {
+    const result = schema.safeParse(read(name));
+    if (result.success) return result.data;
+    if (read(name) === undefined) faults.push(`${name} is required`);
+    else faults.push(...result.error.issues.map((issue) => `${name} ${issue.message}`));
+    return placeholder;
+  };
+  const file = readConfigFile(read('CONFIG_FILE'), faults);
+  const config: Config = {
+    publicHost: parse('PUBLIC_HOST', z.string(), ''),
+    publicPort: parse('PUBLIC_PORT', portSchema, 0),
+    publicBaseUrl: parse('PUBLIC_BASE_URL', publicUrlSchema.optional(), undefined),
+    internalHost: parse('INTERNAL_HOST', z.string(), ''),
+    internalPort: parse('INTERNAL_PORT', portSchema, 0),
+    redisUrl: parse('REDIS_URL', redisUrlSchema, ''),
+    redisKeyPrefix: parse('REDIS_KEY_PREFIX', prefixSchema, ''),
+    redisProtocol: parse('REDIS_PROTOCOL', protocolSchema, 3),
+    components: [...readEnvComponent(read, faults), ...file.components],
+    wechatApiBaseUrls: parse('WECHAT_API_BASE_URLS', hostsSchema, []),
+    componentAccessTokenCron: parse('COMPONENT_ACCESS_TOKEN_CRON', cronSchema, ''),
+    preAuthCodeCron: parse('PRE_AUTH_CODE_CRON', cronSchema, ''),
+    refreshWindowSeconds: parse('REFRESH_WINDOW_SECONDS', windowSchema, 0),
+    apiKeys: [
+      ...parseKeys('API_KEYS', (read('API_KEYS') ?? '').split(','), faults),
+      ...parseKeys('CONFIG_FILE api_keys', file.apiKeys, faults),
+    ],
+    logLevel: parse('LOG_LEVEL', levelSchema, 'info'),
+  };
+  if (config.components.length === 0 && faults.length === 0) {
+    faults.push('set COMPONENT_APPID and its companions, or CONFIG_FILE: no component is known');
+  }
+  faults.push(...contradictions(config));
+  if (faults.length > 0) throw new ConfigError(faults);
+  return config;
+}
+
+/** Every configured secret, for the log to mask. */
+export function secretsOf(config: Config): string[] {
+  const password = /:\/\/[^@/]*?:([^@/]+)@/.exec(config.redisUrl)?.[1];
+  return [
+    ...config.components.flatMap((one) => [
+      one.appsecret,
+      one.token,
+      one.encodingAesKey,
+      one.previousToken,
+      one.previousEncodingAesKey,
+    ]),
+    password,
+    password === undefined ? undefined : decodeURIComponent(password),
+  ].filter((secret) => secret !== undefined);
+}
+
+const levelSchema = z.enum(
+  ['error', 'warn', 'info', 'debug'],
+  'must be error, warn, info or debug',
+);
+const portSchema = z
+  .string()
+  .regex(/^\d{1,5}$/, 'must be a port number')
+  .transform(Number)
+  .refine((port) => port >= 0 && port <= 65_535, 'must be between 0 and 65535');
+const prefixSchema = z.string().regex(/^[^\s{}]{0,64}$/, 'must not contain spaces or braces');
+const protocolSchema = z
+  .enum(['2', '3'], 'must be 2 or 3')
+  .transform((text) => (text === '2' ? 2 : 3));
+const redisUrlSchema = z
+  .string()
+  .refine(
+    (url) => /^rediss?:\/\/[^\s]+$/.test(url) || url.startsWith('/'),
+    'must be redis://, rediss:// or the absolute path of a socket',
+  );
+const publicUrlSchema = z
+  .string()
+  .refine((url) => /^https:\/\/[a-z0-9.-]+$/i.test(url), 'must be an https origin without a path');
+const cronSchema = z.string().refine((text) => isCron(text), 'must be a cron expression');
+const windowSchema = z
+  .string()
+  .regex(/^\d{1,5}$/, 'must be whole seconds')
+  .transform(Number)
+  .refine((seconds) => seconds >= 1 && seconds <= 3600, 'must be between 1 and 3600');
+const hostsSchema = z
+  .string()
+  .transform((text) => text.split(',').map((one) => one.trim().replace(/\/$/, '')))
+  .refine((urls) => urls.every(isSafeOrigin), 'must be https origins; http only to loopback');
+
+function isSafeOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { origin, protocol, hostname } = new URL(text);
+  const loopback = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
+  return origin === text && (protocol === 'https:' || (protocol === 'http:' && loopback));
+}
+
+/** Reads a setting: its variable, the file `NAME_FILE` names for secrets, or the default. */
+function createReader(env: Environment, faults: string[]): Read {
+  const values = new Map<string, string | undefined>();
+  for (const { name, secret, default: standard } of SETTINGS) {
+    const fromFile = secret === true ? env[`${name}_FILE`] : undefined;
+    let value = env[name] === '' ? undefined : env[name];
+    if (fromFile !== undefined && fromFile !== '') {
+      if (value !== undefined) faults.push(`${name} and ${name}_FILE are both set`);
+      try {
+        value = readFileSync(fromFile, 'utf8').trim();
+      } catch {
+        faults.push(`${name}_FILE names a file that cannot be read`);
+      }
+    }
+    values.set(name, value ?? standard);
+  }
+  return (name) => values.get(name);
+}
+
+function readConfigFile(
+  path: string | undefined,
+  faults: string[],
+): { components: ComponentConfig[]; apiKeys: string[] } {
+  const nothing = { components: [], apiKeys: [] };
+  if (path === undefined) return nothing;
+  let content: unknown;
+  try {
+    content = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    // The parser's message quotes the text, which holds secrets.
+    const problem = error instanceof SyntaxError ? 'is not valid JSON' : 'cannot be read';
+    faults.push(`CONFIG_FILE ${problem}`);
+    return nothing;
+  }
+  const result = fileSchema.safeParse(content);
+  if (!result.success) {
+    for (const { path: where, message } of result.error.issues) {
+      faults.push(`CONFIG_FILE ${where.join('.')} ${message}`);
+    }
+    return nothing;
+  }
+  return { components: result.data.components.map(toComponent), apiKeys: result.data.api_keys };
+}
+
+function readEnvComponent(read: Read, faults: string[]): ComponentConfig[] {
+  const fields = Object.keys(componentSchema.shape);
+  const found = Object.fromEntries(
+    fields.map((field) => [field, read(`COMPONENT_${field.toUpperCase()}`)]),
+  );
+  if (Object.values(found).every((value) => value === undefined)) return [];
+  const result = componentSchema.safeParse(found);
+  if (result.success) return [toComponent(result.data)];
+  for (const { path, message } of result.error.issues) {
+    const name = `COMPONENT_${String(path[0]).toUpperCase()}`;
+    faults.push(read(name) === undefined ? `${name} is required` : `${name} ${message}`);
+  }
+  return [];
+}
+
+function toComponent(raw: z.infer<typeof componentSchema>): ComponentConfig {
+  return {
+    appid: raw.appid,
+    appsecret: raw.appsecret,
+    token: raw.token,
+    encodingAesKey: raw.encoding_aes_key,
+    previousToken: raw.previous_token,
+    previousEncodingAesKey: raw.previous_encoding_aes_key,
+  };
+}
+
+function parseKeys(source: string, entries: readonly string[], faults: string[]): ApiKey[] {
+  return entries.flatMap((entry, index) => {
+    if (entry.trim() === '') return [];
+    const key = parseApiKeyEntry(entry.trim());
+    if (key !== undefined) return [key];
+    const form = 'id:sha256hex:scope+scope (npm run keys makes one)';
+    faults.push(`${source} entry ${index + 1} must be ${form}`);
+    return [];
+  });
+}
+
+/** Faults that only show when settings are seen together. */
+function contradictions(config: Config): string[] {
+  const { components, apiKeys, publicPort, internalPort } = config;
+  const faults: string[] = [];
+  const appids = components.map((one) => one.appid);
+  if (new Set(appids).size < appids.length) faults.push('a component appid is configured twice');
+  for (const {
+    appid,
+    token,
+    previousToken,
+    encodingAesKey,
+    previousEncodingAesKey,
+  } of components) {
+    if (previousToken === token) faults.push(`the previous token of ${appid} is the current one`);
+    if (previousEncodingAesKey === encodingAesKey) {
+      faults.push(`the previous EncodingAESKey of ${appid} is the current one`);
+    }
+  }
+  const ids = apiKeys.map((key) => key.id);
+  if (new Set(ids).size < ids.length) faults.push('an API key id is configured twice');
+  if (publicPort === internalPort && publicPort !== 0) {
+    faults.push('PUBLIC_PORT and INTERNAL_PORT are the same');
+  }
+  return faults;
+}

@@ -1,0 +1,64 @@
+/**
+ * The one judgement about a credential: cron jobs, readers and the status page all ask here, so
+ * that what an admin sees is what the keeper acts on.
+ */
+export type FreshnessState = 'fresh' | 'due' | 'urgent' | 'expired' | 'missing';
+
+/** Why a record is in its state; a machine-readable word. */
+export type FreshnessReason =
+  | 'in_its_life'
+  | 'inside_window'
+  | 'about_to_expire'
+  | 'past_expiry'
+  | 'never_obtained'
+  | 'handed_out'
+  | 'order_unknown';
+
+export interface Freshness {
+  state: FreshnessState;
+  reason: FreshnessReason;
+  /** Epoch ms from which the record is due; now or earlier when it already is. */
+  dueAt: number;
+}
+
+/** The part of a record that decides. Times are epoch ms. */
+export interface Judged {
+  value: string | undefined;
+  obtainedAt: number;
+  expiresAt: number;
+  taken: boolean;
+  suspect: boolean;
+}
+
+/** Urgent is the last part of the window, when waiting for the next attempt gets dangerous. */
+const MAX_URGENT_MS = 300_000;
+
+/**
+ * @param windowMs upper bound of the window. A record is due within min(windowMs, life / 2) of its
+ *   expiry, boundary included: with a life of 600 s a fixed window of 900 s would always be due.
+ * @param singleUse whether being handed out uses the value up
+ */
+export function judgeFreshness(
+  record: Judged,
+  now: number,
+  windowMs: number,
+  singleUse: boolean,
+): Freshness {
+  const { value, obtainedAt, expiresAt } = record;
+  if (value === undefined) return { state: 'missing', reason: 'never_obtained', dueAt: now };
+  const life = Math.max(0, expiresAt - obtainedAt);
+  const dueAt = expiresAt - Math.min(windowMs, life / 2);
+  if (now >= expiresAt) return { state: 'expired', reason: 'past_expiry', dueAt };
+  if (singleUse && record.taken) return { state: 'missing', reason: 'handed_out', dueAt: now };
+  if (now >= expiresAt - Math.min(MAX_URGENT_MS, life / 6)) {
+    return { state: 'urgent', reason: 'about_to_expire', dueAt };
+  }
+  if (record.suspect) return { state: 'due', reason: 'order_unknown', dueAt: now };
+  if (now >= dueAt) return { state: 'due', reason: 'inside_window', dueAt };
+  return { state: 'fresh', reason: 'in_its_life', dueAt };
+}
+
+/** Whether a value may still be handed out. */
+export function isLive(state: FreshnessState): boolean {
+  return state === 'fresh' || state === 'due' || state === 'urgent';
+}

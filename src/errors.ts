@@ -1,0 +1,72 @@
+/**
+ * Every error that may reach a caller. `status` is the HTTP status, `retryable` says whether the
+ * same request can succeed later without anybody changing anything.
+ */
+const ERROR_TABLE = {
+  // Pushes. The texts never say why a decryption failed: that would make us an oracle.
+  malformed_push: { status: 400, retryable: false },
+  unreadable_push: { status: 400, retryable: false },
+  bad_signature: { status: 401, retryable: false },
+  stale_push: { status: 401, retryable: false },
+  unknown_component: { status: 404, retryable: false },
+  push_not_stored: { status: 503, retryable: true },
+  // Requests in general.
+  bad_request: { status: 400, retryable: false },
+  unauthorized: { status: 401, retryable: false },
+  forbidden: { status: 403, retryable: false },
+  not_found: { status: 404, retryable: false },
+  method_not_allowed: { status: 405, retryable: false },
+  too_large: { status: 413, retryable: false },
+  unsupported_media: { status: 415, retryable: false },
+  too_many_requests: { status: 429, retryable: true },
+  internal: { status: 500, retryable: false },
+  // Credentials that cannot be handed out right now.
+  no_ticket: { status: 503, retryable: true },
+  ticket_expired: { status: 503, retryable: true },
+  store_unavailable: { status: 503, retryable: true },
+  wechat_unavailable: { status: 503, retryable: true },
+  wechat_refused: { status: 503, retryable: true },
+  quota_exhausted: { status: 503, retryable: true },
+  stopping: { status: 503, retryable: true },
+} as const satisfies Record<string, { status: number; retryable: boolean }>;
+
+export type ErrorCode = keyof typeof ERROR_TABLE;
+
+interface KeeperErrorOptions {
+  cause?: unknown;
+  /** For the log only: never leaves the process. Must not hold a secret either. */
+  detail?: string;
+  /** Seconds after which asking again makes sense; becomes `Retry-After`. */
+  retryAfterSeconds?: number;
+}
+
+/** The one error class. `message` is written for the outside: it says what to do, without secrets. */
+export class KeeperError extends Error {
+  readonly code: ErrorCode;
+  readonly detail: string | undefined;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: KeeperErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'KeeperError';
+    this.code = code;
+    this.detail = options.detail;
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+
+  get status(): number {
+    return ERROR_TABLE[this.code].status;
+  }
+
+  get retryable(): boolean {
+    return ERROR_TABLE[this.code].retryable;
+  }
+}
+
+/** What a caller may know of any thrown value: anything unforeseen is "internal", without its text. */
+export function asKeeperError(thrown: unknown): KeeperError {
+  if (thrown instanceof KeeperError) return thrown;
+  return new KeeperError('internal', 'Something went wrong on our side; the log has the details.', {
+    cause: thrown,
+  });
+}

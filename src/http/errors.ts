@@ -1,0 +1,60 @@
+import type { ErrorRequestHandler, Response } from 'express';
+import { asKeeperError, KeeperError } from '../errors.ts';
+import type { Log } from '../log.ts';
+
+/** Turns whatever was thrown into the answer: one place for each listener's form. */
+
+/** Body-parser and router faults carry a status and a type of their own. */
+interface HttpFault {
+  status?: unknown;
+  type?: unknown;
+}
+
+export function publicErrors(log: Log): ErrorRequestHandler {
+  return (thrown: unknown, _request, response, next) => {
+    const error = fromHttp(thrown);
+    if (response.headersSent) {
+      next(thrown);
+      return;
+    }
+    if (error.code === 'internal') log.error('request failed', { error: thrown });
+    // A body that was not read to its end would be taken for the next request.
+    if (error.status === 413) response.set('Connection', 'close');
+    setRetryAfter(response, error);
+    response.status(error.status).type('text/plain').send(error.message);
+  };
+}
+
+export function internalErrors(log: Log): ErrorRequestHandler {
+  return (thrown: unknown, _request, response, next) => {
+    const error = fromHttp(thrown);
+    if (response.headersSent) {
+      next(thrown);
+      return;
+    }
+    const requestId = String(response.locals.requestId);
+    const fields = { request_id: requestId, code: error.code };
+    if (error.code === 'internal') log.error('request failed', { ...fields, error: thrown });
+    else if (error.status >= 500) log.warn('request not served', { ...fields, error });
+    else log.debug('request refused', fields);
+    setRetryAfter(response, error);
+    response
+      .status(error.status)
+      .json({ error: { code: error.code, message: error.message, request_id: requestId } });
+  };
+}
+
+function setRetryAfter(response: Response, error: KeeperError): void {
+  if (error.retryAfterSeconds !== undefined) {
+    response.set('Retry-After', String(error.retryAfterSeconds));
+  } else if (error.retryable) response.set('Retry-After', '1');
+}
+
+function fromHttp(thrown: unknown): KeeperError {
+  const { status, type } = (thrown ?? {}) as HttpFault;
+  if (thrown instanceof KeeperError || typeof status !== 'number') return asKeeperError(thrown);
+  if (type === 'entity.too.large') return new KeeperError('too_large', 'body too large');
+  if (status === 415) return new KeeperError('unsupported_media', 'unsupported encoding');
+  if (status >= 400 && status < 500) return new KeeperError('bad_request', 'bad request');
+  return asKeeperError(thrown);
+}

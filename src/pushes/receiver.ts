@@ -1,0 +1,175 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import { KeeperError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { countPush, type PushCounter } from '../store/push-stats.ts';
+import type { Store } from '../store/store.ts';
+import {
+  openEnvelope,
+  parseSignedQuery,
+  verifyEcho,
+  type EnvelopeSecrets,
+  type OpenedEnvelope,
+} from '../wechat/envelope.ts';
+import {
+  parseEventEnvelope,
+  parseMessageEnvelope,
+  parsePushXml,
+  shaped,
+  type PushFields,
+} from '../wechat/push-xml.ts';
+import { handlerOf, recordMessage } from './handlers/index.ts';
+import type { HandlerContext, OpenedPush, PushOutcome } from './handlers/handler.ts';
+
+/**
+ * What happens to a push, whatever carried it here: open, check, handle (which dedupes and stores
+ * in one step), then say `success`. `success` is said only after Redis acknowledged.
+ * What WeChat need not wait for happens behind the answer.
+ */
+export interface Receiver {
+  /**
+   * @returns the plain text to answer with, status 200
+   * @throws KeeperError with the status and text of design's table of answers
+   */
+  receive(push: ArrivedPush): Promise<string>;
+  /** Answers WeChat's echostr check. @throws KeeperError */
+  echo(componentAppid: string, query: Readonly<Record<string, unknown>>): string;
+  knows(componentAppid: string): boolean;
+}
+
+export interface ArrivedPush {
+  componentAppid: string;
+  /** Given on the message & event URL, absent on the authorization-event URL. */
+  authorizerAppid?: string;
+  query: Readonly<Record<string, unknown>>;
+  body: Buffer;
+}
+
+export interface ReceiverOptions extends HandlerContext {
+  components: readonly EnvelopeSecrets[];
+  clock: Clock;
+  log: Log;
+  store: Store;
+}
+
+/** Seconds by which the signed timestamp may differ from our clock, either way. */
+const MAX_SKEW_SECONDS = 300;
+const ANSWER = 'success';
+
+const eventFields = z.object({ AppId: z.string(), InfoType: z.string().min(1).max(64) });
+
+export function createReceiver(options: ReceiverOptions): Receiver {
+  const components = new Map(options.components.map((one) => [one.componentAppid, one]));
+  const secretsOf = (appid: string): EnvelopeSecrets => {
+    const secrets = components.get(appid);
+    if (secrets === undefined) throw new KeeperError('unknown_component', 'unknown component');
+    return secrets;
+  };
+  return {
+    knows: (appid) => components.has(appid),
+    echo: (appid, query) => verifyEcho(secretsOf(appid), query),
+    async receive(push) {
+      const requestId = randomUUID();
+      try {
+        return await receive(options, secretsOf(push.componentAppid), push, requestId);
+      } catch (error) {
+        logRefusal(options.log, push, requestId, error);
+        throw error;
+      }
+    },
+  };
+}
+
+async function receive(
+  options: ReceiverOptions,
+  secrets: EnvelopeSecrets,
+  arrived: ArrivedPush,
+  requestId: string,
+): Promise<string> {
+  const now = options.clock.now();
+  const query = parseSignedQuery(arrived.query, 'msg_signature');
+  const { encrypt_type: encryptType } = arrived.query;
+  if (encryptType !== undefined && encryptType !== 'aes') {
+    throw new KeeperError('malformed_push', 'encrypt_type must be aes');
+  }
+  const opened = openEnvelope(secrets, query, readEncrypt(secrets, arrived));
+  const fields = parsePushXml(opened.message);
+  const timely = Math.abs(Number(query.timestamp) - now / 1000) <= MAX_SKEW_SECONDS;
+  const push = {
+    requestId,
+    componentAppid: secrets.componentAppid,
+    fields,
+    receivedAt: now,
+    timely,
+    fingerprint: opened.fingerprint,
+  };
+  const outcome = await (arrived.authorizerAppid === undefined
+    ? handleEvent(options, push, opened)
+    : recordMessage({ ...push, authorizerAppid: arrived.authorizerAppid }, options));
+  noteOutcome(options, push, opened, outcome);
+  return ANSWER;
+}
+
+/** Checks the outer document and returns its Encrypt. */
+function readEncrypt(secrets: EnvelopeSecrets, arrived: ArrivedPush): string {
+  if (arrived.authorizerAppid !== undefined) return parseMessageEnvelope(arrived.body).encrypt;
+  const { appid, encrypt } = parseEventEnvelope(arrived.body);
+  if (appid !== secrets.componentAppid) {
+    throw new KeeperError('malformed_push', 'AppId is not the component of this URL');
+  }
+  return encrypt;
+}
+
+async function handleEvent(
+  options: ReceiverOptions,
+  push: OpenedPush,
+  opened: OpenedEnvelope,
+): Promise<PushOutcome> {
+  const { AppId, InfoType } = shaped(eventFields, push.fields);
+  if (AppId !== push.componentAppid) throw new KeeperError('unreadable_push', 'unreadable');
+  // WeChat's own events are clean UTF-8; only a user's message may be broken.
+  if (!opened.lossless) throw new KeeperError('unreadable_push', 'unreadable');
+  return handlerOf(InfoType).handle(push, options);
+}
+
+/** Logs and counts behind the answer: neither may delay or spoil it. */
+function noteOutcome(
+  options: ReceiverOptions,
+  push: OpenedPush,
+  opened: OpenedEnvelope,
+  outcome: PushOutcome,
+): void {
+  const { usedPreviousKey, usedPreviousToken } = opened;
+  const { log, store, clock } = options;
+  log.info('push accepted', {
+    request_id: push.requestId,
+    component: push.componentAppid,
+    type: nameOf(push.fields),
+    outcome,
+    previous_key: usedPreviousKey,
+    previous_token: usedPreviousToken,
+    lossless: opened.lossless,
+  });
+  const counters: PushCounter[] = [outcome === 'duplicate' ? 'duplicate' : 'accepted'];
+  if (usedPreviousKey) counters.push('previous_key');
+  if (usedPreviousToken) counters.push('previous_token');
+  countPush(store, push.componentAppid, counters, clock.now()).catch((error: unknown) => {
+    log.warn('a push could not be counted', { error });
+  });
+}
+
+function nameOf({ InfoType, MsgType, Event }: PushFields): unknown {
+  return InfoType ?? Event ?? MsgType;
+}
+
+function logRefusal(log: Log, push: ArrivedPush, requestId: string, error: unknown): void {
+  const fields = { request_id: requestId, component: push.componentAppid };
+  if (!(error instanceof KeeperError)) {
+    log.error('a push met a fault of ours', { ...fields, error });
+  } else if (error.status >= 500) {
+    log.warn('a push could not be stored; WeChat was asked to send it again', { ...fields, error });
+  } else {
+    log.warn('push refused', { ...fields, code: error.code, why: error.message });
+  }
+}

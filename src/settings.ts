@@ -1,0 +1,162 @@
+/**
+ * Every setting, once: the loader in `config.ts`, `.env.example` and the tables in the READMEs are
+ * made from this list.
+ */
+export interface Setting {
+  name: string;
+  /** Text of the default, or undefined when there is none. */
+  default?: string;
+  required?: boolean;
+  /** May also come from the file that `NAME_FILE` names. */
+  secret?: boolean;
+  example?: string;
+  doc: { en: string; zh: string };
+}
+
+/** The official hosts; the first is the ordinary one, the second for disasters, then by region. */
+const WECHAT_HOSTS = ['api', 'api2', 'sh.api', 'sz.api', 'hk.api'].map(
+  (name) => `https://${name}.weixin.qq.com`,
+);
+
+export const SETTINGS: readonly Setting[] = [
+  {
+    name: 'REDIS_URL',
+    required: true,
+    secret: true,
+    example: 'redis://127.0.0.1:6379',
+    doc: {
+      en: '`redis://`, `rediss://` (TLS) or the path of a socket',
+      zh: '`redis://`、`rediss://`（TLS）或套接字路径',
+    },
+  },
+  {
+    name: 'REDIS_KEY_PREFIX',
+    default: 'wx:',
+    doc: { en: 'before every key', zh: '所有键的前缀' },
+  },
+  {
+    name: 'REDIS_PROTOCOL',
+    default: '3',
+    doc: {
+      en: '`2` for proxies that refuse RESP3',
+      zh: '遇到不支持 RESP3 的代理时设为 `2`',
+    },
+  },
+  {
+    name: 'COMPONENT_APPID',
+    example: 'wx0123456789abcdef',
+    doc: { en: 'appid of the third-party platform', zh: '第三方平台的 appid' },
+  },
+  {
+    name: 'COMPONENT_APPSECRET',
+    secret: true,
+    doc: { en: 'its AppSecret', zh: '第三方平台的 AppSecret' },
+  },
+  {
+    name: 'COMPONENT_TOKEN',
+    secret: true,
+    doc: { en: 'message verification token from the console', zh: '控制台里的消息校验 Token' },
+  },
+  {
+    name: 'COMPONENT_ENCODING_AES_KEY',
+    secret: true,
+    doc: {
+      en: 'message encryption key from the console, 43 letters and digits',
+      zh: '控制台里的消息加解密 Key，43 位字母或数字',
+    },
+  },
+  {
+    name: 'COMPONENT_PREVIOUS_TOKEN',
+    secret: true,
+    doc: { en: 'still accepted while the token is changed', zh: '更换 Token 期间仍接受的旧值' },
+  },
+  {
+    name: 'COMPONENT_PREVIOUS_ENCODING_AES_KEY',
+    secret: true,
+    doc: { en: 'still accepted while the key is changed', zh: '更换 Key 期间仍接受的旧值' },
+  },
+  {
+    name: 'CONFIG_FILE',
+    example: '/etc/wxkeeper.json',
+    doc: {
+      en: 'JSON file for several components and API keys',
+      zh: '多个第三方平台与 API key 用的 JSON 文件',
+    },
+  },
+  {
+    name: 'PUBLIC_HOST',
+    default: '0.0.0.0',
+    doc: { en: 'address of the listener for WeChat', zh: '面向微信的监听地址' },
+  },
+  {
+    name: 'PUBLIC_PORT',
+    default: '3000',
+    doc: { en: 'its port', zh: '面向微信的监听端口' },
+  },
+  {
+    name: 'PUBLIC_BASE_URL',
+    example: 'https://wx.example.com',
+    doc: {
+      en: 'https origin that WeChat sees; shown in the status as the URLs for the console',
+      zh: '微信访问用的 https 源；状态页据此给出控制台应填的 URL',
+    },
+  },
+  {
+    name: 'INTERNAL_HOST',
+    default: '127.0.0.1',
+    doc: {
+      en: 'address of the listener for services and admins',
+      zh: '面向内部服务与管理员的监听地址',
+    },
+  },
+  {
+    name: 'INTERNAL_PORT',
+    default: '3001',
+    doc: { en: 'its port', zh: '面向内部的监听端口' },
+  },
+  {
+    name: 'WECHAT_API_BASE_URLS',
+    default: WECHAT_HOSTS.join(','),
+    doc: {
+      en: "WeChat's hosts in order of preference; plain http only to loopback",
+      zh: '微信接口域名，按优先顺序；只有回环地址可用 http',
+    },
+  },
+  {
+    name: 'COMPONENT_ACCESS_TOKEN_CRON',
+    default: '*/10 * * * *',
+    doc: {
+      en: 'when the job looks at `component_access_token` (Asia/Shanghai)',
+      zh: '检查 `component_access_token` 的时间（Asia/Shanghai）',
+    },
+  },
+  {
+    name: 'PRE_AUTH_CODE_CRON',
+    default: '*/10 * * * *',
+    doc: {
+      en: 'when the job looks at `pre_auth_code` (Asia/Shanghai)',
+      zh: '检查 `pre_auth_code` 的时间（Asia/Shanghai）',
+    },
+  },
+  {
+    name: 'REFRESH_WINDOW_SECONDS',
+    default: '900',
+    doc: {
+      en: 'a credential is refreshed within this many seconds of its expiry, at most half its life',
+      zh: '距过期多少秒以内刷新，最多为其寿命的一半',
+    },
+  },
+  {
+    name: 'API_KEYS',
+    example: 'shop:<sha256 hex>:credentials:read',
+    doc: {
+      en: 'internal callers, comma-separated `id:sha256hex:scope+scope`; `npm run keys` makes one',
+      zh: '内部调用方，逗号分隔的 `id:sha256hex:scope+scope`；用 `npm run keys` 生成',
+    },
+  },
+  {
+    name: 'LOG_LEVEL',
+    default: 'info',
+    doc: { en: '`error`, `warn`, `info` or `debug`', zh: '`error`、`warn`、`info` 或 `debug`' },
+  },
+];

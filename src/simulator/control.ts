@@ -1,0 +1,176 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { z } from 'zod';
+import { sendText } from './answers.ts';
+import type { ApiRequest } from './api.ts';
+import { pushFaultSchema } from './faults.ts';
+import { hostAt, killHost, reviveHost } from './hosts.ts';
+import { clearLedger, type Ledger } from './ledger.ts';
+import { isLoopback } from './options.ts';
+import { TICKET_INFO_TYPE } from './push-message.ts';
+import { push, setPushing } from './pusher.ts';
+import { addFault, componentOf, mint, usePreAuthCode, type World } from './world.ts';
+
+/**
+ * The control API under /_simulator/: the programmatic API as JSON, for people with curl and for
+ * tests in other languages. Not part of what WeChat offers.
+ */
+
+interface ControlRequest {
+  world: World;
+  /** The host that was asked. */
+  host: number;
+  query: URLSearchParams;
+  body: unknown;
+  incoming: IncomingMessage;
+  response: ServerResponse;
+}
+
+type Handler = (request: ControlRequest) => unknown;
+
+class ControlError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const LEDGER_KINDS = ['mints', 'calls', 'pushes'] as const;
+
+const pushBody = pushFaultSchema.omit({ skip: true, stop: true }).extend({
+  appid: z.string().optional(),
+  info_type: z.string().min(1).optional(),
+  xml: z.string().startsWith('<').optional(),
+  fields: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
+});
+const pushingBody = z.strictObject({ on: z.boolean(), appid: z.string().optional() });
+const ticketBody = z.strictObject({ appid: z.string().optional() });
+const hostBody = z.strictObject({ index: z.number().int(), alive: z.boolean() });
+const codeBody = z.strictObject({ code: z.string() });
+
+const ROUTES: Readonly<Record<string, Handler>> = {
+  'GET ': () => ({ routes: Object.keys(ROUTES).map((one) => one.replace(' ', ' /_simulator/')) }),
+  'GET state': ({ world }) => describe(world),
+  'GET ledger': ({ world, query }) => readLedger(world.ledger, query.get('kind')),
+  'DELETE ledger': ({ world }) => {
+    clearLedger(world.ledger);
+    return { ok: true };
+  },
+  'GET faults': ({ world }) => ({ faults: world.faults }),
+  'POST faults': ({ world, body }) => {
+    addFault(world, body);
+    return { ok: true, faults: world.faults };
+  },
+  'DELETE faults': ({ world }) => {
+    world.faults.length = 0;
+    return { ok: true };
+  },
+  'POST push': ({ world, body }) => pushNow(world, pushBody.parse(body)),
+  'POST pushing': ({ world, body }) => {
+    const { on, appid } = pushingBody.parse(body);
+    const chosen = appid === undefined ? world.components.values() : [componentOf(world, appid)];
+    for (const component of chosen) setPushing(world, component, on);
+    return { ok: true };
+  },
+  'POST tickets': ({ world, body }) =>
+    mint(world, componentOf(world, ticketBody.parse(body).appid), TICKET_INFO_TYPE),
+  'POST hosts': switchHost,
+  'POST pre-auth-codes/use': ({ world, body }) => ({
+    result: usePreAuthCode(world, codeBody.parse(body).code),
+  }),
+};
+
+export async function handleControl(
+  world: World,
+  host: number,
+  path: string,
+  request: ApiRequest,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  try {
+    // Also when the listener is open to other machines (allowRemote): this part never is.
+    if (!isLoopback(incoming.socket.remoteAddress ?? '')) {
+      throw new ControlError(403, 'the control API answers to this machine only');
+    }
+    const handler = ROUTES[`${request.method} ${path.replace('/_simulator/', '')}`];
+    if (handler === undefined) {
+      throw new ControlError(404, 'no such control; GET /_simulator/ lists them');
+    }
+    const { query } = request;
+    const body = request.text === '' ? {} : request.body;
+    if (body === undefined) throw new ControlError(400, 'the body must be a JSON object');
+    const result = await handler({ world, host, query, body, incoming, response });
+    sendJson(world, response, 200, result);
+  } catch (error) {
+    const { status, message } = explain(error);
+    sendJson(world, response, status, { error: message });
+  }
+}
+
+function explain(error: unknown): { status: number; message: string } {
+  if (error instanceof ControlError) return error;
+  if (error instanceof z.ZodError) return { status: 400, message: z.prettifyError(error) };
+  if (error instanceof RangeError) return { status: 400, message: error.message };
+  return { status: 500, message: error instanceof Error ? error.message : 'unknown error' };
+}
+
+function sendJson(world: World, response: ServerResponse, status: number, body: unknown): void {
+  sendText(world, response, status, 'application/json', `${JSON.stringify(body, null, 2)}\n`);
+}
+
+function readLedger(ledger: Ledger, kind: string | null): Partial<Ledger> {
+  if (kind === null) return ledger;
+  const known = LEDGER_KINDS.find((one) => one === kind);
+  if (known === undefined) throw new ControlError(400, `kind is one of ${LEDGER_KINDS.join(', ')}`);
+  return { [known]: ledger[known] };
+}
+
+function pushNow(world: World, body: z.infer<typeof pushBody>): unknown {
+  const { appid, info_type: infoType, xml, fields, ...fault } = body;
+  if (xml !== undefined && (infoType !== undefined || fields !== undefined)) {
+    throw new ControlError(400, 'xml is the whole message: no info_type or fields beside it');
+  }
+  // Without a variation of its own the push leaves room for the next rule in the queue.
+  const own = Object.keys(fault).length > 0 ? fault : undefined;
+  return push(world, componentOf(world, appid), xml ?? infoType ?? TICKET_INFO_TYPE, fields, own);
+}
+
+async function switchHost(request: ControlRequest): Promise<unknown> {
+  const { world, host, body, response } = request;
+  const { index, alive } = hostBody.parse(body);
+  hostAt(world, index);
+  if (alive) {
+    await reviveHost(world, index);
+  } else if (world.hosts.every((one) => one.index === index || one.server === undefined)) {
+    throw new ControlError(409, 'this is the last living host: nothing could revive it any more');
+  } else if (index === host) {
+    // Its own answer has to leave first.
+    response.once('finish', () => void killHost(world, index));
+  } else {
+    await killHost(world, index);
+  }
+  return { ok: true, index, alive };
+}
+
+/** No secrets, and no values: those are in the ledger. */
+function describe(world: World): unknown {
+  const now = world.clock.now();
+  return {
+    now,
+    time: new Date(now).toISOString(),
+    settings: world.settings,
+    hosts: world.hosts.map(({ index, url, server }) => ({
+      index,
+      url,
+      alive: server !== undefined,
+    })),
+    components: [...world.components.values()].map((component) => ({
+      appid: component.appid,
+      callbackUrl: component.callbackUrl ?? null,
+      pushing: component.pushing,
+    })),
+    faults: world.faults.length,
+  };
+}

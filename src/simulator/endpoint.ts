@@ -1,0 +1,149 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { callApi, imitateAnswer, type Answer, type ApiRequest } from './api.ts';
+import { sendAnswer, sendSpoiled, sendText } from './answers.ts';
+import { handleControl } from './control.ts';
+import { failure } from './errcodes.ts';
+import { isApiName, takeApiFault, type ApiFaultRule, type ApiName } from './faults.ts';
+import { note, type CallRecord } from './ledger.ts';
+import type { World } from './world.ts';
+
+/** Far above any real call, low enough that nobody fills our memory. */
+const MAX_BODY_BYTES = 1_048_576;
+const API_PREFIX = '/cgi-bin/component/';
+
+/** One API call on its way through. */
+interface Call {
+  world: World;
+  api: ApiName;
+  request: ApiRequest;
+  response: ServerResponse;
+  record: CallRecord;
+  /** Stops counting this call as in flight, for as long as it waits for the clock. */
+  release: () => void;
+}
+
+/** Handles any request to host number `host`. */
+export async function handleRequest(
+  world: World,
+  host: number,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  // Clients may leave at any time; writing to one that did is an error event, and harmless.
+  response.on('error', () => undefined);
+  const url = new URL(incoming.url ?? '/', 'http://simulator');
+  // The control API is not part of the pretended world, so it keeps nobody waiting for idle().
+  const isControl = url.pathname.startsWith('/_simulator/');
+  const release = isControl ? () => undefined : countUntilClosed(world, response);
+  const text = await readBody(incoming);
+  if (text === undefined) {
+    if (!response.destroyed) sendText(world, response, 413, 'text/plain', 'body too large\n');
+    return;
+  }
+  const request: ApiRequest = {
+    method: incoming.method ?? '',
+    query: url.searchParams,
+    text,
+    body: parseObject(text),
+  };
+  if (isControl) await handleControl(world, host, url.pathname, request, incoming, response);
+  else handleCall(world, host, url.pathname, request, response, release);
+}
+
+function handleCall(
+  world: World,
+  host: number,
+  path: string,
+  request: ApiRequest,
+  response: ServerResponse,
+  release: () => void,
+): void {
+  const api = path.slice(path.lastIndexOf('/') + 1);
+  const appid = request.body?.['component_appid'];
+  const record: CallRecord = {
+    at: world.clock.now(),
+    appid: typeof appid === 'string' ? appid : '',
+    api,
+    host,
+    errcode: null,
+  };
+  note(world.ledger.calls, record, world.settings.ledgerLimit);
+  if (path !== API_PREFIX + api || !isApiName(api)) {
+    record.errcode = 40066;
+    world.onCall?.(record);
+    sendAnswer(world, response, failure(40066, world.clock.now()));
+    return;
+  }
+  const call: Call = { world, api, request, response, record, release };
+  const rule = takeApiFault(world.faults, api, host);
+  if (rule === undefined) sendAnswer(world, response, decide(call, work(call)));
+  else answerWithFault(call, rule);
+}
+
+function answerWithFault(call: Call, rule: ApiFaultRule): void {
+  const { world, response, record } = call;
+  const { fault } = rule;
+  record.fault = fault.type;
+  if (fault.type === 'delay') {
+    const early = rule.afterMint ? work(call) : undefined;
+    call.release();
+    // Also for a client that has given up meanwhile: WeChat finishes what it was asked, too.
+    world.timers.after(fault.ms, () => {
+      countUntilClosed(world, response);
+      sendAnswer(world, response, decide(call, early ?? work(call)));
+    });
+    return;
+  }
+  const worksFirst = rule.afterMint ?? (fault.type === 'patch' || fault.type === 'drip');
+  const answer = worksFirst ? work(call) : imitateAnswer(world, call.api);
+  if (fault.type === 'errcode') record.errcode = fault.errcode;
+  decide(call, answer);
+  if (fault.type === 'drip' || fault.type === 'hang') call.release();
+  if (fault.type !== 'hang') sendSpoiled(world, response, answer, fault);
+}
+
+/** Does what was asked for and writes the verdict into the ledger. */
+function work(call: Call): Answer {
+  const answer = callApi(call.world, call.api, call.request);
+  const { errcode } = answer;
+  call.record.errcode = typeof errcode === 'number' ? errcode : 0;
+  return answer;
+}
+
+function decide(call: Call, answer: Answer): Answer {
+  call.world.onCall?.(call.record);
+  return answer;
+}
+
+function countUntilClosed(world: World, response: ServerResponse): () => void {
+  const release = world.activity.begin();
+  if (response.closed) release();
+  else response.once('close', release);
+  return release;
+}
+
+/** Undefined when the body is too large or the client left in the middle. */
+async function readBody(incoming: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of incoming as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      // Read on to the end all the same: an answer sent too early is lost to most clients.
+      if (bytes <= MAX_BODY_BYTES) chunks.push(chunk);
+    }
+  } catch {
+    return undefined;
+  }
+  return bytes > MAX_BODY_BYTES ? undefined : Buffer.concat(chunks).toString();
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    return value as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,67 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { World } from './world.ts';
+
+/** One pretended API host: a port of its own in front of the shared world. */
+export interface Host {
+  readonly index: number;
+  /** Stays the same over killing and reviving. */
+  readonly port: number;
+  readonly url: string;
+  readonly handler: Handler;
+  /** Undefined while dead. */
+  server: Server | undefined;
+}
+
+type Handler = (host: number, incoming: IncomingMessage, response: ServerResponse) => void;
+
+/** Opens all hosts; after a stop, again on the ports they had. */
+export async function openHosts(world: World, handler: Handler): Promise<void> {
+  const { settings, hosts } = world;
+  for (let index = 0; index < settings.hosts; index += 1) {
+    if (hosts[index] !== undefined) {
+      await reviveHost(world, index);
+      continue;
+    }
+    const wanted = settings.port === 0 ? 0 : settings.port + index;
+    const server = await listen(settings.host, wanted, handler, index);
+    const { port } = server.address() as AddressInfo;
+    const name = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
+    hosts.push({ index, port, url: `http://${name}:${port}`, handler, server });
+  }
+}
+
+/** From now on connections are refused; open ones are cut. */
+export async function killHost(world: World, index: number): Promise<void> {
+  const host = hostAt(world, index);
+  const { server } = host;
+  if (server === undefined) return;
+  host.server = undefined;
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}
+
+export async function reviveHost(world: World, index: number): Promise<void> {
+  const host = hostAt(world, index);
+  host.server ??= await listen(world.settings.host, host.port, host.handler, index);
+}
+
+/** @throws RangeError */
+export function hostAt(world: World, index: number): Host {
+  const host = world.hosts[index];
+  if (host === undefined) throw new RangeError(`no host ${index}: there are ${world.hosts.length}`);
+  return host;
+}
+
+function listen(address: string, port: number, handler: Handler, index: number): Promise<Server> {
+  const server = createServer((incoming, response) => handler(index, incoming, response));
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, address, () => {
+      server.off('error', reject);
+      resolve(server);
+    });
+  });
+}

@@ -1,0 +1,78 @@
+/** Everything that happened, oldest first, for assertions and for curious people. */
+export interface Ledger {
+  readonly mints: MintRecord[];
+  readonly calls: CallRecord[];
+  readonly pushes: PushRecord[];
+}
+
+export type MintKind = 'component_verify_ticket' | 'component_access_token' | 'pre_auth_code';
+
+/** Times are epoch milliseconds of the simulator's clock, in all three records. */
+export interface MintRecord {
+  at: number;
+  appid: string;
+  kind: MintKind;
+  value: string;
+  expiresAt: number;
+  /** The ticket that a component_access_token was bought with. */
+  ticket?: string;
+}
+
+export interface CallRecord {
+  /** When the whole request had arrived. */
+  at: number;
+  /** As the caller wrote it; empty when there was none. */
+  appid: string;
+  /** Last part of the path, e.g. `api_component_token`. */
+  api: string;
+  /** Index into `urls`. */
+  host: number;
+  /** 0 is success. `null` while undecided, and for good when a fault replaced the work. */
+  errcode: number | null;
+  /** Type of the fault rule that hit this call. */
+  fault?: string;
+}
+
+export interface PushRecord {
+  at: number;
+  appid: string;
+  /** `raw` for XML without an InfoType. */
+  infoType: string;
+  /** Unix seconds, as inside the encrypted message. */
+  createTime: number;
+  /** With the query string, so that a test can send the same push again. */
+  url: string;
+  /** The exact bytes sent. */
+  body: string;
+  /** HTTP status; `null` without an answer. */
+  status: number | null;
+  /** First 200 characters of the answer. */
+  answer: string;
+  /** Why there is no answer. */
+  error?: string;
+  /** What WeChat counts as good: status 200 and the body exactly `success`. */
+  accepted: boolean;
+  durationMs: number;
+  /** 1 for the first sending of these bytes. */
+  attempt: number;
+}
+
+export function createLedger(): Ledger {
+  return { mints: [], calls: [], pushes: [] };
+}
+
+/** Appends, and forgets the oldest entry beyond `limit`. */
+export function note<T>(list: T[], entry: T, limit: number): void {
+  list.push(entry);
+  if (list.length > limit) list.shift();
+}
+
+export function clearLedger(ledger: Ledger): void {
+  ledger.mints.length = 0;
+  ledger.calls.length = 0;
+  ledger.pushes.length = 0;
+}
+
+export function latestMint(ledger: Ledger, kind: MintKind, appid: string): MintRecord | undefined {
+  return ledger.mints.findLast((mint) => mint.kind === kind && mint.appid === appid);
+}

@@ -1,0 +1,156 @@
+import { ENCODING_AES_KEY } from '../wechat/envelope.ts';
+import type { SimulatorClock } from './clock.ts';
+import type { CallRecord, PushRecord } from './ledger.ts';
+
+export interface ComponentOptions {
+  appid: string;
+  secret: string;
+  /** The message verification token of the console. */
+  token: string;
+  /** 43 letters and digits. */
+  encodingAesKey: string;
+  /** For pushes that pretend a rotation of the keys has not reached every sender. */
+  previousToken?: string | undefined;
+  previousEncodingAesKey?: string | undefined;
+  /** Whole URL that pushes go to. Without one nothing is pushed. */
+  callbackUrl?: string | undefined;
+}
+
+/** All lives and intervals are seconds and may be fractions. The defaults are WeChat's. */
+export interface SimulatorOptions {
+  components: readonly ComponentOptions[];
+  /** Default: real time. */
+  clock?: SimulatorClock | undefined;
+  /** Address to listen on, default 127.0.0.1; any other than loopback needs `allowRemote`. */
+  host?: string | undefined;
+  allowRemote?: boolean | undefined;
+  /** First port; further hosts take the following ones. 0, the default, takes any free ports. */
+  port?: number | undefined;
+  /** How many API hosts share this world, default 1. */
+  hosts?: number | undefined;
+  /** Default 43200 (12 h). */
+  ticketLifeSeconds?: number | undefined;
+  /** Default 600. */
+  ticketIntervalSeconds?: number | undefined;
+  /** Default 7200. */
+  componentAccessTokenSeconds?: number | undefined;
+  /** Default 1800. */
+  preAuthCodeSeconds?: number | undefined;
+  /** How long a component token outlives its successor's minting, default 0: it dies at once. */
+  overlapSeconds?: number | undefined;
+  /** Distance at which a failed push is sent again, byte for byte; 0, the default, is never. */
+  repushSeconds?: number | undefined;
+  /** How often at most one push is sent again, default 3. */
+  repushLimit?: number | undefined;
+  /** Divides every life and interval above, so that a demo need not take hours. Default 1. */
+  divideTimesBy?: number | undefined;
+  /** How long an answer to a push may take, default 5. Not divided: machines do not get faster. */
+  pushTimeoutSeconds?: number | undefined;
+  /** Whether tickets are pushed on schedule from the start, default true. */
+  pushing?: boolean | undefined;
+  /** Whether the first of them goes out at once, default true. */
+  pushOnStart?: boolean | undefined;
+  /** How many entries of each kind the ledger keeps, default 100000. */
+  ledgerLimit?: number | undefined;
+  /** Called when the fate of a call is decided. */
+  onCall?: ((call: CallRecord) => void) | undefined;
+  /** Called after each delivery, good or bad. */
+  onPush?: ((push: PushRecord) => void) | undefined;
+}
+
+/** Options after validation; durations in milliseconds, already divided. */
+export interface Settings {
+  host: string;
+  port: number;
+  hosts: number;
+  ticketLifeMs: number;
+  ticketIntervalMs: number;
+  componentAccessTokenMs: number;
+  preAuthCodeMs: number;
+  overlapMs: number;
+  repushMs: number;
+  repushLimit: number;
+  pushTimeoutMs: number;
+  pushing: boolean;
+  pushOnStart: boolean;
+  ledgerLimit: number;
+}
+
+const LOOPBACK = /^(localhost|::1|(::ffff:)?127(\.\d{1,3}){3})$/;
+
+export function isLoopback(address: string): boolean {
+  return LOOPBACK.test(address);
+}
+
+/** @throws RangeError that names the option and what it must be */
+export function resolveSettings(options: SimulatorOptions): Settings {
+  checkComponents(options.components);
+  const host = options.host ?? '127.0.0.1';
+  if (!isLoopback(host) && options.allowRemote !== true) {
+    throw new RangeError(`host ${host} is not loopback: set allowRemote if you really mean it`);
+  }
+  const divisor = atLeast('divideTimesBy', options.divideTimesBy ?? 1, Number.MIN_VALUE);
+  // A life of a millisecond is the shortest that means anything; 0 only where it means "off".
+  const life = (name: string, seconds: number, minMs = 1): number =>
+    atLeast(name, (seconds * 1000) / divisor, minMs);
+  return {
+    host,
+    port: whole('port', options.port ?? 0, 0, 65_535),
+    hosts: whole('hosts', options.hosts ?? 1, 1, 16),
+    ticketLifeMs: life('ticketLifeSeconds', options.ticketLifeSeconds ?? 43_200),
+    ticketIntervalMs: life('ticketIntervalSeconds', options.ticketIntervalSeconds ?? 600),
+    componentAccessTokenMs: life(
+      'componentAccessTokenSeconds',
+      options.componentAccessTokenSeconds ?? 7200,
+    ),
+    preAuthCodeMs: life('preAuthCodeSeconds', options.preAuthCodeSeconds ?? 1800),
+    overlapMs: life('overlapSeconds', options.overlapSeconds ?? 0, 0),
+    repushMs: life('repushSeconds', options.repushSeconds ?? 0, 0),
+    repushLimit: whole('repushLimit', options.repushLimit ?? 3, 0, 1000),
+    pushTimeoutMs: atLeast('pushTimeoutSeconds', (options.pushTimeoutSeconds ?? 5) * 1000, 1),
+    pushing: options.pushing ?? true,
+    pushOnStart: options.pushOnStart ?? true,
+    ledgerLimit: whole('ledgerLimit', options.ledgerLimit ?? 100_000, 1, Number.MAX_SAFE_INTEGER),
+  };
+}
+
+/** @throws RangeError unless it is an absolute http or https URL */
+export function checkCallbackUrl(url: string): void {
+  const protocol = URL.canParse(url) ? new URL(url).protocol : '';
+  if (protocol !== 'http:' && protocol !== 'https:') {
+    throw new RangeError(`callback URL must be a whole http or https URL, not "${url}"`);
+  }
+}
+
+function checkComponents(components: readonly ComponentOptions[]): void {
+  if (components.length === 0) throw new RangeError('components must name at least one component');
+  const appids = new Set<string>();
+  for (const component of components) {
+    const { appid, encodingAesKey, previousEncodingAesKey, callbackUrl } = component;
+    if (appid === '' || appids.has(appid)) throw new RangeError(`appid "${appid}" empty or twice`);
+    appids.add(appid);
+    for (const name of ['secret', 'token'] as const) {
+      if (component[name] === '') throw new RangeError(`${name} of ${appid} is empty`);
+    }
+    for (const key of [encodingAesKey, previousEncodingAesKey ?? encodingAesKey]) {
+      if (!ENCODING_AES_KEY.test(key)) {
+        throw new RangeError(`EncodingAESKey of ${appid} must be 43 letters and digits`);
+      }
+    }
+    if (callbackUrl !== undefined) checkCallbackUrl(callbackUrl);
+  }
+}
+
+function atLeast(name: string, value: number, min: number): number {
+  if (!Number.isFinite(value) || value < min) {
+    throw new RangeError(`${name} must be ${min === 0 ? '0 or more' : 'more than 0'}`);
+  }
+  return value;
+}
+
+function whole(name: string, value: number, min: number, max: number): number {
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new RangeError(`${name} must be a whole number from ${min} to ${max}`);
+  }
+  return value;
+}

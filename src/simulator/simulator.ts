@@ -1,0 +1,153 @@
+import { handleRequest } from './endpoint.ts';
+import type { FaultRule, PushFault } from './faults.ts';
+import { killHost, openHosts, reviveHost } from './hosts.ts';
+import {
+  latestMint,
+  type Ledger,
+  type MintKind,
+  type MintRecord,
+  type PushRecord,
+} from './ledger.ts';
+import { checkCallbackUrl, type SimulatorOptions } from './options.ts';
+import { buildPush, TICKET_INFO_TYPE, type PushFields, type PushMessage } from './push-message.ts';
+import { push, setPushing } from './pusher.ts';
+import {
+  addFault,
+  componentOf,
+  createWorld,
+  isLive,
+  mint,
+  usePreAuthCode,
+  type World,
+} from './world.ts';
+
+/** A pretend WeChat. Where an appid may be left out, the first component is meant. */
+export interface Simulator {
+  /** Opens the hosts and begins to push. */
+  start(): Promise<void>;
+  /** Ends everything: pushes under way, hanging answers, timers, sockets. Can be started again. */
+  stop(): Promise<void>;
+  /** Base URLs of the API hosts; empty before the first start. */
+  readonly urls: readonly string[];
+  /** The first of them. */
+  readonly url: string;
+  readonly ledger: Ledger;
+  /** Rules that are still waiting for their call or push. */
+  readonly faults: readonly FaultRule[];
+
+  /** `undefined` ends all pushes to that component. */
+  setCallbackUrl(appid: string, url: string | undefined): void;
+  /** Pushes a new ticket now. See `push`. */
+  pushTicket(appid?: string, fault?: PushFault): Promise<PushRecord>;
+  /**
+   * Pushes now; resolves with what came of it (of the last sending, if there are several).
+   * @param infoTypeOrXml an InfoType, or a whole inner document beginning with `<`
+   * @param fault what to do wrong; without it the next push rule of the queue applies
+   * @throws RangeError without a callback URL
+   */
+  push(
+    appid: string | undefined,
+    infoTypeOrXml: string,
+    fields?: PushFields,
+    fault?: PushFault,
+  ): Promise<PushRecord>;
+  /** The same without sending, for forging and replaying. A ticket in it is a real one. */
+  buildPush(
+    appid: string | undefined,
+    infoTypeOrXml: string,
+    fields?: PushFields,
+    fault?: PushFault,
+  ): PushMessage;
+  /** A ticket that reaches nobody by push. */
+  issueTicket(appid?: string): string;
+  /** Turns the schedule on (first push at once) or off, for one component or for all. */
+  setPushing(on: boolean, appid?: string): void;
+
+  /** @throws ZodError or RangeError when the rule cannot work */
+  addFault(rule: FaultRule): void;
+  clearFaults(): void;
+  killHost(index: number): Promise<void>;
+  reviveHost(index: number): Promise<void>;
+
+  /** What a merchant's scan does. */
+  usePreAuthCode(code: string): 'ok' | 'used' | 'expired' | 'unknown';
+  /** `at` in epoch milliseconds, default now. */
+  isLive(kind: MintKind, value: string, at?: number): boolean;
+  latestMint(kind: MintKind, appid?: string): MintRecord | undefined;
+  /** Resolves when no call and no push is under way; those waiting for the clock do not count. */
+  idle(): Promise<void>;
+}
+
+/** @throws RangeError when an option makes no sense */
+export function createSimulator(options: SimulatorOptions): Simulator {
+  const world = createWorld(options);
+  return {
+    ...lifecycle(world),
+    get urls() {
+      return world.hosts.map((host) => host.url);
+    },
+    get url() {
+      return world.hosts[0]?.url ?? '';
+    },
+    ledger: world.ledger,
+    faults: world.faults,
+    setCallbackUrl(appid, url) {
+      if (url !== undefined) checkCallbackUrl(url);
+      componentOf(world, appid).callbackUrl = url;
+    },
+    // Async, so that a missing callback URL rejects instead of throwing past the promise.
+    pushTicket: async (appid, fault) =>
+      push(world, componentOf(world, appid), TICKET_INFO_TYPE, {}, fault),
+    push: async (appid, infoTypeOrXml, fields, fault) =>
+      push(world, componentOf(world, appid), infoTypeOrXml, fields, fault),
+    buildPush: (appid, infoTypeOrXml, fields, fault) =>
+      buildPush(world, componentOf(world, appid), infoTypeOrXml, fields, fault),
+    issueTicket: (appid) => mint(world, componentOf(world, appid), TICKET_INFO_TYPE).value,
+    setPushing(on, appid) {
+      const chosen = appid === undefined ? world.components.values() : [componentOf(world, appid)];
+      for (const component of chosen) setPushing(world, component, on);
+    },
+    addFault: (rule) => addFault(world, rule),
+    clearFaults() {
+      world.faults.length = 0;
+    },
+    killHost: (index) => killHost(world, index),
+    reviveHost: (index) => reviveHost(world, index),
+    usePreAuthCode: (code) => usePreAuthCode(world, code),
+    isLive: (kind, value, at = world.clock.now()) => isLive(world, kind, value, at),
+    latestMint: (kind, appid) => latestMint(world.ledger, kind, componentOf(world, appid).appid),
+    idle: () => world.activity.idle(),
+  };
+}
+
+function lifecycle(world: World): Pick<Simulator, 'start' | 'stop'> {
+  const { settings } = world;
+
+  async function stop(): Promise<void> {
+    world.stopped = true;
+    for (const component of world.components.values()) setPushing(world, component, false);
+    world.timers.stopAll();
+    await Promise.all(world.hosts.map((host) => killHost(world, host.index)));
+    await world.activity.idle();
+  }
+
+  async function start(): Promise<void> {
+    world.stopped = false;
+    try {
+      await openHosts(world, (host, incoming, response) => {
+        void handleRequest(world, host, incoming, response);
+      });
+    } catch (error) {
+      // One of several ports may be taken: the others must not stay open behind an error.
+      await stop();
+      throw error;
+    }
+    if (!settings.pushing) return;
+    const firstAfterMs = settings.pushOnStart ? 0 : settings.ticketIntervalMs;
+    for (const component of world.components.values()) {
+      setPushing(world, component, true, firstAfterMs);
+    }
+  }
+
+  return { start, stop };
+}

@@ -1,0 +1,29 @@
+import type { HistoryEntry } from '../store/records.ts';
+
+/** What the intervals between mints say, in whole seconds. */
+export interface RefreshHistory {
+  /** Mints on record, the first one included. */
+  count: number;
+  mean_interval_seconds: number | null;
+  longest_interval_seconds: number | null;
+  /** ISO time of the oldest mint on record. */
+  since: string | null;
+}
+
+/** @param entries newest first */
+export function summarizeHistory(entries: readonly HistoryEntry[]): RefreshHistory {
+  const times = entries.map((entry) => entry.obtainedAt);
+  const intervals = times.slice(1).map((earlier, index) => (times[index] ?? 0) - earlier);
+  const oldest = times.at(-1);
+  const total = intervals.reduce((sum, interval) => sum + interval, 0);
+  return {
+    count: times.length,
+    mean_interval_seconds: intervals.length === 0 ? null : seconds(total / intervals.length),
+    longest_interval_seconds: intervals.length === 0 ? null : seconds(Math.max(...intervals)),
+    since: oldest === undefined ? null : new Date(oldest).toISOString(),
+  };
+}
+
+function seconds(ms: number): number {
+  return Math.round(ms / 1000);
+}

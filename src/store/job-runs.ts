@@ -1,0 +1,27 @@
+import { onRedis } from './redis.ts';
+import type { Store } from './store.ts';
+
+/** The last run of a job, whichever replica did it. */
+export interface JobRun {
+  startedAt: number;
+  tookMs: number;
+  /** `cron`, `start` or `made_up`. */
+  trigger: string;
+  replica: string;
+  ok: boolean;
+  /** What it did, in a few words. */
+  summary: string;
+}
+
+/** @throws KeeperError `store_unavailable` */
+export async function saveJobRun(store: Store, job: string, run: JobRun): Promise<void> {
+  await onRedis(() => store.redis.hset(store.keys.jobs, job, JSON.stringify(run)));
+}
+
+/** @throws KeeperError `store_unavailable` */
+export async function readJobRuns(store: Store): Promise<Readonly<Record<string, JobRun>>> {
+  const hash = await onRedis(() => store.redis.hgetall(store.keys.jobs));
+  return Object.fromEntries(
+    Object.entries(hash).map(([job, json]) => [job, JSON.parse(json) as JobRun]),
+  );
+}

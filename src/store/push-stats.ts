@@ -1,0 +1,45 @@
+import { onRedis } from './redis.ts';
+import type { Store } from './store.ts';
+
+/** Counters that tell an operator when the previous token or key is no longer in use. */
+export type PushCounter = 'accepted' | 'duplicate' | 'previous_token' | 'previous_key';
+
+export interface PushStats {
+  counts: Readonly<Record<PushCounter, number>>;
+  /** Epoch ms of the last push under the previous EncodingAESKey, and under the previous token. */
+  previousKeyAt: number | undefined;
+  previousTokenAt: number | undefined;
+}
+
+/** @throws KeeperError `store_unavailable` */
+export async function countPush(
+  store: Store,
+  appid: string,
+  counters: readonly PushCounter[],
+  now: number,
+): Promise<void> {
+  const key = store.keys.pushStats(appid);
+  await onRedis(async () => {
+    const pipeline = store.redis.pipeline();
+    for (const counter of counters) {
+      pipeline.hincrby(key, counter, 1).hset(key, `${counter}_at`, now);
+    }
+    await pipeline.exec();
+  });
+}
+
+/** @throws KeeperError `store_unavailable` */
+export async function readPushStats(store: Store, appid: string): Promise<PushStats> {
+  const hash = await onRedis(() => store.redis.hgetall(store.keys.pushStats(appid)));
+  const at = (name: string) => (hash[name] === undefined ? undefined : Number(hash[name]));
+  return {
+    counts: {
+      accepted: Number(hash.accepted ?? 0),
+      duplicate: Number(hash.duplicate ?? 0),
+      previous_token: Number(hash.previous_token ?? 0),
+      previous_key: Number(hash.previous_key ?? 0),
+    },
+    previousKeyAt: at('previous_key_at'),
+    previousTokenAt: at('previous_token_at'),
+  };
+}

@@ -1,0 +1,98 @@
+import { Redis } from 'ioredis';
+import { KeeperError } from '../errors.ts';
+import type { Log } from '../log.ts';
+
+/**
+ * The connection to Redis, with everything bounded: WeChat hangs up after 5 s, and ioredis's
+ * defaults would keep a command waiting for more than a minute.
+ */
+
+const COMMAND_TIMEOUT_MS = 1_000;
+const CONNECT_TIMEOUT_MS = 2_000;
+const MAX_RECONNECT_DELAY_MS = 2_000;
+
+export interface RedisSettings {
+  /** `redis://`, `rediss://` or the path of a socket. */
+  url: string;
+  protocol: 2 | 3;
+}
+
+/**
+ * Opens a client and returns at once; it keeps reconnecting for ever with capped, jittered delays.
+ * Commands fail at once while there is no connection.
+ * @param purpose `blocking` is for XREAD BLOCK and the like: such a client has no command timeout
+ *   and must not be shared with anything that cannot wait
+ */
+export function connectRedis(
+  settings: RedisSettings,
+  log: Log,
+  purpose: 'commands' | 'blocking' = 'commands',
+): Redis {
+  const options = {
+    protocol: settings.protocol,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    ...(purpose === 'commands' ? { commandTimeout: COMMAND_TIMEOUT_MS } : {}),
+    enableOfflineQueue: false,
+    // Scripts are idempotent, so a command whose answer was lost may be sent once more.
+    maxRetriesPerRequest: 1,
+    retryStrategy: (times: number) =>
+      Math.min(MAX_RECONNECT_DELAY_MS, 50 * 2 ** Math.min(times, 6)) * (0.5 + Math.random() / 2),
+    // After a failover the old master answers READONLY: reconnect, resend once.
+    reconnectOnError: (error: Error) =>
+      error.message.startsWith('READONLY') ? (2 as const) : false,
+  };
+  const redis = settings.url.includes('://')
+    ? new Redis(settings.url, options)
+    : new Redis({ ...options, path: settings.url });
+  watch(redis, log);
+  return redis;
+}
+
+/** Resolves when the client can take commands, or after `timeoutMs`: then with false. */
+export async function whenReady(redis: Redis, timeoutMs: number): Promise<boolean> {
+  if (redis.status === 'ready') return true;
+  return new Promise((resolve) => {
+    const finish = (ready: boolean) => {
+      clearTimeout(timer);
+      redis.off('ready', onReady);
+      resolve(ready);
+    };
+    const onReady = () => finish(true);
+    const timer = setTimeout(() => finish(false), timeoutMs);
+    redis.once('ready', onReady);
+  });
+}
+
+/**
+ * Runs one piece of work on Redis.
+ * @throws KeeperError `store_unavailable` for whatever ioredis throws; its text stays in the cause
+ */
+export async function onRedis<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    throw new KeeperError('store_unavailable', 'Redis does not answer; try again.', {
+      cause,
+      retryAfterSeconds: 2,
+    });
+  }
+}
+
+/** Logs each change of state once, not each of the many errors that reconnecting produces. */
+function watch(redis: Redis, log: Log): void {
+  let lastProblem: string | undefined;
+  redis.on('error', (error: Error & { code?: string }) => {
+    const problem = error.code ?? error.message.split(' ', 1)[0] ?? 'error';
+    if (problem === lastProblem) return;
+    lastProblem = problem;
+    if (/^(?:NOAUTH|WRONGPASS|NOPERM)/.test(error.message)) {
+      log.error('Redis refuses our login; check the user and password in REDIS_URL', { problem });
+    } else {
+      log.warn('Redis connection failed, reconnecting', { problem });
+    }
+  });
+  redis.on('ready', () => {
+    lastProblem = undefined;
+    log.info('Redis connected');
+  });
+}

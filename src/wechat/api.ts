@@ -1,0 +1,246 @@
+import http from 'node:http';
+import https from 'node:https';
+import { deadline, type Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import { explainErrcode, type ErrorClass } from './errcodes.ts';
+
+/**
+ * One function that calls WeChat's HTTP API, with everything bounded: 8 s in all, 64 KB of answer,
+ * no redirects, TLS always verified.
+ *
+ * Success is the presence of the expected field, not the HTTP status: WeChat answers 200 with an
+ * errcode, and token answers carry no errcode at all.
+ */
+
+/** Milliseconds for one call, all hosts together. Shorter than the lease that guards a mint. */
+export const CALL_DEADLINE_MS = 8_000;
+/** Milliseconds to connect to one host before the next one is tried. */
+const CONNECT_DEADLINE_MS = 2_500;
+const MAX_ANSWER_BYTES = 64 * 1024;
+const RID = /rid:\s*([0-9a-f][0-9a-f-]{7,63})/i;
+
+export interface WechatRequest {
+  /** Name for logs, e.g. `api_component_token`. */
+  name: string;
+  path: string;
+  /** Query parameters. They hold tokens: no URL is ever logged. */
+  query?: Readonly<Record<string, string>>;
+  body: Readonly<Record<string, unknown>>;
+  /** The field whose presence makes an answer a success; without it, `errcode` 0 does. */
+  expects?: string;
+  /** True when the call is authenticated by the AppSecret: 40001 then means a wrong secret. */
+  issuesToken: boolean;
+}
+
+export interface WechatAnswer {
+  fields: Readonly<Record<string, unknown>>;
+  /** An earlier host answered 5xx: it may have done the work before this one did it again. */
+  mayHaveRunTwice: boolean;
+}
+
+type Fault = 'errcode' | 'unreachable' | 'timeout' | 'http_status' | 'redirect' | 'bad_body';
+
+interface WechatErrorFacts {
+  api: string;
+  host: string;
+  fault: Fault;
+  class: ErrorClass;
+  /** Plain words for people: what happened and what to do. */
+  meaning: string;
+  advice: string;
+  errcode?: number;
+  rid?: string;
+  /** The request reached WeChat and its answer was lost or unreadable: it may have taken effect. */
+  mayHaveRun: boolean;
+}
+
+/** A call that gave no usable answer. Holds no secret: it is stored, logged and shown. */
+export class WechatError extends Error {
+  readonly facts: WechatErrorFacts;
+
+  constructor(facts: WechatErrorFacts, cause?: unknown) {
+    const code = facts.errcode === undefined ? facts.fault : `errcode ${facts.errcode}`;
+    super(`${facts.api}: ${code}: ${facts.meaning}`, cause === undefined ? undefined : { cause });
+    this.name = 'WechatError';
+    this.facts = facts;
+  }
+}
+
+export type WechatApi = (request: WechatRequest) => Promise<WechatAnswer>;
+
+interface ApiOptions {
+  /** Origins in order of preference. */
+  baseUrls: readonly string[];
+  clock: Clock;
+  log: Log;
+}
+
+/** Returns the function that calls WeChat, trying the hosts in order. */
+export function createWechatApi({ baseUrls, clock, log }: ApiOptions): WechatApi {
+  return async (request) => {
+    const started = clock.monotonic();
+    const total = deadline(clock, CALL_DEADLINE_MS);
+    let mayHaveRun = false;
+    try {
+      for (const [index, baseUrl] of baseUrls.entries()) {
+        const host = new URL(baseUrl).host;
+        const tookMs = () => Math.round(clock.monotonic() - started);
+        try {
+          const fields = await callHost(baseUrl, request, clock, total.signal);
+          log.debug('WeChat answered', { api: request.name, host, took_ms: tookMs() });
+          return { fields, mayHaveRunTwice: mayHaveRun };
+        } catch (error) {
+          if (!(error instanceof WechatError)) throw error;
+          const { fault, errcode, rid } = error.facts;
+          log.warn('call to WeChat failed', {
+            api: request.name,
+            host,
+            fault,
+            errcode,
+            rid,
+            took_ms: tookMs(),
+          });
+          mayHaveRun ||= error.facts.mayHaveRun;
+          const last = index === baseUrls.length - 1;
+          if (last || total.signal.aborted || !anotherHostMayHelp(error)) {
+            throw new WechatError({ ...error.facts, mayHaveRun }, error.cause);
+          }
+        }
+      }
+      throw new Error('no WeChat host is configured');
+    } finally {
+      total.cancel();
+    }
+  };
+}
+
+/** A refusal is the same on every host; after a request was sent and lost, only the caller decides. */
+function anotherHostMayHelp({ facts }: WechatError): boolean {
+  return facts.fault === 'http_status' || (facts.fault === 'unreachable' && !facts.mayHaveRun);
+}
+
+async function callHost(
+  baseUrl: string,
+  request: WechatRequest,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Record<string, unknown>> {
+  const host = new URL(baseUrl).host;
+  const facts = { api: request.name, host };
+  const { status, body } = await exchange(baseUrl, request, clock, signal);
+  if (status >= 300 && status < 400) {
+    throw new WechatError({
+      ...facts,
+      ...ADVICE.redirect,
+      fault: 'redirect',
+      class: 'config',
+      mayHaveRun: false,
+    });
+  }
+  const fields = parseObject(body);
+  const errcode = fields?.errcode;
+  const expected =
+    request.expects === undefined ? errcode === 0 : fields?.[request.expects] !== undefined;
+  if (fields && expected) return fields;
+  if (typeof errcode === 'number' && Number.isInteger(errcode) && errcode !== 0) {
+    const meaning = explainErrcode(errcode, request.issuesToken);
+    const rid = typeof fields?.errmsg === 'string' ? RID.exec(fields.errmsg)?.[1] : undefined;
+    const known = { ...facts, ...meaning, ...addressIn(fields?.errmsg, meaning.meaning), errcode };
+    throw new WechatError({
+      ...known,
+      fault: 'errcode',
+      mayHaveRun: false,
+      ...(rid === undefined ? {} : { rid }),
+    });
+  }
+  const fault = status >= 500 ? 'http_status' : 'bad_body';
+  throw new WechatError({ ...facts, ...ADVICE[fault], fault, class: 'retry', mayHaveRun: true });
+}
+
+const ADVICE = {
+  redirect: {
+    meaning: 'something answered with a redirect',
+    advice: 'A proxy stands between this server and WeChat: let it pass api.weixin.qq.com through.',
+  },
+  http_status: { meaning: 'WeChat answered with a server error', advice: 'It is tried again.' },
+  bad_body: {
+    meaning: 'the answer was not what WeChat documents',
+    advice: 'It is tried again. If it stays, look for a proxy between this server and WeChat.',
+  },
+  timeout: { meaning: 'no answer in time', advice: 'It is tried again.' },
+  unreachable: {
+    meaning: 'no connection to WeChat',
+    advice: 'Check DNS, firewall and TLS between this server and WeChat.',
+  },
+} as const;
+
+/** 61004 and 40164 name the address that WeChat saw, which is what a person needs to know. */
+function addressIn(errmsg: unknown, meaning: string): { meaning: string } {
+  const address =
+    typeof errmsg === 'string' ? /\b\d{1,3}(?:\.\d{1,3}){3}\b/.exec(errmsg)?.[0] : undefined;
+  return { meaning: address === undefined ? meaning : `${meaning} (${address})` };
+}
+
+function parseObject(body: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === 'object' && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * One HTTP exchange. node:http rather than fetch, because only sockets tell whether anything was
+ * sent, and that decides whether another host may be asked.
+ */
+function exchange(
+  baseUrl: string,
+  request: WechatRequest,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<{ status: number; body: string }> {
+  const url = new URL(request.path, baseUrl);
+  for (const [name, value] of Object.entries(request.query ?? {}))
+    url.searchParams.set(name, value);
+  const payload = Buffer.from(JSON.stringify(request.body));
+  return new Promise((resolve, reject) => {
+    let sent = false;
+    const fail = (fault: 'timeout' | 'unreachable' | 'bad_body', cause?: unknown) => {
+      outgoing.destroy();
+      cancelConnect();
+      const facts = { api: request.name, host: url.host, fault, ...ADVICE[fault] };
+      reject(new WechatError({ ...facts, class: 'retry', mayHaveRun: sent }, cause));
+    };
+    const outgoing = (url.protocol === 'https:' ? https : http).request(url, {
+      method: 'POST',
+      agent: false,
+      signal,
+      // Explicit, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch verification off.
+      rejectUnauthorized: true,
+      headers: { 'content-type': 'application/json', 'content-length': payload.length },
+    });
+    const cancelConnect = clock.setTimer(CONNECT_DEADLINE_MS, () => fail('unreachable'));
+    outgoing.on('socket', (socket) => {
+      socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
+        cancelConnect();
+        sent = true;
+        outgoing.end(payload);
+      });
+    });
+    outgoing.on('error', (error) => fail(signal.aborted ? 'timeout' : 'unreachable', error));
+    outgoing.on('response', (response) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length;
+        chunks.push(chunk);
+        if (size > MAX_ANSWER_BYTES) fail('bad_body');
+      });
+      response.on('error', (error) => fail(signal.aborted ? 'timeout' : 'bad_body', error));
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }),
+      );
+    });
+  });
+}
