@@ -14,12 +14,21 @@ const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 /** A clock that starts at the present and runs `speed` times as fast as real time. */
 export function createScaledClock({ speed }: { speed: number }): SimulatorClock {
   const startedAt = Date.now();
-  // Measured on the monotonic clock, so that an adjusted wall clock is not multiplied by `speed`.
-  const startedTicks = performance.now();
+  const now = (): number => Math.floor(startedAt + (Date.now() - startedAt) * speed);
   return {
-    now: () => Math.floor(startedAt + (performance.now() - startedTicks) * speed),
+    now,
     setTimer(delayMs, fn) {
-      const timer = setTimeout(fn, Math.min(Math.ceil(delayMs / speed), LONGEST_TIMEOUT_MS));
+      const dueAt = now() + delayMs;
+      // setTimeout may fire a millisecond early, which many times faster is seconds: look again.
+      const wait = (): NodeJS.Timeout =>
+        setTimeout(
+          () => {
+            if (now() >= dueAt) fn();
+            else timer = wait();
+          },
+          Math.min(Math.ceil((dueAt - now()) / speed), LONGEST_TIMEOUT_MS),
+        );
+      let timer = wait();
       return () => clearTimeout(timer);
     },
   };

@@ -4,6 +4,7 @@ import { decrypt, getSignature } from '@wecom/crypto';
 import { onTestFinished } from 'vitest';
 import type { SimulatorClock } from '../../../src/simulator/clock.ts';
 import type { ComponentOptions, SimulatorOptions } from '../../../src/simulator/options.ts';
+import type { ApiFault } from '../../../src/simulator/faults.ts';
 import { createSimulator, type Simulator } from '../../../src/simulator/simulator.ts';
 
 export const SECOND = 1000;
@@ -124,6 +125,27 @@ export async function mintToken(
   return json['component_access_token'] as string;
 }
 
+/** One call for a component token that would succeed; returns whatever comes of it. */
+export function askForToken(simulator: Simulator, init: RequestInit = {}): Promise<Response> {
+  return fetch(urlOf(simulator, 'api_component_token'), {
+    method: 'POST',
+    body: JSON.stringify(tokenRequest(simulator.issueTicket())),
+    redirect: 'manual',
+    ...init,
+  });
+}
+
+export function tokensMinted(simulator: Simulator): number {
+  return simulator.ledger.mints.filter(({ kind }) => kind === 'component_access_token').length;
+}
+
+/** A started simulator that spoils the next call for a component token. */
+export async function startWithFault(fault: ApiFault, afterMint?: boolean): Promise<Simulator> {
+  const { simulator } = await startSimulator();
+  simulator.addFault({ api: 'api_component_token', fault, afterMint });
+  return simulator;
+}
+
 export function mintCode(simulator: Simulator, token: string): Promise<ApiReply> {
   return callApi(simulator, `api_create_preauthcode?component_access_token=${token}`, {
     component_appid: COMPONENT.appid,
@@ -203,6 +225,15 @@ export async function listenAnywhere(server: Server): Promise<string> {
     server.close();
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** A started simulator whose component pushes to a receiver. */
+export async function startWithReceiver(
+  options: Partial<SimulatorOptions> = {},
+): Promise<Setup & { receiver: Receiver }> {
+  const receiver = await startReceiver();
+  const components = [{ ...COMPONENT, callbackUrl: receiver.url }];
+  return { receiver, ...(await startSimulator({ components, ...options })) };
 }
 
 /** Opens a push as a service would; throws when WeChat could not have sent it. */

@@ -1,0 +1,194 @@
+import { randomBytes } from 'node:crypto';
+import { Writable } from 'node:stream';
+import { Redis } from 'ioredis';
+import { inject } from 'vitest';
+import { createApp, type App } from '../../src/app.ts';
+import { makeApiKey } from '../../src/api-keys.ts';
+import { loadConfig, secretsOf, type Config } from '../../src/config.ts';
+import { createLog } from '../../src/log.ts';
+import type { StartCron } from '../../src/schedule/cron.ts';
+import type { SimulatorOptions } from '../../src/simulator/options.ts';
+import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
+import { createKeys, type Keys } from '../../src/store/keys.ts';
+import { createManualClock, type ManualClock } from './manual-clock.ts';
+
+/**
+ * The whole arrangement: the service on real Redis, WeChat's simulator over real HTTP, one clock
+ * for both that the test moves.
+ */
+export interface Station {
+  clock: ManualClock;
+  simulator: Simulator;
+  app: App;
+  redis: Redis;
+  keys: Keys;
+  config: Config;
+  /** Every log line so far, parsed. */
+  logs: LogLine[];
+  /** An internal request with a key that may do everything. */
+  internal(path: string, init?: InternalRequest): Promise<Response>;
+  publicUrl(path?: string): string;
+  /** Resolves when nothing is going on anywhere. */
+  settle(): Promise<void>;
+  /** Lets time pass, with everything that happens meanwhile. */
+  pass(ms: number): Promise<void>;
+  /** Another replica on the same Redis and simulator, with its own log. */
+  addReplica(): Promise<App>;
+  close(): Promise<void>;
+}
+
+export type InternalRequest = Omit<RequestInit, 'headers'> & { headers?: Record<string, string> };
+
+export interface LogLine {
+  level: string;
+  message: string;
+  [field: string]: unknown;
+}
+
+export const COMPONENT = {
+  appid: 'wx0123456789abcdef',
+  secret: '0f1e2d3c4b5a69788796a5b4c3d2e1f0',
+  token: 'callbackToken',
+  encodingAesKey: 'abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG',
+  previousToken: 'formerToken',
+  previousEncodingAesKey: 'GFEDCBA9876543210zyxwvutsrqponmlkjihgfedcba',
+};
+export const AUTHORIZER = 'wxfedcba9876543210';
+export const MINUTE = 60_000;
+export const HOUR = 60 * MINUTE;
+
+export interface StationOptions {
+  /** Settings on top of the usual ones. */
+  env?: Record<string, string>;
+  simulator?: Partial<SimulatorOptions>;
+  random?: () => number;
+  /** Without it the cron jobs tick every ten minutes of the manual clock. */
+  startCron?: StartCron;
+  redisUrl?: string;
+  /** Do not start the service yet. */
+  startApp?: boolean;
+}
+
+export async function createStation(options: StationOptions = {}): Promise<Station> {
+  const clock = createManualClock(options.random);
+  const simulator = createSimulator({
+    components: [COMPONENT],
+    clock,
+    pushing: false,
+    ...options.simulator,
+  });
+  await simulator.start();
+  const redisUrl = options.redisUrl ?? inject('redisUrl');
+  const prefix = `test${randomBytes(6).toString('hex')}:`;
+  const { key, entry } = makeApiKey('tests', 'admin');
+  const config = loadConfig({
+    ...stationEnv(simulator, redisUrl, prefix),
+    API_KEYS: entry,
+    ...options.env,
+  });
+  const logs: LogLine[] = [];
+  const startCron = options.startCron ?? createManualCron(clock);
+  const makeApp = () => createApp(config, { clock, startCron, log: collectLog(config, logs) });
+  const app = makeApp();
+  const apps = [app];
+  const redis = new Redis(redisUrl, { lazyConnect: false });
+  const settle = async () => {
+    // A push that was just answered starts work in the service, whose calls reach the simulator.
+    for (let round = 0; round < 3; round += 1) {
+      await simulator.idle();
+      for (const one of apps) await one.idle();
+    }
+  };
+  const start = async (one: App) => {
+    await one.start();
+    simulator.setCallbackUrl(
+      COMPONENT.appid,
+      `http://127.0.0.1:${one.publicPort()}/callback/${COMPONENT.appid}`,
+    );
+  };
+  if (options.startApp !== false) await start(app);
+  return {
+    clock,
+    simulator,
+    app,
+    redis,
+    config,
+    logs,
+    settle,
+    keys: createKeys(prefix),
+    internal: (path, init) =>
+      fetch(`http://127.0.0.1:${app.internalPort()}${path}`, {
+        ...init,
+        headers: { authorization: `Bearer ${key}`, ...init?.headers },
+      }),
+    publicUrl: (path = `/callback/${COMPONENT.appid}`) =>
+      `http://127.0.0.1:${app.publicPort()}${path}`,
+    pass: (ms) => clock.advance(ms, settle).then(settle),
+    async addReplica() {
+      const replica = makeApp();
+      apps.push(replica);
+      await replica.start();
+      return replica;
+    },
+    async close() {
+      await Promise.all(apps.map((one) => one.stop()));
+      await simulator.stop();
+      redis.disconnect();
+    },
+  };
+}
+
+export function stationEnv(
+  simulator: Pick<Simulator, 'urls'>,
+  redisUrl: string,
+  prefix: string,
+): Record<string, string> {
+  return {
+    REDIS_URL: redisUrl,
+    REDIS_KEY_PREFIX: prefix,
+    PUBLIC_HOST: '127.0.0.1',
+    PUBLIC_PORT: '0',
+    INTERNAL_PORT: '0',
+    WECHAT_API_BASE_URLS: simulator.urls.join(','),
+    COMPONENT_APPID: COMPONENT.appid,
+    COMPONENT_APPSECRET: COMPONENT.secret,
+    COMPONENT_TOKEN: COMPONENT.token,
+    COMPONENT_ENCODING_AES_KEY: COMPONENT.encodingAesKey,
+    COMPONENT_PREVIOUS_TOKEN: COMPONENT.previousToken,
+    COMPONENT_PREVIOUS_ENCODING_AES_KEY: COMPONENT.previousEncodingAesKey,
+    LOG_LEVEL: 'debug',
+  };
+}
+
+/** Ticks at every tenth minute of the manual clock, whatever the expression says. */
+export function createManualCron(clock: ManualClock, everyMs = 10 * MINUTE): StartCron {
+  return ({ onTick }) => {
+    let cancel = () => {};
+    const next = () => everyMs - (clock.now() % everyMs);
+    const plan = () => {
+      cancel = clock.setTimer(next(), () => {
+        plan();
+        void onTick('cron');
+      });
+    };
+    plan();
+    return {
+      nextTicks: (count) =>
+        Array.from({ length: count }, (_, index) => clock.now() + next() + index * everyMs),
+      stop: () => cancel(),
+    };
+  };
+}
+
+function collectLog(config: Config, lines: LogLine[]) {
+  const stream = new Writable({
+    decodeStrings: false,
+    write(chunk: string, _encoding, done) {
+      for (const line of chunk.split('\n')) {
+        if (line !== '') lines.push(JSON.parse(line) as LogLine);
+      }
+      done();
+    },
+  });
+  return createLog({ level: config.logLevel, secrets: secretsOf(config), stream });
+}

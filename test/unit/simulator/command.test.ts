@@ -1,0 +1,79 @@
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { startReceiver, open, until } from './harness.ts';
+
+interface Run {
+  child: ChildProcessWithoutNullStreams;
+  output: () => string;
+  errors: () => string;
+  exitCode: Promise<number | null>;
+}
+
+/** The command as a process of its own, from source. */
+function run(...flags: string[]): Run {
+  const script = new URL('../../../src/commands/simulator.ts', import.meta.url).pathname;
+  const child = spawn(process.execPath, ['--import', 'tsx', script, ...flags]);
+  let output = '';
+  let errors = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  const exitCode = new Promise<number | null>((resolve) => child.on('close', resolve));
+  onTestFinished(() => void child.kill('SIGKILL'));
+  return { child, output: () => output, errors: () => errors, exitCode };
+}
+
+describe('the simulator command', () => {
+  it('explains itself, control API included', async () => {
+    const { output, exitCode } = run('--help');
+    expect(await exitCode).toBe(0);
+    expect(output()).toContain('--divide-times-by');
+    expect(output()).toContain('curl $S/state');
+  });
+
+  it.each([
+    [['--nonsense'], /--nonsense/],
+    [['positional'], /positional/],
+    [['--port', 'abc'], /--port must be a number, not "abc"/],
+    [['--port='], /--port must be a number/],
+    [['--speed', '0'], /--speed/],
+    [['--hosts', '99'], /hosts/],
+    [['--aes-key', 'short'], /43 letters and digits/],
+    [['--callback', 'nowhere'], /callback URL/],
+    [['--host', '0.0.0.0'], /allow-?remote/i],
+  ])('refuses %j with exit code 64', async (flags, message) => {
+    const { errors, output, exitCode } = run(...flags);
+    expect(await exitCode).toBe(64);
+    expect(errors()).toMatch(message);
+    expect(errors()).toContain('--help');
+    expect(output()).toBe('');
+  });
+
+  it('prints the settings of the service, pushes tickets, and stops on SIGINT', async () => {
+    const receiver = await startReceiver();
+    const simulator = run('--port', '0', '--hosts', '2', '--callback', receiver.url);
+    await until(() => simulator.output().includes('success after'));
+    const output = simulator.output();
+    const setting = (name: string): string =>
+      new RegExp(`^${name}=(.*)$`, 'm').exec(output)?.[1] ?? '';
+    const urls = setting('WECHAT_API_BASE_URLS').split(',');
+    expect(urls).toHaveLength(2);
+    expect(setting('COMPONENT_APPID')).toMatch(/^wx[0-9a-f]{16}$/);
+    const [push] = receiver.pushes;
+    expect(push?.body).toContain(setting('COMPONENT_APPID'));
+    const secrets = {
+      token: setting('COMPONENT_TOKEN'),
+      encodingAesKey: setting('COMPONENT_ENCODING_AES_KEY'),
+    };
+    // It decrypts, and only then finds the appid to be another than that of these tests.
+    expect(() => open(push as never, secrets)).toThrow('another appid');
+
+    await fetch(`${urls[0] ?? ''}/cgi-bin/component/api_component_token`, { method: 'POST' });
+    await until(() => simulator.output().includes('call'));
+    expect(simulator.output()).toMatch(/call {2}api_component_token on host 0: errcode 44002/);
+    expect(simulator.output()).not.toContain('ticket@@@');
+
+    simulator.child.kill('SIGINT');
+    expect(await simulator.exitCode).toBe(0);
+    expect(simulator.errors()).toBe('');
+  });
+});

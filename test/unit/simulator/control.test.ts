@@ -1,0 +1,194 @@
+import { describe, expect, it } from 'vitest';
+import {
+  callApi,
+  COMPONENT,
+  control,
+  element,
+  MINUTE,
+  mintCode,
+  mintToken,
+  open,
+  START,
+  startSimulator,
+  startWithReceiver,
+  tokenRequest,
+} from './harness.ts';
+
+describe('the control API', () => {
+  it('shows its state without any secret', async () => {
+    const { simulator, receiver } = await startWithReceiver({ hosts: 2 });
+    await mintToken(simulator);
+    const { status, json } = await control(simulator, 'GET state');
+    expect(status).toBe(200);
+    expect(json).toMatchObject({
+      now: START,
+      time: '2026-03-01T08:00:00.000Z',
+      hosts: [
+        { index: 0, url: simulator.urls[0], alive: true },
+        { index: 1, url: simulator.urls[1], alive: true },
+      ],
+      components: [{ appid: COMPONENT.appid, callbackUrl: receiver.url, pushing: false }],
+    });
+    const text = JSON.stringify(json);
+    const { secret, token, encodingAesKey, previousToken, previousEncodingAesKey } = COMPONENT;
+    for (const hidden of [secret, token, encodingAesKey, previousToken, previousEncodingAesKey]) {
+      expect(text).not.toContain(hidden);
+    }
+    expect(text).not.toContain('ticket@@@');
+  });
+
+  it('shows the ledger, whole or in part, and empties it', async () => {
+    const { simulator } = await startWithReceiver({ hosts: 2 });
+    await mintToken(simulator);
+    const whole = (await control(simulator, 'GET ledger')).json;
+    expect(whole).toEqual(simulator.ledger);
+    const mints = (await control(simulator, 'GET ledger?kind=mints')).json;
+    expect(mints).toEqual({ mints: simulator.ledger.mints });
+    expect((await control(simulator, 'GET ledger?kind=nonsense')).status).toBe(400);
+    await control(simulator, 'DELETE ledger');
+    expect(simulator.ledger).toEqual({ mints: [], calls: [], pushes: [] });
+  });
+
+  it('takes, shows and clears fault rules', async () => {
+    const { simulator } = await startWithReceiver({ hosts: 2 });
+    const rule = { api: '*', times: 2, fault: { type: 'errcode', errcode: -1 } };
+    expect((await control(simulator, 'POST faults', rule)).status).toBe(200);
+    expect((await control(simulator, 'GET faults')).json).toEqual({ faults: [rule] });
+    const { json } = await callApi(simulator, 'api_component_token', {});
+    expect(json['errcode']).toBe(-1);
+    await control(simulator, 'DELETE faults');
+    expect(simulator.faults).toEqual([]);
+  });
+
+  it('pushes a ticket when asked for nothing in particular', async () => {
+    const { simulator, receiver } = await startWithReceiver({ hosts: 2 });
+    const { json } = await control(simulator, 'POST push', {});
+    expect(json).toMatchObject({ infoType: 'component_verify_ticket', accepted: true });
+    expect(receiver.pushes).toHaveLength(1);
+  });
+
+  it('pushes any event or document, with variations', async () => {
+    const { simulator, receiver } = await startWithReceiver({ hosts: 2 });
+    await control(simulator, 'POST push', {
+      appid: COMPONENT.appid,
+      info_type: 'unauthorized',
+      fields: { AuthorizerAppid: 'wxa' },
+      twice: true,
+    });
+    await control(simulator, 'POST push', { xml: '<xml><A>1</A></xml>' });
+    const messages = receiver.pushes.map((push) => open(push));
+    expect(messages.map((xml) => element(xml, 'AuthorizerAppid') ?? xml)).toEqual([
+      'wxa',
+      'wxa',
+      '<xml><A>1</A></xml>',
+    ]);
+  });
+
+  it('lets the next rule of the queue apply to a push without variations', async () => {
+    const { simulator, receiver } = await startWithReceiver({ hosts: 2 });
+    simulator.addFault({ push: { skip: true } });
+    await control(simulator, 'POST push', { twice: true });
+    expect(receiver.pushes).toHaveLength(2);
+    await control(simulator, 'POST push', {});
+    expect(receiver.pushes).toHaveLength(2);
+    expect(simulator.faults).toEqual([]);
+  });
+
+  it('issues a ticket without a push', async () => {
+    const { simulator, receiver } = await startWithReceiver({ hosts: 2 });
+    const { json } = await control(simulator, 'POST tickets', {});
+    expect(receiver.pushes).toHaveLength(0);
+    const reply = await callApi(simulator, 'api_component_token', tokenRequest(json['value']));
+    expect(reply.json).toHaveProperty('component_access_token');
+  });
+
+  it('turns the schedule on and off', async () => {
+    const { simulator, clock, receiver } = await startWithReceiver({ hosts: 2 });
+    await control(simulator, 'POST pushing', { on: true });
+    await simulator.idle();
+    expect(receiver.pushes).toHaveLength(1);
+    await control(simulator, 'POST pushing', { on: false, appid: COMPONENT.appid });
+    clock.advance(10 * MINUTE);
+    await simulator.idle();
+    expect(receiver.pushes).toHaveLength(1);
+  });
+
+  it('uses a pre_auth_code', async () => {
+    const { simulator } = await startWithReceiver({ hosts: 2 });
+    const reply = await mintCode(simulator, await mintToken(simulator));
+    const code = { code: reply.json['pre_auth_code'] };
+    const use = async (): Promise<unknown> =>
+      (await control(simulator, 'POST pre-auth-codes/use', code)).json['result'];
+    expect(await use()).toBe('ok');
+    expect(await use()).toBe('used');
+  });
+
+  it('kills and revives hosts, but never the last one', async () => {
+    const { simulator } = await startWithReceiver({ hosts: 2 });
+    const hosts = (index: number, alive: boolean): Promise<{ status: number }> =>
+      control(simulator, 'POST hosts', { index, alive });
+    expect((await hosts(1, false)).status).toBe(200);
+    await expect(fetch(simulator.urls[1] ?? '')).rejects.toThrow();
+    const last = await control(simulator, 'POST hosts', { index: 0, alive: false });
+    expect(last.status).toBe(409);
+    expect((await hosts(1, true)).status).toBe(200);
+    expect((await fetch(simulator.urls[1] ?? '')).status).toBe(200);
+    expect((await hosts(7, true)).status).toBe(400);
+  });
+
+  it('kills the host that was asked, after its answer', async () => {
+    const { simulator } = await startWithReceiver({ hosts: 2 });
+    const { status } = await control(simulator, 'POST hosts', { index: 0, alive: false });
+    expect(status).toBe(200);
+    const isDead = async (): Promise<boolean> => {
+      try {
+        await fetch(simulator.url);
+        return false;
+      } catch {
+        return true;
+      }
+    };
+    while (!(await isDead()));
+    expect((await fetch(simulator.urls[1] ?? '')).status).toBe(200);
+  });
+
+  it.each([
+    ['POST faults', { api: '*', fault: { type: 'explode' } }, /fault/],
+    ['POST faults', { api: '*', fault: { type: 'hang' }, times: -1 }, /times/],
+    ['POST faults', 'not json', /JSON object/],
+    ['POST faults', [], /JSON object/],
+    ['POST push', { info_type: 'a', xml: '<xml/>' }, /xml is the whole message/],
+    ['POST push', { xml: 'no markup' }, /xml/],
+    ['POST push', { nonsense: 1 }, /nonsense/],
+    ['POST push', { appid: 'wxnobody' }, /wxnobody/],
+    ['POST pushing', { on: 'yes' }, /on/],
+    ['POST hosts', { index: 0 }, /alive/],
+    ['POST pre-auth-codes/use', {}, /code/],
+  ])('answers %s %j with 400 and the reason', async (route, body, reason) => {
+    const { simulator } = await startWithReceiver({ hosts: 2 });
+    const { status, json } = await control(simulator, route, body);
+    expect(status).toBe(400);
+    expect(json['error']).toMatch(reason);
+  });
+
+  it('says that a push is impossible without a callback URL', async () => {
+    const { simulator } = await startSimulator();
+    const { status, json } = await control(simulator, 'POST push', {});
+    expect(status).toBe(400);
+    expect(json['error']).toContain('no callback URL');
+  });
+
+  it('lists its routes, and answers any other with 404', async () => {
+    const { simulator } = await startWithReceiver({ hosts: 2 });
+    const { json } = await control(simulator, 'GET ');
+    expect(json['routes']).toContain('POST /_simulator/faults');
+    expect((await control(simulator, 'GET nonsense')).status).toBe(404);
+    expect((await control(simulator, 'PUT faults', {})).status).toBe(404);
+  });
+
+  it('leaves no trace in the ledger', async () => {
+    const { simulator } = await startWithReceiver({ hosts: 2 });
+    await control(simulator, 'GET state');
+    expect(simulator.ledger.calls).toEqual([]);
+  });
+});

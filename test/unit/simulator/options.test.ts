@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { createScaledClock } from '../../../src/simulator/clock.ts';
+import type { CallRecord, PushRecord } from '../../../src/simulator/ledger.ts';
+import { isLoopback, type SimulatorOptions } from '../../../src/simulator/options.ts';
+import { createSimulator } from '../../../src/simulator/simulator.ts';
+import { COMPONENT, mintToken, START, startReceiver, startSimulator } from './harness.ts';
+
+function create(options: Partial<SimulatorOptions>): () => unknown {
+  return () => createSimulator({ components: [COMPONENT], ...options });
+}
+
+describe('createSimulator', () => {
+  it.each<[string, Partial<SimulatorOptions>]>([
+    ['at least one component', { components: [] }],
+    ['empty or twice', { components: [COMPONENT, COMPONENT] }],
+    ['empty or twice', { components: [{ ...COMPONENT, appid: '' }] }],
+    ['secret of wx00000000000000c1 is empty', { components: [{ ...COMPONENT, secret: '' }] }],
+    ['43 letters', { components: [{ ...COMPONENT, encodingAesKey: 'short' }] }],
+    ['43 letters', { components: [{ ...COMPONENT, previousEncodingAesKey: 'short' }] }],
+    ['whole http', { components: [{ ...COMPONENT, callbackUrl: '/callback' }] }],
+    ['whole http', { components: [{ ...COMPONENT, callbackUrl: 'ftp://x/' }] }],
+    ['ticketLifeSeconds', { ticketLifeSeconds: 0 }],
+    ['preAuthCodeSeconds', { preAuthCodeSeconds: NaN }],
+    ['overlapSeconds must be 0 or more', { overlapSeconds: -1 }],
+    ['divideTimesBy', { divideTimesBy: 0 }],
+    ['hosts', { hosts: 0 }],
+    ['hosts', { hosts: 1.5 }],
+    ['port', { port: 65_536 }],
+    ['ledgerLimit', { ledgerLimit: 0 }],
+  ])('says what is wrong: %s', (message, options) => {
+    expect(create(options)).toThrow(message);
+  });
+
+  it('never says a secret', () => {
+    const bad = { ...COMPONENT, encodingAesKey: 'almost-a-secret' };
+    expect(create({ components: [bad] })).toThrow(/^(?!.*almost-a-secret)/);
+  });
+
+  it('listens beyond loopback only when told so', () => {
+    expect(create({ host: '0.0.0.0' })).toThrow('allowRemote');
+    expect(create({ host: '0.0.0.0', allowRemote: true })).not.toThrow();
+  });
+
+  it('reports calls and pushes as they are decided', async () => {
+    const receiver = await startReceiver();
+    const calls: CallRecord[] = [];
+    const pushes: PushRecord[] = [];
+    const { simulator } = await startSimulator({
+      components: [{ ...COMPONENT, callbackUrl: receiver.url }],
+      onCall: (call) => calls.push({ ...call }),
+      onPush: (push) => pushes.push(push),
+    });
+    await mintToken(simulator);
+    simulator.addFault({ api: '*', fault: { type: 'html' } });
+    await mintToken(simulator).catch(() => undefined);
+    await simulator.pushTicket();
+    expect(calls).toEqual(simulator.ledger.calls);
+    expect(pushes).toEqual(simulator.ledger.pushes);
+  });
+
+  it('keeps a ledger of bounded length, newest last', async () => {
+    const { simulator } = await startSimulator({ ledgerLimit: 2 });
+    const issued = [1, 2, 3].map(() => simulator.issueTicket());
+    expect(simulator.ledger.mints.map((mint) => mint.value)).toEqual(issued.slice(1));
+  });
+});
+
+describe('isLoopback', () => {
+  it.each(['localhost', '::1', '127.0.0.1', '127.8.9.10', '::ffff:127.0.0.1'])('%s is', (host) =>
+    expect(isLoopback(host)).toBe(true),
+  );
+  it.each(['', '0.0.0.0', '::', '10.0.0.1', '128.0.0.1', '127.0.0.1.example.com'])(
+    '"%s" is not',
+    (host) => expect(isLoopback(host)).toBe(false),
+  );
+});
+
+describe('a scaled clock', () => {
+  it('starts at the present and runs as many times faster as it says', async () => {
+    const startedAt = Date.now();
+    const clock = createScaledClock({ speed: 10_000 });
+    expect(Math.abs(clock.now() - startedAt)).toBeLessThan(60_000);
+    const before = clock.now();
+    // A minute of this clock is six milliseconds.
+    await new Promise<void>((resolve) => clock.setTimer(60_000, resolve));
+    expect(clock.now() - before).toBeGreaterThanOrEqual(60_000);
+  });
+
+  it('forgets a cancelled timer and does not fire a distant one at once', async () => {
+    const clock = createScaledClock({ speed: 1000 });
+    let fired = 0;
+    const count = (): void => {
+      fired += 1;
+    };
+    clock.setTimer(1000, count)();
+    const cancelDistant = clock.setTimer(1e15, count);
+    await new Promise<void>((resolve) => clock.setTimer(20_000, resolve));
+    cancelDistant();
+    expect(fired).toBe(0);
+  });
+
+  it('is the clock when no other is given', async () => {
+    const { simulator } = await startSimulator({ clock: undefined });
+    simulator.issueTicket();
+    const at = simulator.latestMint('component_verify_ticket')?.at ?? START;
+    expect(Math.abs(at - Date.now())).toBeLessThan(60_000);
+  });
+});
