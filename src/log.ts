@@ -53,7 +53,13 @@ export function createLog(options: LogOptions): Log {
 function bind(logger: winston.Logger, clean: (value: unknown) => unknown, base: LogFields): Log {
   const line = (level: LogLevel) => (message: string, fields?: LogFields) => {
     if (!logger.isLevelEnabled(level)) return;
-    const entry = { time: new Date().toISOString(), level, ...base, message, ...fields };
+    const time = new Date().toISOString();
+    // The second mention keeps a field of the same name from hiding these.
+    const entry = Object.assign({ time, level, ...base, message }, fields, {
+      time,
+      level,
+      message,
+    });
     logger.log(level, JSON.stringify(clean(entry)));
   };
   return {

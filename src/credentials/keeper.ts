@@ -1,4 +1,5 @@
 import { KeeperError } from '../errors.ts';
+import { readRecord } from '../store/records.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
 import { CREDENTIAL_KINDS } from './kinds/index.ts';
 import type { Component, CredentialKind } from './kinds/kind.ts';
@@ -124,7 +125,11 @@ async function attempt(
     };
   }
   try {
-    if (kind.needs !== undefined) await look(state, { ...id, kind: kind.needs }, reason);
+    if (kind.needs !== undefined) {
+      const parent = await look(state, { ...id, kind: kind.needs }, reason);
+      // Its successor is being minted, which may kill it under our call: wait for the new one.
+      if (parent.did === 'locked') return { did: 'locked', until: state.clock.now() };
+    }
     const outcome = await refreshIfDue(state, { id, kind, component, reason, refusedSeq });
     if (outcome.did !== 'failed' || outcome.deadParent === undefined) return outcome;
     return await renewParentAndRetry(state, { id, kind, component }, outcome, outcome.deadParent);
@@ -148,8 +153,9 @@ async function renewParentAndRetry(
   failure: LookOutcome,
   dead: { id: CredentialId; seq: number },
 ): Promise<LookOutcome> {
-  const renewed = await look(state, dead.id, 'refused', dead.seq);
-  if (renewed.did !== 'refreshed') return failure;
+  await look(state, dead.id, 'refused', dead.seq);
+  const parent = await readRecord(state.store, dead.id);
+  if (parent.seq === dead.seq) return failure;
   return refreshIfDue(state, { ...target, reason: 'refused', ignoreBackoff: true });
 }
 

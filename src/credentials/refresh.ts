@@ -122,7 +122,8 @@ export async function refreshIfDue(
     case 'locked':
       return { did: 'locked', until: begun.until };
     case 'changed':
-      return { did: 'locked', until: clock.now() };
+      // Somebody refreshed it since it was read: judge what is there now.
+      return refreshIfDue(context, attempt);
     case 'backoff':
       return { did: 'waited', until: begun.until, error: record.lastError };
   }
@@ -242,7 +243,7 @@ async function failed(
     reason,
     state: freshness.state,
     failures,
-    ...error,
+    failure: error,
     next_try_at: new Date(retryAt).toISOString(),
     ...(facts === undefined ? { error: thrown } : {}),
   };

@@ -1,0 +1,40 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { mean, mintIntervals, watchMirrors } from '../support/liveness.ts';
+import { createStation, HOUR, MINUTE, type Station } from '../support/station.ts';
+
+/**
+ * The measurement this service is judged by: a night of 15 h 4 min with a push every ten minutes.
+ * Done by hand from log files, refreshing on each push gave intervals of at most 115 and 25 minutes.
+ */
+const NIGHT_SECONDS = (15 * HOUR + 4 * MINUTE) / 1000;
+
+describe('a night of 15 hours and 4 minutes', () => {
+  let station: Station;
+  afterEach(() => station.close());
+
+  it('never shows a dead or missing value and refreshes at the expected distances', async () => {
+    station = await createStation();
+    station.simulator.setPushing(true);
+    await station.pass(1);
+    const bad = await watchMirrors(station, NIGHT_SECONDS);
+    expect(bad).toEqual([]);
+
+    const tokens = mintIntervals(station, 'component_access_token');
+    const codes = mintIntervals(station, 'pre_auth_code');
+    const pushes = station.simulator.ledger.pushes;
+    const minutes = (seconds: number) => (seconds / 60).toFixed(1);
+    process.stdout.write(
+      `pushes ${pushes.length}; component_access_token every ${minutes(mean(tokens))} min, ` +
+        `longest ${minutes(Math.max(...tokens))}; pre_auth_code every ${minutes(mean(codes))} min, ` +
+        `longest ${minutes(Math.max(...codes))}\n`,
+    );
+    expect(Math.max(...tokens)).toBeLessThanOrEqual(115 * 60);
+    expect(Math.max(...codes)).toBeLessThanOrEqual(25 * 60);
+    // A token every minute would pass the two lines above, and use up the quota.
+    expect(Math.min(...tokens)).toBeGreaterThanOrEqual(105 * 60);
+    expect(Math.min(...codes)).toBeGreaterThanOrEqual(15 * 60);
+    expect(pushes).toHaveLength(91);
+    expect(pushes.every((push) => push.accepted)).toBe(true);
+    expect(station.logs.filter((line) => line.level === 'error')).toEqual([]);
+  });
+});

@@ -1,0 +1,25 @@
+import { createApp } from '../../src/app.ts';
+import { loadConfig, secretsOf } from '../../src/config.ts';
+import { createLog } from '../../src/log.ts';
+import { createManualClock } from './manual-clock.ts';
+import { createManualCron } from './station.ts';
+
+/**
+ * A replica in a process of its own, on a manual clock that the test moves over IPC:
+ * `{advance: ms}` lets time pass and is answered with `{settled: true}`.
+ */
+const clock = createManualClock(Math.random);
+const config = loadConfig();
+const log = createLog({ level: config.logLevel, secrets: secretsOf(config) });
+const app = createApp(config, { clock, log, startCron: createManualCron(clock) });
+await app.start();
+
+process.on('message', (message: { advance: number }) => {
+  void clock
+    .advance(message.advance, () => app.idle())
+    .then(() => app.idle())
+    .then(() => process.send?.({ settled: true }));
+});
+// The test is gone: so is this.
+process.on('disconnect', () => process.exit(0));
+process.send?.({ publicPort: app.publicPort(), internalPort: app.internalPort() });
