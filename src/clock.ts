@@ -23,6 +23,11 @@ export const systemClock: Clock = {
   },
 };
 
+/** Resolves after `delayMs` of this clock. */
+export function sleep(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => void clock.setTimer(delayMs, resolve));
+}
+
 /**
  * An AbortSignal that fires after `delayMs` of this clock.
  * `cancel` must be called when the work is done, or the timer keeps the process alive.

@@ -41,6 +41,8 @@ interface LogOptions {
 export function createLog(options: LogOptions): Log {
   const clean = createRedactor(options.secrets ?? []);
   const stream = options.stream ?? process.stdout;
+  // A log that cannot be written (closed pipe, full disk) must not take the service down.
+  stream.on('error', () => undefined);
   const logger = winston.createLogger({
     level: options.level,
     format: winston.format.printf((info) => String(info.message)),

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import { sleep, type Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
 import type { CredentialId } from '../store/keys.ts';
 import { readRecord, takeValue, type StoredError } from '../store/records.ts';
@@ -52,7 +52,7 @@ export async function readCredential(context: ReadContext, id: CredentialId): Pr
     if (outcome.did === 'waited' || outcome.did === 'failed') {
       throw unavailable(outcome.error, (outcome.until - clock.now()) / 1000);
     }
-    if (outcome.did === 'locked') await within(clock, POLL_MS, new Promise<never>(() => undefined));
+    if (outcome.did === 'locked') await sleep(clock, POLL_MS);
   }
 }
 

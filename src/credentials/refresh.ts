@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../clock.ts';
+import { sleep, type Clock } from '../clock.ts';
 import type { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { CredentialId } from '../store/keys.ts';
@@ -207,7 +207,7 @@ async function commitPatiently(
         subject: id.subject,
         tries,
       });
-      await new Promise<void>((resolve) => clock.setTimer(COMMIT_RETRY_MS, resolve));
+      await sleep(clock, COMMIT_RETRY_MS);
     }
   }
 }

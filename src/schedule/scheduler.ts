@@ -17,8 +17,8 @@ export interface Scheduler {
   stop(): Promise<void>;
 }
 
-/** Ticks looked at to find the one that meets a moment: two days of ten-minute ticks. */
-const TICKS_AHEAD = 300;
+/** Ticks looked at to find the one that meets a moment; computing each takes a while. */
+const TICKS_AHEAD = 20;
 
 interface Slot {
   job: Job;

@@ -131,7 +131,8 @@ function drip(
 }
 
 function sendLarge(world: World, response: ServerResponse, answer: Answer, bytes: number): void {
-  const [head, tail] = JSON.stringify({ ...answer, padding: '|' }).split('|') as [string, string];
+  const tail = '"}';
+  const head = JSON.stringify({ ...answer, padding: '' }).slice(0, -tail.length);
   writeHead(world, response, 200, {
     'Content-Type': WECHAT_JSON,
     'Content-Length': Buffer.byteLength(head) + bytes + Buffer.byteLength(tail),

@@ -79,12 +79,11 @@ function createPreAuthCode(world: World, request: ApiRequest): Outcome {
 }
 
 function startPushTicket(world: World, request: ApiRequest): Outcome {
-  // Not component_appsecret: this call alone names the field differently.
+  // Not component_appsecret: the pages name the field differently for this call.
   const component = authenticate(world, request, 'component_secret');
   if (typeof component === 'number') return component;
   if (component.pushing) {
-    const { errmsg } = failure(0, world.clock.now(), 'push component ticket is in normal state');
-    return { errcode: 0, errmsg };
+    return failure(0, world.clock.now(), 'component ticket push is already in normal state');
   }
   setPushing(world, component, true, START_PUSH_MS);
   return { errcode: 0, errmsg: 'ok' };

@@ -8,7 +8,7 @@ import { clearLedger, type Ledger } from './ledger.ts';
 import { isLoopback } from './options.ts';
 import { TICKET_INFO_TYPE } from './push-message.ts';
 import { push, setPushing } from './pusher.ts';
-import { addFault, componentOf, mint, usePreAuthCode, type World } from './world.ts';
+import { addFault, componentOf, componentsOf, mint, usePreAuthCode, type World } from './world.ts';
 
 /**
  * The control API under /_simulator/: the programmatic API as JSON, for people with curl and for
@@ -19,13 +19,14 @@ interface ControlRequest {
   world: World;
   /** The host that was asked. */
   host: number;
-  query: URLSearchParams;
-  body: unknown;
+  path: string;
+  request: ApiRequest;
   incoming: IncomingMessage;
   response: ServerResponse;
 }
 
-type Handler = (request: ControlRequest) => unknown;
+/** What it returns is sent as JSON; `body` is an object, empty if none was sent. */
+type Handler = (control: ControlRequest, body: unknown) => unknown;
 
 class ControlError extends Error {
   readonly status: number;
@@ -52,13 +53,13 @@ const codeBody = z.strictObject({ code: z.string() });
 const ROUTES: Readonly<Record<string, Handler>> = {
   'GET ': () => ({ routes: Object.keys(ROUTES).map((one) => one.replace(' ', ' /_simulator/')) }),
   'GET state': ({ world }) => describe(world),
-  'GET ledger': ({ world, query }) => readLedger(world.ledger, query.get('kind')),
+  'GET ledger': ({ world, request }) => readLedger(world.ledger, request.query.get('kind')),
   'DELETE ledger': ({ world }) => {
     clearLedger(world.ledger);
     return { ok: true };
   },
   'GET faults': ({ world }) => ({ faults: world.faults }),
-  'POST faults': ({ world, body }) => {
+  'POST faults': ({ world }, body) => {
     addFault(world, body);
     return { ok: true, faults: world.faults };
   },
@@ -66,29 +67,22 @@ const ROUTES: Readonly<Record<string, Handler>> = {
     world.faults.length = 0;
     return { ok: true };
   },
-  'POST push': ({ world, body }) => pushNow(world, pushBody.parse(body)),
-  'POST pushing': ({ world, body }) => {
+  'POST push': ({ world }, body) => pushNow(world, pushBody.parse(body)),
+  'POST pushing': ({ world }, body) => {
     const { on, appid } = pushingBody.parse(body);
-    const chosen = appid === undefined ? world.components.values() : [componentOf(world, appid)];
-    for (const component of chosen) setPushing(world, component, on);
+    for (const component of componentsOf(world, appid)) setPushing(world, component, on);
     return { ok: true };
   },
-  'POST tickets': ({ world, body }) =>
+  'POST tickets': ({ world }, body) =>
     mint(world, componentOf(world, ticketBody.parse(body).appid), TICKET_INFO_TYPE),
   'POST hosts': switchHost,
-  'POST pre-auth-codes/use': ({ world, body }) => ({
+  'POST pre-auth-codes/use': ({ world }, body) => ({
     result: usePreAuthCode(world, codeBody.parse(body).code),
   }),
 };
 
-export async function handleControl(
-  world: World,
-  host: number,
-  path: string,
-  request: ApiRequest,
-  incoming: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+export async function handleControl(control: ControlRequest): Promise<void> {
+  const { world, path, request, incoming, response } = control;
   try {
     // Also when the listener is open to other machines (allowRemote): this part never is.
     if (!isLoopback(incoming.socket.remoteAddress ?? '')) {
@@ -98,10 +92,9 @@ export async function handleControl(
     if (handler === undefined) {
       throw new ControlError(404, 'no such control; GET /_simulator/ lists them');
     }
-    const { query } = request;
     const body = request.text === '' ? {} : request.body;
     if (body === undefined) throw new ControlError(400, 'the body must be a JSON object');
-    const result = await handler({ world, host, query, body, incoming, response });
+    const result = await handler(control, body);
     sendJson(world, response, 200, result);
   } catch (error) {
     const { status, message } = explain(error);
@@ -137,8 +130,8 @@ function pushNow(world: World, body: z.infer<typeof pushBody>): unknown {
   return push(world, componentOf(world, appid), xml ?? infoType ?? TICKET_INFO_TYPE, fields, own);
 }
 
-async function switchHost(request: ControlRequest): Promise<unknown> {
-  const { world, host, body, response } = request;
+async function switchHost(control: ControlRequest, body: unknown): Promise<unknown> {
+  const { world, host, response } = control;
   const { index, alive } = hostBody.parse(body);
   hostAt(world, index);
   if (alive) {

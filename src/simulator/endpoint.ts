@@ -29,11 +29,9 @@ export async function handleRequest(
   incoming: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  // Clients may leave at any time; writing to one that did is an error event, and harmless.
-  response.on('error', () => undefined);
-  const url = new URL(incoming.url ?? '/', 'http://simulator');
+  const [path = '', query = ''] = (incoming.url ?? '').split('?', 2);
   // The control API is not part of the pretended world, so it keeps nobody waiting for idle().
-  const isControl = url.pathname.startsWith('/_simulator/');
+  const isControl = path.startsWith('/_simulator/');
   const release = isControl ? () => undefined : countUntilClosed(world, response);
   const text = await readBody(incoming);
   if (text === undefined) {
@@ -42,12 +40,12 @@ export async function handleRequest(
   }
   const request: ApiRequest = {
     method: incoming.method ?? '',
-    query: url.searchParams,
+    query: new URLSearchParams(query),
     text,
     body: parseObject(text),
   };
-  if (isControl) await handleControl(world, host, url.pathname, request, incoming, response);
-  else handleCall(world, host, url.pathname, request, response, release);
+  if (isControl) await handleControl({ world, host, path, request, incoming, response });
+  else handleCall(world, host, path, request, response, release);
 }
 
 function handleCall(
@@ -76,7 +74,7 @@ function handleCall(
   }
   const call: Call = { world, api, request, response, record, release };
   const rule = takeApiFault(world.faults, api, host);
-  if (rule === undefined) sendAnswer(world, response, decide(call, work(call)));
+  if (rule === undefined) sendAnswer(world, response, announce(call, work(call)));
   else answerWithFault(call, rule);
 }
 
@@ -90,14 +88,14 @@ function answerWithFault(call: Call, rule: ApiFaultRule): void {
     // Also for a client that has given up meanwhile: WeChat finishes what it was asked, too.
     world.timers.after(fault.ms, () => {
       countUntilClosed(world, response);
-      sendAnswer(world, response, decide(call, early ?? work(call)));
+      sendAnswer(world, response, announce(call, early ?? work(call)));
     });
     return;
   }
   const worksFirst = rule.afterMint ?? (fault.type === 'patch' || fault.type === 'drip');
   const answer = worksFirst ? work(call) : imitateAnswer(world, call.api);
   if (fault.type === 'errcode') record.errcode = fault.errcode;
-  decide(call, answer);
+  announce(call, answer);
   if (fault.type === 'drip' || fault.type === 'hang') call.release();
   if (fault.type !== 'hang') sendSpoiled(world, response, answer, fault);
 }
@@ -110,7 +108,8 @@ function work(call: Call): Answer {
   return answer;
 }
 
-function decide(call: Call, answer: Answer): Answer {
+/** Tells the observer; returns the answer as it came, so that sending can follow. */
+function announce(call: Call, answer: Answer): Answer {
   call.world.onCall?.(call.record);
   return answer;
 }

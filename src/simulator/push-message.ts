@@ -36,7 +36,7 @@ export function buildPush(
   fields: PushFields = {},
   fault: PushFault = {},
 ): PushMessage {
-  const now = Math.floor(world.clock.now() / 1000);
+  const now = unixSeconds(world);
   const xml = infoTypeOrXml.startsWith('<')
     ? infoTypeOrXml
     : innerXml(component.appid, now, infoTypeOrXml, {
@@ -48,13 +48,40 @@ export function buildPush(
   const query = signedQuery(token, String(now), encrypted);
   return {
     appid: component.appid,
-    infoType: elementOf(xml, 'InfoType') ?? 'raw',
+    infoType: infoTypeOf(xml),
     createTime: Number(elementOf(xml, 'CreateTime') ?? now),
     url: component.callbackUrl === undefined ? null : withQuery(component.callbackUrl, query),
     query,
     body: `<xml><AppId>${cdata(component.appid)}</AppId><Encrypt>${cdata(encrypted)}</Encrypt></xml>`,
     xml,
   };
+}
+
+/** Stands for a push that a fault swallowed before it was made. */
+export function skippedPush(
+  world: World,
+  component: Component,
+  infoTypeOrXml: string,
+): PushMessage {
+  const infoType = infoTypeOrXml.startsWith('<') ? infoTypeOf(infoTypeOrXml) : infoTypeOrXml;
+  const { appid } = component;
+  return {
+    appid,
+    infoType,
+    createTime: unixSeconds(world),
+    url: null,
+    query: {},
+    body: '',
+    xml: '',
+  };
+}
+
+function unixSeconds(world: World): number {
+  return Math.floor(world.clock.now() / 1000);
+}
+
+function infoTypeOf(xml: string): string {
+  return elementOf(xml, 'InfoType') ?? 'raw';
 }
 
 function ticketField(world: World, component: Component, fields: PushFields): PushFields {

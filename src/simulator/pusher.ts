@@ -2,7 +2,13 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import { takePushFault, type PushFault } from './faults.ts';
 import { note, type PushRecord } from './ledger.ts';
-import { buildPush, TICKET_INFO_TYPE, type PushFields, type PushMessage } from './push-message.ts';
+import {
+  buildPush,
+  skippedPush,
+  TICKET_INFO_TYPE,
+  type PushFields,
+  type PushMessage,
+} from './push-message.ts';
 import type { Component, World } from './world.ts';
 
 /** How much of an answer is kept; longer than `success`, so the cut cannot make a bad one good. */
@@ -24,11 +30,13 @@ export function push(
   if (component.callbackUrl === undefined) {
     throw new RangeError(`${component.appid} has no callback URL, so nothing can be pushed`);
   }
-  const message = buildPush(world, component, infoTypeOrXml, fields, fault);
   if (fault.stop) setPushing(world, component, false);
   if (fault.stop || fault.skip) {
-    return Promise.resolve(record(world, message, 1, { error: 'skipped by a fault' }));
+    // Before anything is built: a ticket that nobody gets is not issued either.
+    const unsent = skippedPush(world, component, infoTypeOrXml);
+    return Promise.resolve(record(world, unsent, 1, { error: 'skipped by a fault' }));
   }
+  const message = buildPush(world, component, infoTypeOrXml, fields, fault);
   if (fault.lateMs === undefined) return deliver(world, message, fault);
   const { lateMs } = fault;
   return new Promise((resolve) => {
@@ -85,15 +93,18 @@ async function deliver(world: World, message: PushMessage, fault: PushFault): Pr
 /** Sends once, and arranges for another time if that fails and the settings say so. */
 async function send(world: World, message: PushMessage, attempt: number): Promise<PushRecord> {
   const end = world.activity.begin();
-  const result = await post(world, message, attempt);
-  note(world.ledger.pushes, result, world.settings.ledgerLimit);
-  world.onPush?.(result);
-  const { repushMs, repushLimit } = world.settings;
-  if (!result.accepted && repushMs > 0 && attempt <= repushLimit && !world.stopped) {
-    world.timers.after(repushMs, () => void send(world, message, attempt + 1));
+  try {
+    const result = await post(world, message, attempt);
+    note(world.ledger.pushes, result, world.settings.ledgerLimit);
+    world.onPush?.(result);
+    const { repushMs, repushLimit } = world.settings;
+    if (!result.accepted && repushMs > 0 && attempt <= repushLimit && !world.stopped) {
+      world.timers.after(repushMs, () => void send(world, message, attempt + 1));
+    }
+    return result;
+  } finally {
+    end();
   }
-  end();
-  return result;
 }
 
 function post(world: World, message: PushMessage, attempt: number): Promise<PushRecord> {
@@ -127,14 +138,14 @@ function post(world: World, message: PushMessage, attempt: number): Promise<Push
       () => settle({ error: 'simulator stopped' }),
     );
     // Later calls of settle find the promise settled, so every path may end in it.
-    request.on('error', (error) => settle({ error: error.message }));
+    request.on('error', (error) => settle({ error: reasonOf(error) }));
     request.on('response', (response) => {
       let answer = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
         answer = (answer + chunk).slice(0, ANSWER_CHARS);
       });
-      response.on('error', (error) => settle({ error: error.message }));
+      response.on('error', (error) => settle({ error: reasonOf(error) }));
       response.on('end', () => {
         const status = response.statusCode ?? null;
         settle({ status, answer, accepted: status === 200 && answer === 'success' });
@@ -142,6 +153,11 @@ function post(world: World, message: PushMessage, attempt: number): Promise<Push
     });
     request.end(message.body);
   });
+}
+
+/** A name with several addresses fails with an AggregateError, which has a code but no message. */
+function reasonOf(error: NodeJS.ErrnoException): string {
+  return error.message || (error.code ?? 'unknown error');
 }
 
 function record(

@@ -14,6 +14,7 @@ import { push, setPushing } from './pusher.ts';
 import {
   addFault,
   componentOf,
+  componentsOf,
   createWorld,
   isLive,
   mint,
@@ -74,7 +75,10 @@ export interface Simulator {
   /** `at` in epoch milliseconds, default now. */
   isLive(kind: MintKind, value: string, at?: number): boolean;
   latestMint(kind: MintKind, appid?: string): MintRecord | undefined;
-  /** Resolves when no call and no push is under way; those waiting for the clock do not count. */
+  /**
+   * Resolves when no call and no push is under way; those waiting for the clock do not count.
+   * Await it before moving a manual clock, or the push under way runs into its timeout.
+   */
   idle(): Promise<void>;
 }
 
@@ -104,8 +108,7 @@ export function createSimulator(options: SimulatorOptions): Simulator {
       buildPush(world, componentOf(world, appid), infoTypeOrXml, fields, fault),
     issueTicket: (appid) => mint(world, componentOf(world, appid), TICKET_INFO_TYPE).value,
     setPushing(on, appid) {
-      const chosen = appid === undefined ? world.components.values() : [componentOf(world, appid)];
-      for (const component of chosen) setPushing(world, component, on);
+      for (const component of componentsOf(world, appid)) setPushing(world, component, on);
     },
     addFault: (rule) => addFault(world, rule),
     clearFaults() {

@@ -92,6 +92,14 @@ export function componentOf(world: World, appid?: string): Component {
 }
 
 /**
+ * The component named so, or all of them when no name is given.
+ * @throws RangeError when there is none of that name
+ */
+export function componentsOf(world: World, appid?: string): Component[] {
+  return appid === undefined ? [...world.components.values()] : [componentOf(world, appid)];
+}
+
+/**
  * Puts a rule at the end of the queue.
  * @throws ZodError when it is not a rule, RangeError when a component lacks what it asks for
  */
@@ -189,8 +197,8 @@ export function usePreAuthCode(world: World, code: string): 'ok' | 'used' | 'exp
   const now = world.clock.now();
   for (const component of world.components.values()) {
     const issued = component.issued.pre_auth_code.get(code);
+    if (issued === undefined) continue;
     const verdict = judge(issued, now);
-    if (issued === undefined || verdict === 'unknown') continue;
     if (verdict === 'expired') return 'expired';
     if (verdict === 'ended') return 'used';
     issued.endedAt = now;

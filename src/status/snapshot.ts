@@ -140,8 +140,9 @@ async function describeCredential(
   const [record, history] = await Promise.all([readRecord(store, id), readHistory(store, id)]);
   const { state, reason, dueAt } = judgeFreshness(record, now, windowMs, kind.singleUse);
   const obtained = record.value !== undefined;
+  const earliest = Math.max(now, dueAt);
   const next =
-    record.retryAt > now ? record.retryAt : context.nextTick(kind.name, Math.max(now, dueAt));
+    record.retryAt > now ? record.retryAt : (context.nextTick(kind.name, earliest) ?? earliest);
   return {
     kind: kind.name,
     state,

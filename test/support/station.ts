@@ -25,6 +25,8 @@ export interface Station {
   config: Config;
   /** Every log line so far, parsed. */
   logs: LogLine[];
+  /** The key that `internal` uses. */
+  apiKey: string;
   /** An internal request with a key that may do everything. */
   internal(path: string, init?: InternalRequest): Promise<Response>;
   publicUrl(path?: string): string;
@@ -115,6 +117,7 @@ export async function createStation(options: StationOptions = {}): Promise<Stati
     config,
     logs,
     settle,
+    apiKey: key,
     keys: createKeys(prefix),
     internal: (path, init) =>
       fetch(`http://127.0.0.1:${app.internalPort()}${path}`, {

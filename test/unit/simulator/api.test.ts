@@ -91,6 +91,12 @@ describe('every answer', () => {
     ]);
   });
 
+  it('survives a path that is no URL', async () => {
+    const { simulator } = await startSimulator();
+    const response = await fetch(`${simulator.url}//`, { method: 'POST' });
+    expect(await response.json()).toMatchObject({ errcode: 40066 });
+  });
+
   it('is 413 for a body of more than a megabyte', async () => {
     const { simulator } = await startSimulator();
     const response = await fetch(urlOf(simulator, 'api_component_token'), {

@@ -68,7 +68,7 @@ describe('the simulator command', () => {
     expect(() => open(push as never, secrets)).toThrow('another appid');
 
     await fetch(`${urls[0] ?? ''}/cgi-bin/component/api_component_token`, { method: 'POST' });
-    await until(() => simulator.output().includes('call'));
+    await until(() => simulator.output().includes('call  api_'));
     expect(simulator.output()).toMatch(/call {2}api_component_token on host 0: errcode 44002/);
     expect(simulator.output()).not.toContain('ticket@@@');
 

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { handleControl } from '../../../src/simulator/control.ts';
+import { createWorld } from '../../../src/simulator/world.ts';
 import {
   callApi,
   COMPONENT,
@@ -184,6 +186,27 @@ describe('the control API', () => {
     expect(json['routes']).toContain('POST /_simulator/faults');
     expect((await control(simulator, 'GET nonsense')).status).toBe(404);
     expect((await control(simulator, 'PUT faults', {})).status).toBe(404);
+  });
+
+  it('answers nobody on another machine, even when the simulator itself does', async () => {
+    const world = createWorld({ components: [COMPONENT], allowRemote: true });
+    const answer = { status: 0, text: '' };
+    const response = {
+      writeHead: (status: number) => (answer.status = status),
+      end: (bytes: Buffer) => (answer.text = bytes.toString()),
+    };
+    const incoming = { socket: { remoteAddress: '10.0.0.9' } };
+    const request = { method: 'GET', query: new URLSearchParams(), text: '', body: undefined };
+    await handleControl({
+      world,
+      host: 0,
+      path: '/_simulator/ledger',
+      request,
+      incoming: incoming as never,
+      response: response as never,
+    });
+    expect(answer.status).toBe(403);
+    expect(answer.text).toContain('this machine only');
   });
 
   it('leaves no trace in the ledger', async () => {

@@ -33,12 +33,23 @@ export const OTHER_COMPONENT = {
 export interface ManualClock extends SimulatorClock {
   /** Moves time, running what falls due on the way at exactly its instant. */
   advance(ms: number): void;
+  /** Time passes as on a suspended machine: nothing runs on the way, and then all that is due. */
+  sleep(ms: number): void;
   pendingTimers(): number;
 }
 
 export function manualClock(): ManualClock {
   let now = START;
   let timers: { at: number; fn: () => void }[] = [];
+  const runUntil = (end: number): void => {
+    for (;;) {
+      const next = timers.toSorted((a, b) => a.at - b.at)[0];
+      if (next === undefined || next.at > end) return;
+      timers = timers.filter((other) => other !== next);
+      now = Math.max(now, next.at);
+      next.fn();
+    }
+  };
   return {
     now: () => now,
     setTimer(delayMs, fn) {
@@ -50,14 +61,12 @@ export function manualClock(): ManualClock {
     },
     advance(ms) {
       const end = now + ms;
-      for (;;) {
-        const next = timers.toSorted((a, b) => a.at - b.at)[0];
-        if (next === undefined || next.at > end) break;
-        timers = timers.filter((other) => other !== next);
-        now = Math.max(now, next.at);
-        next.fn();
-      }
+      runUntil(end);
       now = end;
+    },
+    sleep(ms) {
+      now += ms;
+      runUntil(now);
     },
     pendingTimers: () => timers.length,
   };
@@ -217,9 +226,9 @@ export async function startReceiver(): Promise<Receiver> {
   return receiver;
 }
 
-/** Listens on a free port until the end of the test; returns the base URL. */
-export async function listenAnywhere(server: Server): Promise<string> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+/** Listens until the end of the test, on a free port unless one is given; returns the base URL. */
+export async function listenAnywhere(server: Server, port = 0): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   onTestFinished(() => {
     server.closeAllConnections();
     server.close();

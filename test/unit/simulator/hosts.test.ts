@@ -21,6 +21,11 @@ async function failureOf(request: Promise<unknown>): Promise<unknown> {
   return (cause as { code?: string } | undefined)?.code;
 }
 
+/** Below the ephemeral range, so that no client socket sits there, and of this process alone. */
+function firstOfTwoPorts(from: number): number {
+  return from + (process.pid % 1000) * 2;
+}
+
 describe('several hosts', () => {
   it('share one world', async () => {
     const { simulator } = await startSimulator({ hosts: 3 });
@@ -65,17 +70,17 @@ describe('several hosts', () => {
 
 describe('listening', () => {
   it('takes consecutive ports from the one it is given', async () => {
-    // Below the ephemeral range, so that no client socket sits there, and of this process alone.
-    const port = 20_000 + (process.pid % 5000) * 2;
+    const port = firstOfTwoPorts(20_000);
     const { simulator } = await startSimulator({ hosts: 2, port });
     expect(simulator.urls).toEqual([`http://127.0.0.1:${port}`, `http://127.0.0.1:${port + 1}`]);
   });
 
   it('fails when a port is taken, and leaves nothing open', async () => {
-    const taken = new URL(await listenAnywhere(createServer()));
-    const simulator = createSimulator({ components: [COMPONENT], port: Number(taken.port) });
+    const port = firstOfTwoPorts(30_000);
+    await listenAnywhere(createServer(), port + 1);
+    const simulator = createSimulator({ components: [COMPONENT], port, hosts: 2 });
     await expect(simulator.start()).rejects.toThrow('EADDRINUSE');
-    expect(simulator.urls).toEqual([]);
+    await expect(fetch(`http://127.0.0.1:${port}`)).rejects.toThrow('fetch failed');
   });
 
   it('has no URL before it is started', () => {

@@ -67,10 +67,26 @@ describe('a push fault', () => {
     simulator.setPushing(true);
     clock.advance(10 * MINUTE);
     await simulator.idle();
-    expect(simulator.ledger).toMatchObject({ pushes: [] });
+    expect(simulator.ledger).toEqual({ mints: [], calls: [], pushes: [] });
     clock.advance(10 * MINUTE);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(1);
+  });
+
+  it('tells who asked for the push that it was skipped', async () => {
+    const { simulator, receiver } = await startWithReceiver();
+    const skip = { skip: true };
+    expect(await simulator.pushTicket(undefined, skip)).toMatchObject({
+      infoType: 'component_verify_ticket',
+      accepted: false,
+      status: null,
+      error: 'skipped by a fault',
+    });
+    const xml = '<xml><InfoType>authorized</InfoType></xml>';
+    expect(await simulator.push(undefined, xml, {}, skip)).toMatchObject({
+      infoType: 'authorized',
+    });
+    expect(receiver.pushes).toHaveLength(0);
   });
 
   it('stops pushing until it is turned on again through the API', async () => {

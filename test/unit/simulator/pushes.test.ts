@@ -1,8 +1,10 @@
+import { createServer } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import {
   callApi,
   COMPONENT,
   element,
+  listenAnywhere,
   open,
   SECOND,
   START,
@@ -106,9 +108,24 @@ describe('a ticket push', () => {
     });
   });
 
-  it('that nobody takes is recorded with the reason', async () => {
+  it('whose answer breaks off is recorded with the reason', async () => {
+    const { simulator } = await startSimulator();
+    const server = createServer((_request, response) => {
+      response.writeHead(200, { 'Content-Length': 7 });
+      response.write('succ', () => response.destroy());
+    });
+    simulator.setCallbackUrl(COMPONENT.appid, await listenAnywhere(server));
+    expect(await simulator.pushTicket()).toMatchObject({
+      accepted: false,
+      status: null,
+      error: 'aborted',
+    });
+  });
+
+  // localhost may have two addresses, and then the error is made of two.
+  it.each(['127.0.0.1', 'localhost'])('that nobody takes at %s has a reason', async (host) => {
     const { simulator } = await startSimulator({
-      components: [{ ...COMPONENT, callbackUrl: 'http://127.0.0.1:1/callback' }],
+      components: [{ ...COMPONENT, callbackUrl: `http://${host}:1/callback` }],
     });
     const record = await simulator.pushTicket();
     expect(record).toMatchObject({ accepted: false, status: null });

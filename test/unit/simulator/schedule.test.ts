@@ -60,6 +60,23 @@ describe('the schedule', () => {
     expect(times.toSorted((a, b) => a - b)).toEqual([0, 600, 1200, 1800, 2400, 3000, 3600]);
   });
 
+  it('keeps its rhythm when one push is late, and makes up for none that were slept through', async () => {
+    const { simulator, clock } = await startWithReceiver({ pushing: true });
+    const sentAt = (): number[] => simulator.ledger.pushes.map((push) => push.at - START);
+    await simulator.idle();
+    clock.sleep(13 * MINUTE);
+    await simulator.idle();
+    clock.advance(7 * MINUTE);
+    await simulator.idle();
+    expect(sentAt()).toEqual([0, 13 * MINUTE, 20 * MINUTE]);
+    clock.sleep(5 * HOUR);
+    await simulator.idle();
+    expect(sentAt().slice(3)).toEqual([5 * HOUR + 20 * MINUTE]);
+    clock.advance(10 * MINUTE);
+    await simulator.idle();
+    expect(sentAt().slice(4)).toEqual([5 * HOUR + 30 * MINUTE]);
+  });
+
   it('is divided together with the lives', async () => {
     const { simulator, clock, receiver } = await startWithReceiver({
       pushing: true,
