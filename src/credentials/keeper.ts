@@ -76,7 +76,7 @@ async function sweep(
     const { did } = await look(state, { kind, subject }, reason);
     counts.set(did, (counts.get(did) ?? 0) + 1);
   }
-  return [...counts].map(([did, count]) => `${count} ${did}`).join(', ');
+  return [...counts].map(([did, count]) => `${count} ${did.replace('_', ' ')}`).join(', ');
 }
 
 async function lookAtComponent(
@@ -134,7 +134,10 @@ async function attempt(
     if (outcome.did !== 'failed' || outcome.deadParent === undefined) return outcome;
     return await renewParentAndRetry(state, { id, kind, component }, outcome, outcome.deadParent);
   } catch (error) {
-    state.log.warn('could not look at a credential', { ...id, error });
+    state.log[isSilence(error) ? 'debug' : 'error']('could not look at a credential', {
+      ...id,
+      error,
+    });
     const until = state.clock.now() + STORE_RETRY_MS * (1 + state.clock.random());
     const known = error instanceof KeeperError ? error : undefined;
     const message = known?.message ?? 'an unexpected fault inside wxkeeper';
@@ -144,6 +147,12 @@ async function attempt(
       error: { class: 'retry', message, advice: 'It is tried again.' },
     };
   }
+}
+
+/** No answer from Redis, which is logged once where the connection is watched; not its complaint. */
+function isSilence(error: unknown): boolean {
+  if (!(error instanceof KeeperError) || error.code !== 'store_unavailable') return false;
+  return !(error.cause instanceof Error && error.cause.name === 'ReplyError');
 }
 
 /** WeChat called the credential we minted with dead: renew that one, then try once more, no more. */

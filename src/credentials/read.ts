@@ -52,7 +52,8 @@ export async function readCredential(context: ReadContext, id: CredentialId): Pr
     if (outcome.did === 'waited' || outcome.did === 'failed') {
       throw unavailable(outcome.error, (outcome.until - clock.now()) / 1000);
     }
-    if (outcome.did === 'locked') await sleep(clock, POLL_MS);
+    // Somebody else is minting, or took what was there: not ours to hurry.
+    if (outcome.did !== 'refreshed') await sleep(clock, POLL_MS);
   }
 }
 

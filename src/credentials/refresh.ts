@@ -42,7 +42,7 @@ export type LookReason =
   | 'refused';
 
 export type LookOutcome =
-  | { did: 'nothing' }
+  | { did: 'nothing_due' }
   | { did: 'refreshed'; seq: number }
   /** Another process is minting, or minted meanwhile; look again at `until` (epoch ms). */
   | { did: 'locked'; until: number }
@@ -94,7 +94,7 @@ export async function refreshIfDue(
   const freshness = judgeFreshness(record, now, context.windowMs, kind.singleUse);
   const oldEnough = now - record.obtainedAt >= MIN_REFUSED_AGE_MS;
   const refused = attempt.refusedSeq === record.seq && oldEnough;
-  if (freshness.state === 'fresh' && !refused) return { did: 'nothing' };
+  if (freshness.state === 'fresh' && !refused) return { did: 'nothing_due' };
   const ignoreBackoff =
     refused || attempt.ignoreBackoff === true || outlivedBackoff(record, attempt.reason);
   if (record.retryAt > now && !ignoreBackoff) {

@@ -75,7 +75,7 @@ export async function readRecord(store: Store, id: CredentialId): Promise<Creden
   const [hash, mirrored] = await onRedis(() =>
     Promise.all([
       store.redis.hgetall(store.keys.record(id)),
-      store.redis.exists(store.keys.mirror(id)),
+      store.redis.get(store.keys.mirror(id)),
     ]),
   );
   return {
@@ -84,7 +84,7 @@ export async function readRecord(store: Store, id: CredentialId): Promise<Creden
     expiresAt: Number(hash.expires_at ?? 0),
     obtainedAt: Number(hash.obtained_at ?? 0),
     // A service takes a single-use value by GETDEL on the mirror, which leaves only this trace.
-    taken: hash.taken_at !== undefined || mirrored === 0,
+    taken: hash.taken_at !== undefined || mirrored !== hash.value,
     suspect: hash.suspect === '1',
     failures: Number(hash.failures ?? 0),
     retryAt: Number(hash.retry_at ?? 0),
