@@ -56,7 +56,6 @@ function hostOf(args: unknown[]): string | undefined {
   return typeof second === 'string' ? second : 'localhost';
 }
 
-// eslint-disable-next-line @typescript-eslint/unbound-method -- called with its socket below
 const realConnect: unknown = net.Socket.prototype.connect;
 type Connect = (this: net.Socket, ...args: unknown[]) => net.Socket;
 
