@@ -56,7 +56,7 @@ zones.push({
 });
 
 export default tseslint.config(
-  { ignores: ['dist', 'coverage', '.cache', 'data'] },
+  { ignores: ['dist', 'coverage', '.cache', 'data', 'eslint.config.js'] },
   ...tseslint.configs.strictTypeChecked,
   {
     files: ['**/*.ts', '**/*.js'],

@@ -97,7 +97,7 @@ export async function startObserver(
     ...KINDS.map((kind) => watchMirror(state, kind)),
     countTickets(state),
     repeat(state, HTTP_EVERY_MS, () => compareHttp(state)),
-    repeat(state, HTTP_EVERY_MS, async () => void (await askStatus(state))),
+    repeat(state, HTTP_EVERY_MS, () => askStatus(state)),
   ];
   return {
     seen,
@@ -111,7 +111,7 @@ export async function startObserver(
 }
 
 /** Runs `work` again and again until the end. `work` must not reject. */
-async function repeat({ signal }: State, everyMs: number, work: () => Promise<void>) {
+async function repeat({ signal }: State, everyMs: number, work: () => Promise<unknown>) {
   while (!signal.aborted) {
     await work();
     await pause(everyMs, signal);

@@ -36,10 +36,11 @@ export function createScreen(
       if (!isLive) return;
       if (height === 0) process.once('exit', restore);
       const up = height === 0 ? '' : `\x1b[${height}A`;
-      const text = lines.map((line) => `${isColored ? colored(line) : line}\x1b[K\n`).join('');
+      // In a window lower than the block its head would scroll away, out of reach.
+      const shown = lines.slice(0, Math.max(1, stream.rows - 1));
+      const text = shown.map((line) => `${isColored ? colored(line) : line}\x1b[K\n`).join('');
       stream.write(`${HIDE_CURSOR}${NO_WRAP}${up}\r${text}${CLEAR_BELOW}${WRAP}`);
-      // Taller than the window, the block's head has scrolled away and cannot be redrawn.
-      height = Math.min(lines.length, Math.max(1, stream.rows - 1));
+      height = shown.length;
     },
     close() {
       if (height === 0) return;

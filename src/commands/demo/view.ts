@@ -100,7 +100,7 @@ function credentialLine(one: CredentialStatus, now: number): string {
     one.state.padEnd(8),
     bar(left / life),
     ` ${String(left).padStart(4)} of ${life} s left`.padEnd(22),
-    `${nextRefresh(one, now).padEnd(23)}`,
+    nextRefresh(one, now).padEnd(23),
     `refreshed ${refreshes} ${refreshes === 1 ? 'time' : 'times'}`,
   ].join('');
 }
