@@ -87,6 +87,11 @@ export default tseslint.config(
       ],
     },
   },
+  {
+    files: ['src/**'],
+    ignores: ['src/http/**'],
+    rules: { 'no-restricted-imports': ['error', 'express', 'express-rate-limit'] },
+  },
   { files: ['src/config.ts'], rules: { 'no-restricted-properties': 'off' } },
   {
     files: ['src/commands/**', 'bench/**'],
