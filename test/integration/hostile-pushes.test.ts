@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { HOSTILE_ENVELOPES } from '../fixtures/hostile-envelopes.ts';
+import type { HostilePush } from '../fixtures/hostile-push.ts';
+import { HOSTILE_REQUESTS } from '../fixtures/hostile-requests.ts';
+import { COMPONENT, createStation, type Station } from '../support/station.ts';
+
+const HOSTILE_PUSHES = [...HOSTILE_ENVELOPES, ...HOSTILE_REQUESTS];
+
+/** What other receivers store, crash on or explain too well: here nothing changes. */
+describe('hostile pushes', () => {
+  let station: Station;
+  beforeAll(async () => {
+    station = await createStation();
+  });
+  afterAll(() => station.close());
+
+  it('are at least sixty', () => {
+    expect(HOSTILE_PUSHES.length).toBeGreaterThanOrEqual(60);
+    expect(new Set(HOSTILE_PUSHES.map((one) => one.what)).size).toBe(HOSTILE_PUSHES.length);
+  });
+
+  it.each(HOSTILE_PUSHES)('$what: $status', async (push) => {
+    const before = await everything(station);
+    const { status, text } = await send(station, push);
+    expect(status).toBe(push.status);
+    expect(text.length).toBeLessThan(120);
+    expect(text).not.toMatch(/ at |node_modules|\.ts|<html|decrypt|padding|appid mismatch/i);
+    expect(text).not.toContain('success');
+    await station.settle();
+    expect(await everything(station)).toEqual(before);
+    expect(
+      station.simulator.ledger.mints.filter((mint) => mint.kind !== 'component_verify_ticket'),
+    ).toEqual([]);
+  });
+
+  it('leave a process that takes the next good push', async () => {
+    expect((await station.simulator.pushTicket()).accepted).toBe(true);
+    await station.settle();
+    expect(await station.redis.get(station.keys.ticketMirror(COMPONENT.appid))).toMatch(
+      /^ticket@@@/,
+    );
+    expect(station.logs.filter((line) => line.message.includes('fault of ours'))).toEqual([]);
+  });
+});
+
+async function send(
+  station: Station,
+  push: HostilePush,
+): Promise<{ status: number; text: string }> {
+  const { method = 'POST', query, headers, body } = push;
+  const path = push.path ?? `/callback/${COMPONENT.appid}`;
+  const url = station.publicUrl(query === undefined ? path : `${path}?${query}`);
+  const answer = await fetch(url, {
+    method,
+    headers: { 'content-type': 'text/xml', ...headers },
+    ...(body === undefined || method === 'GET' ? {} : { body }),
+  });
+  return { status: answer.status, text: await answer.text() };
+}
+
+/** Every key under the station's prefix with its content; job runs and time to live left out. */
+async function everything({ redis, keys, config }: Station): Promise<Record<string, string>> {
+  const names = (await redis.keys(`${config.redisKeyPrefix}*`)).filter(
+    (name) => name !== keys.jobs,
+  );
+  const dumps = await Promise.all(names.sort().map((name) => redis.dumpBuffer(name)));
+  return Object.fromEntries(
+    names.map((name, index) => [name, String(dumps[index]?.toString('base64'))]),
+  );
+}
