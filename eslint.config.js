@@ -13,6 +13,7 @@ const GROUND = [
   'log.ts',
   'config.ts',
   'settings.ts',
+  'setting-formats.ts',
   'version.ts',
 ];
 const MAY_IMPORT = {

@@ -43,13 +43,14 @@ export function findApiKey(keys: readonly ApiKey[], presented: string): ApiKey |
   return matches ? key : undefined;
 }
 
-/** Whether a caller may do something; `admin` may do everything, within its own appid if narrowed. */
-export function mayUse(key: ApiKey, scope: Scope, appid: string | undefined): boolean {
-  return key.grants.some(
-    (grant) =>
-      (grant.scope === scope || grant.scope === 'admin') &&
-      (grant.appid === undefined || grant.appid === appid),
-  );
+/**
+ * The appids for which a key holds a scope; `admin` holds every scope. Undefined means all of them,
+ * an empty list none.
+ */
+export function appidsFor(key: ApiKey, scope: Scope): readonly string[] | undefined {
+  const grants = key.grants.filter((grant) => grant.scope === scope || grant.scope === 'admin');
+  const appids = grants.map((grant) => grant.appid).filter((appid) => appid !== undefined);
+  return appids.length < grants.length ? undefined : appids;
 }
 
 function hashOf(key: string): string {

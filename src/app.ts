@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { systemClock, type Clock } from './clock.ts';
+import { sleep, systemClock, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createKeeper, type Keeper } from './credentials/keeper.ts';
 import { createInternalApp } from './http/internal-app.ts';
@@ -39,6 +39,8 @@ export interface App {
 
 /** Milliseconds a stopping process spends on what is in flight: one call to WeChat and its commit. */
 const DRAIN_MS = 10_000;
+/** Milliseconds more for the sockets that are cut when the time is up. */
+const DRAIN_SLACK_MS = 1_000;
 /** Milliseconds to wait for Redis at start; without it the process starts all the same. */
 const REDIS_START_MS = 2_000;
 
@@ -65,12 +67,13 @@ export function createApp(config: Config, options: AppOptions): App {
     },
     async stop() {
       parts.life.stopping = true;
-      await Promise.all([
+      const drained = Promise.all([
         ...listeners.map((listener) => listener.close(DRAIN_MS)),
         scheduler.stop(),
         keeper.stop(),
       ]);
-      pendingTickets.stop();
+      await Promise.race([drained, sleep(systemClock, DRAIN_MS + DRAIN_SLACK_MS)]);
+      await pendingTickets.stop();
       redis.disconnect();
       log.info('wxkeeper stopped');
     },
@@ -92,7 +95,7 @@ function compose(config: Config, options: AppOptions) {
   const life = { stopping: false, startedAt: clock.now() };
 
   const redisSettings = { url: config.redisUrl, protocol: config.redisProtocol };
-  const redis = connectRedis(redisSettings, log.in('store'));
+  const redis = connectRedis(redisSettings, log.in('store'), 'commands', clock);
   const store = { redis, keys: createKeys(config.redisKeyPrefix) };
   const api = createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log: log.in('wechat') });
 
@@ -102,6 +105,7 @@ function compose(config: Config, options: AppOptions) {
   const pushing = { store, clock, log: log.in('pushes') };
   const onTicket = (appid: string) => void keeper.lookAtComponent(appid, 'ticket');
   const pendingTickets = createPendingTickets({ ...pushing, onStored: onTicket });
+  redis.on('ready', () => void pendingTickets.flush());
   const secrets = components.map((one) => ({ ...one, componentAppid: one.appid }));
   const receiver = createReceiver({ ...pushing, components: secrets, pendingTickets, onTicket });
 

@@ -13,12 +13,15 @@ export interface Clock {
   setTimer(delayMs: number, fn: () => void): () => void;
 }
 
+/** Node runs a timer of more than this at once. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   random: () => Math.random(),
   setTimer(delayMs, fn) {
-    const timer = setTimeout(fn, delayMs);
+    const timer = setTimeout(fn, Math.min(delayMs, MAX_TIMEOUT_MS));
     return () => clearTimeout(timer);
   },
 };

@@ -1,8 +1,19 @@
 import { readFileSync } from 'node:fs';
-import { validate as isCron } from 'node-cron';
 import { z } from 'zod';
 import { parseApiKeyEntry, type ApiKey } from './api-keys.ts';
 import type { LogLevel } from './log.ts';
+import {
+  levelSchema,
+  portSchema,
+  prefixSchema,
+  protocolSchema,
+  redisUrlSchema,
+  publicUrlSchema,
+  cronSchema,
+  windowSchema,
+  hostsSchema,
+  secretFormats,
+} from './setting-formats.ts';
 import { SETTINGS } from './settings.ts';
 
 /**
@@ -55,18 +66,6 @@ export class ConfigError extends Error {
 type Environment = Readonly<Record<string, string | undefined>>;
 type Read = (name: string) => string | undefined;
 
-const APPID = /^wx[0-9a-f]{16}$/;
-const SECRET_TEXT = /^[\x21-\x7E]{16,128}$/;
-const TOKEN = /^[A-Za-z0-9]{3,32}$/;
-const AES_KEY = /^[A-Za-z0-9]{43}$/;
-
-const secretFormats = {
-  appid: z.string().regex(APPID, 'must be wx and 16 lower-case hex digits'),
-  appsecret: z.string().regex(SECRET_TEXT, 'must be the AppSecret, without spaces'),
-  token: z.string().regex(TOKEN, 'must be 3 to 32 letters or digits'),
-  key: z.string().regex(AES_KEY, 'must be exactly 43 letters or digits'),
-};
-
 /** One component, as the environment and CONFIG_FILE spell it. */
 const componentSchema = z.strictObject({
   appid: secretFormats.appid,
@@ -117,7 +116,10 @@ export function loadConfig(env: Environment = process.env): Config {
     ],
     logLevel: parse('LOG_LEVEL', levelSchema, 'info'),
   };
-  if (config.components.length === 0 && faults.length === 0) {
+  if (
+    config.components.length === 0 &&
+    !faults.some((fault) => /^CO(?:MPONENT|NFIG)_/.test(fault))
+  ) {
     faults.push('set COMPONENT_APPID and its companions, or CONFIG_FILE: no component is known');
   }
   faults.push(...contradictions(config));
@@ -127,7 +129,7 @@ export function loadConfig(env: Environment = process.env): Config {
 
 /** Every configured secret, for the log to mask. */
 export function secretsOf(config: Config): string[] {
-  const password = /:\/\/[^@/]*?:([^@/]+)@/.exec(config.redisUrl)?.[1];
+  const password = config.redisUrl.includes('://') ? new URL(config.redisUrl).password : '';
   return [
     ...config.components.flatMap((one) => [
       one.appsecret,
@@ -137,48 +139,8 @@ export function secretsOf(config: Config): string[] {
       one.previousEncodingAesKey,
     ]),
     password,
-    password === undefined ? undefined : decodeURIComponent(password),
-  ].filter((secret) => secret !== undefined);
-}
-
-const levelSchema = z.enum(
-  ['error', 'warn', 'info', 'debug'],
-  'must be error, warn, info or debug',
-);
-const portSchema = z
-  .string()
-  .regex(/^\d{1,5}$/, 'must be a port number')
-  .transform(Number)
-  .refine((port) => port >= 0 && port <= 65_535, 'must be between 0 and 65535');
-const prefixSchema = z.string().regex(/^[^\s{}]{0,64}$/, 'must not contain spaces or braces');
-const protocolSchema = z
-  .enum(['2', '3'], 'must be 2 or 3')
-  .transform((text) => (text === '2' ? 2 : 3));
-const redisUrlSchema = z
-  .string()
-  .refine(
-    (url) => /^rediss?:\/\/[^\s]+$/.test(url) || url.startsWith('/'),
-    'must be redis://, rediss:// or the absolute path of a socket',
-  );
-const publicUrlSchema = z
-  .string()
-  .refine((url) => /^https:\/\/[a-z0-9.-]+$/i.test(url), 'must be an https origin without a path');
-const cronSchema = z.string().refine((text) => isCron(text), 'must be a cron expression');
-const windowSchema = z
-  .string()
-  .regex(/^\d{1,5}$/, 'must be whole seconds')
-  .transform(Number)
-  .refine((seconds) => seconds >= 1 && seconds <= 3600, 'must be between 1 and 3600');
-const hostsSchema = z
-  .string()
-  .transform((text) => text.split(',').map((one) => one.trim().replace(/\/$/, '')))
-  .refine((urls) => urls.every(isSafeOrigin), 'must be https origins; http only to loopback');
-
-function isSafeOrigin(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const { origin, protocol, hostname } = new URL(text);
-  const loopback = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
-  return origin === text && (protocol === 'https:' || (protocol === 'http:' && loopback));
+    decodeURIComponent(password),
+  ].filter((secret): secret is string => secret !== undefined && secret !== '');
 }
 
 /** Reads a setting: its variable, the file `NAME_FILE` names for secrets, or the default. */

@@ -27,7 +27,7 @@ const SECRET_NAME =
   /secret|token$|^token|ticket$|password|authorization$|^value$|aes_?key|auth_?code|^encrypt$|cookie/i;
 /** WeChat's own prefixes, secrets in a query string, and any run as long as a token or an AES key. */
 const SECRET_TEXT =
-  /(?:ticket|preauthcode|queryauthcode|refreshtoken)@@@[^\s"'<&]+|(?<=(?:token|secret|ticket|code|key)=)[^\s&"']+|[A-Za-z0-9_+/=-]{43,}/gi;
+  /(?:ticket|preauthcode|queryauthcode|refreshtoken)@@@[^\s"'<&]+|(?<=(?:token|secret|ticket|code|key)=)[^\s&"']+|[A-Za-z0-9_+=-]{43,}/gi;
 const MAX_DEPTH = 6;
 
 interface LogOptions {

@@ -1,3 +1,4 @@
+import type { App } from './app.ts';
 import { ConfigError, loadConfig, secretsOf } from './config.ts';
 import { createLog } from './log.ts';
 
@@ -13,12 +14,11 @@ async function main(): Promise<void> {
   const log = createLog({ level: config.logLevel, secrets: secretsOf(config) });
   // Only now: a wrong setting is reported before anything slow is loaded.
   const { createApp } = await import('./app.ts');
-  const app = createApp(config, { log });
-
   const exit = async (code: number) => {
     await log.close();
     process.exit(code);
   };
+  let app: App | undefined;
   process.on('unhandledRejection', (error) => {
     log.error('unhandled rejection; the process ends', { error });
     void exit(1);
@@ -33,7 +33,7 @@ async function main(): Promise<void> {
     stopping = true;
     log.info('stopping', { signal });
     setTimeout(() => void exit(1), STOP_MS).unref();
-    app.stop().then(
+    (app?.stop() ?? Promise.resolve()).then(
       () => exit(0),
       (error: unknown) => {
         log.error('stopping failed', { error });
@@ -46,6 +46,7 @@ async function main(): Promise<void> {
   // Node would open its debugger on this signal, and with it every secret in memory.
   process.on('SIGUSR1', () => undefined);
   try {
+    app = createApp(config, { log });
     await app.start();
   } catch (error) {
     log.error('cannot start', { error });

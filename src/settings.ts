@@ -148,6 +148,7 @@ export const SETTINGS: readonly Setting[] = [
   },
   {
     name: 'API_KEYS',
+    secret: true,
     example: 'shop:<sha256 hex>:credentials:read',
     doc: {
       en: 'internal callers, comma-separated `id:sha256hex:scope+scope`; `npm run keys` makes one',

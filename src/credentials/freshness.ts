@@ -19,6 +19,8 @@ export interface Freshness {
   reason: FreshnessReason;
   /** Epoch ms from which the record is due; now or earlier when it already is. */
   dueAt: number;
+  /** Epoch ms from which it is urgent: the moment to look at it whatever the cron says. */
+  urgentAt: number;
 }
 
 /** The part of a record that decides. Times are epoch ms. */
@@ -45,17 +47,18 @@ export function judgeFreshness(
   singleUse: boolean,
 ): Freshness {
   const { value, obtainedAt, expiresAt } = record;
-  if (value === undefined) return { state: 'missing', reason: 'never_obtained', dueAt: now };
+  if (value === undefined)
+    return { state: 'missing', reason: 'never_obtained', dueAt: now, urgentAt: now };
   const life = Math.max(0, expiresAt - obtainedAt);
   const dueAt = expiresAt - Math.min(windowMs, life / 2);
-  if (now >= expiresAt) return { state: 'expired', reason: 'past_expiry', dueAt };
-  if (singleUse && record.taken) return { state: 'missing', reason: 'handed_out', dueAt: now };
-  if (now >= expiresAt - Math.min(MAX_URGENT_MS, life / 6)) {
-    return { state: 'urgent', reason: 'about_to_expire', dueAt };
-  }
-  if (record.suspect) return { state: 'due', reason: 'order_unknown', dueAt: now };
-  if (now >= dueAt) return { state: 'due', reason: 'inside_window', dueAt };
-  return { state: 'fresh', reason: 'in_its_life', dueAt };
+  const urgentAt = expiresAt - Math.min(MAX_URGENT_MS, life / 6);
+  if (now >= expiresAt) return { state: 'expired', reason: 'past_expiry', dueAt, urgentAt };
+  if (singleUse && record.taken)
+    return { state: 'missing', reason: 'handed_out', dueAt: now, urgentAt: now };
+  if (now >= urgentAt) return { state: 'urgent', reason: 'about_to_expire', dueAt, urgentAt };
+  if (record.suspect) return { state: 'due', reason: 'order_unknown', dueAt: now, urgentAt };
+  if (now >= dueAt) return { state: 'due', reason: 'inside_window', dueAt, urgentAt };
+  return { state: 'fresh', reason: 'in_its_life', dueAt, urgentAt };
 }
 
 /** Whether a value may still be handed out. */

@@ -3,7 +3,8 @@ import { readRecord } from '../store/records.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
 import { CREDENTIAL_KINDS } from './kinds/index.ts';
 import type { Component, CredentialKind } from './kinds/kind.ts';
-import { refreshIfDue, type LookOutcome, type LookReason, type RefreshContext } from './refresh.ts';
+import type { LookOutcome, LookReason, RefreshContext } from './look.ts';
+import { refreshIfDue } from './refresh.ts';
 
 /**
  * Keeps every credential of every component fresh. Whoever has a reason (a cron tick, a new
@@ -15,8 +16,8 @@ export interface Keeper {
   look(id: CredentialId, reason: LookReason): Promise<LookOutcome>;
   /** Looks at all kinds of one component, in the order in which they build on each other. */
   lookAtComponent(appid: string, reason: LookReason): Promise<void>;
-  /** Looks at one kind of all components. Returns what was done, in a few words. */
-  sweep(kind: CredentialKindName, reason: LookReason): Promise<string>;
+  /** Looks at one kind of all components. */
+  sweep(kind: CredentialKindName, reason: LookReason): Promise<SweepResult>;
   /** The kind of this id, when we keep it for this subject. */
   kindOf(id: CredentialId): CredentialKind | undefined;
   /** Resolves when nothing is being looked at. Waiting timers do not count. */
@@ -25,8 +26,16 @@ export interface Keeper {
   stop(): Promise<void>;
 }
 
-/** A store that does not answer is asked again after this, with jitter. */
+export interface SweepResult {
+  /** Nothing that was due was left undone. */
+  ok: boolean;
+  /** What was done, in a few words. */
+  summary: string;
+}
+
+/** Milliseconds, with jitter: a silent Redis is asked again soon, one that refuses later. */
 const STORE_RETRY_MS = 2_000;
+const COMPLAINT_RETRY_MS = 15_000;
 
 interface KeeperState extends RefreshContext {
   components: ReadonlyMap<string, Component>;
@@ -35,6 +44,8 @@ interface KeeperState extends RefreshContext {
   /** Cancels the planned next look of a credential. */
   planned: Map<string, () => void>;
   stopping: boolean;
+  /** The last trouble with Redis that was logged. */
+  storeProblem: string | undefined;
 }
 
 export function createKeeper(
@@ -46,6 +57,7 @@ export function createKeeper(
     inFlight: new Map(),
     planned: new Map(),
     stopping: false,
+    storeProblem: undefined,
   };
   return {
     look: (id, reason) => look(state, id, reason),
@@ -70,13 +82,15 @@ async function sweep(
   state: KeeperState,
   kind: CredentialKindName,
   reason: LookReason,
-): Promise<string> {
-  const counts = new Map<string, number>();
+): Promise<SweepResult> {
+  const counts = new Map<LookOutcome['did'], number>();
   for (const subject of state.components.keys()) {
     const { did } = await look(state, { kind, subject }, reason);
     counts.set(did, (counts.get(did) ?? 0) + 1);
   }
-  return [...counts].map(([did, count]) => `${count} ${did.replace('_', ' ')}`).join(', ');
+  const undone = ['failed', 'waited', 'blocked'] as const;
+  const summary = [...counts].map(([did, count]) => `${count} ${did.replace('_', ' ')}`).join(', ');
+  return { ok: !undone.some((did) => counts.has(did)), summary };
 }
 
 async function lookAtComponent(
@@ -125,47 +139,78 @@ async function attempt(
     };
   }
   try {
-    if (kind.needs !== undefined) {
-      const parent = await look(state, { ...id, kind: kind.needs }, reason);
-      // Its successor is being minted, which may kill it under our call: wait for the new one.
-      if (parent.did === 'locked') return { did: 'locked', until: state.clock.now() };
-    }
-    const outcome = await refreshIfDue(state, { id, kind, component, reason, refusedSeq });
-    if (outcome.did !== 'failed' || outcome.deadParent === undefined) return outcome;
-    return await renewParentAndRetry(state, { id, kind, component }, outcome, outcome.deadParent);
+    const outcome = await refreshAfterParent(state, { id, kind, component, reason, refusedSeq });
+    state.storeProblem = undefined;
+    return outcome;
   } catch (error) {
-    state.log[isSilence(error) ? 'debug' : 'error']('could not look at a credential', {
-      ...id,
-      error,
-    });
-    const until = state.clock.now() + STORE_RETRY_MS * (1 + state.clock.random());
-    const known = error instanceof KeeperError ? error : undefined;
-    const message = known?.message ?? 'an unexpected fault inside wxkeeper';
-    return {
-      did: 'failed',
-      until,
-      error: { class: 'retry', message, advice: 'It is tried again.' },
-    };
+    return storeTrouble(state, id, error);
   }
 }
 
-/** No answer from Redis, which is logged once where the connection is watched; not its complaint. */
-function isSilence(error: unknown): boolean {
-  if (!(error instanceof KeeperError) || error.code !== 'store_unavailable') return false;
-  return !(error.cause instanceof Error && error.cause.name === 'ReplyError');
+interface Target {
+  id: CredentialId;
+  kind: CredentialKind;
+  component: Component;
+  reason: LookReason;
+  refusedSeq: number | undefined;
+}
+
+/** What a kind is minted with comes first; when that cannot be had, its reason is the reason. */
+async function refreshAfterParent(state: KeeperState, target: Target): Promise<LookOutcome> {
+  const { id, kind } = target;
+  const parent =
+    kind.needs === undefined ? undefined : await look(state, { ...id, kind: kind.needs }, 'needed');
+  // Its successor is being minted, which may kill it under our call: wait for the new one.
+  if (parent?.did === 'locked') return { did: 'locked', until: state.clock.now() };
+  const outcome = await refreshIfDue(state, target);
+  if (outcome.did === 'blocked' && parent !== undefined && 'error' in parent) {
+    if (parent.did === 'blocked') return parent;
+    return { did: 'waited', until: parent.until, error: parent.error };
+  }
+  if (outcome.did !== 'failed' || outcome.deadParent === undefined) return outcome;
+  return renewParentAndRetry(state, target, outcome, outcome.deadParent);
+}
+
+/** Logs a problem with Redis once, not at every look that meets it. */
+function storeTrouble(state: KeeperState, id: CredentialId, error: unknown): LookOutcome {
+  const known = error instanceof KeeperError ? error : undefined;
+  const cause = known?.cause;
+  const complaint = cause instanceof Error && cause.name === 'ReplyError';
+  const problem = complaint ? cause.message.split(' ', 1)[0] : known?.code;
+  // That Redis is silent is logged where the connection is watched; what it complains of, here.
+  const worthSaying = complaint || known?.code !== 'store_unavailable';
+  if (worthSaying && problem !== state.storeProblem) {
+    state.log.error('could not look at a credential', { ...id, problem, error });
+  }
+  state.storeProblem = problem;
+  const patience = complaint ? COMPLAINT_RETRY_MS : STORE_RETRY_MS;
+  return {
+    did: 'failed',
+    until: state.clock.now() + patience * (1 + state.clock.random()),
+    error: {
+      class: known?.code === 'store_unavailable' ? 'store' : 'bug',
+      message: known?.message ?? 'an unexpected fault inside wxkeeper',
+      advice: 'It is tried again.',
+    },
+  };
 }
 
 /** WeChat called the credential we minted with dead: renew that one, then try once more, no more. */
 async function renewParentAndRetry(
   state: KeeperState,
-  target: { id: CredentialId; kind: CredentialKind; component: Component },
+  target: Target,
   failure: LookOutcome,
   dead: { id: CredentialId; seq: number },
 ): Promise<LookOutcome> {
   await look(state, dead.id, 'refused', dead.seq);
   const parent = await readRecord(state.store, dead.id);
   if (parent.seq === dead.seq) return failure;
-  return refreshIfDue(state, { ...target, reason: 'refused', ignoreBackoff: true });
+  return refreshIfDue(state, {
+    ...target,
+    reason: 'refused',
+    refusedSeq: undefined,
+    ignoreBackoff: true,
+  });
 }
 
 /** Plans the next look after a look that left something undone; dependents follow a new value. */

@@ -109,7 +109,9 @@ async function within<T>(clock: Clock, delayMs: number, work: Promise<T>): Promi
 
 function unavailable(error: StoredError | undefined, retryAfterSeconds: number): KeeperError {
   const message =
-    error === undefined ? 'WeChat gave no answer in time.' : `${error.message}. ${error.advice}`;
+    error === undefined
+      ? 'WeChat gave no answer in time.'
+      : `${error.message.replace(/\.$/, '')}. ${error.advice}`;
   return new KeeperError(codeOf(error?.class), message, {
     retryAfterSeconds: Math.max(1, Math.ceil(retryAfterSeconds)),
   });
@@ -121,6 +123,8 @@ function codeOf(errorClass = 'retry'): KeeperError['code'] {
       return 'quota_exhausted';
     case 'ticket':
       return 'ticket_expired';
+    case 'store':
+      return 'store_unavailable';
     case 'config':
     case 'permission':
     case 'bug':

@@ -1,55 +1,64 @@
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import { rateLimit } from 'express-rate-limit';
-import { findApiKey, mayUse, type ApiKey, type Scope } from '../api-keys.ts';
+import { appidsFor, findApiKey, type ApiKey, type Scope } from '../api-keys.ts';
 import { KeeperError } from '../errors.ts';
 
 /** Who asks, and whether they may. Keys come as `Authorization: Bearer`, never in a URL. */
 
 const MAX_FAILURES_PER_MINUTE = 10;
 
+/** Makes the check for one scope, as Express middleware. */
+export type RequireScope = (scope: Scope) => RequestHandler;
+
 /**
- * Lets requests pass whose key holds `scope`, narrowed to the appids the route names: the
- * component or the authorizer.
+ * Lets requests pass whose key holds a scope for an appid the route names (component or
+ * authorizer). A route that names none gets `response.locals.appids`: what the key is narrowed to,
+ * or undefined when it may see all.
  */
-export function requireScope(keys: readonly ApiKey[], scope: Scope): RequestHandler {
-  return (request, response, next) => {
-    const [, presented] =
-      /^Bearer ([\x21-\x7E]{1,256})$/i.exec(request.headers.authorization ?? '') ?? [];
-    if (presented === undefined) {
-      response.set('WWW-Authenticate', 'Bearer');
-      throw new KeeperError('unauthorized', 'Send an API key as "Authorization: Bearer <key>".');
-    }
-    const key = findApiKey(keys, presented);
+export function createAuthentication(keys: readonly ApiKey[]): RequireScope {
+  const countFailure = limitFailures();
+  return (scope) => (request, response, next) => {
+    const key = findApiKey(keys, bearerOf(request));
     if (key === undefined) {
       response.set('WWW-Authenticate', 'Bearer');
-      throw new KeeperError('unauthorized', 'This API key is not known here.');
+      const message = 'Send a known API key as "Authorization: Bearer <key>".';
+      void countFailure(request, response, () => next(new KeeperError('unauthorized', message)));
+      return;
     }
     const { component, authorizer } = request.params;
-    const appids = [component, authorizer].filter((one) => typeof one === 'string');
-    const allowed =
-      appids.length === 0
-        ? mayUse(key, scope, undefined)
-        : appids.some((appid) => mayUse(key, scope, appid));
-    if (!allowed) {
-      throw new KeeperError('forbidden', `This API key lacks the scope ${scope} here.`);
-    }
+    const named = [component, authorizer].filter((one) => typeof one === 'string');
+    const allowed = appidsFor(key, scope);
+    const passes =
+      named.length === 0
+        ? allowed === undefined || allowed.length > 0
+        : allowed === undefined || named.some((appid) => allowed.includes(appid));
+    if (!passes) throw new KeeperError('forbidden', `This API key lacks the scope ${scope} here.`);
+    response.locals.appids = allowed;
     next();
   };
 }
 
-/** Slows down whoever guesses keys: after ten failures in a minute an address is refused. */
-export function limitFailures(): RequestHandler {
+function bearerOf(request: Request): string {
+  const [, presented] =
+    /^Bearer ([\x21-\x7E]{1,256})$/i.exec(request.headers.authorization ?? '') ?? [];
+  return presented ?? '';
+}
+
+/**
+ * Slows down whoever guesses keys: after ten wrong ones in a minute an address gets 429. Right keys
+ * from the same address still pass, so that one misconfigured service cannot lock its neighbours out.
+ */
+function limitFailures(): RequestHandler {
   return rateLimit({
     windowMs: 60_000,
     limit: MAX_FAILURES_PER_MINUTE,
     standardHeaders: false,
     legacyHeaders: false,
-    requestWasSuccessful: (_request, response) => response.statusCode !== 401,
-    skipSuccessfulRequests: true,
-    handler: () => {
-      throw new KeeperError('too_many_requests', 'Too many wrong API keys; wait a minute.', {
-        retryAfterSeconds: 60,
-      });
+    // Its checks write to the console, and addresses are never taken from headers here.
+    validate: false,
+    handler: (_request, _response, next) => {
+      const message = 'Too many wrong API keys; wait a minute.';
+      next(new KeeperError('too_many_requests', message, { retryAfterSeconds: 60 }));
     },
   });
 }

@@ -11,13 +11,13 @@ interface HttpFault {
 }
 
 export function publicErrors(log: Log): ErrorRequestHandler {
-  return (thrown: unknown, _request, response, next) => {
+  return (thrown: unknown, request, response, next) => {
     const error = fromHttp(thrown);
     if (response.headersSent) {
       next(thrown);
       return;
     }
-    if (error.code === 'internal') log.error('request failed', { error: thrown });
+    logRefusal(log, request.method, request.path, error, thrown);
     // A body that was not read to its end would be taken for the next request.
     if (error.status === 413) response.set('Connection', 'close');
     setRetryAfter(response, error);
@@ -25,8 +25,20 @@ export function publicErrors(log: Log): ErrorRequestHandler {
   };
 }
 
+/** Refused pushes are what one looks for when tickets stay away; the rest is the Internet's noise. */
+function logRefusal(log: Log, method: string, path: string, error: KeeperError, thrown: unknown) {
+  const fields = { method, path: path.slice(0, 100), status: error.status, code: error.code };
+  if (error.code === 'internal')
+    log.error('a push met a fault of ours', { ...fields, error: thrown });
+  else if (error.status >= 500) {
+    log.warn('a push could not be stored; WeChat was asked to send it again', { ...fields, error });
+  } else if (path.startsWith('/callback')) {
+    log.warn('push refused', { ...fields, why: error.message });
+  } else log.debug('request refused', fields);
+}
+
 export function internalErrors(log: Log): ErrorRequestHandler {
-  return (thrown: unknown, _request, response, next) => {
+  return (thrown: unknown, request, response, next) => {
     const error = fromHttp(thrown);
     if (response.headersSent) {
       next(thrown);
@@ -36,6 +48,7 @@ export function internalErrors(log: Log): ErrorRequestHandler {
     const fields = { request_id: requestId, code: error.code };
     if (error.code === 'internal') log.error('request failed', { ...fields, error: thrown });
     else if (error.status >= 500) log.warn('request not served', { ...fields, error });
+    else if (error.status === 401) log.warn('wrong API key', { ...fields, address: request.ip });
     else log.debug('request refused', fields);
     setRetryAfter(response, error);
     response

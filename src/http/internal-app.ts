@@ -6,7 +6,7 @@ import { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { takeSnapshot, type SnapshotContext } from '../status/snapshot.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
-import { limitFailures, requireScope } from './authentication.ts';
+import { createAuthentication } from './authentication.ts';
 import { internalErrors } from './errors.ts';
 
 /** What services and admins can reach. Probes need no key; everything else does. */
@@ -38,13 +38,15 @@ export function createInternalApp(options: InternalAppOptions): Express {
     response.status(reason === undefined ? 200 : 503);
     response.json(reason === undefined ? { status: 'ready' } : { status: 'not_ready', reason });
   });
-  app.use(limitFailures());
-  app.get('/status', requireScope(apiKeys, 'status:read'), async (_request, response) => {
-    response.json(await takeSnapshot(status));
+  const requireScope = createAuthentication(apiKeys);
+  app.get('/status', requireScope('status:read'), async (_request, response) => {
+    const appids = response.locals.appids as readonly string[] | undefined;
+    const components = status.components.filter(({ appid }) => appids?.includes(appid) ?? true);
+    response.json(await takeSnapshot({ ...status, components }));
   });
   app.get(
     '/v1/credentials/:kind/:component',
-    requireScope(apiKeys, 'credentials:read'),
+    requireScope('credentials:read'),
     serveCredential(options.reading),
   );
   app.all(['/status', '/v1/credentials/:kind/:component'], () => {

@@ -25,7 +25,13 @@ export interface Listener {
 
 /** @throws the listen error, e.g. EADDRINUSE */
 export async function listen(app: Express, host: string, port: number): Promise<Listener> {
-  const server = http.createServer(LIMITS, app);
+  const server = http.createServer(LIMITS);
+  let closing = false;
+  server.on('request', (_request, response) => {
+    // A caller who keeps its connection would otherwise go on being served here.
+    if (closing) response.setHeader('Connection', 'close');
+  });
+  server.on('request', app);
   server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -38,6 +44,7 @@ export async function listen(app: Express, host: string, port: number): Promise<
     port: (server.address() as AddressInfo).port,
     close: (graceMs) =>
       new Promise((resolve) => {
+        closing = true;
         const force = setTimeout(() => server.closeAllConnections(), graceMs);
         server.close(() => {
           clearTimeout(force);

@@ -11,47 +11,73 @@ export interface PendingTickets {
   hold(ticket: ArrivedTicket): void;
   /** Components with a ticket that Redis has not got yet. */
   components(): string[];
-  stop(): void;
+  /** Writes what waits, now: Redis is back. */
+  flush(): Promise<void>;
+  /** Tries a last time. */
+  stop(): Promise<void>;
 }
 
 /** Milliseconds between writes, doubling from the first to the last. */
 const RETRY_MS = { first: 1_000, last: 5_000 };
 
-export function createPendingTickets(options: {
+interface PendingState {
   store: Store;
   clock: Clock;
   log: Log;
   onStored: (componentAppid: string) => void;
-}): PendingTickets {
-  const { store, clock, log } = options;
-  const held = new Map<string, ArrivedTicket>();
-  let cancel: (() => void) | undefined;
+  held: Map<string, ArrivedTicket>;
+  cancel: (() => void) | undefined;
+  stopped: boolean;
+}
 
-  const plan = (delayMs: number) => {
-    cancel = clock.setTimer(delayMs, () => void writeAll(Math.min(delayMs * 2, RETRY_MS.last)));
-  };
-  const writeAll = async (nextDelayMs: number) => {
-    for (const [appid, ticket] of held) {
-      try {
-        const outcome = await acceptTicket(store, ticket, clock.now());
-        if (held.get(appid) === ticket) held.delete(appid);
-        log.info('a ticket that waited for Redis is stored', { appid, outcome });
-        if (outcome === 'stored') options.onStored(appid);
-      } catch (error) {
-        log.debug('a ticket still waits for Redis', { appid, error });
-      }
-    }
-    cancel = undefined;
-    if (held.size > 0) plan(nextDelayMs);
-  };
+export function createPendingTickets(
+  options: Pick<PendingState, 'store' | 'clock' | 'log' | 'onStored'>,
+): PendingTickets {
+  const state: PendingState = { ...options, held: new Map(), cancel: undefined, stopped: false };
   return {
     hold(ticket) {
-      const earlier = held.get(ticket.appid);
-      if (earlier !== undefined && earlier.createTime > ticket.createTime) return;
-      held.set(ticket.appid, ticket);
-      if (cancel === undefined) plan(RETRY_MS.first);
+      const { appid, createTime } = ticket;
+      const earlier = state.held.get(appid);
+      if (earlier !== undefined && earlier.createTime > createTime) return;
+      state.held.set(appid, ticket);
+      state.log.warn('Redis is away: a ticket waits in memory until it is back', { appid });
+      if (state.cancel === undefined) plan(state, RETRY_MS.first);
     },
-    components: () => [...held.keys()],
-    stop: () => cancel?.(),
+    components: () => [...state.held.keys()],
+    flush: () => writeAll(state),
+    async stop() {
+      state.stopped = true;
+      state.cancel?.();
+      await writeAll(state);
+      for (const appid of state.held.keys()) {
+        state.log.error('stopped with a ticket that Redis never got; WeChat sends another', {
+          appid,
+        });
+      }
+    },
   };
+}
+
+function plan(state: PendingState, delayMs: number): void {
+  if (state.stopped) return;
+  state.cancel = state.clock.setTimer(delayMs, () => {
+    state.cancel = undefined;
+    void writeAll(state).then(() => {
+      if (state.held.size > 0) plan(state, Math.min(delayMs * 2, RETRY_MS.last));
+    });
+  });
+}
+
+/** Never rejects. */
+async function writeAll({ store, clock, log, held, onStored }: PendingState): Promise<void> {
+  for (const [appid, ticket] of held) {
+    try {
+      const outcome = await acceptTicket(store, ticket, clock.now());
+      if (held.get(appid) === ticket) held.delete(appid);
+      log.info('a ticket that waited for Redis is stored', { appid, outcome });
+      if (outcome !== 'older') onStored(appid);
+    } catch (error) {
+      log.debug('a ticket still waits for Redis', { appid, error });
+    }
+  }
 }

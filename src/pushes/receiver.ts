@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
@@ -69,15 +69,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
   return {
     knows: (appid) => components.has(appid),
     echo: (appid, query) => verifyEcho(secretsOf(appid), query),
-    async receive(push) {
-      const requestId = randomUUID();
-      try {
-        return await receive(options, secretsOf(push.componentAppid), push, requestId);
-      } catch (error) {
-        logRefusal(options.log, push, requestId, error);
-        throw error;
-      }
-    },
+    receive: async (push) => receive(options, secretsOf(push.componentAppid), push),
   };
 }
 
@@ -85,7 +77,6 @@ async function receive(
   options: ReceiverOptions,
   secrets: EnvelopeSecrets,
   arrived: ArrivedPush,
-  requestId: string,
 ): Promise<string> {
   const now = options.clock.now();
   const query = parseSignedQuery(arrived.query, 'msg_signature');
@@ -97,12 +88,14 @@ async function receive(
   const fields = parsePushXml(opened.message);
   const timely = Math.abs(Number(query.timestamp) - now / 1000) <= MAX_SKEW_SECONDS;
   const push = {
-    requestId,
+    requestId: randomUUID(),
     componentAppid: secrets.componentAppid,
     fields,
     receivedAt: now,
     timely,
-    fingerprint: opened.fingerprint,
+    // One Encrypt on two URLs is two pushes: neither may pass for a repeat of the other.
+    fingerprint: [arrived.authorizerAppid, opened.fingerprint].filter(Boolean).join(':'),
+    contentHash: createHash('sha256').update(opened.message).digest('hex'),
   };
   const outcome = await (arrived.authorizerAppid === undefined
     ? handleEvent(options, push, opened)
@@ -161,15 +154,4 @@ function noteOutcome(
 
 function nameOf({ InfoType, MsgType, Event }: PushFields): unknown {
   return InfoType ?? Event ?? MsgType;
-}
-
-function logRefusal(log: Log, push: ArrivedPush, requestId: string, error: unknown): void {
-  const fields = { request_id: requestId, component: push.componentAppid };
-  if (!(error instanceof KeeperError)) {
-    log.error('a push met a fault of ours', { ...fields, error });
-  } else if (error.status >= 500) {
-    log.warn('a push could not be stored; WeChat was asked to send it again', { ...fields, error });
-  } else {
-    log.warn('push refused', { ...fields, code: error.code, why: error.message });
-  }
 }

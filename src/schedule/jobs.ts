@@ -1,5 +1,5 @@
 import type { Config } from '../config.ts';
-import type { Keeper } from '../credentials/keeper.ts';
+import type { Keeper, SweepResult } from '../credentials/keeper.ts';
 
 /** What starts a run: a tick, the start of the process, or a tick that could not run in time. */
 export type Trigger = 'cron' | 'start' | 'made_up';
@@ -7,8 +7,7 @@ export type Trigger = 'cron' | 'start' | 'made_up';
 export interface Job {
   name: string;
   expression: string;
-  /** Returns what it did, in a few words. */
-  run(trigger: Trigger): Promise<string>;
+  run(trigger: Trigger): Promise<SweepResult>;
 }
 
 /** Every scheduled job. A tick is a heartbeat: failed refreshes plan their own retries. */

@@ -106,7 +106,7 @@ async function runOnce(state: SchedulerState, job: Job, trigger: Trigger): Promi
   let ok = true;
   let summary = 'failed';
   try {
-    summary = await job.run(trigger);
+    ({ ok, summary } = await job.run(trigger));
   } catch (error) {
     ok = false;
     log.error('a job failed; its next tick runs all the same', { job: job.name, error });

@@ -7,7 +7,8 @@ export type TicketState = 'fresh' | 'silent' | 'ticket_expired' | 'no_ticket';
 
 export interface Problem {
   code: string;
-  component: string;
+  /** Null when it is not about one component. */
+  component: string | null;
   message: string;
   advice: string;
 }
@@ -89,4 +90,15 @@ export function credentialProblems(component: string, credential: CredentialHeal
           : 'It is refreshed by itself as soon as its ticket or token is there.',
     },
   ];
+}
+
+export function storeProblem(message: string): Problem {
+  return {
+    code: 'store_unavailable',
+    component: null,
+    message: `${message} Pushes are answered 503 and nothing is refreshed.`,
+    advice:
+      'Look after Redis first: its log, its memory and disk, the network, the login in REDIS_URL. ' +
+      'Everything goes on by itself when it is back.',
+  };
 }

@@ -1,13 +1,21 @@
 import type { Clock } from '../clock.ts';
+import { KeeperError } from '../errors.ts';
 import { isLive, judgeFreshness } from '../credentials/freshness.ts';
 import { CREDENTIAL_KINDS } from '../credentials/kinds/index.ts';
 import type { CredentialKind } from '../credentials/kinds/kind.ts';
 import { readJobRuns } from '../store/job-runs.ts';
 import { readPushStats } from '../store/push-stats.ts';
+import { onRedis } from '../store/redis.ts';
 import { readHistory, readRecord } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
 import { readTicket, TICKET_LIFE_MS, type Ticket } from '../store/tickets.ts';
-import { credentialProblems, ticketProblems, ticketState, type TicketState } from './advice.ts';
+import {
+  credentialProblems,
+  storeProblem,
+  ticketProblems,
+  ticketState,
+  type TicketState,
+} from './advice.ts';
 import { summarizeHistory } from './history.ts';
 
 /**
@@ -33,12 +41,44 @@ export interface SnapshotContext {
 
 export type StatusSnapshot = Awaited<ReturnType<typeof takeSnapshot>>;
 
-/** @throws KeeperError `store_unavailable` */
+type Verdict = 'ok' | 'attention';
+type RedisState = 'ready' | 'unavailable';
+type StoredState = Awaited<ReturnType<typeof describeStored>>;
+
+/** Without Redis it says so, and what this process knows by itself. Never rejects for that. */
 export async function takeSnapshot(context: SnapshotContext) {
+  const now = context.clock.now();
+  const self = {
+    time: iso(now),
+    version: context.version,
+    replica: context.replica,
+    uptime_seconds: seconds(now - context.startedAt),
+    /** Appids whose newest ticket is in this process's memory until Redis takes it. */
+    tickets_waiting_for_redis: context.ticketsWaiting(),
+  };
+  try {
+    return { ...self, ...(await describeStored(context, now)) };
+  } catch (error) {
+    if (!(error instanceof KeeperError) || error.code !== 'store_unavailable') throw error;
+    return { ...self, ...describeWithoutRedis(error) };
+  }
+}
+
+function describeWithoutRedis(error: KeeperError): StoredState {
+  return {
+    verdict: 'attention',
+    problems: [storeProblem(error.message)],
+    redis: { state: 'unavailable', latency_ms: null },
+    components: [],
+    jobs: [],
+  };
+}
+
+/** @throws KeeperError `store_unavailable` */
+async function describeStored(context: SnapshotContext, now: number) {
   const { clock, store } = context;
-  const now = clock.now();
   const started = clock.monotonic();
-  await store.redis.ping();
+  await onRedis(() => store.redis.ping());
   const latencyMs = Math.round((clock.monotonic() - started) * 10) / 10;
   const [components, jobRuns] = await Promise.all([
     Promise.all(context.components.map((component) => describeComponent(context, component, now))),
@@ -46,13 +86,9 @@ export async function takeSnapshot(context: SnapshotContext) {
   ]);
   const problems = components.flatMap((component) => component.problems);
   return {
-    verdict: problems.length === 0 ? 'ok' : 'attention',
+    verdict: (problems.length === 0 ? 'ok' : 'attention'),
     problems,
-    time: iso(now),
-    version: context.version,
-    replica: context.replica,
-    uptime_seconds: seconds(now - context.startedAt),
-    redis: { state: 'ready', latency_ms: latencyMs },
+    redis: { state: 'ready' as RedisState, latency_ms: latencyMs as number | null },
     components,
     jobs: context.jobs.map(({ name, expression }) => {
       const run = jobRuns[name];
@@ -99,7 +135,7 @@ async function describeComponent(
     problems,
     callback_urls:
       callback === null ? null : { authorization: callback, message: `${callback}/$APPID$` },
-    ticket: describeTicket(context, appid, state, ticket, now),
+    ticket: describeTicket(state, ticket, now),
     credentials,
     pushes: {
       ...pushes.counts,
@@ -110,13 +146,7 @@ async function describeComponent(
   };
 }
 
-function describeTicket(
-  context: SnapshotContext,
-  appid: string,
-  state: TicketState,
-  ticket: Ticket | undefined,
-  now: number,
-) {
+function describeTicket(state: TicketState, ticket: Ticket | undefined, now: number) {
   return {
     state,
     created_at: isoOrNull(ticket?.createTime),
@@ -125,7 +155,6 @@ function describeTicket(
     expires_at: isoOrNull(ticket?.expiresAt),
     life_seconds: seconds(TICKET_LIFE_MS),
     received_count: ticket?.count ?? 0,
-    waiting_for_redis: context.ticketsWaiting().includes(appid),
   };
 }
 

@@ -2,8 +2,8 @@ import { onRedis } from './redis.ts';
 import { loadScript, runScript } from './scripts.ts';
 import type { Store } from './store.ts';
 
-/** Milliseconds for which a push is remembered, longer than its signature is accepted. */
-export const SEEN_MS = 10 * 60 * 1000;
+/** Milliseconds for which a push is remembered: its signature is accepted for ten minutes. */
+export const SEEN_MS = 11 * 60 * 1000;
 /** About this many events are kept per component. */
 export const EVENT_STREAM_LENGTH = 10_000;
 

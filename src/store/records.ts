@@ -10,6 +10,10 @@ import type { Store } from './store.ts';
 
 /** Entries of refresh history kept per record: a week of pre_auth_codes at three an hour. */
 const HISTORY_LENGTH = 600;
+/** Milliseconds: no failure asks for more patience, so more than this is a clock gone wrong. */
+export const MAX_BACKOFF_MS = 3_660_000;
+/** Milliseconds of life that a single-use value must have left to be worth handing out. */
+const MIN_TAKEN_LIFE_MS = 1_000;
 
 /** Why the last mint failed, in words a person can act on. Never holds a secret. */
 export interface StoredError {
@@ -43,7 +47,8 @@ export interface CredentialRecord {
 
 export type BeginResult =
   | { outcome: 'granted'; begin: number }
-  | { outcome: 'locked' | 'backoff'; until: number }
+  | { outcome: 'locked'; leftMs: number }
+  | { outcome: 'backoff'; until: number }
   | { outcome: 'changed' };
 
 export interface HistoryEntry {
@@ -85,7 +90,7 @@ export async function readRecord(store: Store, id: CredentialId): Promise<Creden
     obtainedAt: Number(hash.obtained_at ?? 0),
     // A service takes a single-use value by GETDEL on the mirror, which leaves only this trace.
     taken: hash.taken_at !== undefined || mirrored !== hash.value,
-    suspect: hash.suspect === '1',
+    suspect: hash.suspect !== undefined,
     failures: Number(hash.failures ?? 0),
     retryAt: Number(hash.retry_at ?? 0),
     lastError:
@@ -117,7 +122,7 @@ export async function beginMint(
       store.redis,
       scripts.begin,
       [store.keys.record(id)],
-      [operation, now, leaseMs, judgedSeq, ignoreBackoff ? '1' : '0'],
+      [operation, now, leaseMs, judgedSeq, ignoreBackoff ? '1' : '0', MAX_BACKOFF_MS],
     ),
   )) as ['granted' | 'locked' | 'changed' | 'backoff', number];
   switch (outcome) {
@@ -126,6 +131,7 @@ export async function beginMint(
     case 'changed':
       return { outcome };
     case 'locked':
+      return { outcome, leftMs: number };
     case 'backoff':
       return { outcome, until: number };
   }
@@ -148,6 +154,8 @@ export async function commitMint(
     expiresAt: number;
     reason: string;
     replica: string;
+    /** An earlier try of the same call may have minted too: one more mint must settle it. */
+    doubtful: boolean;
   },
 ): Promise<{ outcome: 'stored' | 'overlapped'; seq: number }> {
   const [outcome, seq] = (await onRedis(() =>
@@ -168,6 +176,7 @@ export async function commitMint(
         store.keys.rotations,
         id.kind,
         id.subject,
+        mint.doubtful ? '1' : '0',
       ],
     ),
   )) as ['stored' | 'overlapped', number];
@@ -210,7 +219,12 @@ export async function takeValue(
   now: number,
 ): Promise<{ value: string; expiresAt: number; seq: number; obtainedAt: number } | undefined> {
   const taken = (await onRedis(() =>
-    runScript(store.redis, scripts.take, [store.keys.record(id), store.keys.mirror(id)], [now]),
+    runScript(
+      store.redis,
+      scripts.take,
+      [store.keys.record(id), store.keys.mirror(id)],
+      [now + MIN_TAKEN_LIFE_MS],
+    ),
   )) as [string, string, string, string] | null;
   if (taken === null) return undefined;
   const [value, expiresAt, seq, obtainedAt] = taken;

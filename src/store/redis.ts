@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import { systemClock, type Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 
@@ -9,6 +10,9 @@ import type { Log } from '../log.ts';
 
 const COMMAND_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 2_000;
+const SOCKET_TIMEOUT_MS = 3_000;
+/** After this long without Redis a person must act. */
+const AWAY_ALARM_MS = 15 * 60 * 1000;
 const MAX_RECONNECT_DELAY_MS = 2_000;
 
 export interface RedisSettings {
@@ -27,11 +31,15 @@ export function connectRedis(
   settings: RedisSettings,
   log: Log,
   purpose: 'commands' | 'blocking' = 'commands',
+  clock: Clock = systemClock,
 ): Redis {
   const options = {
     protocol: settings.protocol,
     connectTimeout: CONNECT_TIMEOUT_MS,
-    ...(purpose === 'commands' ? { commandTimeout: COMMAND_TIMEOUT_MS } : {}),
+    // A connection that has gone silent is replaced; TCP alone would take a quarter of an hour.
+    ...(purpose === 'commands'
+      ? { commandTimeout: COMMAND_TIMEOUT_MS, socketTimeout: SOCKET_TIMEOUT_MS }
+      : {}),
     enableOfflineQueue: false,
     // Scripts are idempotent, so a command whose answer was lost may be sent once more.
     maxRetriesPerRequest: 1,
@@ -44,7 +52,7 @@ export function connectRedis(
   const redis = settings.url.includes('://')
     ? new Redis(settings.url, options)
     : new Redis({ ...options, path: settings.url });
-  watch(redis, log);
+  watch(redis, log, clock);
   return redis;
 }
 
@@ -71,7 +79,9 @@ export async function onRedis<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    throw new KeeperError('store_unavailable', 'Redis does not answer; try again.', {
+    const refused = cause instanceof Error && cause.name === 'ReplyError';
+    const message = refused ? 'Redis refused a command.' : 'Redis does not answer; try again.';
+    throw new KeeperError('store_unavailable', message, {
       cause,
       retryAfterSeconds: 2,
     });
@@ -79,7 +89,7 @@ export async function onRedis<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** Logs each change of state once, not each of the many errors that reconnecting produces. */
-function watch(redis: Redis, log: Log): void {
+function watch(redis: Redis, log: Log, clock: Clock): void {
   let lastProblem: string | undefined;
   redis.on('error', (error: Error & { code?: string }) => {
     const problem = error.code ?? error.message.split(' ', 1)[0] ?? 'error';
@@ -91,8 +101,18 @@ function watch(redis: Redis, log: Log): void {
       log.warn('Redis connection failed, reconnecting', { problem });
     }
   });
+  let cancelAlarm: (() => void) | undefined;
+  redis.on('close', () => {
+    cancelAlarm ??= clock.setTimer(AWAY_ALARM_MS, () => {
+      log.error('Redis has been away for 15 minutes: nothing is stored and nothing is refreshed');
+    });
+  });
+  // Closed on purpose: no alarm may keep the process alive.
+  redis.on('end', () => cancelAlarm?.());
   redis.on('ready', () => {
     lastProblem = undefined;
+    cancelAlarm?.();
+    cancelAlarm = undefined;
     log.info('Redis connected');
   });
 }

@@ -38,7 +38,8 @@ export interface WechatAnswer {
   mayHaveRunTwice: boolean;
 }
 
-type Fault = 'errcode' | 'unreachable' | 'timeout' | 'http_status' | 'redirect' | 'bad_body';
+type Fault =
+  'errcode' | 'unreachable' | 'timeout' | 'http_status' | 'redirect' | 'bad_body' | 'bad_value';
 
 interface WechatErrorFacts {
   api: string;
@@ -229,6 +230,10 @@ function exchange(
       });
     });
     outgoing.on('error', (error) => fail(signal.aborted ? 'timeout' : 'unreachable', error));
+    // Also ends what is neither an answer nor an error, such as a switch of protocols.
+    outgoing.on('close', () =>
+      fail(signal.aborted ? 'timeout' : sent ? 'bad_body' : 'unreachable'),
+    );
     outgoing.on('response', (response) => {
       const chunks: Buffer[] = [];
       let size = 0;

@@ -85,7 +85,7 @@ function minted(api: string, answer: WechatAnswer, field: string, knownLife: num
     throw new WechatError({
       api,
       host: '',
-      fault: 'bad_body',
+      fault: 'bad_value',
       class: 'retry',
       meaning: `${field} in the answer is empty or malformed`,
       advice: 'It is tried again. If it stays, look for a proxy between this server and WeChat.',

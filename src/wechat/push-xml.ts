@@ -108,7 +108,6 @@ export function shaped<T>(schema: z.ZodType<T>, fields: PushFields): T {
 }
 
 function decodeBody(body: Buffer): string {
-  if (body.length === 0) throw malformed('empty body');
   if (!isUtf8(body)) throw malformed('body is not UTF-8');
   return body.toString('utf8');
 }
@@ -116,6 +115,8 @@ function decodeBody(body: Buffer): string {
 function assertPlainDocument(text: string): void {
   if (!ROOT.test(text)) throw malformed('body is not an <xml> document');
   if (CONTROL_CHARACTER.test(text)) throw malformed('control character');
+  // Unclosed, it would make the search below quadratic.
+  if (text.lastIndexOf('<![CDATA[') > text.lastIndexOf(']]>')) throw malformed('unclosed CDATA');
   const outside = text.replace(CDATA, '');
   // Covers DOCTYPE, ENTITY, comments and unclosed CDATA: WeChat uses none of them.
   if (outside.includes('<!')) throw malformed('declarations and comments are not accepted');

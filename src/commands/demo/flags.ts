@@ -28,7 +28,7 @@ life and interval is shorter than WeChat's, so that an hour passes in a minute.
                         the main job did not work
   --divide-times-by N   pace, one of ${DIVISORS.join(', ')}.
                         Default 60; 300 for runs in which the component_access_token would not be
-                        refreshed twice at 60
+                        refreshed more than once at 60
   --data DIR            keep Redis's data in DIR, which must be new or empty. Default: a temporary
                         folder that is removed at the end
   --help                print this

@@ -61,7 +61,7 @@ async function ownServer(
     url: server.url,
     prefix: 'wx:',
     cli: server.cli,
-    description: `a real one, ${version}, ${origin}; append-only file in ${data ?? 'a temporary folder'}`,
+    description: `${version}, ${origin}; append-only file in ${data ?? 'a temporary folder'}`,
     stop: () => server.stop(),
   };
 }

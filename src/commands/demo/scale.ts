@@ -82,8 +82,8 @@ export function shortcomings(scale: Scale, seconds: number): string | undefined 
   const { tickets, tokenMints, codeMints } = expectations(scale, seconds);
   const missing = [
     tickets < ENOUGH_TICKETS ? `${ENOUGH_TICKETS} tickets` : undefined,
-    tokenMints < ENOUGH_MINTS ? 'component_access_token refreshed twice' : undefined,
-    codeMints < ENOUGH_MINTS ? 'pre_auth_code refreshed twice' : undefined,
+    tokenMints < ENOUGH_MINTS ? 'component_access_token refreshed more than once' : undefined,
+    codeMints < ENOUGH_MINTS ? 'pre_auth_code refreshed more than once' : undefined,
   ].filter((one) => one !== undefined);
   if (missing.length === 0) return undefined;
   const needed = 2 * scale.tokenSeconds + SETTLING_SECONDS;

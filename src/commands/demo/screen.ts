@@ -1,5 +1,8 @@
 import type { WriteStream } from 'node:tty';
 
+/** As much of `process.stdout` as is used here. */
+export type Terminal = Pick<WriteStream, 'isTTY' | 'rows' | 'write'>;
+
 /** Where the live view goes: a block that is redrawn in place, or plain lines for a file or a pipe. */
 export interface Screen {
   isLive: boolean;
@@ -20,7 +23,7 @@ const CLEAR_BELOW = '\x1b[J';
 const COLORS = { green: '\x1b[32m', yellow: '\x1b[33m', red: '\x1b[31m', plain: '\x1b[39m' };
 
 export function createScreen(
-  stream: WriteStream,
+  stream: Terminal,
   env: Readonly<Record<string, string | undefined>>,
 ): Screen {
   const isLive = stream.isTTY && env['TERM'] !== 'dumb';

@@ -1,6 +1,5 @@
 import type { StatusSnapshot } from '../../status/snapshot.ts';
 import type { Observations } from './observer.ts';
-import type { Scale } from './scale.ts';
 import type { ServiceLog } from './service.ts';
 
 /** The live picture as lines of text: pure functions of what was seen. */
@@ -9,7 +8,6 @@ export interface Scene {
   /** Since the pushes began. */
   elapsedMs: number;
   seconds: number | undefined;
-  scale: Scale;
   seen: Readonly<Observations>;
   log: Readonly<ServiceLog>;
   /** Pushes sent so far, and how many of them were answered `success`. */
@@ -22,24 +20,27 @@ export interface Scene {
 
 type CredentialStatus = StatusSnapshot['components'][number]['credentials'][number];
 
-const BAR_CELLS = 20;
-const NAME_WIDTH = 24;
+/** Together they fit into 80 columns. */
+const BAR_CELLS = 12;
+const NAME_WIDTH = 23;
+const STATE_WIDTH = 8;
+const LIFE_WIDTH = 28;
+const NEXT_WIDTH = 10;
 
 /** The block that is drawn over and over on a terminal. */
 export function block(scene: Scene): string[] {
-  const { seen, log, happenings } = scene;
-  const component = seen.status?.components[0];
+  const { seen, log, happenings, now } = scene;
+  const credentials = seen.status?.components[0]?.credentials ?? [];
   return [
-    `${clock(scene.elapsedMs)}  ${verdict(scene)}`,
+    `${clock(scene.elapsedMs)}  status: ${verdict(scene)}    (${end(scene)})`,
     '',
-    `  ${'component_verify_ticket'.padEnd(NAME_WIDTH)}${ticketLine(scene)}`,
-    ...(component?.credentials ?? []).map(
-      (one) => `  ${one.kind.padEnd(NAME_WIDTH)}${credentialLine(one, scene.now)}`,
-    ),
+    `  ${cells('', 'state', 'left of its life', 'next look', 'refreshed')}`,
+    ...credentials.map((one) => `  ${credentialLine(one, now)}`),
     '',
-    `  GET over HTTP           ${httpLine(seen)}`,
-    `  Looks at Redis          ${looksLine(seen)}`,
-    `  Service log             ${log.errors} errors, ${log.warnings} warnings${complaint(log)}`,
+    `  ${'ticket'.padEnd(NAME_WIDTH)}${ticketLine(scene)}`,
+    `  ${'read over HTTP'.padEnd(NAME_WIDTH)}${httpLine(seen)}`,
+    `  ${'looks at Redis'.padEnd(NAME_WIDTH)}${looksLine(seen)}`,
+    `  ${'log of the service'.padEnd(NAME_WIDTH)}${logLine(log)}`,
     '',
     ...happenings.map((line) => `  ${line}`),
   ];
@@ -51,7 +52,9 @@ export function summaryLine(scene: Scene): string {
     const left = secondsUntil(one.expires_at, scene.now);
     return `${one.kind} ${one.state}, ${left} s left`;
   });
-  const parts = [verdictWord(scene), `${scene.seen.ticketsReceived} tickets`, ...credentials];
+  const { ticketsReceived: count } = scene.seen;
+  const tickets = `${count} ${count === 1 ? 'ticket' : 'tickets'}`;
+  const parts = [verdict(scene), tickets, ...credentials];
   return `${clock(scene.elapsedMs)}  ${parts.join('; ')}`;
 }
 
@@ -64,52 +67,51 @@ export function clock(ms: number): string {
   return hours === 0 ? tail : `${hours}:${tail}`;
 }
 
-function verdict(scene: Scene): string {
-  const { seconds, elapsedMs } = scene;
-  const end =
-    seconds === undefined
-      ? 'Ctrl-C stops everything'
-      : `summary in ${Math.max(0, Math.ceil(seconds - elapsedMs / 1000))} s, Ctrl-C stops now`;
-  return `status: ${verdictWord(scene)}    (${end})`;
+function end({ seconds, elapsedMs }: Scene): string {
+  if (seconds === undefined) return 'Ctrl-C stops everything';
+  const left = Math.max(0, Math.ceil(seconds - elapsedMs / 1000));
+  return `summary in ${left} s, Ctrl-C stops everything now`;
 }
 
-function verdictWord({ seen }: Scene): string {
+function verdict({ seen }: Scene): string {
   if (seen.statusError !== undefined) return `no answer (${seen.statusError})`;
   if (seen.status === undefined) return 'not asked yet';
   const [problem] = seen.status.problems;
   return problem === undefined ? 'ok' : `attention: ${problem.message}`;
 }
 
-function ticketLine({ seen, pushes, scale, now }: Scene): string {
-  const receivedAt = seen.status?.components[0]?.ticket.received_at;
-  if (receivedAt == null) return 'waiting for the first one';
-  const age = Math.max(0, Math.floor((now - Date.parse(receivedAt)) / 1000));
-  const answers =
-    pushes.sent === pushes.accepted
-      ? 'all answered success'
-      : `${pushes.sent - pushes.accepted} pushes NOT answered success`;
-  return `${String(age).padStart(3)} s old; one is pushed every ${scale.ticketSeconds} s; ${seen.ticketsReceived} received, ${answers}`;
+function cells(name: string, state: string, life: string, next: string, refreshed: string): string {
+  return (
+    name.padEnd(NAME_WIDTH) +
+    state.padEnd(STATE_WIDTH) +
+    life.padEnd(LIFE_WIDTH) +
+    next.padEnd(NEXT_WIDTH) +
+    refreshed
+  );
 }
 
 function credentialLine(one: CredentialStatus, now: number): string {
-  if (one.obtained_at === null || one.expires_at === null) return `${one.state}: none yet`;
+  const { kind, state, history } = one;
+  if (one.obtained_at === null || one.expires_at === null) {
+    return cells(kind, state, 'comes with the first ticket', '', '');
+  }
   const life = (Date.parse(one.expires_at) - Date.parse(one.obtained_at)) / 1000;
   const left = secondsUntil(one.expires_at, now);
-  const refreshes = Math.max(0, one.history.count - 1);
-  return [
-    one.state.padEnd(8),
-    bar(left / life),
-    ` ${String(left).padStart(4)} of ${life} s left`.padEnd(22),
-    nextRefresh(one, now).padEnd(23),
-    `refreshed ${refreshes} ${refreshes === 1 ? 'time' : 'times'}`,
-  ].join('');
+  const refreshes = Math.max(0, history.count - 1);
+  return cells(
+    kind,
+    state,
+    `${bar(left / life)} ${String(left).padStart(3)} of ${life} s`,
+    nextLook(one, now),
+    `${refreshes} ${refreshes === 1 ? 'time' : 'times'}`,
+  );
 }
 
-/** The tick that will do it; a ticket that comes before may do it sooner. */
-function nextRefresh(one: CredentialStatus, now: number): string {
+/** The tick that will refresh it; a ticket that comes before may do so sooner. */
+function nextLook(one: CredentialStatus, now: number): string {
   if (one.next_refresh_at === null) return '';
   const seconds = secondsUntil(one.next_refresh_at, now);
-  return seconds === 0 ? 'next refresh now' : `next refresh in ${seconds} s`;
+  return seconds === 0 ? 'now' : `in ${seconds} s`;
 }
 
 function bar(share: number): string {
@@ -117,19 +119,31 @@ function bar(share: number): string {
   return `[${'#'.repeat(full)}${'.'.repeat(BAR_CELLS - full)}]`;
 }
 
+function ticketLine({ seen, pushes, now }: Scene): string {
+  const receivedAt = seen.status?.components[0]?.ticket.received_at;
+  if (receivedAt == null) return 'waiting for the first one';
+  const age = Math.max(0, Math.floor((now - Date.parse(receivedAt)) / 1000));
+  const unanswered = pushes.sent - pushes.accepted;
+  const answers = unanswered === 0 ? 'all answered success' : `${unanswered} NOT answered success`;
+  return `${age} s old; ${seen.ticketsReceived} received, ${answers}`;
+}
+
 function httpLine({ httpReads, httpEqual }: Readonly<Observations>): string {
-  if (httpReads === 0) return 'no component_access_token to read yet';
+  if (httpReads === 0) return 'no token to read yet';
   return httpEqual === httpReads
-    ? `the same component_access_token as in Redis, ${httpReads} of ${httpReads} times`
-    : `another component_access_token than in Redis, ${httpReads - httpEqual} of ${httpReads} times`;
+    ? `the same token as in Redis, ${httpReads} of ${httpReads} times`
+    : `NOT the token in Redis, ${httpReads - httpEqual} of ${httpReads} times`;
 }
 
 function looksLine({ looks, bad }: Readonly<Observations>): string {
-  return `${looks}; dead or missing credentials seen: ${bad.length}`;
+  return bad.length === 0
+    ? `${looks}, and each one found a live credential`
+    : `${looks}, and ${bad.length} of them found NO live credential`;
 }
 
-function complaint({ lastComplaint }: Readonly<ServiceLog>): string {
-  return lastComplaint === undefined ? '' : `; the last one: ${lastComplaint}`;
+function logLine({ errors, warnings, lastComplaint }: Readonly<ServiceLog>): string {
+  const last = lastComplaint === undefined ? '' : `; the last one: ${lastComplaint}`;
+  return `${errors} errors, ${warnings} warnings${last}`;
 }
 
 function secondsUntil(iso: string | null, now: number): number {

@@ -33,7 +33,8 @@ export const componentVerifyTicket: PushHandler = {
     }
     // A late ticket is judged by its own age, not by the signature's: it may be all there is.
     const createTime = Math.min(stated ?? receivedAt, receivedAt);
-    if (!(push.timely || plausible) || createTime + TICKET_LIFE_MS <= receivedAt) {
+    const unknownAge = stated === undefined && !push.timely;
+    if (unknownAge || createTime + TICKET_LIFE_MS <= receivedAt) {
       throw new KeeperError('stale_push', 'too old');
     }
     const arrived = {
@@ -52,7 +53,8 @@ export const componentVerifyTicket: PushHandler = {
       context.pendingTickets.hold(arrived);
       throw new KeeperError('push_not_stored', 'not stored, send again', { cause });
     }
-    if (outcome === 'stored') context.onTicket(appid);
+    // A duplicate may be our own write whose answer was lost; looking once more costs nothing.
+    if (outcome !== 'older') context.onTicket(appid);
     return outcome;
   },
 };

@@ -15,6 +15,8 @@ export interface OpenedPush {
   timely: boolean;
   /** What a repeated delivery is recognised by. */
   fingerprint: string;
+  /** SHA-256 of the decrypted text in hex: the same for a message that is encrypted anew. */
+  contentHash: string;
 }
 
 /** `older` and `duplicate` changed nothing and are answered `success` all the same. */
@@ -25,7 +27,7 @@ export interface HandlerContext {
   clock: Clock;
   log: Log;
   pendingTickets: PendingTickets;
-  /** Called behind the answer when a new ticket was stored. */
+  /** Called behind the answer when a ticket was stored, now or before. */
   onTicket: (componentAppid: string) => void;
 }
 

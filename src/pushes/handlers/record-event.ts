@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto';
+import { z } from 'zod';
 import { KeeperError } from '../../errors.ts';
 import { appendEvent, type EventFields } from '../../store/events.ts';
+import { shaped } from '../../wechat/push-xml.ts';
 import { eventEntry } from './event-entry.ts';
 import type { HandlerContext, OpenedPush, PushHandler, PushOutcome } from './handler.ts';
 
@@ -9,26 +10,31 @@ export const recordEvent: Omit<PushHandler, 'infoType'> = {
   handle: (push, context) => append(push, context, [push.fingerprint], eventEntry(push)),
 };
 
+/** What WeChat sends to the message & event URL names an account and is no event of the platform. */
+const messageFields = z.object({
+  ToUserName: z.string().min(1),
+  InfoType: z.undefined().optional(),
+});
+
 /**
  * Messages and events of authorizers, from the message & event URL. A repeated delivery may be
- * encrypted anew, so the message's own identity counts too: MsgId where there is one, otherwise
- * sender, time and event (Receiving_standard_messages, 消息排重).
- * @throws KeeperError `stale_push`, `push_not_stored`
+ * encrypted anew, so the message itself is recognised too: by its MsgId where there is one, and by
+ * its text. (WeChat suggests sender and second for events, which would drop two in one second.)
+ * @throws KeeperError `malformed_push`, `stale_push`, `push_not_stored`
  */
-export function recordMessage(
+export async function recordMessage(
   push: OpenedPush & { authorizerAppid: string },
   context: HandlerContext,
 ): Promise<PushOutcome> {
-  const { MsgId, FromUserName, CreateTime, Event } = push.fields;
-  const name =
-    typeof MsgId === 'string'
-      ? ['msgid', MsgId]
-      : ['event', FromUserName, CreateTime, Event].map((part) => JSON.stringify(part ?? ''));
-  const identity = createHash('sha256')
-    .update([push.authorizerAppid, ...name].join('\n'))
-    .digest('hex');
+  shaped(messageFields, push.fields);
+  const { MsgId } = push.fields;
+  const text = `${push.authorizerAppid}:text:${push.contentHash}`;
+  const identities = [push.fingerprint, text];
+  if (typeof MsgId === 'string' && /^\d{1,20}$/.test(MsgId)) {
+    identities.push(`${push.authorizerAppid}:msgid:${MsgId}`);
+  }
   const entry = { ...eventEntry(push), authorizer_appid: push.authorizerAppid };
-  return append(push, context, [push.fingerprint, identity], entry);
+  return append(push, context, identities, entry);
 }
 
 async function append(

@@ -1,6 +1,6 @@
 -- Takes a component_verify_ticket in, once, and never lets an older one replace a newer one.
--- "Seen" is marked in the same step as the effect: a crash between the two would turn WeChat's
--- re-sent push into a loss.
+-- "Seen" is marked last and in the same step as the effect: a crash or an error between the two
+-- would turn WeChat's re-sent push into a loss.
 --
 -- KEYS  1 seen marker   2 ticket record (hash)   3 ticket mirror (string)   4 event stream
 -- ARGV  1 ticket   2 create_time ms (what tickets are ordered by)   3 received_at ms
@@ -9,21 +9,22 @@
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return 'duplicate'
 end
-redis.call('SET', KEYS[1], '1', 'PX', ARGV[5])
 
-local current = redis.call('HMGET', KEYS[2], 'ticket', 'create_time', 'received_at')
-if current[2] and tonumber(current[2]) >= tonumber(ARGV[2]) then
-  return 'older'
+local current = redis.call('HMGET', KEYS[2], 'ticket', 'create_time')
+local outcome = 'older'
+if not current[2] or tonumber(current[2]) < tonumber(ARGV[2]) then
+  outcome = 'stored'
+  if current[1] then
+    redis.call('HSET', KEYS[2], 'previous_ticket', current[1], 'previous_create_time', current[2])
+  end
+  redis.call('HSET', KEYS[2], 'ticket', ARGV[1], 'create_time', ARGV[2], 'received_at', ARGV[3])
+  redis.call('HINCRBY', KEYS[2], 'count', 1)
+  redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[4])
+  local event = { 'XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*' }
+  for _, field in ipairs(cjson.decode(ARGV[7])) do
+    event[#event + 1] = field
+  end
+  redis.call(unpack(event))
 end
-if current[1] then
-  redis.call('HSET', KEYS[2], 'previous_ticket', current[1], 'previous_create_time', current[2])
-end
-redis.call('HSET', KEYS[2], 'ticket', ARGV[1], 'create_time', ARGV[2], 'received_at', ARGV[3])
-redis.call('HINCRBY', KEYS[2], 'count', 1)
-redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[4])
-local event = { 'XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*' }
-for _, field in ipairs(cjson.decode(ARGV[7])) do
-  event[#event + 1] = field
-end
-redis.call(unpack(event))
-return 'stored'
+redis.call('SET', KEYS[1], '1', 'PX', ARGV[5])
+return outcome
