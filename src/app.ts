@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { hostname } from 'node:os';
-import { sleep, systemClock, type Clock } from './clock.ts';
+import { deadline, systemClock, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createKeeper, type Keeper } from './credentials/keeper.ts';
 import { createInternalApp } from './http/internal-app.ts';
@@ -72,7 +73,9 @@ export function createApp(config: Config, options: AppOptions): App {
         scheduler.stop(),
         keeper.stop(),
       ]);
-      await Promise.race([drained, sleep(systemClock, DRAIN_MS + DRAIN_SLACK_MS)]);
+      const limit = deadline(systemClock, DRAIN_MS + DRAIN_SLACK_MS);
+      await Promise.race([drained, once(limit.signal, 'abort')]);
+      limit.cancel();
       await pendingTickets.stop();
       redis.disconnect();
       log.info('wxkeeper stopped');

@@ -74,4 +74,6 @@ function listenForEnd(): { signal: AbortSignal; exitCode: () => number } {
   return { signal: controller.signal, exitCode: () => code };
 }
 
-process.exitCode = await main();
+const code = await main();
+// What is written has to arrive first. Not left to Node's own end: nothing must keep it waiting.
+process.stdout.write('', () => process.exit(code));

@@ -22,7 +22,9 @@ export function createAuthentication(keys: readonly ApiKey[]): RequireScope {
     if (key === undefined) {
       response.set('WWW-Authenticate', 'Bearer');
       const message = 'Send a known API key as "Authorization: Bearer <key>".';
-      void countFailure(request, response, () => next(new KeeperError('unauthorized', message)));
+      void countFailure(request, response, (tooMany?: unknown) => {
+        next(tooMany ?? new KeeperError('unauthorized', message));
+      });
       return;
     }
     const { component, authorizer } = request.params;

@@ -4,10 +4,9 @@ import type { Log } from '../log.ts';
 
 /** Turns whatever was thrown into the answer: one place for each listener's form. */
 
-/** Body-parser and router faults carry a status and a type of their own. */
+/** The router's faults carry a status of their own. */
 interface HttpFault {
   status?: unknown;
-  type?: unknown;
 }
 
 export function publicErrors(log: Log): ErrorRequestHandler {
@@ -18,8 +17,6 @@ export function publicErrors(log: Log): ErrorRequestHandler {
       return;
     }
     logRefusal(log, request.method, request.path, error, thrown);
-    // A body that was not read to its end would be taken for the next request.
-    if (error.status === 413) response.set('Connection', 'close');
     setRetryAfter(response, error);
     response.status(error.status).type('text/plain').send(error.message);
   };
@@ -64,10 +61,8 @@ function setRetryAfter(response: Response, error: KeeperError): void {
 }
 
 function fromHttp(thrown: unknown): KeeperError {
-  const { status, type } = (thrown ?? {}) as HttpFault;
+  const { status } = (thrown ?? {}) as HttpFault;
   if (thrown instanceof KeeperError || typeof status !== 'number') return asKeeperError(thrown);
-  if (type === 'entity.too.large') return new KeeperError('too_large', 'body too large');
-  if (status === 415) return new KeeperError('unsupported_media', 'unsupported encoding');
   if (status >= 400 && status < 500) return new KeeperError('bad_request', 'bad request');
   return asKeeperError(thrown);
 }

@@ -1,12 +1,15 @@
 import express, { type Express, type Request } from 'express';
+import getRawBody from 'raw-body';
 import { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Receiver } from '../pushes/receiver.ts';
 import { publicErrors } from './errors.ts';
+import { MAX_BODY_BYTES } from './server.ts';
 
 /** What WeChat and the world can reach: callbacks and a sign of life. Everything else is 404. */
 
-const MAX_BODY = '64kb';
+/** Milliseconds of silence after which the rest of a refused body is no longer waited for. */
+const LINGER_MS = 1_000;
 const APPID = /^wx[0-9a-f]{16}$/;
 /** A declared type that cannot be XML is refused; WeChat sends text/xml. */
 const MAY_BE_XML = /^(?:text\/|application\/(?:xml|octet-stream)|[^;]*\+xml)/i;
@@ -35,15 +38,13 @@ export function createPublicApp(receiver: Receiver, log: Log): Express {
       assertReadable(request);
       next();
     },
-    // Nothing is inflated: a few kilobytes could become a few gigabytes.
-    express.raw({ type: () => true, limit: MAX_BODY, inflate: false }),
     async (request, response) => {
       const { component, authorizer } = addressOf(request, receiver);
       const answer = await receiver.receive({
         componentAppid: component,
         ...(authorizer === undefined ? {} : { authorizerAppid: authorizer }),
         query: request.query,
-        body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
+        body: await readBody(request),
       });
       response.type('text/plain').send(answer);
     },
@@ -75,8 +76,31 @@ function addressOf(
   return { component, authorizer };
 }
 
+/**
+ * The body, as bytes. One that is too large is refused as soon as that is known; what still comes
+ * of it is thrown away, so that the sender can read the answer.
+ * @throws KeeperError `too_large`, `bad_request`
+ */
+async function readBody(request: Request): Promise<Buffer> {
+  try {
+    const length = request.headers['content-length'] ?? null;
+    return await getRawBody(request, { length, limit: MAX_BODY_BYTES });
+  } catch (error) {
+    request.resume();
+    request.socket.setTimeout(LINGER_MS, () => request.socket.destroy());
+    if ((error as { type?: unknown }).type === 'entity.too.large') {
+      throw new KeeperError('too_large', 'body too large');
+    }
+    throw new KeeperError('bad_request', 'the body did not arrive whole');
+  }
+}
+
 /** @throws KeeperError `unsupported_media` */
 function assertReadable(request: Request): void {
+  // Nothing is inflated: a few kilobytes could become a few gigabytes.
+  if ((request.headers['content-encoding'] ?? 'identity') !== 'identity') {
+    throw new KeeperError('unsupported_media', 'compressed bodies are not accepted');
+  }
   const type = request.headers['content-type'];
   if (type === undefined) return;
   const charset = CHARSET.exec(type)?.[1]?.toLowerCase() ?? 'utf-8';

@@ -1,5 +1,5 @@
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Express } from 'express';
 
 /**
@@ -15,6 +15,14 @@ const LIMITS = {
   maxHeaderSize: 8 * 1024,
 };
 const MAX_CONNECTIONS = 2_000;
+
+/** Bytes of a request body; WeChat's pushes are far smaller. */
+export const MAX_BODY_BYTES = 64 * 1024;
+
+const CLIENT_ERRORS: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+};
 
 export interface Listener {
   /** The port in use, also when 0 was asked for. */
@@ -32,6 +40,12 @@ export async function listen(app: Express, host: string, port: number): Promise<
     if (closing) response.setHeader('Connection', 'close');
   });
   server.on('request', app);
+  // "May I send this?" is answered by the application, or by inviting what it will read.
+  server.on('checkContinue', (request: http.IncomingMessage, response: http.ServerResponse) => {
+    if (Number(request.headers['content-length'] ?? 0) <= MAX_BODY_BYTES) response.writeContinue();
+    app(request, response);
+  });
+  server.on('clientError', refuse);
   server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -53,4 +67,14 @@ export async function listen(app: Express, host: string, port: number): Promise<
         server.closeIdleConnections();
       }),
   };
+}
+
+/** Node's answer to what is no HTTP or comes too slowly, unless an answer was given already. */
+function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || socket.bytesWritten > 0) {
+    socket.destroy();
+    return;
+  }
+  const status = CLIENT_ERRORS[error.code ?? ''] ?? '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 }

@@ -61,8 +61,9 @@ export function createPendingTickets(
 function plan(state: PendingState, delayMs: number): void {
   if (state.stopped) return;
   state.cancel = state.clock.setTimer(delayMs, () => {
-    state.cancel = undefined;
+    // `cancel` stays set while writing, so that a ticket held meanwhile starts no second chain.
     void writeAll(state).then(() => {
+      state.cancel = undefined;
       if (state.held.size > 0) plan(state, Math.min(delayMs * 2, RETRY_MS.last));
     });
   });

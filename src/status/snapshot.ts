@@ -41,7 +41,6 @@ export interface SnapshotContext {
 
 export type StatusSnapshot = Awaited<ReturnType<typeof takeSnapshot>>;
 
-type Verdict = 'ok' | 'attention';
 type RedisState = 'ready' | 'unavailable';
 type StoredState = Awaited<ReturnType<typeof describeStored>>;
 
@@ -86,7 +85,7 @@ async function describeStored(context: SnapshotContext, now: number) {
   ]);
   const problems = components.flatMap((component) => component.problems);
   return {
-    verdict: (problems.length === 0 ? 'ok' : 'attention'),
+    verdict: problems.length === 0 ? 'ok' : 'attention',
     problems,
     redis: { state: 'ready' as RedisState, latency_ms: latencyMs as number | null },
     components,

@@ -223,7 +223,7 @@ export async function takeValue(
       store.redis,
       scripts.take,
       [store.keys.record(id), store.keys.mirror(id)],
-      [now + MIN_TAKEN_LIFE_MS],
+      [now, now + MIN_TAKEN_LIFE_MS],
     ),
   )) as [string, string, string, string] | null;
   if (taken === null) return undefined;

@@ -101,18 +101,18 @@ function watch(redis: Redis, log: Log, clock: Clock): void {
       log.warn('Redis connection failed, reconnecting', { problem });
     }
   });
-  let cancelAlarm: (() => void) | undefined;
-  redis.on('close', () => {
-    cancelAlarm ??= clock.setTimer(AWAY_ALARM_MS, () => {
-      log.error('Redis has been away for 15 minutes: nothing is stored and nothing is refreshed');
-    });
+  let awaySince: number | undefined;
+  let alarmed = false;
+  redis.on('reconnecting', () => {
+    awaySince ??= clock.monotonic();
+    if (alarmed || clock.monotonic() - awaySince < AWAY_ALARM_MS) return;
+    alarmed = true;
+    log.error('Redis has been away for 15 minutes: nothing is stored and nothing is refreshed');
   });
-  // Closed on purpose: no alarm may keep the process alive.
-  redis.on('end', () => cancelAlarm?.());
   redis.on('ready', () => {
     lastProblem = undefined;
-    cancelAlarm?.();
-    cancelAlarm = undefined;
+    awaySince = undefined;
+    alarmed = false;
     log.info('Redis connected');
   });
 }

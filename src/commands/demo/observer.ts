@@ -22,9 +22,27 @@ export interface Observations {
   /** Of these, how many brought another value, or none. */
   httpOther: number;
   /** The last answer of GET /status, and why there is none. */
-  status: StatusSnapshot | undefined;
+  status: SeenStatus | undefined;
   statusError: string | undefined;
 }
+
+type Component = StatusSnapshot['components'][number];
+
+/** As much of GET /status as is looked at. */
+export interface SeenStatus {
+  verdict: StatusSnapshot['verdict'];
+  problems: readonly Pick<StatusSnapshot['problems'][number], 'message'>[];
+  /** Empty while Redis is away. */
+  components: readonly {
+    ticket: Pick<Component['ticket'], 'received_at'>;
+    credentials: readonly SeenCredential[];
+  }[];
+}
+
+export type SeenCredential = Pick<
+  Component['credentials'][number],
+  'kind' | 'state' | 'obtained_at' | 'expires_at' | 'next_refresh_at'
+> & { history: { count: number } };
 
 export interface BadSight {
   at: number;
@@ -35,7 +53,7 @@ export interface BadSight {
 export interface Observer {
   seen: Observations;
   /** Asks for the status now. */
-  askStatus(): Promise<StatusSnapshot | undefined>;
+  askStatus(): Promise<SeenStatus | undefined>;
   stop(): Promise<void>;
 }
 
@@ -197,10 +215,10 @@ async function compareHttp(state: State): Promise<void> {
   else seen.httpOther += 1;
 }
 
-async function askStatus(state: State): Promise<StatusSnapshot | undefined> {
+async function askStatus(state: State): Promise<SeenStatus | undefined> {
   const { seen } = state;
   try {
-    seen.status = (await ask(state, '/status')) as StatusSnapshot;
+    seen.status = (await ask(state, '/status')) as SeenStatus;
     seen.statusError = undefined;
     return seen.status;
   } catch (error) {

@@ -1,7 +1,6 @@
 import type { MintRecord } from '../../simulator/ledger.ts';
-import type { StatusSnapshot } from '../../status/snapshot.ts';
 import type { CredentialKindName } from '../../store/keys.ts';
-import { KINDS, type Observations } from './observer.ts';
+import { KINDS, type Observations, type SeenStatus } from './observer.ts';
 import { expectations, type Scale } from './scale.ts';
 import { describeExit, type Exit, type ServiceLog } from './service.ts';
 
@@ -13,7 +12,7 @@ export interface Facts {
   scale: Scale;
   seen: Readonly<Observations>;
   /** The status at the very end; undefined when there was no answer. */
-  status: StatusSnapshot | undefined;
+  status: SeenStatus | undefined;
   log: Readonly<ServiceLog>;
   pushes: Pushes;
   /** By the pretend WeChat's own ledger, when the status was asked for the last time. */

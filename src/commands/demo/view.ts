@@ -1,5 +1,4 @@
-import type { StatusSnapshot } from '../../status/snapshot.ts';
-import type { Observations } from './observer.ts';
+import type { Observations, SeenCredential } from './observer.ts';
 import type { ServiceLog } from './service.ts';
 
 /** The live picture as lines of text: pure functions of what was seen. */
@@ -18,8 +17,6 @@ export interface Scene {
   now: number;
 }
 
-type CredentialStatus = StatusSnapshot['components'][number]['credentials'][number];
-
 /** Together they fit into 80 columns. */
 const BAR_CELLS = 12;
 const NAME_WIDTH = 23;
@@ -34,7 +31,7 @@ export function block(scene: Scene): string[] {
   return [
     `${clock(scene.elapsedMs)}  status: ${verdict(scene)}    (${end(scene)})`,
     '',
-    `  ${cells('', 'state', 'left of its life', 'next look', 'refreshed')}`,
+    `  ${cells('', 'state', 'left of its life', 'next look', 'renewed')}`,
     ...credentials.map((one) => `  ${credentialLine(one, now)}`),
     '',
     `  ${'ticket'.padEnd(NAME_WIDTH)}${ticketLine(scene)}`,
@@ -90,7 +87,7 @@ function cells(name: string, state: string, life: string, next: string, refreshe
   );
 }
 
-function credentialLine(one: CredentialStatus, now: number): string {
+function credentialLine(one: SeenCredential, now: number): string {
   const { kind, state, history } = one;
   if (one.obtained_at === null || one.expires_at === null) {
     return cells(kind, state, 'comes with the first ticket', '', '');
@@ -108,7 +105,7 @@ function credentialLine(one: CredentialStatus, now: number): string {
 }
 
 /** The tick that will refresh it; a ticket that comes before may do so sooner. */
-function nextLook(one: CredentialStatus, now: number): string {
+function nextLook(one: SeenCredential, now: number): string {
   if (one.next_refresh_at === null) return '';
   const seconds = secondsUntil(one.next_refresh_at, now);
   return seconds === 0 ? 'now' : `in ${seconds} s`;

@@ -1,0 +1,168 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { sealPush, ticketXml, type SealOptions } from '../support/seal.ts';
+import {
+  asMessage,
+  contents,
+  eventCount,
+  EVENTS,
+  MESSAGES,
+  newestEvents,
+  post,
+  pushCounts,
+} from '../support/public-listener.ts';
+import { AUTHORIZER, COMPONENT, createStation, MINUTE, type Station } from '../support/station.ts';
+
+const OTHER = 'wx00000000000000ff';
+
+let station: Station;
+beforeAll(async () => {
+  station = await createStation();
+});
+afterAll(() => station.close());
+// So that no test meets a message of the one before.
+beforeEach(() => station.pass(MINUTE));
+
+const now = () => Math.floor(station.clock.now() / 1000);
+const sealed = (xml: string | Buffer, options: SealOptions = {}) =>
+  asMessage(sealPush(xml, { timestamp: now(), ...options }));
+const message = (fields: Readonly<Record<string, string | number>>): string => {
+  const all = { ToUserName: 'gh_1', FromUserName: 'o1', CreateTime: now(), ...fields };
+  const elements = Object.entries(all).map(([name, value]) => `<${name}>${value}</${name}>`);
+  return `<xml>${elements.join('\n')}</xml>`;
+};
+const text = { MsgType: 'text', Content: 'hello' };
+const click = { MsgType: 'event', Event: 'CLICK', EventKey: 'menu_1' };
+
+describe('a message of an authorizer', () => {
+  it('is kept for others under the appid of its URL, with every field as it came', async () => {
+    const fields = { ...text, Content: '00123', MsgId: '23456789012345678999', Odd: '1e5' };
+    expect(await post(station, sealed(message(fields)), MESSAGES)).toBe('200 success');
+    const [entry] = await newestEvents(station);
+    expect(entry).toMatchObject({
+      component_appid: COMPONENT.appid,
+      authorizer_appid: AUTHORIZER,
+      info_type: '',
+      msg_type: 'text',
+      event: '',
+      create_time: String(now()),
+      received_at: new Date(station.clock.now()).toISOString(),
+    });
+    expect(JSON.parse(entry?.fields ?? '')).toMatchObject(fields);
+  });
+
+  it('may hold broken UTF-8: it is kept, and the log says what was lost', async () => {
+    const [before, after] = message({ ...text, Content: '-', MsgId: 7 }).split('-');
+    const broken = Buffer.concat([
+      Buffer.from(before ?? ''),
+      Buffer.from([0xf0, 0x9f, 0x98]),
+      Buffer.from(after ?? ''),
+    ]);
+    expect(await post(station, sealed(broken), MESSAGES)).toBe('200 success');
+    expect((await newestEvents(station))[0]?.fields).toContain('\uFFFD');
+    expect(station.logs.findLast((line) => line.message === 'push accepted')).toMatchObject({
+      lossless: false,
+    });
+  });
+
+  it('is not looked into by us: nothing of it is in the log', async () => {
+    const fields = { ...text, Content: 'a private word', FromUserName: 'oPrivatePerson' };
+    expect(await post(station, sealed(message(fields)), MESSAGES)).toBe('200 success');
+    const log = JSON.stringify(station.logs);
+    expect(log).not.toMatch(/a private word|oPrivatePerson/);
+  });
+});
+
+describe('a message that comes again, encrypted anew', () => {
+  const again = { random: 'fedcba9876543210', nonce: '7' };
+
+  it.each([
+    ['a message with its MsgId', { ...text, MsgId: '6054768590064713728' }],
+    ['an event', click],
+    ['a message without a MsgId', text],
+  ])('is one entry: %s', async (_what, fields) => {
+    const xml = message(fields);
+    const [events, counts] = [await eventCount(station), await pushCounts(station)];
+    for (const options of [{}, again, { ...again, nonce: '8' }, {}]) {
+      expect(await post(station, sealed(xml, options), MESSAGES)).toBe('200 success');
+    }
+    expect(await eventCount(station)).toBe(events + 1);
+    const { accepted, duplicate } = await pushCounts(station);
+    expect(accepted - counts.accepted).toBe(1);
+    expect(duplicate - counts.duplicate).toBe(3);
+  });
+
+  it('is recognised by its MsgId even when something else in it changed', async () => {
+    const events = await eventCount(station);
+    for (const Content of ['hello', 'hello again']) {
+      const xml = message({ ...text, Content, MsgId: now() });
+      expect(await post(station, sealed(xml), MESSAGES)).toBe('200 success');
+    }
+    expect(await eventCount(station)).toBe(events + 1);
+  });
+
+  it.each([
+    ['MsgId, in the last of twenty digits', { ...text, MsgId: '23456789012345678902' }],
+    ['sender', { ...click, FromUserName: 'o2' }],
+    ['second', { ...click, CreateTime: 1 }],
+    ['event', { ...click, Event: 'VIEW' }],
+  ])('is another entry when it differs in its %s', async (_what, fields) => {
+    const first = 'MsgId' in fields ? { ...text, MsgId: '23456789012345678901' } : click;
+    const events = await eventCount(station);
+    expect(await post(station, sealed(message(first)), MESSAGES)).toBe('200 success');
+    expect(await post(station, sealed(message(fields)), MESSAGES)).toBe('200 success');
+    expect(await eventCount(station)).toBe(events + 2);
+  });
+
+  it('is another entry for another authorizer, who may count messages alike', async () => {
+    const events = await eventCount(station);
+    const xml = message({ ...text, MsgId: now() });
+    await post(station, sealed(xml), MESSAGES);
+    await post(station, sealed(xml, again), `${EVENTS}/${OTHER}`);
+    expect(await eventCount(station)).toBe(events + 2);
+    const owners = (await newestEvents(station, 2)).map((entry) => entry.authorizer_appid);
+    expect(owners).toEqual([OTHER, AUTHORIZER]);
+  });
+});
+
+describe('what is no message', () => {
+  it.each([
+    ['XML without ToUserName', () => '<xml><A>1</A></xml>'],
+    ['two ToUserNames', () => message({}).replace('</xml>', '<ToUserName>g</ToUserName></xml>')],
+    ['an empty ToUserName', () => message({ ToUserName: '' })],
+    ['a message that is a platform event, too', () => message({ InfoType: 'unauthorized' })],
+  ])('%s is refused', async (_what, xml) => {
+    const before = await contents(station);
+    expect(await post(station, sealed(xml()), MESSAGES)).toMatch(/^400 /);
+    expect(await contents(station)).toEqual(before);
+  });
+
+  it('a ticket in the envelope of a message is refused, and counts when it comes rightly', async () => {
+    const ticket = ticketXml({ ticket: 'ticket@@@wrapped', createTime: now() });
+    const push = sealPush(ticket, { timestamp: now() });
+    await pushCounts(station);
+    const before = await contents(station);
+    expect(await post(station, asMessage(push), MESSAGES)).toMatch(/^400 /);
+    expect(await contents(station)).toEqual(before);
+    expect(await post(station, push)).toBe('200 success');
+    expect(await station.redis.get(station.keys.ticketMirror(COMPONENT.appid))).toBe(
+      'ticket@@@wrapped',
+    );
+  });
+
+  it('a message in the envelope of an event is refused, and counts when it comes rightly', async () => {
+    const push = sealPush(message({ ...text, MsgId: now() }), { timestamp: now() });
+    const events = await eventCount(station);
+    expect(await post(station, push)).toMatch(/^400 /);
+    expect(await eventCount(station)).toBe(events);
+    expect(await post(station, asMessage(push), MESSAGES)).toBe('200 success');
+    expect(await eventCount(station)).toBe(events + 1);
+  });
+
+  it('a message sent to the URL of another authorizer does not keep the true one away', async () => {
+    const push = sealed(message({ ...text, MsgId: now() }));
+    const events = await eventCount(station);
+    await post(station, push, `${EVENTS}/${OTHER}`);
+    await post(station, push, MESSAGES);
+    expect(await eventCount(station)).toBe(events + 2);
+  });
+});

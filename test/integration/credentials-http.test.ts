@@ -1,0 +1,221 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { makeApiKey } from '../../src/api-keys.ts';
+import { CODE, TOKEN } from '../support/liveness.ts';
+import { read, stored, type Seen } from '../support/observe.ts';
+import { COMPONENT, createStation, HOUR, MINUTE, type Station } from '../support/station.ts';
+
+const OTHER_APPID = 'wx00000000000000ff';
+const TOKEN_PATH = `/v1/credentials/${TOKEN.kind}/${COMPONENT.appid}`;
+const CODE_PATH = `/v1/credentials/${CODE.kind}/${COMPONENT.appid}`;
+
+describe('credentials over HTTP', () => {
+  let station: Station;
+  beforeEach(async () => {
+    station = await createStation();
+    await station.simulator.pushTicket();
+    await station.settle();
+  });
+  afterEach(() => station.close());
+
+  it.each([
+    { path: `/v1/credentials/component_secret/${COMPONENT.appid}`, what: 'an unknown kind' },
+    { path: `/v1/credentials/__proto__/${COMPONENT.appid}`, what: '__proto__ as a kind' },
+    { path: `/v1/credentials/constructor/${COMPONENT.appid}`, what: 'constructor as a kind' },
+    { path: `/v1/credentials/component_verify_ticket/${COMPONENT.appid}`, what: 'the ticket' },
+    { path: `/v1/credentials/${TOKEN.kind}/${OTHER_APPID}`, what: 'an unknown subject' },
+    { path: `/v1/credentials/${TOKEN.kind}/__proto__`, what: '__proto__ as a subject' },
+    { path: `/v1/credentials/${TOKEN.kind}`, what: 'no subject' },
+  ])('knows nothing of $what', async ({ path }) => {
+    for (const method of ['GET', 'HEAD']) {
+      expect((await station.internal(path, { method })).status).toBe(404);
+    }
+    const body: unknown = await (await station.internal(path)).json();
+    expect(body).toMatchObject({ error: { code: 'not_found' } });
+  });
+
+  it.each(['POST', 'PUT', 'DELETE', 'PATCH'])('does not serve %s', async (method) => {
+    const before = await stored(station, CODE);
+    const answer = await station.internal(CODE_PATH, { method });
+    expect(answer.status).toBe(405);
+    expect(await answer.json()).toMatchObject({ error: { code: 'method_not_allowed' } });
+    expect(await stored(station, CODE)).toEqual(before);
+  });
+
+  it('answers 304 to whoever knows the latest token, until there is another', async () => {
+    const first = await station.internal(TOKEN_PATH);
+    const etag = first.headers.get('etag') ?? '';
+    expect(etag).toBe('"1"');
+    expect(first.headers.get('cache-control')).toBe('no-store');
+    const headers = { 'if-none-match': etag };
+    const again = await station.internal(TOKEN_PATH, { headers });
+    expect(again.status).toBe(304);
+    expect(await again.text()).toBe('');
+    await station.pass(111 * MINUTE);
+    const later = await station.internal(TOKEN_PATH, { headers });
+    expect(later.status).toBe(200);
+    expect(later.headers.get('etag')).toBe('"2"');
+  });
+
+  it('never answers 304 for a code: each caller gets one of its own', async () => {
+    const etag = (await station.internal(CODE_PATH, { method: 'HEAD' })).headers.get('etag') ?? '';
+    const answer = await station.internal(CODE_PATH, { headers: { 'if-none-match': etag } });
+    expect(answer.status).toBe(200);
+  });
+
+  it('uses nothing up by HEAD', async () => {
+    const before = await stored(station, CODE);
+    for (let count = 0; count < 3; count += 1) {
+      const answer = await station.internal(CODE_PATH, { method: 'HEAD' });
+      expect(answer.status).toBe(200);
+      expect(answer.headers.get('etag')).toBe('"1"');
+      expect(await answer.text()).toBe('');
+    }
+    await station.settle();
+    expect(await stored(station, CODE)).toEqual(before);
+    expect(await read(station, CODE)).toMatchObject({ status: 200, value: before.kept.value });
+  });
+
+  it('gives twenty callers at the same moment twenty different codes, all live', async () => {
+    const state = { pending: true };
+    const reading = Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const answer = await station.internal(CODE_PATH);
+        expect(answer.status).toBe(200);
+        return ((await answer.json()) as Seen).value ?? '';
+      }),
+    ).finally(() => (state.pending = false));
+    // Who came second to a code asks again a little later, by this clock. It must not outrun Redis.
+    while (state.pending) {
+      await station.pass(2);
+      await station.redis.ping();
+    }
+    const codes = await reading;
+    expect(new Set(codes).size).toBe(20);
+    expect(codes.filter((code) => !station.simulator.isLive(CODE.kind, code))).toEqual([]);
+    await station.settle();
+    const ready = await station.redis.get(station.keys.mirror(CODE));
+    expect(codes).not.toContain(ready);
+  });
+
+  it('has another code at the next tick when a service took one by GETDEL', async () => {
+    const { redis, keys, simulator } = station;
+    const taken = await redis.getdel(keys.mirror(CODE));
+    await station.pass(10 * MINUTE);
+    const next = (await redis.get(keys.mirror(CODE))) ?? '';
+    expect(next).not.toBe(taken);
+    expect(simulator.isLive(CODE.kind, next)).toBe(true);
+  });
+
+  it('lets a reader who finds an expired token wait for the mint', async () => {
+    // The clock jumps over every timer, as it does when a machine was suspended.
+    station.clock.jumpWallClock(3 * HOUR);
+    const answer = await read(station, TOKEN);
+    expect(answer).toMatchObject({ status: 200, seq: 2, state: 'fresh', expires_in: 7200 });
+    expect(station.simulator.isLive(TOKEN.kind, answer.value ?? '')).toBe(true);
+  });
+});
+
+describe('who may read credentials', () => {
+  const reader = makeApiKey('reader', 'credentials:read');
+  const narrowed = makeApiKey('narrowed', `credentials:read@${COMPONENT.appid}`);
+  const elsewhere = makeApiKey('elsewhere', `credentials:read@${OTHER_APPID}`);
+  const watcher = makeApiKey('watcher', 'status:read');
+  let station: Station;
+  beforeEach(async () => {
+    const keys = [reader, narrowed, elsewhere, watcher].map(({ entry }) => entry);
+    station = await createStation({ env: { API_KEYS: keys.join(',') } });
+    await station.simulator.pushTicket();
+    await station.settle();
+  });
+  afterEach(() => station.close());
+
+  const ask = (authorization: string, path = TOKEN_PATH) =>
+    station.internal(path, { headers: { authorization } });
+
+  it.each([
+    { name: 'no key', authorization: '' },
+    { name: 'an unknown key', authorization: `Bearer ${makeApiKey('reader', 'admin').key}` },
+    { name: 'the hash of a key', authorization: `Bearer ${reader.entry.split(':')[1] ?? ''}` },
+    { name: 'another scheme', authorization: `Basic ${reader.key}` },
+  ])('answers 401 to $name', async ({ authorization }) => {
+    const answer = await ask(authorization);
+    expect(answer.status).toBe(401);
+    expect(answer.headers.get('www-authenticate')).toBe('Bearer');
+    expect(await answer.json()).toMatchObject({ error: { code: 'unauthorized' } });
+    expect((await ask('', `${TOKEN_PATH}?access_token=${reader.key}`)).status).toBe(401);
+  });
+
+  it('answers 403 to a key without the scope, or narrowed to another appid', async () => {
+    for (const { key } of [watcher, elsewhere]) {
+      const answer = await ask(`Bearer ${key}`);
+      expect(answer.status).toBe(403);
+      expect(await answer.json()).toMatchObject({ error: { code: 'forbidden' } });
+    }
+    for (const { key } of [reader, narrowed]) expect((await ask(`Bearer ${key}`)).status).toBe(200);
+  });
+
+  it('answers 429 after ten wrong keys, and still lets a right one in', async () => {
+    const statuses: number[] = [];
+    for (let count = 0; count < 12; count += 1) statuses.push((await ask('Bearer wrong')).status);
+    expect(statuses).toEqual([...Array.from({ length: 10 }, () => 401), 429, 429]);
+    const answer = await ask('Bearer wrong');
+    expect(answer.headers.get('retry-after')).toBe('60');
+    expect(await answer.json()).toMatchObject({ error: { code: 'too_many_requests' } });
+    expect((await ask(`Bearer ${reader.key}`)).status).toBe(200);
+  });
+});
+
+describe('a credential that cannot be had', () => {
+  let station: Station;
+  beforeEach(async () => {
+    station = await createStation();
+  });
+  afterEach(() => station.close());
+
+  const expectRefusal = async (code: string, longest: number) => {
+    for (const id of [TOKEN, CODE]) {
+      const answer = await read(station, id);
+      expect(answer).toMatchObject({ status: 503 });
+      expect(answer.value).toBeUndefined();
+      expect(answer.retryAfter).toBeGreaterThanOrEqual(1);
+      expect(answer.retryAfter).toBeLessThanOrEqual(longest);
+      if (id === TOKEN) expect(answer.error?.code).toBe(code);
+    }
+  };
+
+  it('is no_ticket before the first push', () => expectRefusal('no_ticket', 60));
+
+  it('is ticket_expired when no ticket came for half a day', async () => {
+    await station.simulator.pushTicket();
+    await station.settle();
+    station.clock.jumpWallClock(15 * HOUR);
+    await expectRefusal('ticket_expired', 60);
+  });
+
+  it.each([
+    { errcode: -1, code: 'wechat_unavailable', longest: 5 },
+    { errcode: 45011, code: 'wechat_unavailable', longest: 60 },
+    { errcode: 61005, code: 'ticket_expired', longest: 600 },
+    { errcode: 40125, code: 'wechat_refused', longest: 600 },
+    { errcode: 48004, code: 'wechat_refused', longest: 600 },
+    { errcode: 45009, code: 'quota_exhausted', longest: 3600 },
+  ])('is $code after errcode $errcode', async ({ errcode, code, longest }) => {
+    station.simulator.addFault({ api: '*', times: 'forever', fault: { type: 'errcode', errcode } });
+    await station.simulator.pushTicket();
+    await station.settle();
+    await expectRefusal(code, longest);
+  });
+
+  it('is wechat_unavailable after at most nine seconds when WeChat never answers', async () => {
+    const { simulator } = station;
+    simulator.addFault({ api: '*', times: 'forever', fault: { type: 'hang' } });
+    await simulator.pushTicket();
+    const reading = station.internal(TOKEN_PATH);
+    await vi.waitFor(() => expect(simulator.ledger.calls).not.toEqual([]), { timeout: 20_000 });
+    await station.clock.advance(9_000);
+    const answer = await reading;
+    expect(answer.status).toBe(503);
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+    expect(await answer.json()).toMatchObject({ error: { code: 'wechat_unavailable' } });
+  });
+});

@@ -1,0 +1,124 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { TOKEN, watchMirrors } from '../support/liveness.ts';
+import { callsSince, gaps, logged, read, statusOf, stored } from '../support/observe.ts';
+import { createStation, MINUTE, type Station } from '../support/station.ts';
+
+const API = 'api_component_token';
+
+describe('row 44: expires_in is missing or odd', () => {
+  let station: Station;
+  afterEach(() => station.close());
+
+  async function withExpiresIn(fault: { fields?: Record<string, unknown>; remove?: string[] }) {
+    station = await createStation();
+    station.simulator.addFault({ api: API, fault: { type: 'patch', ...fault } });
+    await station.simulator.pushTicket();
+    await station.settle();
+  }
+
+  it.each([
+    { name: 'missing', fault: { remove: ['expires_in'] }, life: 600, warns: true },
+    { name: '0', fault: { fields: { expires_in: 0 } }, life: 600, warns: true },
+    { name: 'negative', fault: { fields: { expires_in: -7200 } }, life: 600, warns: true },
+    { name: 'a fraction', fault: { fields: { expires_in: 1.5 } }, life: 600, warns: true },
+    { name: 'null', fault: { fields: { expires_in: null } }, life: 600, warns: true },
+    { name: 'too long', fault: { fields: { expires_in: 1e9 } }, life: 7200, warns: true },
+    { name: 'text', fault: { fields: { expires_in: '7200' } }, life: 7200, warns: false },
+  ])('keeps the token when it is $name, for $life s', async ({ fault, life, warns }) => {
+    await withExpiresIn(fault);
+    const { simulator, redis, keys } = station;
+    const minted = simulator.latestMint(TOKEN.kind);
+    expect(await read(station, TOKEN)).toMatchObject({
+      status: 200,
+      value: minted?.value,
+      seq: 1,
+      state: 'fresh',
+      expires_in: life,
+    });
+    expect(await stored(station, TOKEN)).toMatchObject({
+      failures: 0,
+      locked: false,
+      kept: { value: minted?.value, mirror: minted?.value },
+    });
+    // Redis counts on its own clock: some of it may be gone, and no more than the life is left.
+    const left = await redis.pttl(keys.mirror(TOKEN));
+    expect(left).toBeLessThanOrEqual(life * 1000);
+    expect(left).toBeGreaterThan((life - 300) * 1000);
+    const lines = station.logs.filter(({ message }) => message.includes('expires_in'));
+    expect(lines.map(({ level }) => level)).toEqual(warns ? ['warn'] : []);
+    expect(simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind)).toHaveLength(1);
+  });
+
+  it('never leaves anybody without a live token after an assumed short life', async () => {
+    await withExpiresIn({ remove: ['expires_in'] });
+    // Without a mirror a service that reads Redis has nothing, whatever WeChat would accept.
+    expect(await watchMirrors(station, 25 * 60, [TOKEN])).toEqual([]);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2 });
+  });
+});
+
+describe('row 45: the token in the answer is malformed', () => {
+  let station: Station;
+  afterEach(() => station.close());
+
+  it.each([
+    { name: 'empty', value: '' },
+    { name: 'a number', value: 1234567890 },
+    { name: 'null', value: null },
+    { name: 'an object', value: { token: 'inside' } },
+    { name: 'with spaces', value: 'has spaces in it' },
+    { name: 'with a line break', value: 'first\nsecond' },
+    { name: '1025 characters long', value: 'x'.repeat(1025) },
+  ])('keeps the old one when it is $name, and asks again', async ({ value }) => {
+    station = await createStation();
+    const { simulator } = station;
+    await simulator.pushTicket();
+    await station.settle();
+    await station.pass(110 * MINUTE - 1_000);
+    const before = await stored(station, TOKEN);
+    const since = station.clock.now();
+    simulator.addFault({
+      api: API,
+      times: 2,
+      fault: { type: 'patch', fields: { component_access_token: value } },
+    });
+    await station.pass(2_000);
+
+    const after = await stored(station, TOKEN);
+    expect(after).toMatchObject({ kept: before.kept, failures: 1, locked: false, suspect: true });
+    expect(await read(station, TOKEN)).toMatchObject({
+      status: 200,
+      value: before.kept.value,
+      seq: 1,
+      state: 'due',
+    });
+    const lines = logged(station, 'refresh failed: a person should look', TOKEN.kind);
+    expect(lines).toMatchObject([{ level: 'error', failure: { class: 'retry' } }]);
+    const { credential } = await statusOf(station, TOKEN);
+    expect(credential.last_error?.message).toMatch(/component_access_token.*empty or malformed/);
+
+    await station.pass(18_000);
+    expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
+    await station.pass(10_000);
+    const calls = callsSince(station, API, since);
+    expect(calls).toHaveLength(3);
+    for (const gap of gaps(calls)) expect(gap).toBeGreaterThanOrEqual(10);
+    expect(await stored(station, TOKEN)).toMatchObject({
+      failures: 0,
+      suspect: false,
+      kept: { seq: '2', mirror: simulator.latestMint(TOKEN.kind)?.value },
+    });
+  });
+
+  it('takes one of exactly 1024 characters', async () => {
+    station = await createStation();
+    const value = 'x'.repeat(1024);
+    station.simulator.addFault({
+      api: API,
+      fault: { type: 'patch', fields: { component_access_token: value } },
+    });
+    await station.simulator.pushTicket();
+    await station.settle();
+    expect((await stored(station, TOKEN)).kept.mirror).toBe(value);
+  });
+});

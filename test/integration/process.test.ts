@@ -1,0 +1,238 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
+import { createKeys } from '../../src/store/keys.ts';
+import { TOKEN } from '../support/liveness.ts';
+import { COMPONENT, stationEnv, type LogLine } from '../support/station.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const POLLING = { timeout: 20_000, interval: 10 };
+/** How long WeChat takes over the call that is in flight; the test ends it when it has seen enough. */
+const HELD_MS = 4_321;
+
+/** The service as an operator starts it. */
+interface Service {
+  child: ChildProcess;
+  stderr(): string;
+  output(): string;
+  /** The first log line with this message, once it is there. */
+  line(message: string): Promise<LogLine>;
+  exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+}
+
+const services: Service[] = [];
+
+function startService(env: Record<string, string>): Service {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const text = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (chunk: string) => (text[name] += chunk));
+  }
+  const lines = () =>
+    text.stdout
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as LogLine);
+  const service: Service = {
+    child,
+    stderr: () => text.stderr,
+    output: () => text.stdout + text.stderr,
+    line: (message) =>
+      vi.waitFor(() => {
+        const found = lines().find((line) => line.message === message);
+        if (found === undefined) throw new Error(`no "${message}" in ${text.stdout}${text.stderr}`);
+        return found;
+      }, POLLING),
+    // `close`, not `exit`: the last lines may still be in the pipe.
+    exit: once(child, 'close').then(([code, signal]) => ({
+      code: code as number | null,
+      signal: signal as NodeJS.Signals | null,
+    })),
+  };
+  services.push(service);
+  return service;
+}
+
+afterEach(async () => {
+  for (const { child, exit } of services.splice(0)) {
+    child.kill('SIGKILL');
+    await exit;
+  }
+});
+
+describe('row 69: the process is told to stop while a mint is in flight', () => {
+  let simulator: Simulator;
+  let redis: Redis;
+  let service: Service;
+  let release: () => void;
+  const prefix = `test${randomBytes(6).toString('hex')}:`;
+  const keys = createKeys(prefix);
+  beforeEach(async () => {
+    const clock: typeof systemClock = {
+      ...systemClock,
+      setTimer(delayMs, fn) {
+        if (delayMs !== HELD_MS) return systemClock.setTimer(delayMs, fn);
+        release = fn;
+        return () => undefined;
+      },
+    };
+    simulator = createSimulator({ components: [COMPONENT], pushing: false, clock });
+    await simulator.start();
+    redis = new Redis(inject('redisUrl'));
+    service = startService(stationEnv(simulator, inject('redisUrl'), prefix));
+    const { public_port: port } = await service.line('wxkeeper started');
+    // The first runs must be over, or they would wait for the mint and keep the process alive too.
+    await vi.waitFor(() => {
+      expect(service.output()).toContain('"message":"job done","job":"pre_auth_code"');
+    }, POLLING);
+    const url = `http://127.0.0.1:${String(port)}/callback/${COMPONENT.appid}`;
+    simulator.setCallbackUrl(COMPONENT.appid, url);
+  });
+  afterEach(async () => {
+    const left = await redis.keys(`${prefix}*`);
+    if (left.length > 0) await redis.del(left);
+    redis.disconnect();
+    await simulator.stop();
+  });
+
+  /** Resolves when the process knows and the call is still in flight. */
+  async function stopDuringMint(signals: readonly NodeJS.Signals[]) {
+    const fault = { type: 'delay', ms: HELD_MS } as const;
+    simulator.addFault({ api: 'api_component_token', fault });
+    expect(await simulator.pushTicket()).toMatchObject({ accepted: true });
+    await vi.waitFor(() => {
+      expect(simulator.ledger.calls.map(({ api }) => api)).toContain('api_component_token');
+    }, POLLING);
+    expect(await redis.hexists(keys.record(TOKEN), 'lock_op')).toBe(1);
+    for (const signal of signals) {
+      expect(service.child.kill(signal)).toBe(true);
+      // One by one: two of a kind that wait together count as one.
+      await service.line('stopping');
+    }
+    // WeChat has not answered yet, so nobody may have given up.
+    expect(await redis.hexists(keys.record(TOKEN), 'value')).toBe(0);
+    expect(service.child.exitCode).toBeNull();
+  }
+
+  it.each([
+    { told: 'once', signals: ['SIGTERM'] },
+    { told: 'twice', signals: ['SIGTERM', 'SIGTERM'] },
+    { told: 'from the keyboard and then by the system', signals: ['SIGINT', 'SIGTERM'] },
+  ] as const)('told $told, it stores the value, frees the lock, ends well', async ({ signals }) => {
+    await stopDuringMint(signals);
+    release();
+    expect(await service.exit).toEqual({ code: 0, signal: null });
+    const minted = simulator.latestMint('component_access_token')?.value;
+    expect(minted).toMatch(/./);
+    expect(await redis.get(keys.mirror(TOKEN))).toBe(minted);
+    const record = await redis.hgetall(keys.record(TOKEN));
+    expect(record).toMatchObject({ value: minted, seq: '1' });
+    expect(record).not.toHaveProperty('lock_op');
+    expect(service.output()).toContain('"message":"wxkeeper stopped"');
+    expect(service.stderr()).toBe('');
+  });
+
+  it('takes no further push once it is told to stop', async () => {
+    await stopDuringMint(['SIGTERM']);
+    const push = await simulator.pushTicket();
+    expect(push).toMatchObject({ accepted: false, status: null });
+    release();
+    expect((await service.exit).code).toBe(0);
+  });
+});
+
+describe('row 76: the process is started with wrong settings', () => {
+  it('names every setting at once, shows no value, and exits 78', async () => {
+    const values = {
+      REDIS_URL: 'http://canary-redis:6379',
+      PUBLIC_PORT: 'canary-port',
+      COMPONENT_APPID: 'wxcanaryappid',
+      COMPONENT_APPSECRET: 'canary-short',
+      COMPONENT_TOKEN: 'canary token!',
+      COMPONENT_ENCODING_AES_KEY: 'canary-key',
+      API_KEYS: 'canary-id:canary-hash:admin',
+      WECHAT_API_BASE_URLS: 'http://canary.example.com',
+      PRE_AUTH_CODE_CRON: 'canary cron',
+      REFRESH_WINDOW_SECONDS: 'canary-window',
+      LOG_LEVEL: 'canary-level',
+    };
+    const service = startService(values);
+    expect(await service.exit).toEqual({ code: 78, signal: null });
+    for (const name of Object.keys(values)) expect(service.stderr()).toContain(`- ${name} `);
+    expect(service.stderr()).toMatch(/^wxkeeper: 11 setting\(s\) are wrong:\n(?: {2}- .+\n){11}$/);
+    for (const value of Object.values(values)) expect(service.output()).not.toContain(value);
+    expect(service.output()).not.toContain('canary');
+  });
+
+  it.each([
+    {
+      wrong: 'nothing set at all',
+      change: () => ({}),
+      named: ['REDIS_URL is required'],
+    },
+    {
+      wrong: 'half a component',
+      change: () => ({
+        REDIS_URL: 'redis://:canary@127.0.0.1:1',
+        COMPONENT_APPID: COMPONENT.appid,
+        COMPONENT_APPSECRET: COMPONENT.secret,
+      }),
+      named: ['COMPONENT_TOKEN is required', 'COMPONENT_ENCODING_AES_KEY is required'],
+    },
+    {
+      wrong: 'settings that contradict each other',
+      change: () => ({
+        ...stationEnv({ urls: [] }, 'redis://:canary@127.0.0.1:1', 'test:'),
+        WECHAT_API_BASE_URLS: '',
+        COMPONENT_PREVIOUS_TOKEN: COMPONENT.token,
+        PUBLIC_PORT: '4000',
+        INTERNAL_PORT: '4000',
+      }),
+      named: ['the previous token', 'PUBLIC_PORT and INTERNAL_PORT'],
+    },
+  ])('$wrong: says so and exits 78', async ({ change, named }) => {
+    const service = startService(change());
+    expect(await service.exit).toEqual({ code: 78, signal: null });
+    for (const text of named) expect(service.stderr()).toContain(text);
+    for (const secret of ['canary', COMPONENT.secret, COMPONENT.token]) {
+      expect(service.output()).not.toContain(secret);
+    }
+    expect(service.output()).not.toMatch(/^\s+at /m);
+  });
+
+  it.each([
+    ['a port that is no number', 'redis://:canary@127.0.0.1:notaport'],
+    ['a bare slash in the password', 'redis://:can/canary@127.0.0.1:1'],
+    ['a bare percent sign in the password', 'redis://:100%canary@127.0.0.1:1'],
+  ])('a REDIS_URL with %s is a wrong setting like any other', async (_what, url) => {
+    const env = stationEnv({ urls: ['http://127.0.0.1:1'] }, url, 'test:');
+    const service = startService(env);
+    expect(await service.exit).toEqual({ code: 78, signal: null });
+    expect(service.stderr()).toContain('- REDIS_URL ');
+    expect(service.output()).not.toContain('canary');
+  });
+
+  it.each(['PUBLIC_PORT', 'INTERNAL_PORT'])('exits 69 when %s is in use', async (name) => {
+    const holder = createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    const { port } = holder.address() as AddressInfo;
+    const prefix = `test${randomBytes(6).toString('hex')}:`;
+    const env = stationEnv({ urls: ['http://127.0.0.1:1'] }, inject('redisUrl'), prefix);
+    const service = startService({ ...env, [name]: String(port) });
+    expect(await service.exit).toEqual({ code: 69, signal: null });
+    const line = await service.line('cannot start');
+    expect(line).toMatchObject({ level: 'error', error: { code: 'EADDRINUSE' } });
+    expect(JSON.stringify(line)).toContain(String(port));
+    holder.close();
+  });
+});

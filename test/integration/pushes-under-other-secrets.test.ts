@@ -1,0 +1,250 @@
+import { createHash } from 'node:crypto';
+import { deflateSync, gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  asMessage,
+  contents,
+  eventCount,
+  EVENTS,
+  MESSAGES,
+  newestEvents,
+  post,
+  pushCounts,
+} from '../support/public-listener.ts';
+import { outerXml, sealPush, ticketXml, wrapPush, type SealOptions } from '../support/seal.ts';
+import { AUTHORIZER, COMPONENT, createStation, MINUTE, type Station } from '../support/station.ts';
+
+const STRANGER = 'wxaaaaaaaaaaaaaaaa';
+
+let station: Station;
+beforeAll(async () => {
+  station = await createStation();
+});
+afterAll(() => station.close());
+beforeEach(() => station.pass(MINUTE));
+
+const now = () => Math.floor(station.clock.now() / 1000);
+const seal = (xml: string, options: SealOptions = {}) =>
+  sealPush(xml, { timestamp: now(), ...options });
+const event = (infoType = 'unauthorized', appid = COMPONENT.appid) =>
+  ticketXml({ infoType, appid, createTime: now() });
+const message = () => `<xml><ToUserName>gh_1</ToUserName><MsgId>${now()}</MsgId></xml>`;
+
+/** Posts something that must be refused. @returns the status and text of the answer */
+async function refused(
+  push: { query: Readonly<Record<string, string>>; body: string | Buffer },
+  path = EVENTS,
+  headers: Record<string, string> = {},
+): Promise<string> {
+  await pushCounts(station);
+  const before = await contents(station);
+  const answer = await post(station, push, path, headers);
+  await pushCounts(station);
+  expect(await contents(station)).toEqual(before);
+  return answer;
+}
+
+describe('row 48: a push for another platform', () => {
+  it('is refused by each of its three appids, and the log warns', async () => {
+    const good = seal(event());
+    const warnings = station.logs.length;
+    expect(await refused({ ...good, body: outerXml(good.encrypt, STRANGER) })).toMatch(/^400 /);
+    expect(await refused(seal(event('unauthorized', STRANGER)))).toBe('400 unreadable');
+    expect(await refused(seal(event(), { appid: STRANGER }))).toBe('400 unreadable');
+    const lines = station.logs.slice(warnings).filter((line) => line.message === 'push refused');
+    expect(lines.map((line) => line.level)).toEqual(['warn', 'warn', 'warn']);
+    expect(await post(station, good)).toBe('200 success');
+  });
+
+  it('is refused as a message too: the appid inside is the platform, not the authorizer', async () => {
+    for (const appid of [STRANGER, AUTHORIZER]) {
+      expect(await refused(asMessage(seal(message(), { appid })), MESSAGES)).toBe('400 unreadable');
+    }
+    expect(await post(station, asMessage(seal(message())), MESSAGES)).toBe('200 success');
+  });
+});
+
+describe('row 52: a push under the previous secrets', () => {
+  it.each<[string, SealOptions, Record<string, number>]>([
+    ['none of them', {}, { previous_key: 0, previous_token: 0 }],
+    [
+      'the previous key',
+      { key: COMPONENT.previousEncodingAesKey },
+      { previous_key: 1, previous_token: 0 },
+    ],
+    [
+      'the previous token',
+      { token: COMPONENT.previousToken },
+      { previous_key: 0, previous_token: 1 },
+    ],
+    [
+      'both',
+      { key: COMPONENT.previousEncodingAesKey, token: COMPONENT.previousToken },
+      { previous_key: 1, previous_token: 1 },
+    ],
+  ])('is accepted and counted on both URLs: %s', async (_what, options, expected) => {
+    const before = await pushCounts(station);
+    expect(await post(station, seal(event(), options))).toBe('200 success');
+    expect(await post(station, asMessage(seal(message(), options)), MESSAGES)).toBe('200 success');
+    const after = await pushCounts(station);
+    expect({
+      accepted: after.accepted - before.accepted,
+      previous_key: (after.previous_key - before.previous_key) / 2,
+      previous_token: (after.previous_token - before.previous_token) / 2,
+    }).toEqual({ accepted: 2, ...expected });
+    const at = new Date(station.clock.now()).toISOString();
+    const [key, token] = [after.previous_key_last_used_at, after.previous_token_last_used_at];
+    expect({ previous_key: key === at, previous_token: token === at }).toEqual({
+      previous_key: expected.previous_key === 1,
+      previous_token: expected.previous_token === 1,
+    });
+  });
+
+  it('counts for nothing when it is refused', async () => {
+    const options = { key: COMPONENT.previousEncodingAesKey, token: COMPONENT.previousToken };
+    const before = await pushCounts(station);
+    expect(await refused(seal(event('unauthorized', STRANGER), options))).toMatch(/^400 /);
+    expect(await pushCounts(station)).toEqual(before);
+  });
+
+  it('is refused when they are no longer configured', async () => {
+    const env = { COMPONENT_PREVIOUS_TOKEN: '', COMPONENT_PREVIOUS_ENCODING_AES_KEY: '' };
+    const later = await createStation({ env });
+    try {
+      const timestamp = Math.floor(later.clock.now() / 1000);
+      const push = (options: SealOptions) =>
+        post(later, sealPush(ticketXml({ createTime: timestamp }), { timestamp, ...options }));
+      expect(await push({ token: COMPONENT.previousToken })).toMatch(/^401 /);
+      expect(await push({ key: COMPONENT.previousEncodingAesKey })).toBe('400 unreadable');
+      expect(await push({})).toBe('200 success');
+      expect((await pushCounts(later)).previous_key_configured).toBe(false);
+    } finally {
+      await later.close();
+    }
+  });
+});
+
+describe('row 53: a push without a signature', () => {
+  it.each([
+    ['nothing', createHash('sha1').digest('hex')],
+    ['our token alone', createHash('sha1').update(COMPONENT.token).digest('hex')],
+    ['undefined', createHash('sha1').update('undefined'.repeat(3)).digest('hex')],
+  ])('is refused with the hash of %s', async (_what, signature) => {
+    const { body, query } = seal(event());
+    expect(await refused({ body, query: { ...query, msg_signature: signature } })).toMatch(/^401 /);
+    expect(await refused({ body, query: { msg_signature: signature } })).toMatch(/^400 /);
+  });
+});
+
+describe('row 54: ciphertext that is none', () => {
+  it('is refused with the same words, whatever is wrong inside', async () => {
+    const bytes = Buffer.from(seal(event()).encrypt, 'base64');
+    const cut = (count: number) => bytes.subarray(0, -count).toString('base64');
+    const pushes = [
+      wrapPush(Buffer.alloc(96, 7).toString('base64'), { timestamp: now() }),
+      ...[1, 16, 32].map((count) => wrapPush(cut(count), { timestamp: now() })),
+      ...[0, 1, 0xffffffff].map((declaredLength) => seal(event(), { declaredLength })),
+      seal(event(), { padding: (pad) => Buffer.alloc(pad.length, 0xff) }),
+      seal(event(), { key: 'B'.repeat(43) }),
+      seal(event('unauthorized', STRANGER)),
+    ];
+    const answers = [];
+    for (const push of pushes) answers.push(await refused(push));
+    expect(new Set(answers)).toEqual(new Set(['400 unreadable']));
+  });
+});
+
+describe('row 58: XML that means harm, sealed by somebody who has our secrets', () => {
+  const around = (inner: string) => event().replace('</xml>', `${inner}</xml>`);
+  it.each([
+    ['a thousand levels', '<a>'.repeat(999) + '</a>'.repeat(999)],
+    ['twenty levels', '<a>'.repeat(20) + '</a>'.repeat(20)],
+    ['a thousand elements', '<a/>'.repeat(1_000)],
+    ['an entity that nobody declared', '<A>&lol9;</A>'],
+    ['a constructor', '<constructor><prototype><x>1</x></prototype></constructor>'],
+    ['a comment', '<!-- -->'],
+  ])('is refused with %s', async (_what, inner) => {
+    expect(await refused(seal(around(inner)))).toMatch(/^400 /);
+    expect(Object.getOwnPropertyNames({})).toEqual([]);
+  });
+
+  it('is text when it is text: 8,000 references cost no more than they weigh', async () => {
+    const inner = `<A>${'&#x26;'.repeat(6_000)}</A>`;
+    expect(await post(station, seal(around(inner)))).toBe('200 success');
+    expect(JSON.parse((await newestEvents(station))[0]?.fields ?? '')).toMatchObject({
+      A: '&'.repeat(6_000),
+    });
+  });
+});
+
+describe('row 59: values that look like something else', () => {
+  it('stay the text they were, and a list where an element came twice', async () => {
+    const inner =
+      '<A>00123</A><B>1e5</B><C>true</C><D>23456789012345678901</D><E><![CDATA[ &amp; ]]></E>' +
+      '<F>1</F><F>2</F><G/>';
+    await post(station, seal(event().replace('</xml>', `${inner}</xml>`)));
+    expect(JSON.parse((await newestEvents(station))[0]?.fields ?? '')).toMatchObject({
+      A: '00123',
+      B: '1e5',
+      C: 'true',
+      D: '23456789012345678901',
+      E: ' &amp; ',
+      F: ['1', '2'],
+      G: '',
+    });
+  });
+
+  it.each(['AppId', 'InfoType'])('make no event with two of %s', async (name) => {
+    const value = name === 'AppId' ? COMPONENT.appid : 'unauthorized';
+    const xml = event().replace('</xml>', `<${name}>${value}</${name}></xml>`);
+    expect(await refused(seal(xml))).toMatch(/^400 /);
+  });
+
+  it('make no event of an InfoType longer than any name', async () => {
+    expect(await refused(seal(event('e'.repeat(65))))).toMatch(/^400 /);
+    expect(await post(station, seal(event('e'.repeat(64))))).toBe('200 success');
+  });
+});
+
+describe('rows 57, 60 and 61: bodies of another kind', () => {
+  it.each([
+    ['text/xml; charset=UTF-8', 200],
+    ['text/plain', 200],
+    ['application/xml', 200],
+    ['application/octet-stream', 200],
+    ['text/xml; charset="gb18030"', 415],
+    ['text/xml;charset=UTF-16', 415],
+    ['application/x-www-form-urlencoded', 415],
+    ['application/json; charset=utf-8', 415],
+    ['nonsense', 415],
+  ])('%s is answered %i', async (type, status) => {
+    const events = await eventCount(station);
+    const answer = await post(station, seal(event()), EVENTS, { 'content-type': type });
+    expect(answer).toMatch(new RegExp(`^${status} `));
+    expect(await eventCount(station)).toBe(events + (status === 200 ? 1 : 0));
+  });
+
+  it('nothing at all is answered 400, in words', async () => {
+    expect(await refused({ ...seal(event()), body: '' })).toMatch(/^400 malformed push/);
+  });
+
+  it.each([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', (body: string) => Buffer.from(body)],
+    ['GZIP', gzipSync],
+  ])('a good push in %s is not unpacked', async (encoding, pack) => {
+    const { query, body } = seal(event());
+    expect(
+      await refused({ query, body: pack(body) }, EVENTS, { 'content-encoding': encoding }),
+    ).toMatch(/^415 /);
+  });
+
+  it('200 MB in 200 KB are refused without being unpacked', async () => {
+    const bomb = gzipSync(Buffer.alloc(200 * 1024 * 1024));
+    const { query } = seal(event());
+    expect(await refused({ query, body: bomb }, EVENTS, { 'content-encoding': 'gzip' })).toMatch(
+      /^415 /,
+    );
+  });
+});

@@ -1,0 +1,222 @@
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { TOKEN } from '../support/liveness.ts';
+import { COMPONENT, createStation, type Station } from '../support/station.ts';
+
+/** WeChat hangs up after 5 s; this is what a refusal may take at most. */
+const ANSWER_MS = 4_000;
+const POLLING = { timeout: 20_000, interval: 50 };
+
+async function readiness(station: Station): Promise<number> {
+  return (await station.internal('/readyz')).status;
+}
+
+async function becomes(station: Station, status: 200 | 503): Promise<void> {
+  await vi.waitFor(async () => expect(await readiness(station)).toBe(status), POLLING);
+}
+
+async function post(push: { url: string; body: string }) {
+  const begun = performance.now();
+  const answer = await fetch(push.url, { method: 'POST', body: push.body });
+  const text = await answer.text();
+  return {
+    status: answer.status,
+    text,
+    retryAfter: answer.headers.get('retry-after'),
+    tookMs: performance.now() - begun,
+  };
+}
+
+/** A ticket push that is not sent yet, so that it can be sent twice. */
+function newTicketPush({ simulator }: Station) {
+  const { url, body, xml } = simulator.buildPush(undefined, 'component_verify_ticket');
+  const ticket = /ticket@@@[^\]<]+/.exec(xml)?.[0] ?? '';
+  expect(ticket).not.toBe('');
+  return { url: url ?? '', body, ticket };
+}
+
+function expectRefusal(answer: Awaited<ReturnType<typeof post>>): void {
+  expect(answer.status).toBe(503);
+  expect(answer.text).not.toContain('success');
+  expect(Number(answer.retryAfter)).toBeGreaterThan(0);
+  expect(answer.tookMs).toBeLessThan(ANSWER_MS);
+}
+
+/** Time passes in small steps until the ticket is where other services read it. */
+async function ticketArrives(station: Station, ticket: string): Promise<void> {
+  const { redis, keys } = station;
+  await vi.waitFor(async () => {
+    await station.pass(5_000);
+    expect(await redis.get(keys.ticketMirror(COMPONENT.appid))).toBe(ticket);
+  }, POLLING);
+}
+
+describe('row 1: Redis is away when a push comes', () => {
+  let server: RedisServer;
+  let station: Station;
+  beforeEach(async () => {
+    server = await startRedisServer({ appendOnly: true });
+    station = await createStation({ redisUrl: server.url });
+    station.redis.on('error', () => undefined);
+  });
+  afterEach(async () => {
+    await station.close();
+    await server.stop();
+  });
+
+  it('refuses the push with 503 in time for WeChat, and says when to come again', async () => {
+    await server.kill();
+    expectRefusal(await post(newTicketPush(station)));
+    await becomes(station, 503);
+    expectRefusal(await post(newTicketPush(station)));
+    const accepted = station.logs.filter((line) => line.message === 'push accepted');
+    expect(accepted).toEqual([]);
+  });
+
+  it('stores the very same push when WeChat sends it again after Redis is back', async () => {
+    const push = newTicketPush(station);
+    await server.kill();
+    expectRefusal(await post(push));
+    await server.start();
+    await becomes(station, 200);
+    expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
+    await station.settle();
+    const { redis, keys, simulator } = station;
+    expect(await redis.get(keys.ticketMirror(COMPONENT.appid))).toBe(push.ticket);
+    expect(await redis.get(keys.mirror(TOKEN))).toBe(
+      simulator.latestMint('component_access_token')?.value,
+    );
+  });
+
+  it('writes the refused ticket and mints with it when WeChat never sends it again', async () => {
+    const push = newTicketPush(station);
+    await server.kill();
+    expectRefusal(await post(push));
+    await becomes(station, 503);
+    // As long as Redis is away, every try fails, and none is the last.
+    for (let second = 0; second < 30; second += 5) await station.pass(5_000);
+    await server.start();
+    await becomes(station, 200);
+    await ticketArrives(station, push.ticket);
+    await vi.waitFor(async () => {
+      const token = await station.redis.get(station.keys.mirror(TOKEN));
+      expect(token).toMatch(/./);
+      expect(station.simulator.isLive('component_access_token', token ?? '')).toBe(true);
+    }, POLLING);
+  });
+
+  it('keeps the newest of several refused tickets', async () => {
+    await server.kill();
+    const older = newTicketPush(station);
+    await station.pass(2_000);
+    const newer = newTicketPush(station);
+    expectRefusal(await post(newer));
+    expectRefusal(await post(older));
+    await server.start();
+    await becomes(station, 200);
+    await ticketArrives(station, newer.ticket);
+    const { redis, keys } = station;
+    for (let second = 0; second < 20; second += 5) await station.pass(5_000);
+    expect(await redis.get(keys.ticketMirror(COMPONENT.appid))).toBe(newer.ticket);
+  });
+
+  it('is not ready while Redis is away, ready afterwards, and alive throughout', async () => {
+    expect(await readiness(station)).toBe(200);
+    await server.kill();
+    await becomes(station, 503);
+    const answer = await station.internal('/readyz');
+    expect(await answer.json()).toEqual({ status: 'not_ready', reason: 'store_unavailable' });
+    expect((await station.internal('/livez')).status).toBe(200);
+    await server.start();
+    await becomes(station, 200);
+  });
+
+  it('refuses to hand out a credential rather than guess one', async () => {
+    await station.simulator.pushTicket();
+    await station.settle();
+    await server.kill();
+    const path = `/v1/credentials/component_access_token/${COMPONENT.appid}`;
+    const answer = await station.internal(path);
+    expect(answer.status).toBe(503);
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(await answer.json()).toMatchObject({ error: { code: 'store_unavailable' } });
+    await server.start();
+    await becomes(station, 200);
+    expect(await (await station.internal(path)).json()).toMatchObject({
+      value: station.simulator.latestMint('component_access_token')?.value,
+    });
+  });
+
+  it('refuses in time when Redis takes the command and never answers, and heals', async () => {
+    const push = newTicketPush(station);
+    process.kill(server.pid(), 'SIGSTOP');
+    try {
+      expectRefusal(await post(push));
+    } finally {
+      process.kill(server.pid(), 'SIGCONT');
+    }
+    await ticketArrives(station, push.ticket);
+    expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
+    await becomes(station, 200);
+    const answer = await station.internal(
+      `/v1/credentials/component_access_token/${COMPONENT.appid}`,
+    );
+    expect(answer.status).toBe(200);
+  });
+});
+
+describe('row 13: Redis refuses the login', () => {
+  const RIGHT = 'right-canary-7c1f';
+  const WRONG = 'wrong-canary-90ab';
+  let server: RedisServer;
+  let admin: Redis;
+  let station: Station | undefined;
+  beforeEach(async () => {
+    server = await startRedisServer({ listen: 'port', args: ['--requirepass', RIGHT] });
+    admin = new Redis(server.url, { password: RIGHT });
+  });
+  afterEach(async () => {
+    await station?.close();
+    admin.disconnect();
+    await server.stop();
+  });
+
+  it.each([
+    {
+      login: 'a wrong password',
+      user: `:${WRONG}@`,
+      mend: () => admin.config('SET', 'requirepass', WRONG),
+    },
+    {
+      login: 'no password where one is asked for',
+      user: '',
+      mend: () => admin.config('SET', 'requirepass', ''),
+    },
+    {
+      login: 'a user that is not known',
+      user: `keeper:${WRONG}@`,
+      mend: () => admin.acl('SETUSER', 'keeper', 'on', `>${WRONG}`, '~*', '&*', '+@all'),
+    },
+  ])('with $login: says so for a person, hides it, heals by itself', async ({ user, mend }) => {
+    const redisUrl = server.url.replace('://', `://${user}`);
+    station = await createStation({ redisUrl, startApp: false });
+    station.redis.on('error', () => undefined);
+    await station.app.start();
+    station.simulator.setCallbackUrl(COMPONENT.appid, station.publicUrl());
+    expect(await readiness(station)).toBe(503);
+    expectRefusal(await post(newTicketPush(station)));
+    const cries = station.logs.filter(
+      (line) => line.level === 'error' && line.message.includes('REDIS_URL'),
+    );
+    expect(cries).not.toEqual([]);
+
+    await mend();
+    await becomes(station, 200);
+    expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
+    await station.settle();
+    const text = station.logs.map((line) => JSON.stringify(line)).join('\n');
+    expect(text).not.toContain(WRONG);
+    expect(text).not.toContain(RIGHT);
+  });
+});

@@ -1,0 +1,211 @@
+import { describe, expect, it } from 'vitest';
+import { makeApiKey } from '../../src/api-keys.ts';
+import { ConfigError, loadConfig } from '../../src/config.ts';
+import { SETTINGS } from '../../src/settings.ts';
+
+const KEY = 'abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG';
+const OTHER_KEY = 'GFEDCBA9876543210zyxwvutsrqponmlkjihgfedcba';
+const GOOD = {
+  REDIS_URL: 'redis://127.0.0.1:6379',
+  COMPONENT_APPID: 'wx0123456789abcdef',
+  COMPONENT_APPSECRET: '0f1e2d3c4b5a69788796a5b4c3d2e1f0',
+  COMPONENT_TOKEN: 'callbackToken',
+  COMPONENT_ENCODING_AES_KEY: KEY,
+};
+const HASH = 'a'.repeat(64);
+
+function faultsOf(env: Record<string, string>): readonly string[] {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults;
+    throw error;
+  }
+  return [];
+}
+
+/** A setting, and values it must not have. */
+const BAD: Record<string, string[]> = {
+  REDIS_URL: [
+    'http://canary:6379',
+    'canary',
+    'redis:canary',
+    'redis://',
+    'redis://can ary',
+    'canary/socket',
+    'redis://:canary@127.0.0.1:notaport',
+    'redis://:can/canary@127.0.0.1:1',
+    'redis://:100%canary@127.0.0.1:1',
+    'redis://:can@canary@127.0.0.1:1',
+    'redis://127.0.0.1:6379?password=canary',
+    'redis://127.0.0.1:6379/canary',
+  ],
+  REDIS_KEY_PREFIX: ['can ary', '{canary}', 'canary'.repeat(11)],
+  REDIS_PROTOCOL: ['4', 'RESP2', '2.0'],
+  COMPONENT_APPID: ['canary', 'wx0123456789ABCDEF', 'wx0123456789abcde', 'wx0123456789abcdef0'],
+  COMPONENT_APPSECRET: ['canary', `canary with spaces in it`, 'canary'.repeat(22)],
+  COMPONENT_TOKEN: ['ca', 'canary-token', 'canary'.repeat(6)],
+  COMPONENT_ENCODING_AES_KEY: ['canary', `${KEY}H`, `${KEY.slice(1)}=`],
+  COMPONENT_PREVIOUS_TOKEN: ['ca', 'canary_token'],
+  COMPONENT_PREVIOUS_ENCODING_AES_KEY: ['canary', `${OTHER_KEY}=`],
+  CONFIG_FILE: ['/nowhere/canary.json'],
+  PUBLIC_PORT: ['canary', '65536', '-1', '30.5', '0x10', '123456'],
+  PUBLIC_BASE_URL: ['http://canary.example', 'https://canary.example/wx', 'canary.example'],
+  INTERNAL_PORT: ['canary', '65536', '-1'],
+  WECHAT_API_BASE_URLS: [
+    'http://canary.example',
+    'https://canary.example/path',
+    'https://user:canary@api.weixin.qq.com',
+    'https://api.weixin.qq.com,canary',
+    'https://api.weixin.qq.com,',
+    'http://127.0.0.1.canary.example',
+    'ftp://127.0.0.1',
+  ],
+  COMPONENT_ACCESS_TOKEN_CRON: ['canary', '61 * * * *', '* * *'],
+  PRE_AUTH_CODE_CRON: ['canary', '* 25 * * *', '* * * * * * *'],
+  REFRESH_WINDOW_SECONDS: ['canary', '0', '3601', '-5', '1.5', '900s'],
+  API_KEYS: ['canary', `canary:${HASH}:root`, `canary:${HASH}`, `canary::admin`],
+  LOG_LEVEL: ['canary', 'INFO', 'trace'],
+};
+/** Any text is an address; whether it can be listened on shows at start. */
+const ANY_TEXT = ['PUBLIC_HOST', 'INTERNAL_HOST'];
+
+describe('a wrong setting', () => {
+  it('is looked for in every setting there is', () => {
+    expect([...Object.keys(BAD), ...ANY_TEXT].sort()).toEqual(
+      SETTINGS.map((one) => one.name).sort(),
+    );
+  });
+
+  const table = Object.entries(BAD).flatMap(([name, values]) =>
+    values.map((value) => ({ name, value })),
+  );
+  it.each(table)('$name=$value is refused by name and not by value', ({ name, value }) => {
+    const [fault = '', ...others] = faultsOf({ ...GOOD, [name]: value });
+    expect(fault).toMatch(new RegExp(`^${name} `));
+    expect(others).toEqual([]);
+    // What is too short, or named as an example, says nothing about the value.
+    if (value.length > 3 && value !== 'redis://') expect(fault).not.toContain(value);
+    expect(fault).not.toContain('canary');
+  });
+
+  it.each(Object.keys(GOOD))('%s is missed when it is not set, or set to nothing', (name) => {
+    expect(faultsOf({ ...GOOD, [name]: '' })).toEqual([`${name} is required`]);
+  });
+
+  it('is reported together with all the others', () => {
+    const wrong = Object.fromEntries(
+      Object.entries(BAD).map(([name, [value = '']]) => [name, value]),
+    );
+    const faults = faultsOf(wrong);
+    expect(faults).toHaveLength(Object.keys(BAD).length);
+    for (const name of Object.keys(BAD)) {
+      expect(faults.filter((fault) => fault.startsWith(`${name} `))).toHaveLength(1);
+    }
+  });
+
+  it.each([
+    ['the previous token is the current one', { COMPONENT_PREVIOUS_TOKEN: GOOD.COMPONENT_TOKEN }],
+    ['the previous key is the current one', { COMPONENT_PREVIOUS_ENCODING_AES_KEY: KEY }],
+    ['both listeners have one port', { PUBLIC_PORT: '4000', INTERNAL_PORT: '4000' }],
+    ['a listener has the port the other has unless told', { PUBLIC_PORT: '3001' }],
+    ['two API keys have one id', { API_KEYS: `a:${HASH}:admin,a:${HASH}:status:read` }],
+  ])('is found where settings contradict: %s', (_what, env) => {
+    const [fault = '', ...others] = faultsOf({ ...GOOD, ...env });
+    expect(fault).not.toBe('');
+    expect(others).toEqual([]);
+    expect(fault).not.toContain(GOOD.COMPONENT_TOKEN);
+    expect(fault).not.toContain(KEY);
+  });
+
+  it('is not seen in two listeners on any free port', () => {
+    expect(faultsOf({ ...GOOD, PUBLIC_PORT: '0', INTERNAL_PORT: '0' })).toEqual([]);
+  });
+
+  it('tells which of several API keys it is', () => {
+    const [fault] = faultsOf({ ...GOOD, API_KEYS: `a:${HASH}:admin,canary` });
+    expect(fault).toMatch(/^API_KEYS entry 2 /);
+  });
+
+  it('says that no component is known when there is none', () => {
+    const noComponent = expect.stringMatching(
+      /COMPONENT_APPID.*CONFIG_FILE.*no component/,
+    ) as unknown;
+    expect(faultsOf({ REDIS_URL: GOOD.REDIS_URL })).toEqual([noComponent]);
+    expect(faultsOf({})).toEqual(['REDIS_URL is required', noComponent]);
+  });
+});
+
+describe('good settings', () => {
+  it('take the documented defaults where nothing is said', () => {
+    expect(loadConfig(GOOD)).toEqual({
+      publicHost: '0.0.0.0',
+      publicPort: 3000,
+      publicBaseUrl: undefined,
+      internalHost: '127.0.0.1',
+      internalPort: 3001,
+      redisUrl: GOOD.REDIS_URL,
+      redisKeyPrefix: 'wx:',
+      redisProtocol: 3,
+      components: [
+        {
+          appid: GOOD.COMPONENT_APPID,
+          appsecret: GOOD.COMPONENT_APPSECRET,
+          token: GOOD.COMPONENT_TOKEN,
+          encodingAesKey: KEY,
+          previousToken: undefined,
+          previousEncodingAesKey: undefined,
+        },
+      ],
+      wechatApiBaseUrls: [
+        'https://api.weixin.qq.com',
+        'https://api2.weixin.qq.com',
+        'https://sh.api.weixin.qq.com',
+        'https://sz.api.weixin.qq.com',
+        'https://hk.api.weixin.qq.com',
+      ],
+      componentAccessTokenCron: '*/10 * * * *',
+      preAuthCodeCron: '*/10 * * * *',
+      refreshWindowSeconds: 900,
+      apiKeys: [],
+      logLevel: 'info',
+    });
+  });
+
+  it.each([
+    ['REDIS_URL', 'redisUrl', 'rediss://user:pass@redis.example:6380/2', undefined],
+    ['REDIS_URL', 'redisUrl', '/run/redis.sock', undefined],
+    ['REDIS_KEY_PREFIX', 'redisKeyPrefix', 'a:b:', undefined],
+    ['REDIS_PROTOCOL', 'redisProtocol', '2', 2],
+    ['PUBLIC_HOST', 'publicHost', '::1', undefined],
+    ['PUBLIC_PORT', 'publicPort', '65535', 65_535],
+    ['PUBLIC_BASE_URL', 'publicBaseUrl', 'https://wx.example.com', undefined],
+    ['PUBLIC_BASE_URL', 'publicBaseUrl', 'https://wx.example.com/', 'https://wx.example.com'],
+    ['INTERNAL_HOST', 'internalHost', '10.0.0.1', undefined],
+    ['INTERNAL_PORT', 'internalPort', '0', 0],
+    ['COMPONENT_ACCESS_TOKEN_CRON', 'componentAccessTokenCron', '*/5 * * * *', undefined],
+    ['PRE_AUTH_CODE_CRON', 'preAuthCodeCron', '0 0 1 1 *', undefined],
+    ['REFRESH_WINDOW_SECONDS', 'refreshWindowSeconds', '3600', 3600],
+    ['REFRESH_WINDOW_SECONDS', 'refreshWindowSeconds', '1', 1],
+    ['LOG_LEVEL', 'logLevel', 'debug', undefined],
+  ] as const)('%s goes to %s: %s', (name, field, text, value) => {
+    expect(loadConfig({ ...GOOD, [name]: text })[field]).toEqual(value ?? text);
+  });
+
+  it('may name several hosts of WeChat, plain http on this machine only', () => {
+    const text = ' https://a.example/ , http://127.0.0.1:8080,http://localhost:1,http://[::1]:2';
+    expect(loadConfig({ ...GOOD, WECHAT_API_BASE_URLS: text }).wechatApiBaseUrls).toEqual([
+      'https://a.example',
+      'http://127.0.0.1:8080',
+      'http://localhost:1',
+      'http://[::1]:2',
+    ]);
+  });
+
+  it('may name several API keys, with spaces between them', () => {
+    const keys = [makeApiKey('shop', 'credentials:read'), makeApiKey('ops', 'admin')];
+    const text = keys.map(({ entry }) => entry).join(' , ');
+    const { apiKeys } = loadConfig({ ...GOOD, API_KEYS: `${text},` });
+    expect(apiKeys.map(({ id }) => id)).toEqual(['shop', 'ops']);
+  });
+});

@@ -1,0 +1,131 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { retryDelayMs, type FailedMint } from '../../../src/credentials/retry.ts';
+
+const ALMOST_ONE = 1 - Number.EPSILON;
+
+function failure(more: Partial<FailedMint> = {}): FailedMint {
+  return {
+    class: 'retry',
+    errcode: undefined,
+    failures: 1,
+    urgent: false,
+    mayHaveMinted: false,
+    ...more,
+  };
+}
+
+/** The least and the most it may wait. */
+function range(more: Partial<FailedMint>): [number, number] {
+  return [0, ALMOST_ONE].map((random) => Math.round(retryDelayMs(failure(more), random))) as [
+    number,
+    number,
+  ];
+}
+
+describe('how long to wait after a failed mint', () => {
+  it.each([
+    { failures: 1, least: 2_500, most: 5_000 },
+    { failures: 2, least: 5_000, most: 10_000 },
+    { failures: 3, least: 10_000, most: 20_000 },
+    { failures: 6, least: 80_000, most: 160_000 },
+    { failures: 7, least: 150_000, most: 300_000 },
+    { failures: 1_000_000, least: 150_000, most: 300_000 },
+  ])('doubles: failure $failures waits $least to $most ms', ({ failures, least, most }) => {
+    expect(range({ failures })).toEqual([least, most]);
+    expect(range({ failures, class: 'token', errcode: 40001 })).toEqual([least, most]);
+  });
+
+  it.each([
+    { failures: 1, least: 1_000, most: 4_000 },
+    { failures: 2, least: 1_000, most: 4_000 },
+    { failures: 3, least: 1_000, most: 4_000 },
+    { failures: 4, least: 20_000, most: 40_000 },
+  ])('errcode -1, failure $failures: waits $least to $most ms', ({ failures, least, most }) => {
+    expect(range({ errcode: -1, failures })).toEqual([least, most]);
+  });
+
+  it('waits at most 15 s when the value is about to expire', () => {
+    expect(range({ failures: 9, urgent: true })).toEqual([7_500, 15_000]);
+    expect(range({ failures: 1, urgent: true })).toEqual([2_500, 5_000]);
+  });
+
+  it('waits at least 10 s after an answer that was lost: the request may still be running', () => {
+    expect(range({ failures: 1, mayHaveMinted: true })).toEqual([10_000, 10_000]);
+    expect(range({ failures: 3, mayHaveMinted: true })).toEqual([10_000, 20_000]);
+    expect(range({ failures: 9, mayHaveMinted: true, urgent: true })).toEqual([10_000, 15_000]);
+  });
+
+  it.each([
+    { class: 'rate', delay: 60_000 },
+    { class: 'ticket', delay: 600_000 },
+    { class: 'config', delay: 600_000 },
+    { class: 'permission', delay: 600_000 },
+    { class: 'bug', delay: 600_000 },
+    { class: 'quota', delay: 3_600_000 },
+  ] as const)('waits $delay ms after a $class error, however often and urgent', (row) => {
+    for (const failures of [1, 2, 50]) {
+      expect(range({ class: row.class, failures, urgent: true })).toEqual([row.delay, row.delay]);
+    }
+  });
+});
+
+describe('the wait after any failed mint', () => {
+  const anyFailure = fc.record<FailedMint>({
+    class: fc.constantFrom(
+      'retry',
+      'rate',
+      'token',
+      'ticket',
+      'config',
+      'quota',
+      'permission',
+      'bug',
+    ),
+    errcode: fc.option(fc.constantFrom(-1, -1000, 40001, 61450), { nil: undefined }),
+    failures: fc.integer({ min: 1, max: 2_000_000 }),
+    urgent: fc.boolean(),
+    mayHaveMinted: fc.boolean(),
+  });
+  const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+
+  it('is between a second and an hour', () => {
+    fc.assert(
+      fc.property(anyFailure, random, (failed, drawn) => {
+        const delay = retryDelayMs(failed, drawn);
+        expect(delay).toBeGreaterThanOrEqual(1_000);
+        expect(delay).toBeLessThanOrEqual(3_600_000);
+      }),
+    );
+  });
+
+  it('does not become shorter with one more failure and the same luck, past the quick tries', () => {
+    fc.assert(
+      fc.property(anyFailure, random, (failed, drawn) => {
+        fc.pre(failed.errcode !== -1);
+        const next = { ...failed, failures: failed.failures + 1 };
+        expect(retryDelayMs(next, drawn)).toBeGreaterThanOrEqual(retryDelayMs(failed, drawn));
+      }),
+    );
+  });
+
+  it('is never longer than 15 s near expiry for what can heal by itself', () => {
+    fc.assert(
+      fc.property(anyFailure, random, (failed, drawn) => {
+        fc.pre(failed.class === 'retry' || failed.class === 'token');
+        const delay = retryDelayMs({ ...failed, errcode: undefined, urgent: true }, drawn);
+        expect(delay).toBeLessThanOrEqual(15_000);
+      }),
+    );
+  });
+
+  it('leaves a request whose answer was lost ten seconds, unless WeChat said that it was busy', () => {
+    fc.assert(
+      fc.property(anyFailure, random, (failed, drawn) => {
+        fc.pre(failed.errcode !== -1);
+        const delay = retryDelayMs({ ...failed, mayHaveMinted: true }, drawn);
+        expect(delay).toBeGreaterThanOrEqual(10_000);
+      }),
+    );
+  });
+});

@@ -1,0 +1,148 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, join, normalize } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { SETTINGS } from '../../../src/settings.ts';
+import { createKeys } from '../../../src/store/keys.ts';
+import { explainErrcode } from '../../../src/wechat/errcodes.ts';
+import {
+  allDocuments,
+  fragmentOf,
+  readDocument,
+  relativeLinks,
+  ROOT,
+  tableRows,
+} from './markdown.ts';
+
+/** What the documents claim, as far as it can be checked without the tools they are written for. */
+
+const documents = allDocuments();
+const english = documents.filter(({ path }) => existsSync(join(ROOT, chinesePathOf(path))));
+
+function chinesePathOf(path: string): string {
+  return path.replace(/\.md$/, '.zh-CN.md');
+}
+
+describe('every document', () => {
+  it.each(documents.map((one) => [one.path, one] as const))(
+    '%s links only to files and headings that exist',
+    (path, document) => {
+      const dead = relativeLinks(document).filter((link) => {
+        const [file = '', fragment] = link.split('#');
+        const target = file === '' ? path : normalize(join(dirname(path), file));
+        if (!existsSync(join(ROOT, target))) return true;
+        if (fragment === undefined) return false;
+        const titles = readDocument(target).headings.map(({ title }) => fragmentOf(title));
+        return !titles.includes(decodeURIComponent(fragment));
+      });
+      expect(dead).toEqual([]);
+    },
+  );
+
+  it('mentions only npm scripts that exist', async () => {
+    const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    const mentioned = documents.flatMap(({ path, text }) =>
+      [...text.matchAll(/npm (?:run (?:--silent )?([\w:-]+)|(start|test)\b)/g)].map(
+        ([, run, short]) => ({ path, script: run ?? short ?? '' }),
+      ),
+    );
+    expect(mentioned.length).toBeGreaterThan(20);
+    expect(mentioned.filter(({ script }) => !(script in scripts))).toEqual([]);
+  });
+
+  it('names only files of ours that exist', () => {
+    const missing = documents.flatMap(({ path, prose }) =>
+      [...prose.matchAll(/`((?:src|test|bench|docs)\/[\w./-]+)`/g)]
+        .map(([, name = '']) => name)
+        .filter((name) => !existsSync(join(ROOT, name)))
+        .map((name) => `${path}: ${name}`),
+    );
+    expect(missing).toEqual([]);
+  });
+});
+
+describe('the two languages', () => {
+  it('has a Chinese side for the README and for everything in docs/', () => {
+    const wanted = documents
+      .map(({ path }) => path)
+      .filter((path) => path === 'README.md' || path.startsWith('docs/'))
+      .filter((path) => !path.endsWith('.zh-CN.md'));
+    expect(english.map(({ path }) => path).sort()).toEqual(wanted.sort());
+  });
+
+  it.each(english.map((one) => [one.path, one] as const))(
+    '%s and its Chinese side have the same headings, code blocks and table rows',
+    (path, document) => {
+      const chinese = readDocument(chinesePathOf(path));
+      expect(chinese.headings.map(({ level }) => level)).toEqual(
+        document.headings.map(({ level }) => level),
+      );
+      expect(chinese.codeBlocks).toEqual(document.codeBlocks);
+      expect(tableRows(chinese.prose)).toHaveLength(tableRows(document.prose).length);
+    },
+  );
+});
+
+describe('the tables', () => {
+  const unknown = explainErrcode(123_456_789, false).meaning;
+  const known = [...Array(100_000).keys(), -1, -1000, 9402202]
+    .filter((code) => explainErrcode(code, false).meaning !== unknown)
+    .map(String);
+
+  it.each(['docs/troubleshooting.md', 'docs/troubleshooting.zh-CN.md'])(
+    '%s explains every errcode, under the class that wxkeeper gives it',
+    (path) => {
+      const table = readDocument(path).prose.slice(
+        readDocument(path).prose.lastIndexOf('| errcode'),
+      );
+      const explained = tableRows(table).flatMap(([codes = '', errorClass = '']) =>
+        codes.split(', ').map((code) => `${code} ${errorClass}`),
+      );
+      const classOf = (code: string) => explainErrcode(Number(code), false).class;
+      expect(explained.sort()).toEqual(known.map((code) => `${code} ${classOf(code)}`).sort());
+    },
+  );
+
+  it.each(['docs/reading-credentials.md', 'docs/reading-credentials.zh-CN.md'])(
+    '%s names the Redis keys as they are',
+    (path) => {
+      const keys = createKeys('wx:');
+      const names = tableRows(readDocument(path).prose).map(([name]) => name);
+      const mirror = (kind: 'component_access_token' | 'pre_auth_code') =>
+        keys.mirror({ kind, subject: 'APPID' });
+      const real = [
+        mirror('component_access_token'),
+        mirror('pre_auth_code'),
+        keys.ticketMirror('APPID'),
+        keys.events('APPID'),
+        keys.rotations,
+      ];
+      expect(names).toEqual(expect.arrayContaining(real.map((key) => `\`${key}\``)));
+    },
+  );
+
+  it('and no document or example names another one', () => {
+    const keys = createKeys('wx:');
+    const real = [
+      keys.mirror({ kind: 'component_access_token', subject: '' }),
+      keys.mirror({ kind: 'pre_auth_code', subject: '' }),
+      keys.ticketMirror(''),
+      keys.events(''),
+    ].map((key) => key.replace('{}', ''));
+    const used = documents.flatMap(({ text }) => text.match(/\bwx:[a-z_]+:/g) ?? []);
+    expect([...new Set(used)].sort()).toEqual(real.sort());
+  });
+
+  it.each(['docs/production.md', 'docs/production.zh-CN.md'])(
+    '%s lists the settings that may come from a file',
+    (path) => {
+      const { prose } = readDocument(path);
+      const paragraph = prose.split('\n').find((line) => line.includes('`_FILE`')) ?? '';
+      const named = [...paragraph.matchAll(/`([A-Z][A-Z_]+)`/g)].map(([, name]) => name);
+      const secrets = SETTINGS.filter((one) => one.secret === true).map(({ name }) => name);
+      expect(named.sort()).toEqual(secrets.sort());
+    },
+  );
+});
