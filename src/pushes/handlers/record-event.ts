@@ -5,6 +5,9 @@ import { shaped } from '../../wechat/push-xml.ts';
 import { eventEntry } from './event-entry.ts';
 import type { HandlerContext, OpenedPush, PushHandler, PushOutcome } from './handler.ts';
 
+/** Milliseconds: WeChat may be late with an event, but not by a day. */
+const MAX_AGE_MS = 24 * 3600 * 1000;
+
 /** Every InfoType without a handler of its own: written to the event stream for others to use. */
 export const recordEvent: Omit<PushHandler, 'infoType'> = {
   handle: (push, context) => append(push, context, [push.fingerprint], eventEntry(push)),
@@ -43,8 +46,11 @@ async function append(
   identities: readonly string[],
   entry: EventFields,
 ): Promise<PushOutcome> {
-  // Repeats are recognised for as long as a signature is accepted, so nothing is done twice.
-  if (!push.timely) throw new KeeperError('stale_push', 'timestamp too far from ours');
+  // Repeats are recognised for as long as a signature is accepted, so nothing is done twice. A
+  // signature does not tell timestamp from nonce, so the time inside the encryption counts as well.
+  const age = push.receivedAt - Number(push.fields.CreateTime) * 1000;
+  if (!push.timely || age >= MAX_AGE_MS)
+    throw new KeeperError('stale_push', 'timestamp too far from ours');
   try {
     return await appendEvent(context.store, push.componentAppid, identities, entry);
   } catch (cause) {
