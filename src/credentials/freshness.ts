@@ -32,7 +32,7 @@ export interface Judged {
   suspect: boolean;
 }
 
-/** Urgent is the last part of the window, when waiting for the next attempt gets dangerous. */
+/** Urgent is the last third of the window, when waiting for the next attempt gets dangerous. */
 const MAX_URGENT_MS = 300_000;
 
 /**
@@ -51,7 +51,7 @@ export function judgeFreshness(
     return { state: 'missing', reason: 'never_obtained', dueAt: now, urgentAt: now };
   const life = Math.max(0, expiresAt - obtainedAt);
   const dueAt = expiresAt - Math.min(windowMs, life / 2);
-  const urgentAt = expiresAt - Math.min(MAX_URGENT_MS, life / 6);
+  const urgentAt = expiresAt - Math.min(MAX_URGENT_MS, life / 6, windowMs / 3);
   if (now >= expiresAt) return { state: 'expired', reason: 'past_expiry', dueAt, urgentAt };
   if (singleUse && record.taken)
     return { state: 'missing', reason: 'handed_out', dueAt: now, urgentAt: now };

@@ -36,6 +36,9 @@ export interface SweepResult {
 /** Milliseconds, with jitter: a silent Redis is asked again soon, one that refuses later. */
 const STORE_RETRY_MS = 2_000;
 const COMPLAINT_RETRY_MS = 15_000;
+/** Milliseconds until a value is looked at again whose parent is just being minted. */
+const PARENT_WAIT_MS = 500;
+const MAX_JITTER_MS = 1_000;
 
 interface KeeperState extends RefreshContext {
   components: ReadonlyMap<string, Component>;
@@ -161,7 +164,7 @@ async function refreshAfterParent(state: KeeperState, target: Target): Promise<L
   const parent =
     kind.needs === undefined ? undefined : await look(state, { ...id, kind: kind.needs }, 'needed');
   // Its successor is being minted, which may kill it under our call: wait for the new one.
-  if (parent?.did === 'locked') return { did: 'locked', until: state.clock.now() };
+  if (parent?.did === 'locked') return { did: 'locked', until: state.clock.now() + PARENT_WAIT_MS };
   const outcome = await refreshIfDue(state, target);
   if (outcome.did === 'blocked' && parent !== undefined && 'error' in parent) {
     if (parent.did === 'blocked') return parent;
@@ -226,7 +229,8 @@ function followUp(state: KeeperState, id: CredentialId, outcome: LookOutcome): v
   }
   if (!('until' in outcome)) return;
   // Jitter, so that replicas that wait for the same moment do not all wake in it.
-  const delay = Math.max(0, outcome.until - state.clock.now()) + state.clock.random() * 1_000;
+  const wait = Math.max(0, outcome.until - state.clock.now());
+  const delay = wait + state.clock.random() * Math.min(MAX_JITTER_MS, wait / 10);
   const cancel = state.clock.setTimer(delay, () => {
     state.planned.delete(key);
     void look(state, id, 'retry');

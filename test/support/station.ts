@@ -64,6 +64,8 @@ export interface StationOptions {
   env?: Record<string, string>;
   simulator?: Partial<SimulatorOptions>;
   random?: () => number;
+  /** A clock made by the test; a new one unless given. */
+  clock?: ManualClock;
   /** Without it the cron jobs tick every ten minutes of the manual clock. */
   startCron?: StartCron;
   redisUrl?: string;
@@ -72,7 +74,7 @@ export interface StationOptions {
 }
 
 export async function createStation(options: StationOptions = {}): Promise<Station> {
-  const clock = createManualClock(options.random);
+  const clock = options.clock ?? createManualClock(options.random);
   const simulator = createSimulator({
     components: [COMPONENT],
     clock,
