@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AUTHORIZER, COMPONENT, createStation, type Station } from '../support/station.ts';
+
+/** What other services read from `events:{C}`. */
+describe('the event stream', () => {
+  let station: Station;
+  beforeAll(async () => {
+    station = await createStation();
+  });
+  afterAll(() => station.close());
+
+  const newest = async (count: number): Promise<Record<string, string>[]> => {
+    const stream = station.keys.events(COMPONENT.appid);
+    const entries = await station.redis.xrevrange(stream, '+', '-', 'COUNT', count);
+    return entries.map(([, flat]) => asObject(flat));
+  };
+
+  it('holds every InfoType, known or not, with all its fields', async () => {
+    const fields = { AuthorizerAppid: AUTHORIZER, PreAuthCode: 'p' };
+    await station.simulator.push(undefined, 'authorized', fields);
+    const next = await station.simulator.push(undefined, 'something_new_next_year', { N: 5 });
+    expect(next).toMatchObject({ status: 200, answer: 'success' });
+    const [unknown, authorized] = await newest(2);
+    expect(unknown).toMatchObject({
+      info_type: 'something_new_next_year',
+      component_appid: COMPONENT.appid,
+    });
+    expect(authorized).toMatchObject({ info_type: 'authorized', authorizer_appid: AUTHORIZER });
+    expect(JSON.parse(authorized?.fields ?? '')).toMatchObject(fields);
+  });
+
+  it('says that a ticket came, without the ticket', async () => {
+    await station.simulator.pushTicket();
+    const [entry] = await newest(1);
+    expect(entry).toMatchObject({ info_type: 'component_verify_ticket' });
+    expect(JSON.stringify(entry)).not.toContain('ticket@@@');
+  });
+
+  it('takes a hundred deliveries of one push at the same moment for one', async () => {
+    const push = station.simulator.buildPush(undefined, 'component_verify_ticket');
+    const url = `${station.publicUrl()}?${new URLSearchParams(push.query).toString()}`;
+    const length = await station.redis.xlen(station.keys.events(COMPONENT.appid));
+    await station.clock.advance(1_000);
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, async () =>
+        (await fetch(url, { method: 'POST', body: push.body })).text(),
+      ),
+    );
+    expect(new Set(answers)).toEqual(new Set(['success']));
+    const grown = await station.redis.xlen(station.keys.events(COMPONENT.appid));
+    expect(grown - length).toBeLessThanOrEqual(1);
+  });
+});
+
+function asObject(flat: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    flat.flatMap((name, index) => (index % 2 === 0 ? [[name, flat[index + 1] ?? '']] : [])),
+  );
+}
