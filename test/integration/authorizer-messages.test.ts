@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { CLOCK_START } from '../support/manual-clock.ts';
 import { sealPush, ticketXml, type SealOptions } from '../support/seal.ts';
 import {
   asMessage,
@@ -103,7 +104,7 @@ describe('a message that comes again, encrypted anew', () => {
   it.each([
     ['MsgId, in the last of twenty digits', { ...text, MsgId: '23456789012345678902' }],
     ['sender', { ...click, FromUserName: 'o2' }],
-    ['second', { ...click, CreateTime: 1 }],
+    ['second', { ...click, CreateTime: CLOCK_START / 1000 }],
     ['event', { ...click, Event: 'VIEW' }],
   ])('is another entry when it differs in its %s', async (_what, fields) => {
     const first = 'MsgId' in fields ? { ...text, MsgId: '23456789012345678901' } : click;
