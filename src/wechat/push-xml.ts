@@ -20,8 +20,6 @@ const MAX_MARKUP = 1000;
 const ROOT = /^(?:<\?xml[^>]*\?>)?\s*<xml[\s>][\s\S]*<\/xml>$/;
 const CDATA = /<!\[CDATA\[[\s\S]*?\]\]>/g;
 const UNKNOWN_ENTITY = /&(?!(?:lt|gt|amp|quot|apos|#\d{1,7}|#x[0-9a-f]{1,6});)/i;
-// XML 1.0 allows tab, line feed and carriage return only.
-const CONTROL_CHARACTER = /[\u0000-\u0008\u000B\u000C\u000E-\u001F]/;
 
 /** A parsed element: text, nested elements, or a list where the element was repeated. */
 export type XmlValue = string | XmlValue[] | { [name: string]: XmlValue };
@@ -114,7 +112,6 @@ function decodeBody(body: Buffer): string {
 
 function assertPlainDocument(text: string): void {
   if (!ROOT.test(text)) throw malformed('body is not an <xml> document');
-  if (CONTROL_CHARACTER.test(text)) throw malformed('control character');
   // Unclosed, it would make the search below quadratic.
   if (text.lastIndexOf('<![CDATA[') > text.lastIndexOf(']]>')) throw malformed('unclosed CDATA');
   const outside = text.replace(CDATA, '');

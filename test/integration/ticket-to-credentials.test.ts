@@ -1,4 +1,7 @@
+import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { acceptTicket, readTicket } from '../../src/store/tickets.ts';
+import { ticketXml } from '../support/seal.ts';
 import { COMPONENT, createStation, MINUTE, type Station } from '../support/station.ts';
 
 const token = { kind: 'component_access_token', subject: COMPONENT.appid } as const;
@@ -40,5 +43,41 @@ describe('from the first ticket to credentials that others read', () => {
     expect(mints()).toHaveLength(1);
     await station.pass(10 * MINUTE);
     expect(mints()).toHaveLength(2);
+  });
+
+  it('looks again at a ticket that Redis took although its answer was lost', async () => {
+    const { simulator, redis, keys, clock } = station;
+    const push = simulator.buildPush(undefined, 'component_verify_ticket');
+    const encrypt = /<Encrypt><!\[CDATA\[(.+?)\]\]>/.exec(push.body)?.[1] ?? '';
+    const arrived = {
+      appid: COMPONENT.appid,
+      ticket: /ticket@@@[^\]]+/.exec(push.xml)?.[0] ?? '',
+      createTime: push.createTime * 1000,
+      receivedAt: clock.now(),
+      fingerprint: createHash('sha256').update(encrypt).digest('hex'),
+      event: { info_type: 'component_verify_ticket' },
+    };
+    expect(await acceptTicket({ redis, keys }, arrived, clock.now())).toBe('stored');
+    const query = new URLSearchParams(push.query).toString();
+    const answer = await fetch(`${station.publicUrl()}?${query}`, {
+      method: 'POST',
+      body: push.body,
+    });
+    expect(await answer.text()).toBe('success');
+    await station.settle();
+    expect(await redis.get(keys.mirror(token))).toBe(
+      simulator.latestMint('component_access_token')?.value,
+    );
+  });
+
+  it('takes a ticket without a readable CreateTime once', async () => {
+    const xml = ticketXml({ ticket: 'ticket@@@odd', createTime: 'yesterday' });
+    const push = station.simulator.buildPush(undefined, xml);
+    const url = `${station.publicUrl()}?${new URLSearchParams(push.query).toString()}`;
+    for (let sent = 0; sent < 3; sent += 1) {
+      await station.clock.advance(1_000);
+      expect(await (await fetch(url, { method: 'POST', body: push.body })).text()).toBe('success');
+    }
+    expect((await readTicket(station, COMPONENT.appid))?.count).toBe(1);
   });
 });

@@ -1,0 +1,108 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { CODE, TOKEN } from '../support/liveness.ts';
+import { callsSince, gaps, logged, read, stored } from '../support/observe.ts';
+import { createStation, MINUTE, type Station } from '../support/station.ts';
+
+/** WeChat may have minted without our hearing of it, and the last minted token kills the others. */
+describe('a mint of which not everything is known', () => {
+  let station: Station;
+  afterEach(() => station.close());
+
+  const push = async () => {
+    await station.simulator.pushTicket();
+    await station.settle();
+  };
+  const tokenMints = () =>
+    station.simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind).length;
+
+  it('is settled by one more when an earlier host may have minted too, and by no further one', async () => {
+    station = await createStation({ simulator: { hosts: 2 } });
+    const { simulator, clock } = station;
+    simulator.addFault({
+      api: 'api_component_token',
+      host: 0,
+      afterMint: true,
+      fault: { type: 'status', status: 502 },
+    });
+    const since = clock.now();
+    await push();
+    expect(tokenMints()).toBe(2);
+    const first = await stored(station, TOKEN);
+    expect(first).toMatchObject({ suspect: true, failures: 0, kept: { seq: '1' } });
+    const [line] = logged(
+      station,
+      'an earlier host may have minted too; one more mint settles it',
+      TOKEN.kind,
+    );
+    expect(line?.level).toBe('warn');
+
+    // What the first host was asked for may still be executing.
+    await station.pass(9_999);
+    expect(tokenMints()).toBe(2);
+    await station.pass(1_001);
+    expect(callsSince(station, 'api_component_token', since)).toHaveLength(3);
+    const settled = await stored(station, TOKEN);
+    expect(settled).toMatchObject({ suspect: false, locked: false, kept: { seq: '2' } });
+    expect(await read(station, TOKEN)).toMatchObject({
+      status: 200,
+      value: simulator.latestMint(TOKEN.kind)?.value,
+      state: 'fresh',
+    });
+    await station.pass(90 * MINUTE);
+    expect(tokenMints()).toBe(3);
+  });
+
+  it('counts the life of a token from before the call, so that it never outlives what WeChat says', async () => {
+    station = await createStation();
+    const { simulator, clock, redis, keys } = station;
+    const fault = { type: 'delay', ms: 5_000 } as const;
+    simulator.addFault({ api: 'api_component_token', afterMint: true, fault });
+    const pushed = simulator.pushTicket();
+    await expect.poll(tokenMints, { timeout: 20_000 }).toBe(1);
+    await clock.advance(5_000);
+    await pushed;
+    await station.settle();
+    const expiresAt = simulator.latestMint(TOKEN.kind)?.expiresAt;
+    expect((await stored(station, TOKEN)).kept.expires_at).toBe(String(expiresAt));
+    // Redis counts on its own clock; more than the rest of the life it was not given.
+    expect(await redis.pttl(keys.mirror(TOKEN))).toBeLessThanOrEqual(7_195_000);
+    expect(await read(station, TOKEN)).toMatchObject({ expires_in: 7_195 });
+  });
+
+  it('makes nobody doubt a pre_auth_code: a lost one does not end another', async () => {
+    station = await createStation();
+    const { simulator, clock } = station;
+    simulator.addFault({
+      api: 'api_create_preauthcode',
+      afterMint: true,
+      fault: { type: 'truncate' },
+    });
+    const since = clock.now();
+    await push();
+    expect(await stored(station, CODE)).toMatchObject({ suspect: false, failures: 1 });
+    await station.pass(6_000);
+    const calls = callsSince(station, 'api_create_preauthcode', since);
+    expect(calls).toHaveLength(2);
+    expect(gaps(calls)[0]).toBeLessThanOrEqual(6);
+    expect(await stored(station, CODE)).toMatchObject({ suspect: false, kept: { seq: '1' } });
+  });
+
+  it('makes everybody doubt a token: it is served, and another one follows ten seconds later', async () => {
+    station = await createStation();
+    const { simulator, clock } = station;
+    await push();
+    await station.pass(110 * MINUTE - 1_000);
+    simulator.addFault({ api: 'api_component_token', afterMint: true, fault: { type: 'truncate' } });
+    const since = clock.now();
+    await station.pass(2_000);
+    const during = await stored(station, TOKEN);
+    expect(during).toMatchObject({ suspect: true, locked: false, kept: { seq: '1' } });
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'due' });
+    await station.pass(12_000);
+    const [gap] = gaps(callsSince(station, 'api_component_token', since));
+    expect(gap).toBeGreaterThanOrEqual(10);
+    expect(await stored(station, TOKEN)).toMatchObject({ suspect: false, kept: { seq: '2' } });
+    const mirror = await station.redis.get(station.keys.mirror(TOKEN));
+    expect(simulator.isLive(TOKEN.kind, mirror ?? '')).toBe(true);
+  });
+});

@@ -1,0 +1,103 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { acceptTicket } from '../../src/store/tickets.ts';
+import { CODE, TOKEN } from '../support/liveness.ts';
+import { callsSince, read, stored } from '../support/observe.ts';
+import { COMPONENT, createStation, HOUR, MINUTE, type Station } from '../support/station.ts';
+
+/** Besides the cron jobs: what makes the keeper look at a credential before the next tick. */
+describe('a credential is looked at', () => {
+  let station: Station;
+  beforeEach(async () => {
+    station = await createStation();
+  });
+  afterEach(() => station.close());
+
+  const push = async () => {
+    await station.simulator.pushTicket();
+    await station.settle();
+  };
+  const calls = (api: string) => callsSince(station, api, 0).length;
+
+  it('when a reader finds it due: it is refreshed behind the answer', async () => {
+    await push();
+    await station.pass(106 * MINUTE);
+    const before = await station.redis.get(station.keys.mirror(TOKEN));
+    // `read` settles after the answer came.
+    expect(await read(station, TOKEN)).toMatchObject({ value: before, seq: 1, state: 'due' });
+    expect(await read(station, TOKEN)).toMatchObject({ seq: 2, state: 'fresh' });
+    expect(calls('api_component_token')).toBe(2);
+  });
+
+  it('when it was handed out: the next visitor finds another one ready', async () => {
+    await push();
+    const taken = await read(station, CODE);
+    const { kept } = await stored(station, CODE);
+    expect(kept).toMatchObject({ seq: '2' });
+    expect(kept.mirror).not.toBe(taken.value);
+    expect(station.simulator.isLive(CODE.kind, kept.mirror ?? '')).toBe(true);
+  });
+
+  it('when what it is made from was renewed, by whatever reason', async () => {
+    const { simulator, app, clock, redis, keys } = station;
+    // The ticket comes by way of another replica: nobody here is told.
+    const arrived = {
+      appid: COMPONENT.appid,
+      ticket: simulator.issueTicket(),
+      ...{ createTime: clock.now(), receivedAt: clock.now(), fingerprint: 'f', event: {} },
+    };
+    expect(await acceptTicket({ redis, keys }, arrived, clock.now())).toBe('stored');
+    expect(await app.keeper.look(TOKEN, 'read')).toMatchObject({ did: 'refreshed' });
+    await station.settle();
+    expect(simulator.isLive(CODE.kind, (await stored(station, CODE)).kept.mirror ?? '')).toBe(true);
+  });
+
+  it('when a new ticket comes while WeChat refuses the old one', async () => {
+    const { simulator } = station;
+    const refusal = { type: 'errcode', errcode: 61006 } as const;
+    simulator.addFault({ api: 'api_component_token', fault: refusal });
+    await push();
+    await station.pass(MINUTE);
+    expect(calls('api_component_token')).toBe(1);
+    expect(await read(station, TOKEN)).toMatchObject({
+      status: 503,
+      error: { code: 'ticket_expired' },
+    });
+    await push();
+    expect(calls('api_component_token')).toBe(2);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1 });
+    expect(await stored(station, CODE)).toMatchObject({ kept: { seq: '1' } });
+  });
+
+  it('but not because of a new ticket when a setting is wrong', async () => {
+    station.simulator.addFault({
+      api: 'api_component_token',
+      times: 'forever',
+      fault: { type: 'errcode', errcode: 40125 },
+    });
+    await push();
+    await station.pass(MINUTE);
+    await push();
+    expect(calls('api_component_token')).toBe(1);
+  });
+
+  it('never again once the service was stopped', async () => {
+    const { app, clock, simulator } = station;
+    await push();
+    simulator.addFault({
+      api: '*',
+      times: 'forever',
+      fault: { type: 'errcode', errcode: -1 },
+    });
+    await station.pass(111 * MINUTE);
+    const made = simulator.ledger.calls.length;
+    expect(clock.pendingTimers()).toBeGreaterThan(0);
+    await app.stop();
+    expect(clock.pendingTimers()).toBe(0);
+    await clock.advance(3 * HOUR);
+    expect(await app.keeper.look(TOKEN, 'read')).toMatchObject({
+      did: 'blocked',
+      error: { code: 'stopping', retryAfterSeconds: 1 },
+    });
+    expect(simulator.ledger.calls).toHaveLength(made);
+  });
+});

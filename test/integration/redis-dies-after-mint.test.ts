@@ -1,0 +1,72 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { TOKEN } from '../support/liveness.ts';
+import { logged, stored } from '../support/observe.ts';
+import { createStation, type Station } from '../support/station.ts';
+
+const POLLING = { timeout: 20_000, interval: 20 };
+const NOT_YET = 'a minted value could not be stored yet';
+const LOST = 'a minted value could not be stored and is lost';
+
+/** WeChat has minted and killed the old token; now Redis cannot take the new one. */
+describe('Redis dies between the mint and its commit', () => {
+  let server: RedisServer;
+  let station: Station;
+  beforeEach(async () => {
+    server = await startRedisServer({ appendOnly: true });
+    station = await createStation({ redisUrl: server.url });
+    station.redis.on('error', () => undefined);
+    const { simulator, clock } = station;
+    const fault = { type: 'delay', ms: 2_000 } as const;
+    simulator.addFault({ api: 'api_component_token', afterMint: true, fault });
+    expect(await simulator.pushTicket()).toMatchObject({ accepted: true });
+    await vi.waitFor(() => expect(mints()).toBe(1), POLLING);
+    await server.kill();
+    await clock.advance(2_000);
+    await vi.waitFor(() => expect(logged(station, NOT_YET)).toHaveLength(1), POLLING);
+  });
+  afterEach(async () => {
+    await station.close();
+    await server.stop();
+  });
+
+  const mints = () =>
+    station.simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind).length;
+  const ready = async () => (await station.internal('/readyz')).status === 200;
+
+  it('stores it as soon as Redis is back, without another mint', async () => {
+    await server.start();
+    await vi.waitFor(async () => expect(await ready()).toBe(true), POLLING);
+    await vi.waitFor(async () => {
+      await station.clock.advance(1_000);
+      expect((await stored(station, TOKEN)).kept.seq).toBe('1');
+    }, POLLING);
+    await station.settle();
+    const minted = station.simulator.latestMint(TOKEN.kind)?.value;
+    expect(await stored(station, TOKEN)).toMatchObject({
+      ...{ locked: false, failures: 0, suspect: false },
+      kept: { value: minted, mirror: minted },
+    });
+    expect(mints()).toBe(1);
+    expect(logged(station, NOT_YET).every(({ level }) => level === 'warn')).toBe(true);
+    expect(logged(station, LOST)).toEqual([]);
+  });
+
+  it('says for a person that it is lost when Redis stays away, and mints another one later', async () => {
+    const { clock, redis, keys } = station;
+    await vi.waitFor(async () => {
+      await clock.advance(1_000);
+      expect(logged(station, LOST)).toMatchObject([{ level: 'error' }]);
+    }, POLLING);
+    await server.start();
+    await vi.waitFor(async () => expect(await ready()).toBe(true), POLLING);
+    // The lease runs on Redis's clock, which this test cannot move.
+    await redis.hset(keys.record(TOKEN), 'lock_until', 0);
+    await vi.waitFor(async () => {
+      await station.pass(5_000);
+      const { kept } = await stored(station, TOKEN);
+      expect(station.simulator.isLive(TOKEN.kind, kept.mirror ?? '')).toBe(true);
+    }, POLLING);
+    expect(mints()).toBe(2);
+  });
+});
