@@ -6,6 +6,7 @@ import {
   commitMint,
   MAX_BACKOFF_MS,
   readRecord,
+  SETTLE_MS,
   type CredentialRecord,
 } from '../store/records.ts';
 import type { Minted } from '../wechat/component.ts';
@@ -24,8 +25,6 @@ import type { LookOutcome, LookReason, RefreshContext } from './look.ts';
 export const LEASE_MS = 20_000;
 const COMMIT_RETRY_MS = 1_000;
 const MAX_ROUNDS = 3;
-/** When it is unknown which of two values is the newer one, the settling mint follows after this. */
-const SETTLE_MS = 10_000;
 
 interface Attempt {
   id: CredentialId;
@@ -138,7 +137,10 @@ async function mintAndCommit(
     return recordFailure(context, attempt, begun, error, prepared.uses);
   }
   const expiresAt = obtainedAt + minted.lifeSeconds * 1000;
+  const settleAt = clock.now() + SETTLE_MS;
   const reason = `${attempt.reason}:${begun.freshness.reason}`;
+  // The mint that settles a doubt raises no new one: a host that stays broken would never let it end.
+  const doubtful = minted.mayHaveRunTwice && begun.freshness.reason !== 'order_unknown';
   const { outcome, seq } = await commitPatiently(context, attempt.id, begun.startedAt, {
     operation: begun.operation,
     begin: begun.begin,
@@ -148,7 +150,7 @@ async function mintAndCommit(
     expiresAt,
     reason,
     replica: context.replica,
-    doubtful: minted.mayHaveRunTwice,
+    doubtful,
   });
   const facts = {
     ...{ kind: attempt.id.kind, subject: attempt.id.subject, seq, reason },
@@ -156,13 +158,12 @@ async function mintAndCommit(
     took_ms: Math.round(clock.monotonic() - begun.startedAt),
   };
   if (minted.lifeAssumed) log.warn('WeChat gave an odd expires_in; a life is assumed', facts);
-  const settleAt = clock.now() + SETTLE_MS;
   if (outcome === 'overlapped') {
     log.warn('another mint overlapped this one; one more settles which is newer', facts);
     return { did: 'locked', until: settleAt };
   }
   log.info('credential refreshed', facts);
-  if (minted.mayHaveRunTwice) {
+  if (doubtful) {
     log.warn('an earlier host may have minted too; one more mint settles it', facts);
     return { did: 'refreshed', seq, until: settleAt };
   }

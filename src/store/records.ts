@@ -12,6 +12,8 @@ import type { Store } from './store.ts';
 const HISTORY_LENGTH = 600;
 /** Milliseconds: no failure asks for more patience, so more than this is a clock gone wrong. */
 export const MAX_BACKOFF_MS = 3_660_000;
+/** Milliseconds before a doubt about the order of mints is settled: a call may still execute. */
+export const SETTLE_MS = 10_000;
 /** Milliseconds of life that a single-use value must have left to be worth handing out. */
 const MIN_TAKEN_LIFE_MS = 1_000;
 
@@ -177,6 +179,7 @@ export async function commitMint(
         id.kind,
         id.subject,
         mint.doubtful ? '1' : '0',
+        mint.now + SETTLE_MS,
       ],
     ),
   )) as ['stored' | 'overlapped', number];

@@ -52,6 +52,26 @@ describe('a mint of which not everything is known', () => {
     expect(tokenMints()).toBe(3);
   });
 
+  it('is no reason to mint for ever while the first host goes on failing', async () => {
+    station = await createStation({ simulator: { hosts: 2 } });
+    const { simulator } = station;
+    simulator.addFault({
+      api: 'api_component_token',
+      host: 0,
+      times: 'forever',
+      fault: { type: 'status', status: 502 },
+    });
+    await push();
+    for (let minute = 0; minute < 60; minute += 1) {
+      await station.pass(MINUTE);
+      expect((await read(station, TOKEN)).status).toBe(200);
+      const { kept } = await stored(station, TOKEN);
+      expect(simulator.isLive(TOKEN.kind, kept.mirror ?? '')).toBe(true);
+    }
+    // Six an hour is what a credential may cost at the worst.
+    expect(tokenMints()).toBeLessThanOrEqual(6);
+  });
+
   it('counts the life of a token from before the call, so that it never outlives what WeChat says', async () => {
     station = await createStation();
     const { simulator, clock, redis, keys } = station;
@@ -92,7 +112,11 @@ describe('a mint of which not everything is known', () => {
     const { simulator, clock } = station;
     await push();
     await station.pass(110 * MINUTE - 1_000);
-    simulator.addFault({ api: 'api_component_token', afterMint: true, fault: { type: 'truncate' } });
+    simulator.addFault({
+      api: 'api_component_token',
+      afterMint: true,
+      fault: { type: 'truncate' },
+    });
     const since = clock.now();
     await station.pass(2_000);
     const during = await stored(station, TOKEN);

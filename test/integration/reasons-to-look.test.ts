@@ -43,7 +43,7 @@ describe('a credential is looked at', () => {
     const arrived = {
       appid: COMPONENT.appid,
       ticket: simulator.issueTicket(),
-      ...{ createTime: clock.now(), receivedAt: clock.now(), fingerprint: 'f', event: {} },
+      ...{ createTime: clock.now(), receivedAt: clock.now(), fingerprint: 'f', event: { id: '1' } },
     };
     expect(await acceptTicket({ redis, keys }, arrived, clock.now())).toBe('stored');
     expect(await app.keeper.look(TOKEN, 'read')).toMatchObject({ did: 'refreshed' });

@@ -2,10 +2,11 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
 import { TOKEN } from '../support/liveness.ts';
-import { COMPONENT, createStation, type Station } from '../support/station.ts';
+import { COMPONENT, createStation, HOUR, type Station } from '../support/station.ts';
 
 /** WeChat hangs up after 5 s; this is what a refusal may take at most. */
 const ANSWER_MS = 4_000;
+const TOKEN_PATH = `/v1/credentials/${TOKEN.kind}/${COMPONENT.appid}`;
 const POLLING = { timeout: 20_000, interval: 50 };
 
 async function readiness(station: Station): Promise<number> {
@@ -136,14 +137,13 @@ describe('row 1: Redis is away when a push comes', () => {
     await station.simulator.pushTicket();
     await station.settle();
     await server.kill();
-    const path = `/v1/credentials/component_access_token/${COMPONENT.appid}`;
-    const answer = await station.internal(path);
+    const answer = await station.internal(TOKEN_PATH);
     expect(answer.status).toBe(503);
     expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(await answer.json()).toMatchObject({ error: { code: 'store_unavailable' } });
     await server.start();
     await becomes(station, 200);
-    expect(await (await station.internal(path)).json()).toMatchObject({
+    expect(await (await station.internal(TOKEN_PATH)).json()).toMatchObject({
       value: station.simulator.latestMint('component_access_token')?.value,
     });
   });
@@ -153,16 +153,45 @@ describe('row 1: Redis is away when a push comes', () => {
     process.kill(server.pid(), 'SIGSTOP');
     try {
       expectRefusal(await post(push));
+      const begun = performance.now();
+      expect((await station.internal(TOKEN_PATH)).status).toBe(503);
+      expect(performance.now() - begun).toBeLessThan(ANSWER_MS);
+      // Nothing is left that waits for Redis.
+      await station.settle();
     } finally {
       process.kill(server.pid(), 'SIGCONT');
     }
     await ticketArrives(station, push.ticket);
     expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
     await becomes(station, 200);
-    const answer = await station.internal(
-      `/v1/credentials/component_access_token/${COMPONENT.appid}`,
-    );
-    expect(answer.status).toBe(200);
+    expect((await station.internal(TOKEN_PATH)).status).toBe(200);
+  });
+
+  it('says so once for a person when Redis reads but refuses to write, and heals', async () => {
+    const { redis, simulator, clock } = station;
+    await simulator.pushTicket();
+    await station.settle();
+    await redis.config('SET', 'maxmemory', '1');
+    expectRefusal(await post(newTicketPush(station)));
+    clock.jumpWallClock(3 * HOUR);
+    for (let tries = 0; tries < 3; tries += 1) {
+      const answer = await station.internal(TOKEN_PATH);
+      expect(answer.status).toBe(503);
+      expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(await answer.json()).toMatchObject({ error: { code: 'store_unavailable' } });
+    }
+    const cries = station.logs.filter(({ problem }) => problem === 'OOM');
+    expect(cries).toMatchObject([{ level: 'error', kind: TOKEN.kind }]);
+    // Nothing was minted that could not be stored.
+    expect(simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind)).toHaveLength(1);
+
+    await redis.config('SET', 'maxmemory', '0');
+    await station.pass(31_000);
+    expect(await (await station.internal(TOKEN_PATH)).json()).toMatchObject({
+      value: simulator.latestMint(TOKEN.kind)?.value,
+      seq: 2,
+      state: 'fresh',
+    });
   });
 });
 
@@ -213,6 +242,7 @@ describe('row 13: Redis refuses the login', () => {
 
     await mend();
     await becomes(station, 200);
+    expect(cries).toHaveLength(1);
     expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
     await station.settle();
     const text = station.logs.map((line) => JSON.stringify(line)).join('\n');

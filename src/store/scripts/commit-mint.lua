@@ -11,6 +11,7 @@
 --       6 ms until the mirror expires   7 reason   8 replica   9 history length
 --       10 rotations channel   11 kind   12 subject
 --       13 '1' when an earlier try of this call may have minted too, so that the order is unknown
+--       14 ms before which doubt is not settled: the other call may still be executing
 -- Returns {'stored' | 'overlapped', seq}
 local field =
   redis.call('HMGET', KEYS[1], 'seq', 'value', 'committed_op', 'committed', 'lock_op', 'suspect')
@@ -24,7 +25,8 @@ if lock_op == ARGV[1] then
   redis.call('HDEL', KEYS[1], 'lock_op', 'lock_until', 'lock_begin')
 end
 if tonumber(ARGV[2]) <= committed then
-  redis.call('HSET', KEYS[1], 'suspect', redis.call('HINCRBY', KEYS[1], 'clock', 1))
+  redis.call('HSET', KEYS[1],
+    'suspect', redis.call('HINCRBY', KEYS[1], 'clock', 1), 'retry_at', ARGV[14])
   return { 'overlapped', seq }
 end
 
@@ -38,7 +40,7 @@ redis.call('HSET', KEYS[1],
   'committed', clock, 'committed_op', ARGV[1], 'reason', ARGV[7], 'replica', ARGV[8], 'failures', 0)
 redis.call('HDEL', KEYS[1], 'retry_at', 'taken_at')
 if ARGV[13] == '1' then
-  redis.call('HSET', KEYS[1], 'suspect', clock)
+  redis.call('HSET', KEYS[1], 'suspect', clock, 'retry_at', ARGV[14])
 elseif suspect and tonumber(suspect) <= tonumber(ARGV[2]) then
   redis.call('HDEL', KEYS[1], 'suspect')
 end
