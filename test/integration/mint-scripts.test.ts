@@ -153,8 +153,6 @@ describe('the scripts that guard a mint', () => {
       expect(await commit('slow', slow, 'of slow')).toEqual({ outcome: 'overlapped', seq: 1 });
       expect(await readRecord(store, TOKEN)).toMatchObject({ value: 'of quick', suspect: true });
       expect(await mirror()).toBe('of quick');
-      expect(await readHistory(store, TOKEN)).toHaveLength(1);
-
       const settling = await granted(begin('settling', { judgedSeq: 1, ignoreBackoff: true }));
       expect(await readRecord(store, TOKEN)).toMatchObject({ suspect: true });
       expect(await commit('settling', settling, 'newest')).toEqual({ outcome: 'stored', seq: 2 });
@@ -173,11 +171,8 @@ describe('the scripts that guard a mint', () => {
     it('marks a value whose own call may have minted twice', async () => {
       await commit('first', await granted(begin('first')), 'one', { doubtful: true });
       expect(await readRecord(store, TOKEN)).toMatchObject({ value: 'one', suspect: true });
-      await commit(
-        'second',
-        await granted(begin('second', { judgedSeq: 1, ignoreBackoff: true })),
-        'two',
-      );
+      const at = await granted(begin('second', { judgedSeq: 1, ignoreBackoff: true }));
+      await commit('second', at, 'two');
       expect(await readRecord(store, TOKEN)).toMatchObject({ value: 'two', suspect: false });
     });
 
