@@ -138,7 +138,9 @@ describe('row 69: the process is told to stop while a mint is in flight', () => 
     const record = await redis.hgetall(keys.record(TOKEN));
     expect(record).toMatchObject({ value: minted, seq: '1' });
     expect(record).not.toHaveProperty('lock_op');
-    expect(service.output()).toContain('"message":"wxkeeper stopped"');
+    for (const message of ['stopping', 'wxkeeper stopped']) {
+      expect(service.output().split(`"message":"${message}"`)).toHaveLength(2);
+    }
     expect(service.stderr()).toBe('');
   });
 

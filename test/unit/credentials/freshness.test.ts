@@ -55,6 +55,16 @@ describe('judging how fresh a credential is', () => {
     });
   });
 
+  it('becomes urgent in the last third of the window, however small that is', () => {
+    const after = (seconds: number) =>
+      judgeFreshness(record(7200), OBTAINED + seconds * SECOND, 60 * SECOND, false);
+    expect(after(7139.999).state).toBe('fresh');
+    expect(after(7140).state).toBe('due');
+    expect(after(7179.999).state).toBe('due');
+    expect(after(7180).state).toBe('urgent');
+    expect(after(0).urgentAt).toBe(OBTAINED + 7180 * SECOND);
+  });
+
   it('says from when a fresh value will be due', () => {
     expect(at(7200, 10).dueAt).toBe(OBTAINED + 6300 * SECOND);
     expect(at(600, 10).dueAt).toBe(OBTAINED + 300 * SECOND);
@@ -127,6 +137,7 @@ describe('judging any credential', () => {
       fc.property(life, window, (seconds, windowMs) => {
         const one = record(seconds);
         const { dueAt, urgentAt } = judgeFreshness(one, OBTAINED, windowMs, false);
+        expect(urgentAt).toBeGreaterThanOrEqual(dueAt);
         expect(judgeFreshness(one, dueAt, windowMs, false).state).not.toBe('fresh');
         expect(judgeFreshness(one, urgentAt, windowMs, false).state).toMatch(/urgent|expired/);
       }),
