@@ -98,8 +98,11 @@ describe('row 1: Redis is away when a push comes', () => {
     // As long as Redis is away, every try fails, and none is the last.
     for (let second = 0; second < 30; second += 5) await station.pass(5_000);
     await server.start();
-    await becomes(station, 200);
-    await ticketArrives(station, push.ticket);
+    // The clock stands still: the connection itself says that Redis is back.
+    const { redis, keys } = station;
+    await vi.waitFor(async () => {
+      expect(await redis.get(keys.ticketMirror(COMPONENT.appid))).toBe(push.ticket);
+    }, POLLING);
     await vi.waitFor(async () => {
       const token = await station.redis.get(station.keys.mirror(TOKEN));
       expect(token).toMatch(/./);
@@ -167,12 +170,30 @@ describe('row 1: Redis is away when a push comes', () => {
     expect((await station.internal(TOKEN_PATH)).status).toBe(200);
   });
 
+  it('does nothing afterwards that it refused meanwhile, unless WeChat sends it again', async () => {
+    const { simulator, redis, keys } = station;
+    const { url, body } = simulator.buildPush(undefined, 'authorized');
+    await server.kill();
+    await becomes(station, 503);
+    expectRefusal(await post({ url: url ?? '', body }));
+    await server.start();
+    await becomes(station, 200);
+    // Asked over the connection by which the refused command would come.
+    expect((await station.internal('/status')).status).toBe(200);
+    expect(await redis.xlen(keys.events(COMPONENT.appid))).toBe(0);
+    expect(await post({ url: url ?? '', body })).toMatchObject({ status: 200, text: 'success' });
+    expect(await redis.xlen(keys.events(COMPONENT.appid))).toBe(1);
+  });
+
   it('says so once for a person when Redis reads but refuses to write, and heals', async () => {
     const { redis, simulator, clock } = station;
     await simulator.pushTicket();
     await station.settle();
+    // A ticket of the same second would not count as newer.
+    await station.pass(1_000);
     await redis.config('SET', 'maxmemory', '1');
-    expectRefusal(await post(newTicketPush(station)));
+    const push = newTicketPush(station);
+    expectRefusal(await post(push));
     clock.jumpWallClock(3 * HOUR);
     for (let tries = 0; tries < 3; tries += 1) {
       const answer = await station.internal(TOKEN_PATH);
@@ -187,6 +208,7 @@ describe('row 1: Redis is away when a push comes', () => {
 
     await redis.config('SET', 'maxmemory', '0');
     await station.pass(31_000);
+    expect(await redis.get(station.keys.ticketMirror(COMPONENT.appid))).toBe(push.ticket);
     expect(await (await station.internal(TOKEN_PATH)).json()).toMatchObject({
       value: simulator.latestMint(TOKEN.kind)?.value,
       seq: 2,

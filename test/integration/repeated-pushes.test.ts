@@ -43,10 +43,13 @@ async function kept(): Promise<Record<string, string>> {
 }
 
 describe('row 49: the same push again', () => {
-  it('is counted as a duplicate when WeChat sends it twice', async () => {
+  it.each([
+    ['an event', 'unauthorized'],
+    ['a ticket', 'component_verify_ticket'],
+  ])('is counted as a duplicate when WeChat sends it twice: %s', async (_what, infoType) => {
     const before = await pushCounts(station);
     const events = await eventCount(station);
-    const push = await station.simulator.push(undefined, 'unauthorized', {}, { twice: true });
+    const push = await station.simulator.push(undefined, infoType, {}, { twice: true });
     expect(push).toMatchObject({ attempt: 2, status: 200, answer: 'success' });
     const after = await pushCounts(station);
     expect(after.accepted - before.accepted).toBe(1);
@@ -182,6 +185,21 @@ describe('row 55: a captured ticket, judged by its own age', () => {
     }
     expect(await mirror()).toBe(newest);
     expect(await eventCount(station)).toBe(events);
+  });
+
+  it('does not come back as the newest when nothing in it says how old it is', async () => {
+    const push = sealPush(ticketXml({ ticket: 'ticket@@@ageless', createTime: 'yesterday' }), {
+      timestamp: now(),
+    });
+    expect(await post(station, push)).toBe('200 success');
+    expect(await mirror()).toBe('ticket@@@ageless');
+    await station.pass(MINUTE);
+    await station.simulator.pushTicket();
+    const newest = await mirror();
+    expect(newest).not.toBe('ticket@@@ageless');
+    await station.pass(MINUTE);
+    expect(await post(station, push)).toBe('200 success');
+    expect(await mirror()).toBe(newest);
   });
 
   it.each([

@@ -139,6 +139,11 @@ describe('row 51: a CreateTime that cannot be', () => {
     expect((await stored()).ticket).toBeUndefined();
   });
 
+  it('is refused when it is longer than any time', async () => {
+    expect(await postTicket('ticket@@@long', '1'.repeat(33))).toMatch(/^400 /);
+    expect((await stored()).ticket).toBeUndefined();
+  });
+
   it('serves no longer than any other ticket', async () => {
     await postTicket('ticket@@@future', now() + 30 * 86_400);
     await station.pass(12 * HOUR);

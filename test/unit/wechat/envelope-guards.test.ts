@@ -90,6 +90,17 @@ describe('the signature is judged before anything is decrypted', () => {
     ]);
   });
 
+  it.each([
+    ['one digit too few', 'a'.repeat(39)],
+    ['one digit too many', 'a'.repeat(41)],
+    ['a line break behind it', `${'a'.repeat(40)}\n`],
+    ['two bytes for one letter', `${'a'.repeat(39)}é`],
+  ])('never compares a signature with %s', (_what, signature) => {
+    const query = { ...good.query, msg_signature: signature };
+    expect(() => openWith(query, good.encrypt)).toThrow(badSignature);
+    expect(timingSafeEqual).not.toHaveBeenCalled();
+  });
+
   it.each(['msg_signature', 'timestamp', 'nonce'])('takes no list for %s, even of one', (name) => {
     const query = { ...good.query, [name]: [good.query[name]] };
     expect(() => openWith(query, good.encrypt)).toThrow(KeeperError);

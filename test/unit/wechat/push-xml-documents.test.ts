@@ -109,6 +109,21 @@ describe('limits of a document', () => {
   });
 });
 
+describe('what stands around a document', () => {
+  const good = '<xml><A>1</A></xml>';
+  it.each([
+    ['another instruction before it', `<?php echo 1?>${good}`],
+    ['an instruction behind it', `${good}<?php echo 1?>`],
+    ['two declarations', `<?xml version="1.0"?><?xml version="1.0"?>${good}`],
+    ['an element before it', `<a/>${good}`],
+    ['an element behind it', `${good}<a/>`],
+    ['an empty root before it', `<xml/>${good}`],
+    ['a zero byte behind it', `${good}\0`],
+  ])('is refused: %s', (_what, xml) => {
+    expect(() => parsePushXml(xml)).toThrow(malformed);
+  });
+});
+
 describe('names that JavaScript knows', () => {
   const before = Object.getOwnPropertyNames(Object.prototype).join();
   it.each([
