@@ -11,6 +11,8 @@ export interface Clock {
   random(): number;
   /** Runs `fn` once after `delayMs`. Returns the function that cancels it. */
   setTimer(delayMs: number, fn: () => void): () => void;
+  /** Stands in for Redis's clock where time is simulated; absent in production. */
+  simulatedStoreNow?: () => number;
 }
 
 /** Node runs a timer of more than this at once. */

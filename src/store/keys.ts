@@ -6,15 +6,21 @@
  */
 export interface CredentialId {
   kind: CredentialKindName;
-  /** The appid this credential is for. */
+  /** An appid; for an authorizer's credential `COMPONENT:AUTHORIZER`. */
   subject: string;
 }
 
 /** WeChat's own words, also used in URLs and JSON. */
-export type CredentialKindName = 'component_access_token' | 'pre_auth_code';
+export type CredentialKindName =
+  | 'component_access_token'
+  | 'pre_auth_code'
+  | 'authorizer_access_token'
+  | 'access_token'
+  | 'jsapi_ticket'
+  | 'wx_card_ticket';
 
-const MIRROR_NAMES: Readonly<Record<CredentialKindName, string>> = {
-  component_access_token: 'component_access_token',
+/** Mirrors are named after their kind, but for one that peers already read under another name. */
+const MIRROR_NAMES: Readonly<Partial<Record<CredentialKindName, string>>> = {
   pre_auth_code: 'component_pre_auth_code',
 };
 
@@ -25,6 +31,10 @@ export interface Keys {
   record(id: CredentialId): string;
   /** List of JSON entries, newest first: when each value was obtained. */
   history(id: CredentialId): string;
+  /** Where a record is kept aside that a person has spoiled. */
+  spoiled(id: CredentialId): string;
+  /** Sorted set of authorizer appids of one component, by the moment to look at them next. */
+  due(kind: CredentialKindName, component: string): string;
   /** Stream of every accepted event of one component. */
   events(appid: string): string;
   /** Exists for some minutes after a push was accepted. */
@@ -35,19 +45,30 @@ export interface Keys {
   jobs: string;
   /** Channel that announces each new value, never the value itself. */
   rotations: string;
+  /** Prefix of keys that only live while a connection is tried out. */
+  selfTest(name: string): string;
 }
 
 export function createKeys(prefix: string): Keys {
   return {
     ticketMirror: (appid) => `${prefix}component_verify_ticket:{${appid}}`,
     ticketRecord: (appid) => `${prefix}record:component_verify_ticket:{${appid}}`,
-    mirror: ({ kind, subject }) => `${prefix}${MIRROR_NAMES[kind]}:{${subject}}`,
-    record: ({ kind, subject }) => `${prefix}record:${kind}:{${subject}}`,
-    history: ({ kind, subject }) => `${prefix}history:${kind}:{${subject}}`,
+    mirror: (id) => `${prefix}${MIRROR_NAMES[id.kind] ?? id.kind}:${tagged(id.subject)}`,
+    record: (id) => `${prefix}record:${id.kind}:${tagged(id.subject)}`,
+    history: (id) => `${prefix}history:${id.kind}:${tagged(id.subject)}`,
+    spoiled: (id) => `${prefix}spoiled:${id.kind}:${tagged(id.subject)}`,
+    due: (kind, component) => `${prefix}due:${kind}:{${component}}`,
     events: (appid) => `${prefix}events:{${appid}}`,
     seen: (appid, fingerprint) => `${prefix}seen:{${appid}}:${fingerprint}`,
     pushStats: (appid) => `${prefix}push_stats:{${appid}}`,
     jobs: `${prefix}jobs`,
     rotations: `${prefix}rotations`,
+    selfTest: (name) => `${prefix}self_test:{self_test}:${name}`,
   };
+}
+
+/** `wxC:wxA` becomes `wxC:{wxA}`: the keys of 100,000 authorizers must not share one slot. */
+function tagged(subject: string): string {
+  const at = subject.lastIndexOf(':') + 1;
+  return `${subject.slice(0, at)}{${subject.slice(at)}}`;
 }

@@ -1,19 +1,14 @@
 import { onRedis } from './redis.ts';
-import { loadScript, runScript } from './scripts.ts';
+import { loadRecordScript, runRecordScript } from './scripts.ts';
 import type { CredentialId } from './keys.ts';
 import type { Store } from './store.ts';
 
 /**
- * The record of one credential: its value, when it ends, and what the refresh protocol needs.
- * The scripts in `scripts/` are the only writers; their headers are the reference.
+ * The record of one credential as it is read: its value, when it ends, and what the refresh protocol
+ * needs. The scripts in `scripts/` are the only writers; their headers are the reference.
+ * All times are epoch ms by the store's clock.
  */
 
-/** Entries of refresh history kept per record: a week of pre_auth_codes at three an hour. */
-const HISTORY_LENGTH = 600;
-/** Milliseconds: no failure asks for more patience, so more than this is a clock gone wrong. */
-export const MAX_BACKOFF_MS = 3_660_000;
-/** Milliseconds before a doubt about the order of mints is settled: a call may still execute. */
-export const SETTLE_MS = 10_000;
 /** Milliseconds of life that a single-use value must have left to be worth handing out. */
 const MIN_TAKEN_LIFE_MS = 1_000;
 
@@ -27,31 +22,54 @@ export interface StoredError {
 }
 
 export interface CredentialRecord {
+  /** The store's time at which this was read. */
+  readAt: number;
   /** Undefined until the first mint. */
   value: string | undefined;
   seq: number;
   expiresAt: number;
   obtainedAt: number;
+  /** What readers of Redis find. */
+  mirror: string | undefined;
   /** A single-use value that was given to somebody. */
   taken: boolean;
   /** WeChat may have issued a newer value than the stored one. */
   suspect: boolean;
+  /** The only reason for that doubt: Redis restarted or failed over since the record was last begun. */
+  suspectByEpochOnly: boolean;
+  /** WeChat, or somebody who asked WeChat, called this value dead. */
+  refused: boolean;
+  refusedAt: number | undefined;
+  refusedBy: string | undefined;
+  /** A person asked for another value, though nobody called this one dead. */
+  forced: boolean;
+  /** Since when somebody else has been minting with our secret. */
+  foreignSince: number | undefined;
   /** Failures in a row since the last success. */
   failures: number;
-  /** Epoch ms before which nobody tries again; 0 when nothing failed. */
+  /** 0 when nothing failed. Until then nobody tries again. */
   retryAt: number;
   lastError: StoredError | undefined;
   lastErrorAt: number | undefined;
   /** Why the value was minted, and by which replica. */
   reason: string | undefined;
   replica: string | undefined;
+  /** Calls to WeChat for this record since midnight in Beijing. */
+  callsToday: number;
+  /** After a failover or restart of Redis nobody mints until then. */
+  quarantineUntil: number;
+  /** Authorizers only. */
+  refreshToken: string | undefined;
+  revokedAt: number | undefined;
+  reauthorizeAt: number | undefined;
+  authEpoch: number;
+  /** What restoring it takes. */
+  clock: number;
+  committed: number;
+  committedOp: string | undefined;
+  committedEpoch: string | undefined;
+  halfLifeMs: number;
 }
-
-export type BeginResult =
-  | { outcome: 'granted'; begin: number }
-  | { outcome: 'locked'; leftMs: number }
-  | { outcome: 'backoff'; until: number }
-  | { outcome: 'changed' };
 
 export interface HistoryEntry {
   obtainedAt: number;
@@ -70,146 +88,133 @@ interface StoredHistoryEntry {
   replica: string;
 }
 
-const scripts = {
-  begin: loadScript('begin-mint'),
-  commit: loadScript('commit-mint'),
-  fail: loadScript('fail-mint'),
-  take: loadScript('take-value'),
-};
-
-/** @throws KeeperError `store_unavailable` */
-export async function readRecord(store: Store, id: CredentialId): Promise<CredentialRecord> {
-  const [hash, mirrored] = await onRedis(() =>
-    Promise.all([
-      store.redis.hgetall(store.keys.record(id)),
-      store.redis.get(store.keys.mirror(id)),
-    ]),
-  );
-  return {
-    value: hash.value,
-    seq: Number(hash.seq ?? 0),
-    expiresAt: Number(hash.expires_at ?? 0),
-    obtainedAt: Number(hash.obtained_at ?? 0),
-    // A service takes a single-use value by GETDEL on the mirror, which leaves only this trace.
-    taken: hash.taken_at !== undefined || mirrored !== hash.value,
-    suspect: hash.suspect !== undefined,
-    failures: Number(hash.failures ?? 0),
-    retryAt: Number(hash.retry_at ?? 0),
-    lastError:
-      hash.last_error === undefined ? undefined : (JSON.parse(hash.last_error) as StoredError),
-    lastErrorAt: hash.last_error_at === undefined ? undefined : Number(hash.last_error_at),
-    reason: hash.reason,
-    replica: hash.replica,
-  };
-}
-
-/**
- * Asks for the right to mint. `judgedSeq` is the seq of the record on which the decision was made.
- * @throws KeeperError `store_unavailable`
- */
-export async function beginMint(
-  store: Store,
-  id: CredentialId,
-  request: {
-    operation: string;
-    now: number;
-    leaseMs: number;
-    judgedSeq: number;
-    ignoreBackoff: boolean;
-  },
-): Promise<BeginResult> {
-  const { operation, now, leaseMs, judgedSeq, ignoreBackoff } = request;
-  const [outcome, number] = (await onRedis(() =>
-    runScript(
-      store.redis,
-      scripts.begin,
-      [store.keys.record(id)],
-      [operation, now, leaseMs, judgedSeq, ignoreBackoff ? '1' : '0', MAX_BACKOFF_MS],
-    ),
-  )) as ['granted' | 'locked' | 'changed' | 'backoff', number];
-  switch (outcome) {
-    case 'granted':
-      return { outcome, begin: number };
-    case 'changed':
-      return { outcome };
-    case 'locked':
-      return { outcome, leftMs: number };
-    case 'backoff':
-      return { outcome, until: number };
+/** Somebody has written into a record what no script writes, or another type of key in its place. */
+export class SpoiledRecordError extends Error {
+  constructor() {
+    super('a record was edited by hand');
+    this.name = 'SpoiledRecordError';
   }
 }
 
-/**
- * Stores a minted value and gives the lock back. `overlapped` means another mint was committed
- * after this one began: the stored value stays, and one more mint will settle which is newer.
- * @throws KeeperError `store_unavailable`; repeating the call is safe
- */
-export async function commitMint(
-  store: Store,
-  id: CredentialId,
-  mint: {
-    operation: string;
-    begin: number;
-    value: string;
-    now: number;
-    obtainedAt: number;
-    expiresAt: number;
-    reason: string;
-    replica: string;
-    /** An earlier try of the same call may have minted too: one more mint must settle it. */
-    doubtful: boolean;
-  },
-): Promise<{ outcome: 'stored' | 'overlapped'; seq: number }> {
-  const [outcome, seq] = (await onRedis(() =>
-    runScript(
-      store.redis,
-      scripts.commit,
-      [store.keys.record(id), store.keys.mirror(id), store.keys.history(id)],
-      [
-        mint.operation,
-        mint.begin,
-        mint.value,
-        mint.expiresAt,
-        mint.obtainedAt,
-        mint.expiresAt - mint.now,
-        mint.reason,
-        mint.replica,
-        HISTORY_LENGTH,
-        store.keys.rotations,
-        id.kind,
-        id.subject,
-        mint.doubtful ? '1' : '0',
-        mint.now + SETTLE_MS,
-      ],
-    ),
-  )) as ['stored' | 'overlapped', number];
-  return { outcome, seq };
+const readScript = loadRecordScript('read-record');
+const takeScript = loadRecordScript('take-value');
+
+const DAY_MS = 86_400_000;
+/** WeChat counts by Beijing's day. */
+const BEIJING_MS = 8 * 3_600_000;
+
+/** @throws KeeperError `store_unavailable`, SpoiledRecordError */
+export async function readRecord(store: Store, id: CredentialId): Promise<CredentialRecord> {
+  const keys = [store.keys.record(id), store.keys.mirror(id)];
+  let answer;
+  try {
+    answer = await runRecordScript(store, readScript, keys, {});
+  } catch (error) {
+    if (isWrongType(error)) throw new SpoiledRecordError();
+    throw error;
+  }
+  const [flat, mirror, now, epoch] = answer as [string[], string | null, number, string];
+  store.time.learn(now);
+  const fields: Record<string, string> = {};
+  for (let i = 0; i < flat.length; i += 2) fields[flat[i] ?? ''] = flat[i + 1] ?? '';
+  return parseRecord(fields, mirror ?? undefined, now, epoch);
+}
+
+const NUMBERS =
+  'seq expires_at obtained_at clock committed failures retry_at suspect refused_at ' +
+  'refused_seq foreign_since last_error_at day day_calls half_life_ms quarantine_until revoked_at ' +
+  'reauthorize_at auth_epoch budget_from budget_used settle_at lock_until lock_begin taken_at';
+
+/** @throws SpoiledRecordError */
+function parseRecord(
+  fields: Readonly<Record<string, string>>,
+  mirror: string | undefined,
+  now: number,
+  epoch: string,
+): CredentialRecord {
+  for (const name of NUMBERS.split(' ')) {
+    if (fields[name] !== undefined && !/^\d{1,15}$/.test(fields[name]))
+      throw new SpoiledRecordError();
+  }
+  const number = (name: string) => Number(fields[name] ?? 0);
+  const moment = (name: string) => (fields[name] === undefined ? undefined : Number(fields[name]));
+  const { value } = fields;
+  if (value !== undefined && (fields.expires_at === undefined || number('seq') === 0)) {
+    throw new SpoiledRecordError();
+  }
+  const intents = Object.values(parseJson(fields.intents ?? '{}') as Record<string, number>);
+  const inDoubt = fields.suspect !== undefined || intents.some((overAt) => overAt <= now);
+  const epochChanged = fields.epoch !== undefined && fields.epoch !== epoch;
+  return {
+    readAt: now,
+    value,
+    mirror,
+    seq: number('seq'),
+    expiresAt: number('expires_at'),
+    obtainedAt: number('obtained_at'),
+    // A service takes a single-use value by GETDEL on the mirror, which leaves only this trace.
+    taken: fields.taken_at !== undefined || mirror !== value,
+    suspect: inDoubt || epochChanged,
+    suspectByEpochOnly: epochChanged && !inDoubt,
+    refused: value !== undefined && fields.refused_seq === fields.seq,
+    refusedAt: moment('refused_at'),
+    refusedBy: fields.refused_by,
+    forced: fields.forced !== undefined,
+    foreignSince: moment('foreign_since'),
+    failures: number('failures'),
+    retryAt: number('retry_at'),
+    lastError: parseError(fields.last_error),
+    lastErrorAt: moment('last_error_at'),
+    reason: fields.reason,
+    replica: fields.replica,
+    callsToday: number('day') === Math.floor((now + BEIJING_MS) / DAY_MS) ? number('day_calls') : 0,
+    quarantineUntil: number('quarantine_until'),
+    refreshToken: fields.refresh_token,
+    revokedAt: moment('revoked_at'),
+    reauthorizeAt: moment('reauthorize_at'),
+    authEpoch: number('auth_epoch'),
+    clock: number('clock'),
+    committed: number('committed'),
+    committedOp: fields.committed_op,
+    committedEpoch: fields.committed_epoch,
+    halfLifeMs: number('half_life_ms'),
+  };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new SpoiledRecordError();
+  }
+}
+
+/** For people only: an unreadable one is no reason to distrust the record. */
+function parseError(text: string | undefined): StoredError | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as StoredError;
+  } catch {
+    return undefined;
+  }
+}
+
+function isWrongType(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && cause.message.includes('WRONGTYPE');
 }
 
 /**
- * Gives the lock back after a mint that brought nothing; the stored value stays as it is.
+ * Puts a record aside that a person has spoiled, for that person to look at; the next one starts anew.
  * @throws KeeperError `store_unavailable`
  */
-export async function failMint(
-  store: Store,
-  id: CredentialId,
-  failure: {
-    operation: string;
-    now: number;
-    error: StoredError;
-    retryAt: number;
-    mayHaveMinted: boolean;
-  },
-): Promise<void> {
-  const { operation, now, error, retryAt, mayHaveMinted } = failure;
-  await onRedis(() =>
-    runScript(
-      store.redis,
-      scripts.fail,
-      [store.keys.record(id)],
-      [operation, now, JSON.stringify(error), Math.round(retryAt), mayHaveMinted ? '1' : '0'],
-    ),
-  );
+export async function putAside({ redis, keys }: Store, id: CredentialId): Promise<void> {
+  await onRedis(async () => {
+    await redis.rename(keys.record(id), keys.spoiled(id)).catch((error: unknown) => {
+      // Another replica was faster.
+      if (!(error instanceof Error) || !error.message.includes('no such key')) throw error;
+    });
+  });
 }
 
 /**
@@ -219,24 +224,17 @@ export async function failMint(
 export async function takeValue(
   store: Store,
   id: CredentialId,
-  now: number,
-): Promise<{ value: string; expiresAt: number; seq: number; obtainedAt: number } | undefined> {
-  const taken = (await onRedis(() =>
-    runScript(
-      store.redis,
-      scripts.take,
-      [store.keys.record(id), store.keys.mirror(id)],
-      [now, now + MIN_TAKEN_LIFE_MS],
-    ),
-  )) as [string, string, string, string] | null;
+): Promise<
+  { value: string; expiresAt: number; seq: number; obtainedAt: number; readAt: number } | undefined
+> {
+  const keys = [store.keys.record(id), store.keys.mirror(id)];
+  const taken = (await runRecordScript(store, takeScript, keys, {
+    min_life_ms: MIN_TAKEN_LIFE_MS,
+  })) as [string, number, number, number, number] | null;
   if (taken === null) return undefined;
-  const [value, expiresAt, seq, obtainedAt] = taken;
-  return {
-    value,
-    expiresAt: Number(expiresAt),
-    seq: Number(seq),
-    obtainedAt: Number(obtainedAt),
-  };
+  const [value, expiresAt, seq, obtainedAt, readAt] = taken;
+  store.time.learn(readAt);
+  return { value, expiresAt, seq, obtainedAt, readAt };
 }
 
 /** Newest first. @throws KeeperError `store_unavailable` */

@@ -1,8 +1,10 @@
 import type { Redis } from 'ioredis';
 import type { Keys } from './keys.ts';
+import type { StoreTime } from './store-time.ts';
 
 /** What every function of this room works on. */
 export interface Store {
   redis: Redis;
   keys: Keys;
+  time: StoreTime;
 }

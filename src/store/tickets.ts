@@ -12,6 +12,8 @@ import type { Store } from './store.ts';
 export const TICKET_LIFE_MS = 12 * 3600 * 1000;
 
 const acceptTicketScript = loadScript('accept-ticket');
+const refuseTicketScript = loadScript('refuse-ticket');
+const watchTicketScript = loadScript('watch-ticket');
 
 export interface Ticket {
   ticket: string;
@@ -20,6 +22,12 @@ export interface Ticket {
   receivedAt: number;
   expiresAt: number;
   previousTicket: string | undefined;
+  /** When the previous one dies; 0 without one. */
+  previousExpiresAt: number;
+  /** What WeChat has refused: the newest ticket, or that one and the one before it. */
+  refused: 'newest' | 'both' | undefined;
+  /** When pushes were last asked for. */
+  pushAskedAt: number | undefined;
   /** Tickets stored so far. */
   count: number;
 }
@@ -78,6 +86,73 @@ export async function readTicket(store: Store, appid: string): Promise<Ticket | 
     receivedAt: Number(receivedAt),
     expiresAt: Number(createTime) + TICKET_LIFE_MS,
     previousTicket: hash.previous_ticket,
+    previousExpiresAt:
+      hash.previous_create_time === undefined
+        ? 0
+        : Number(hash.previous_create_time) + TICKET_LIFE_MS,
+    refused: hash.refused === 'newest' || hash.refused === 'both' ? hash.refused : undefined,
+    pushAskedAt: hash.push_asked_at === undefined ? undefined : Number(hash.push_asked_at),
     count: Number(hash.count ?? 0),
   };
+}
+
+/**
+ * Notes that WeChat refuses this ticket.
+ * @returns whether another one is left to try
+ * @throws KeeperError `store_unavailable`
+ */
+export async function refuseTicket(
+  store: Store,
+  appid: string,
+  ticket: string,
+  now: number,
+): Promise<boolean> {
+  const keys = [store.keys.ticketRecord(appid)];
+  const left = await onRedis(() => runScript(store.redis, refuseTicketScript, keys, [ticket, now]));
+  return left === 1;
+}
+
+/** What the silence of the pushes calls for. */
+export interface TicketWatch {
+  /** What has just become so, told to one replica only. */
+  news: 'silent' | 'silent_long' | 'expired' | undefined;
+  /** This replica is to ask WeChat for pushes, now. */
+  ask: boolean;
+  silenceMs: number;
+}
+
+/** Milliseconds. */
+export interface TicketPatience {
+  warnAfter: number;
+  askAfter: number;
+  alarmAfter: number;
+  askEvery: number;
+  /** Before the first ticket ever. */
+  askFirstAfter: number;
+}
+
+/** @throws KeeperError `store_unavailable` */
+export async function watchTicket(
+  store: Store,
+  appid: string,
+  now: number,
+  patience: TicketPatience,
+): Promise<TicketWatch> {
+  const [news, ask, silenceMs] = (await onRedis(() =>
+    runScript(
+      store.redis,
+      watchTicketScript,
+      [store.keys.ticketRecord(appid)],
+      [
+        now,
+        patience.warnAfter,
+        patience.askAfter,
+        patience.alarmAfter,
+        TICKET_LIFE_MS,
+        patience.askEvery,
+        patience.askFirstAfter,
+      ],
+    ),
+  )) as ['' | 'silent' | 'silent_long' | 'expired', number, number];
+  return { news: news === '' ? undefined : news, ask: ask === 1, silenceMs };
 }

@@ -19,6 +19,8 @@ if not current[2] or tonumber(current[2]) < tonumber(ARGV[2]) then
   end
   redis.call('HSET', KEYS[2], 'ticket', ARGV[1], 'create_time', ARGV[2], 'received_at', ARGV[3])
   redis.call('HINCRBY', KEYS[2], 'count', 1)
+  -- The new one is good until WeChat says otherwise, and the silence is over.
+  redis.call('HDEL', KEYS[2], 'refused', 'refused_at', 'stage')
   redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[4])
   local event = { 'XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*' }
   for _, field in ipairs(cjson.decode(ARGV[7])) do

@@ -1,35 +1,86 @@
 -- Takes the right to mint: the lock of one record, for a limited time.
--- The caller has judged the record at `seq`; if somebody refreshed it since, that judgement is void
--- and this refuses, so the second look at the record happens here, under the lock.
--- The record's `clock` counts begins and commits: a mint lives in the interval between its own two.
--- The lease is measured by Redis's clock, which is one for all replicas.
+-- The caller has judged the record at `judged_seq`; if somebody refreshed it since, that judgement is
+-- void and this refuses, so the second look at the record happens here, under the lock.
+-- The record's `clock` counts begins, commits and doubts: a mint lives in the interval between its own
+-- begin and commit, and only intervals that do not overlap have a known order.
 -- Asking again with the same operation id gives the same answer.
 --
--- KEYS  1 record (hash)
--- ARGV  1 operation id   2 now ms, by the caller's clock, for back-off   3 lease ms
---       4 seq that was judged   5 '1' to ignore back-off   6 longest back-off there can be, ms
--- Returns {'granted', begin clock}, {'locked', ms left}, {'changed', seq} or {'backoff', until ms}
-local field = redis.call('HMGET', KEYS[1], 'seq', 'lock_op', 'lock_until', 'lock_begin', 'retry_at')
-local seq, lock_op, lock_until, lock_begin, retry_at =
-  tonumber(field[1] or '0'), field[2], tonumber(field[3] or '0'), field[4], tonumber(field[5] or '0')
-local time = redis.call('TIME')
-local redis_now = time[1] * 1000 + math.floor(time[2] / 1000)
-local now = tonumber(ARGV[2])
+-- KEYS  1 record
+-- a     operation, judged_seq, lease_ms, intent_ms, quarantine_ms, settle_ms, longest_backoff_ms,
+--       ignore_backoff, needed: no live value will be left soon, or there is none
+--       max_mints, max_spare_mints: per half life, with and without need; half_life_ms: if unknown yet
+--       daily_calls: what WeChat allows, 0 if unknown
+-- Returns {'granted', begin, epoch}, {'changed', seq}, or what to wait for, with the moment in ms:
+--         {'locked' | 'unresolved' | 'quarantined' | 'settling' | 'backoff' | 'throttled', until}
+local r = read('seq', 'lock_op', 'lock_until', 'lock_begin', 'lock_epoch', 'epoch', 'quarantine_until',
+  'settle_at', 'retry_at', 'half_life_ms', 'budget_from', 'budget_used', 'day', 'day_calls')
 
-if lock_op == ARGV[1] then
-  return { 'granted', tonumber(lock_begin) }
+if r.lock_op == a.operation and r.lock_epoch == epoch then
+  return { 'granted', tonumber(r.lock_begin), epoch }
 end
-if lock_op and lock_until > redis_now then
-  return { 'locked', lock_until - redis_now }
+
+-- The last writes may be gone, a lock or a commit among them. Whoever held a lock then can still be
+-- calling WeChat, so nobody begins until that is over; and nobody knows which value was the last.
+if r.epoch and r.epoch ~= epoch then
+  release()
+  doubt(0)
+  write({ epoch = epoch, quarantine_until = now + a.quarantine_ms })
+  return { 'quarantined', now + a.quarantine_ms }
 end
-if seq ~= tonumber(ARGV[4]) then
-  return { 'changed', seq }
+if ahead(r.quarantine_until, a.quarantine_ms) then
+  return { 'quarantined', tonumber(r.quarantine_until) }
 end
--- A back-off from further ahead than any can be was written by a clock that has been set right since.
-if ARGV[5] ~= '1' and retry_at > now and retry_at <= now + tonumber(ARGV[6]) then
-  return { 'backoff', retry_at }
+
+if r.lock_op and ahead(r.lock_until, a.lease_ms) then
+  return { 'locked', tonumber(r.lock_until) }
 end
-local begin = redis.call('HINCRBY', KEYS[1], 'clock', 1)
-redis.call('HSET', KEYS[1],
-  'lock_op', ARGV[1], 'lock_until', redis_now + tonumber(ARGV[3]), 'lock_begin', begin)
-return { 'granted', begin }
+if tonumber(r.seq or 0) ~= a.judged_seq then
+  return { 'changed', tonumber(r.seq or 0) }
+end
+if ahead(r.settle_at, a.settle_ms) then
+  return { 'settling', tonumber(r.settle_at) }
+end
+if not a.ignore_backoff and ahead(r.retry_at, a.longest_backoff_ms) then
+  return { 'backoff', tonumber(r.retry_at) }
+end
+
+-- Somebody's lock ended without a word: dead, or paused and still to speak. Waiting until it can no
+-- longer be under way saves a mint, so it is not waited for when time is short.
+local open = intents()
+for operation, over_at in pairs(open) do
+  if ahead(over_at, a.intent_ms) then
+    if not a.needed then
+      return { 'unresolved', over_at }
+    end
+  else
+    open[operation] = nil
+    save_intents(open)
+    doubt(0)
+  end
+end
+
+-- The storm guard: nothing gets past it.
+local half_life = tonumber(r.half_life_ms or a.half_life_ms)
+local from, used = tonumber(r.budget_from or 0), tonumber(r.budget_used or 0)
+if now >= from + half_life or now < from then
+  from, used = now, 0
+end
+if used >= (a.needed and a.max_mints or a.max_spare_mints) then
+  return { 'throttled', from + half_life }
+end
+-- WeChat counts calls by Beijing's day.
+local day = math.floor((now + 28800000) / 86400000)
+local calls = tonumber(r.day) == day and tonumber(r.day_calls or 0) or 0
+if a.daily_calls > 0 and not a.needed and calls >= a.daily_calls * 0.9 then
+  return { 'throttled', (day + 1) * 86400000 - 28800000 }
+end
+
+local begin = tick()
+open[a.operation] = now + a.intent_ms
+save_intents(open)
+write({
+  lock_op = a.operation, lock_until = now + a.lease_ms, lock_begin = begin, lock_epoch = epoch,
+  epoch = epoch, budget_from = from, budget_used = used + 1, day = day, day_calls = calls + 1,
+  schema = 2,
+})
+return { 'granted', begin, epoch }

@@ -1,57 +1,80 @@
 -- Stores a minted value, gives the lock back and tells everybody, in one step.
--- WeChat keeps the last minted value alive, and only intervals that do not overlap have a known
--- order: a mint that began after the stored one was committed is surely newer and is taken. Any
--- other may be older; the stored value stays and the record is marked suspect, which leads to one
--- more mint that settles it: `suspect` is the clock at which the doubt arose, and a mint that began
--- later ends it.
+-- WeChat keeps the last minted value alive. A mint that began after the stored one was committed is
+-- surely newer and is taken. Any other may be older, and after a change of epoch nobody can tell:
+-- then the stored value stays while it lives, and a doubt leads to one more mint that settles it.
 -- Repeating a commit with the same operation id changes nothing.
 --
--- KEYS  1 record (hash)   2 mirror (string)   3 history (list)
--- ARGV  1 operation id   2 begin clock   3 value   4 expires_at ms   5 obtained_at ms
---       6 ms until the mirror expires   7 reason   8 replica   9 history length
---       10 rotations channel   11 kind   12 subject
---       13 '1' when an earlier try of this call may have minted too, so that the order is unknown
---       14 ms before which doubt is not settled: the other call may still be executing
--- Returns {'stored' | 'overlapped', seq}
-local field =
-  redis.call('HMGET', KEYS[1], 'seq', 'value', 'committed_op', 'committed', 'lock_op', 'suspect')
-local seq, value, committed_op, committed, lock_op, suspect =
-  tonumber(field[1] or '0'), field[2], field[3], tonumber(field[4] or '0'), field[5], field[6]
+-- KEYS  1 record   2 mirror (string)   3 history (list)
+-- a     operation, begin, epoch: as begin-mint gave them
+--       value, life_ms, age_ms: time since the call to WeChat started
+--       doubtful: an earlier try of this call may have minted too; settle_ms
+--       single_use: one value does not end another, so their order does not matter
+--       auth_epoch: of the authorization this was minted under; refresh_token: a new one, if any
+--       reason, replica, kind, subject, channel, history_length
+-- Returns {'stored' | 'overlapped' | 'superseded', seq, expires_at ms}
+local r = read('seq', 'value', 'expires_at', 'committed_op', 'committed', 'lock_op', 'suspect',
+  'auth_epoch', 'foreign_since', 'refused_at', 'half_life_ms')
+local seq = tonumber(r.seq or 0)
 
-if committed_op == ARGV[1] then
-  return { 'stored', seq }
+if r.committed_op == a.operation then
+  return { 'stored', seq, tonumber(r.expires_at) }
 end
-if lock_op == ARGV[1] then
-  redis.call('HDEL', KEYS[1], 'lock_op', 'lock_until', 'lock_begin')
+drop_intent(a.operation)
+if r.lock_op == a.operation then
+  release()
 end
-if tonumber(ARGV[2]) <= committed then
-  redis.call('HSET', KEYS[1],
-    'suspect', redis.call('HINCRBY', KEYS[1], 'clock', 1), 'retry_at', ARGV[14])
-  return { 'overlapped', seq }
+
+-- Revoked or authorized anew while the call was under way: this value belongs to the past.
+if tonumber(r.auth_epoch or 0) ~= (a.auth_epoch or 0) then
+  return { 'superseded', seq, 0 }
+end
+
+local newer = a.single_use or (a.begin > tonumber(r.committed or 0) and a.epoch == epoch)
+local nothing_live = not r.value or tonumber(r.expires_at) <= now
+if not newer and not nothing_live then
+  doubt(0)
+  return { 'overlapped', seq, tonumber(r.expires_at) }
 end
 
 -- The same value again means a longer life, not another value to learn.
-if value ~= ARGV[3] then
+if r.value ~= a.value then
   seq = seq + 1
 end
-local clock = redis.call('HINCRBY', KEYS[1], 'clock', 1)
-redis.call('HSET', KEYS[1],
-  'value', ARGV[3], 'expires_at', ARGV[4], 'obtained_at', ARGV[5], 'seq', seq,
-  'committed', clock, 'committed_op', ARGV[1], 'reason', ARGV[7], 'replica', ARGV[8], 'failures', 0)
-redis.call('HDEL', KEYS[1], 'retry_at', 'taken_at')
-if ARGV[13] == '1' then
-  redis.call('HSET', KEYS[1], 'suspect', clock, 'retry_at', ARGV[14])
-elseif suspect and tonumber(suspect) <= tonumber(ARGV[2]) then
-  redis.call('HDEL', KEYS[1], 'suspect')
+local obtained_at = now - a.age_ms
+local expires_at = obtained_at + a.life_ms
+local clock = tick()
+write({
+  value = a.value, expires_at = expires_at, obtained_at = obtained_at, seq = seq,
+  committed = clock, committed_op = a.operation, committed_epoch = epoch, reason = a.reason,
+  replica = a.replica, failures = 0, schema = 2,
+  half_life_ms = math.max(tonumber(r.half_life_ms or 0), math.floor(a.life_ms / 2)),
+})
+redis.call('HDEL', key, 'retry_at', 'taken_at', 'refused_seq', 'forced')
+if a.refresh_token then
+  write({ refresh_token = a.refresh_token })
 end
-if tonumber(ARGV[6]) > 0 then
-  redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[6])
+if not newer then
+  doubt(0)
+elseif a.doubtful then
+  doubt(a.settle_ms)
+elseif r.suspect and tonumber(r.suspect) <= a.begin then
+  redis.call('HDEL', key, 'suspect', 'settle_at')
+end
+-- A whole life without a refusal: whoever minted with our secret has stopped.
+if r.foreign_since and now - tonumber(r.refused_at or 0) >= a.life_ms then
+  redis.call('HDEL', key, 'foreign_since', 'refusals')
+end
+
+if expires_at > now then
+  redis.call('SET', KEYS[2], a.value, 'PX', expires_at - now)
 else
   redis.call('DEL', KEYS[2])
 end
-local entry = { obtained_at = tonumber(ARGV[5]), expires_at = tonumber(ARGV[4]), seq = seq, reason = ARGV[7], replica = ARGV[8] }
-redis.call('LPUSH', KEYS[3], cjson.encode(entry))
-redis.call('LTRIM', KEYS[3], 0, tonumber(ARGV[9]) - 1)
-redis.call('PUBLISH', ARGV[10],
-  cjson.encode({ kind = ARGV[11], subject = ARGV[12], seq = seq, expires_at = tonumber(ARGV[4]) }))
-return { 'stored', seq }
+-- History is for people: that somebody spoiled its key must not cost a value.
+local entry = { obtained_at = obtained_at, expires_at = expires_at, seq = seq, reason = a.reason, replica = a.replica }
+if type(redis.pcall('LPUSH', KEYS[3], cjson.encode(entry))) == 'number' then
+  redis.call('LTRIM', KEYS[3], 0, a.history_length - 1)
+end
+redis.pcall('PUBLISH', a.channel,
+  cjson.encode({ kind = a.kind, subject = a.subject, seq = seq, expires_at = expires_at }))
+return { 'stored', seq, expires_at }

@@ -1,16 +1,21 @@
 -- Gives the lock back after a mint that brought nothing. The record's value is not touched.
 -- Doubt is noted whoever holds the lock by now; everything else only the holder may write.
 --
--- KEYS  1 record (hash)
--- ARGV  1 operation id   2 now ms   3 error JSON   4 next try at ms
---       5 '1' when WeChat may have minted all the same
+-- KEYS  1 record
+-- a     operation, error (JSON text), retry_in_ms
+--       maybe: WeChat may have minted all the same; settle_ms
 -- Returns the number of failures in a row, or -1 when the lock was no longer ours
-if ARGV[5] == '1' then
-  redis.call('HSET', KEYS[1], 'suspect', redis.call('HINCRBY', KEYS[1], 'clock', 1))
+drop_intent(a.operation)
+if a.maybe then
+  doubt(a.settle_ms)
 end
-if redis.call('HGET', KEYS[1], 'lock_op') ~= ARGV[1] then
+local r = read('lock_op', 'budget_used')
+if r.lock_op ~= a.operation then
   return -1
 end
-redis.call('HDEL', KEYS[1], 'lock_op', 'lock_until', 'lock_begin')
-redis.call('HSET', KEYS[1], 'last_error', ARGV[3], 'last_error_at', ARGV[2], 'retry_at', ARGV[4])
-return redis.call('HINCRBY', KEYS[1], 'failures', 1)
+release()
+if not a.maybe and tonumber(r.budget_used or 0) > 0 then
+  redis.call('HINCRBY', key, 'budget_used', -1)
+end
+write({ last_error = a.error, last_error_at = now, retry_at = now + a.retry_in_ms })
+return redis.call('HINCRBY', key, 'failures', 1)

@@ -2,16 +2,16 @@
 -- The mirror decides, because a service may take a code by GETDEL on it.
 -- If the answer is lost on its way, the value is lost with it; a new one is minted then.
 --
--- KEYS  1 record (hash)   2 mirror (string)
--- ARGV  1 now ms   2 ms that the value must outlive
--- Returns {value, expires_at, seq, obtained_at} or nil when there is nothing to give
-local field = redis.call('HMGET', KEYS[1], 'value', 'expires_at', 'seq', 'obtained_at', 'taken_at')
-if not field[1] or field[5] or tonumber(field[2]) <= tonumber(ARGV[2]) then
+-- KEYS  1 record   2 mirror (string)
+-- a     min_life_ms: what the value must have left to be worth giving
+-- Returns {value, expires_at, seq, obtained_at, now} or nil when there is nothing to give
+local r = read('value', 'expires_at', 'seq', 'obtained_at', 'taken_at')
+if not r.value or r.taken_at or tonumber(r.expires_at) <= now + a.min_life_ms then
   return nil
 end
-if redis.call('GET', KEYS[2]) ~= field[1] then
+if redis.pcall('GET', KEYS[2]) ~= r.value then
   return nil
 end
 redis.call('DEL', KEYS[2])
-redis.call('HSET', KEYS[1], 'taken_at', ARGV[1])
-return { field[1], field[2], field[3], field[4] }
+write({ taken_at = now })
+return { r.value, tonumber(r.expires_at), tonumber(r.seq), tonumber(r.obtained_at), now }

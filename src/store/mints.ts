@@ -1,0 +1,167 @@
+import { loadRecordScript, runRecordScript } from './scripts.ts';
+import type { CredentialId } from './keys.ts';
+import type { StoredError } from './records.ts';
+import type { Store } from './store.ts';
+
+/**
+ * The steps of a mint as Redis sees them: begin, then commit or fail. Each is one script, atomic and
+ * safe to repeat; the headers in `scripts/` explain the protocol.
+ */
+
+/** Entries of refresh history kept per record: a week of pre_auth_codes at three an hour. */
+const HISTORY_LENGTH = 600;
+/** Milliseconds a lock lasts: longer than the longest call to WeChat plus the commit. */
+export const LEASE_MS = 20_000;
+/** Milliseconds after which a mint that has reported nothing can no longer be under way. */
+const INTENT_MS = 60_000;
+/**
+ * Milliseconds nobody begins after Redis lost its memory. A call begun before is over by then: 2 s until
+ * it is sent, 8 s until it is given up, 10 s in which it may still execute.
+ */
+const QUARANTINE_MS = 25_000;
+/** Milliseconds for which a call that was given up may still execute at WeChat. */
+export const SETTLE_MS = 10_000;
+/** Milliseconds: no failure asks for more patience, so more than this is a clock gone wrong. */
+export const MAX_BACKOFF_MS = 3_660_000;
+/** Milliseconds: half of two hours, the life of most values. */
+const DEFAULT_HALF_LIFE_MS = 3_600_000;
+
+/** What may be spent on one record; nothing gets past it. */
+export interface MintBudget {
+  /** Mints in half a life when no live value is left, or soon none. */
+  most: number;
+  /** Mints in half a life while the value would live on. */
+  spare: number;
+  /** Calls a day that WeChat allows, 0 when unknown; at 90 % only needed ones are made. */
+  dailyCalls: number;
+}
+
+export type Refusal =
+  'locked' | 'unresolved' | 'quarantined' | 'settling' | 'backoff' | 'throttled';
+
+export type BeginResult =
+  | { outcome: 'granted'; begin: number; epoch: string }
+  | { outcome: 'changed' }
+  | { outcome: Refusal; until: number };
+
+const scripts = {
+  begin: loadRecordScript('begin-mint'),
+  commit: loadRecordScript('commit-mint'),
+  fail: loadRecordScript('fail-mint'),
+};
+
+/**
+ * Asks for the right to mint. `judgedSeq` is the seq of the record on which the decision was made.
+ * @throws KeeperError `store_unavailable`
+ */
+export async function beginMint(
+  store: Store,
+  id: CredentialId,
+  request: {
+    operation: string;
+    judgedSeq: number;
+    ignoreBackoff: boolean;
+    /** No live value is left, or soon none. */
+    needed: boolean;
+    budget: MintBudget;
+  },
+): Promise<BeginResult> {
+  const { operation, judgedSeq, ignoreBackoff, needed, budget } = request;
+  const [outcome, number, epoch] = (await runRecordScript(
+    store,
+    scripts.begin,
+    [store.keys.record(id)],
+    {
+      operation,
+      judged_seq: judgedSeq,
+      lease_ms: LEASE_MS,
+      intent_ms: INTENT_MS,
+      quarantine_ms: QUARANTINE_MS,
+      settle_ms: SETTLE_MS,
+      longest_backoff_ms: MAX_BACKOFF_MS,
+      ignore_backoff: ignoreBackoff,
+      needed,
+      max_mints: budget.most,
+      max_spare_mints: budget.spare,
+      half_life_ms: DEFAULT_HALF_LIFE_MS,
+      daily_calls: budget.dailyCalls,
+    },
+  )) as ['granted' | 'changed' | Refusal, number, string];
+  if (outcome === 'granted') return { outcome, begin: number, epoch };
+  if (outcome === 'changed') return { outcome };
+  return { outcome, until: number };
+}
+
+export interface MintToCommit {
+  operation: string;
+  begin: number;
+  epoch: string;
+  value: string;
+  lifeMs: number;
+  /** Since the call to WeChat started: a life counted from then can only be too short. */
+  ageMs: number;
+  reason: string;
+  replica: string;
+  /** An earlier try of the same call may have minted too: one more mint must settle it. */
+  doubtful: boolean;
+  singleUse: boolean;
+  /** Authorizers only: the authorization this was minted under, and the refresh token it brought. */
+  authEpoch: number;
+  refreshToken: string | undefined;
+}
+
+/**
+ * Stores a minted value and gives the lock back. `overlapped`: another mint was committed after this
+ * one began; the stored value stays, and one more mint will settle which is newer. `superseded`: the
+ * authorization behind it has ended or changed; nothing is stored.
+ * @throws KeeperError `store_unavailable`; repeating the call is safe
+ */
+export async function commitMint(
+  store: Store,
+  id: CredentialId,
+  mint: MintToCommit,
+): Promise<{ outcome: 'stored' | 'overlapped' | 'superseded'; seq: number; expiresAt: number }> {
+  const { lifeMs, ageMs, singleUse, authEpoch, refreshToken, ...rest } = mint;
+  const [outcome, seq, expiresAt] = (await runRecordScript(
+    store,
+    scripts.commit,
+    [store.keys.record(id), store.keys.mirror(id), store.keys.history(id)],
+    {
+      ...rest,
+      life_ms: Math.round(lifeMs),
+      age_ms: Math.round(ageMs),
+      single_use: singleUse,
+      auth_epoch: authEpoch,
+      refresh_token: refreshToken,
+      settle_ms: SETTLE_MS,
+      history_length: HISTORY_LENGTH,
+      channel: store.keys.rotations,
+      kind: id.kind,
+      subject: id.subject,
+    },
+  )) as ['stored' | 'overlapped' | 'superseded', number, number];
+  return { outcome, seq, expiresAt };
+}
+
+/**
+ * Gives the lock back after a mint that brought nothing; the stored value stays as it is.
+ * @throws KeeperError `store_unavailable`
+ */
+export async function failMint(
+  store: Store,
+  id: CredentialId,
+  failure: {
+    operation: string;
+    error: StoredError;
+    retryInMs: number;
+    mayHaveMinted: boolean;
+  },
+): Promise<void> {
+  await runRecordScript(store, scripts.fail, [store.keys.record(id)], {
+    operation: failure.operation,
+    error: JSON.stringify(failure.error),
+    retry_in_ms: Math.round(failure.retryInMs),
+    maybe: failure.mayHaveMinted,
+    settle_ms: SETTLE_MS,
+  });
+}

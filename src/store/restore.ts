@@ -1,0 +1,39 @@
+import { loadRecordScript, runRecordScript } from './scripts.ts';
+import type { CredentialId } from './keys.ts';
+import type { CredentialRecord } from './records.ts';
+import type { Store } from './store.ts';
+
+const restoreScript = loadRecordScript('restore-record');
+
+/**
+ * Writes a remembered record back, or only its mirror, when Redis has lost it.
+ * @returns `kept` when Redis knows better
+ * @throws KeeperError `store_unavailable`
+ */
+export async function restoreRecord(
+  store: Store,
+  id: CredentialId,
+  remembered: CredentialRecord,
+): Promise<'restored' | 'mirror' | 'kept'> {
+  const outcome = await runRecordScript(
+    store,
+    restoreScript,
+    [store.keys.record(id), store.keys.mirror(id)],
+    {
+      value: remembered.value,
+      expires_at: remembered.expiresAt,
+      obtained_at: remembered.obtainedAt,
+      seq: remembered.seq,
+      clock: remembered.clock,
+      committed: remembered.committed,
+      committed_op: remembered.committedOp,
+      committed_epoch: remembered.committedEpoch,
+      reason: remembered.reason,
+      replica: remembered.replica,
+      half_life_ms: remembered.halfLifeMs,
+      auth_epoch: remembered.authEpoch,
+      refresh_token: remembered.refreshToken,
+    },
+  );
+  return outcome as 'restored' | 'mirror' | 'kept';
+}

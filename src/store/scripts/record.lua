@@ -1,0 +1,79 @@
+-- What every script about one record has in common; it is put in front of each of them.
+-- KEYS[1] is the record (hash), ARGV[1] the arguments as JSON, here `a`.
+--
+-- Time is Redis's own, one for all replicas, so that no replica's wrong clock ends a lease or keeps a
+-- dead value alive. `a.now` is given only where time is simulated.
+-- `epoch` is Redis's replication id: it changes with every restart and failover, that is, whenever
+-- the last writes may be gone.
+local key = KEYS[1]
+local a = cjson.decode(ARGV[1])
+
+local now = a.now
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local info = redis.pcall('INFO', 'replication')
+local epoch = type(info) == 'string' and string.match(info, 'master_replid:(%x+)') or 'unknown'
+
+local function read(...)
+  local record, names = {}, { ... }
+  for i, value in ipairs(redis.call('HMGET', key, ...)) do
+    record[names[i]] = value or nil
+  end
+  return record
+end
+
+local function write(fields)
+  local flat = {}
+  for name, value in pairs(fields) do
+    flat[#flat + 1] = name
+    -- Lua prints large numbers in a short form that loses digits.
+    flat[#flat + 1] = type(value) == 'number' and string.format('%.0f', value) or value
+  end
+  redis.call('HSET', key, unpack(flat))
+end
+
+-- Whether a moment is still ahead. One further ahead than any can be was written by a clock that has
+-- been set right since.
+local function ahead(moment, longest_ms)
+  moment = tonumber(moment or 0)
+  return moment > now and moment <= now + longest_ms
+end
+
+local function tick()
+  return redis.call('HINCRBY', key, 'clock', 1)
+end
+
+-- WeChat may have issued a value that nobody knows of: one more mint, begun from now on, settles it.
+-- `settle_ms` is how long the call that may have issued it can still be executing.
+local function doubt(settle_ms)
+  local settle_at = tonumber(redis.call('HGET', key, 'settle_at') or 0)
+  write({ suspect = tick(), settle_at = math.max(settle_at, now + settle_ms) })
+end
+
+local function release()
+  redis.call('HDEL', key, 'lock_op', 'lock_until', 'lock_begin', 'lock_epoch')
+end
+
+-- An intent says that a mint has begun and has not reported its end: operation id to the moment at
+-- which it can no longer be under way.
+local function intents()
+  local text = redis.call('HGET', key, 'intents')
+  return text and cjson.decode(text) or {}
+end
+
+local function save_intents(open)
+  if next(open) == nil then
+    redis.call('HDEL', key, 'intents')
+  else
+    write({ intents = cjson.encode(open) })
+  end
+end
+
+local function drop_intent(operation)
+  local open = intents()
+  open[operation] = nil
+  save_intents(open)
+end

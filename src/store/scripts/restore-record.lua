@@ -1,0 +1,43 @@
+-- Writes a record back from a replica's memory when Redis has lost it: a key deleted or edited by
+-- hand, a restart without data, a failover that lost the last writes.
+--
+-- KEYS  1 record   2 mirror (string)
+-- a     the remembered value, expires_at, obtained_at, seq, clock, committed, committed_op,
+--       committed_epoch, reason, replica, half_life_ms, auth_epoch, refresh_token
+-- Returns 'restored', 'mirror' when only that was missing, or 'kept' when Redis knows better
+local r = read('value', 'expires_at', 'seq', 'clock', 'committed_op', 'committed_epoch', 'epoch',
+  'auth_epoch', 'revoked_at')
+
+if r.revoked_at or tonumber(r.auth_epoch or a.auth_epoch or 0) ~= (a.auth_epoch or 0) then
+  return 'kept'
+end
+
+local outcome
+local missing = not r.value
+-- What was committed after the failover is newer than what was lost in it, whatever the seq says.
+local older = r.value and tonumber(r.seq or 0) < a.seq
+  and not (r.committed_epoch == epoch and a.committed_epoch ~= epoch)
+-- A commit writes its value once: the same commit with another value was edited by hand.
+local edited = r.value and r.committed_op == a.committed_op
+  and (r.value ~= a.value or tonumber(r.expires_at or 0) ~= a.expires_at or tonumber(r.seq or 0) ~= a.seq)
+if missing or older or edited then
+  outcome = 'restored'
+  write({
+    value = a.value, expires_at = a.expires_at, obtained_at = a.obtained_at, seq = a.seq,
+    clock = math.max(a.clock, tonumber(r.clock or 0)), committed = a.committed,
+    committed_op = a.committed_op, committed_epoch = a.committed_epoch, reason = a.reason,
+    replica = a.replica, half_life_ms = a.half_life_ms, epoch = r.epoch or a.committed_epoch,
+    auth_epoch = a.auth_epoch or 0, schema = 2,
+  })
+  if a.refresh_token then
+    write({ refresh_token = a.refresh_token })
+  end
+elseif r.value ~= a.value or r.committed_op ~= a.committed_op then
+  return 'kept'
+end
+
+if a.expires_at > now and redis.pcall('GET', KEYS[2]) ~= a.value then
+  redis.call('SET', KEYS[2], a.value, 'PX', a.expires_at - now)
+  outcome = outcome or 'mirror'
+end
+return outcome or 'kept'
