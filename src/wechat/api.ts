@@ -1,8 +1,7 @@
-import http from 'node:http';
-import https from 'node:https';
 import { deadline, type Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { explainErrcode, type ErrorClass } from './errcodes.ts';
+import { exchange, ExchangeError, type Exchanged } from './exchange.ts';
 
 /**
  * One function that calls WeChat's HTTP API, with everything bounded: 8 s in all, 64 KB of answer,
@@ -14,18 +13,18 @@ import { explainErrcode, type ErrorClass } from './errcodes.ts';
 
 /** Milliseconds for one call, all hosts together. Shorter than the lease that guards a mint. */
 export const CALL_DEADLINE_MS = 8_000;
-/** Milliseconds to connect to one host before the next one is tried. */
-const CONNECT_DEADLINE_MS = 2_500;
-const MAX_ANSWER_BYTES = 64 * 1024;
 const RID = /rid:\s*([0-9a-f][0-9a-f-]{7,63})/i;
 
 export interface WechatRequest {
   /** Name for logs, e.g. `api_component_token`. */
   name: string;
+  /** Default POST. */
+  method?: 'GET' | 'POST';
   path: string;
   /** Query parameters. They hold tokens: no URL is ever logged. */
   query?: Readonly<Record<string, string>>;
-  body: Readonly<Record<string, unknown>>;
+  /** Sent as JSON; none with GET. */
+  body?: Readonly<Record<string, unknown>>;
   /** The field whose presence makes an answer a success; without it, `errcode` 0 does. */
   expects?: string;
   /** True when the call is authenticated by the AppSecret: 40001 then means a wrong secret. */
@@ -74,10 +73,13 @@ interface ApiOptions {
   baseUrls: readonly string[];
   clock: Clock;
   log: Log;
+  /** Called with WeChat's own time, epoch ms, at each answer that carries it. */
+  onDate?: (wechatNow: number) => void;
 }
 
 /** Returns the function that calls WeChat, trying the hosts in order. */
-export function createWechatApi({ baseUrls, clock, log }: ApiOptions): WechatApi {
+export function createWechatApi(options: ApiOptions): WechatApi {
+  const { baseUrls, clock, log } = options;
   return async (request) => {
     const started = clock.monotonic();
     const total = deadline(clock, CALL_DEADLINE_MS);
@@ -87,7 +89,7 @@ export function createWechatApi({ baseUrls, clock, log }: ApiOptions): WechatApi
         const host = new URL(baseUrl).host;
         const tookMs = () => Math.round(clock.monotonic() - started);
         try {
-          const fields = await callHost(baseUrl, request, clock, total.signal);
+          const fields = await callHost(baseUrl, request, options, total.signal);
           log.debug('WeChat answered', { api: request.name, host, took_ms: tookMs() });
           return { fields, mayHaveRunTwice: mayHaveRun };
         } catch (error) {
@@ -123,12 +125,13 @@ function anotherHostMayHelp({ facts }: WechatError): boolean {
 async function callHost(
   baseUrl: string,
   request: WechatRequest,
-  clock: Clock,
+  { clock, onDate }: ApiOptions,
   signal: AbortSignal,
 ): Promise<Record<string, unknown>> {
   const host = new URL(baseUrl).host;
   const facts = { api: request.name, host };
-  const { status, body } = await exchange(baseUrl, request, clock, signal);
+  const { status, body, date } = await send(baseUrl, request, clock, signal);
+  if (date !== undefined) onDate?.(date);
   if (status >= 300 && status < 400) {
     throw new WechatError({
       ...facts,
@@ -156,6 +159,28 @@ async function callHost(
   }
   const fault = status >= 500 ? 'http_status' : 'bad_body';
   throw new WechatError({ ...facts, ...ADVICE[fault], fault, class: 'retry', mayHaveRun: true });
+}
+
+/** @throws WechatError */
+async function send(
+  baseUrl: string,
+  request: WechatRequest,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Exchanged> {
+  const url = new URL(request.path, baseUrl);
+  for (const [name, value] of Object.entries(request.query ?? {}))
+    url.searchParams.set(name, value);
+  const get = request.method === 'GET';
+  const payload = get ? undefined : Buffer.from(JSON.stringify(request.body ?? {}));
+  try {
+    return await exchange(url, payload, clock, signal);
+  } catch (error) {
+    if (!(error instanceof ExchangeError)) throw error;
+    const { fault, sent, cause } = error;
+    const facts = { api: request.name, host: url.host, fault, ...ADVICE[fault] };
+    throw new WechatError({ ...facts, class: 'retry', mayHaveRun: sent }, cause);
+  }
 }
 
 const ADVICE = {
@@ -189,63 +214,4 @@ function parseObject(body: string): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
-}
-
-/**
- * One HTTP exchange. node:http rather than fetch, because only sockets tell whether anything was
- * sent, and that decides whether another host may be asked.
- */
-function exchange(
-  baseUrl: string,
-  request: WechatRequest,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<{ status: number; body: string }> {
-  const url = new URL(request.path, baseUrl);
-  for (const [name, value] of Object.entries(request.query ?? {}))
-    url.searchParams.set(name, value);
-  const payload = Buffer.from(JSON.stringify(request.body));
-  return new Promise((resolve, reject) => {
-    let sent = false;
-    const fail = (fault: 'timeout' | 'unreachable' | 'bad_body', cause?: unknown) => {
-      outgoing.destroy();
-      cancelConnect();
-      const facts = { api: request.name, host: url.host, fault, ...ADVICE[fault] };
-      reject(new WechatError({ ...facts, class: 'retry', mayHaveRun: sent }, cause));
-    };
-    const outgoing = (url.protocol === 'https:' ? https : http).request(url, {
-      method: 'POST',
-      agent: false,
-      signal,
-      // Explicit, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch verification off.
-      rejectUnauthorized: true,
-      headers: { 'content-type': 'application/json', 'content-length': payload.length },
-    });
-    const cancelConnect = clock.setTimer(CONNECT_DEADLINE_MS, () => fail('unreachable'));
-    outgoing.on('socket', (socket) => {
-      socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
-        cancelConnect();
-        sent = true;
-        outgoing.end(payload);
-      });
-    });
-    outgoing.on('error', (error) => fail(signal.aborted ? 'timeout' : 'unreachable', error));
-    // Also ends what is neither an answer nor an error, such as a switch of protocols.
-    outgoing.on('close', () =>
-      fail(signal.aborted ? 'timeout' : sent ? 'bad_body' : 'unreachable'),
-    );
-    outgoing.on('response', (response) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      response.on('data', (chunk: Buffer) => {
-        size += chunk.length;
-        chunks.push(chunk);
-        if (size > MAX_ANSWER_BYTES) fail('bad_body');
-      });
-      response.on('error', (error) => fail(signal.aborted ? 'timeout' : 'bad_body', error));
-      response.on('end', () =>
-        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }),
-      );
-    });
-  });
 }

@@ -1,29 +1,18 @@
-import { WechatError, type WechatAnswer, type WechatApi } from './api.ts';
+import type { WechatApi } from './api.ts';
+import { isUsable, readMinted, type Minted } from './minted.ts';
 
 /**
- * The calls of a third-party platform that need no merchant.
+ * The calls of a third-party platform.
  * Source: developers.weixin.qq.com, openApi/ticket-token (api_getcomponentaccesstoken,
- * api_getpreauthcode, api_startpushticket).
+ * api_getpreauthcode, api_startpushticket, api_getauthorizeraccesstoken).
  */
 
 /** Seconds a component_access_token lives by the documentation. */
 export const COMPONENT_ACCESS_TOKEN_LIFE_SECONDS = 7200;
 /** Seconds a pre_auth_code lives by the documentation; its own sample answer says 600. */
 export const PRE_AUTH_CODE_LIFE_SECONDS = 1800;
-/** Assumed when `expires_in` is missing or odd: a minted value is never thrown away for that. */
-const ASSUMED_LIFE_SECONDS = 600;
-const MAX_VALUE_CHARS = 1024;
-const PRINTABLE = /^[\x21-\x7E]+$/;
-
-export interface Minted {
-  value: string;
-  /** Whole seconds from the moment of the answer. */
-  lifeSeconds: number;
-  /** `expires_in` was missing or odd, so that the life above is our assumption. */
-  lifeAssumed: boolean;
-  /** WeChat may have issued another value shortly before this one. */
-  mayHaveRunTwice: boolean;
-}
+/** Seconds an authorizer_access_token lives by the documentation. */
+const AUTHORIZER_ACCESS_TOKEN_LIFE_SECONDS = 7200;
 
 /** @throws WechatError */
 export async function fetchComponentAccessToken(
@@ -42,7 +31,7 @@ export async function fetchComponentAccessToken(
     expects: 'component_access_token',
     issuesToken: true,
   });
-  return minted(name, answer, 'component_access_token', COMPONENT_ACCESS_TOKEN_LIFE_SECONDS);
+  return readMinted(name, answer, 'component_access_token', COMPONENT_ACCESS_TOKEN_LIFE_SECONDS);
 }
 
 /** @throws WechatError */
@@ -59,7 +48,40 @@ export async function createPreAuthCode(
     expects: 'pre_auth_code',
     issuesToken: false,
   });
-  return minted(name, answer, 'pre_auth_code', PRE_AUTH_CODE_LIFE_SECONDS);
+  return readMinted(name, answer, 'pre_auth_code', PRE_AUTH_CODE_LIFE_SECONDS);
+}
+
+/**
+ * The token of an authorizer. The answer brings a refresh token too, which replaces the one that was
+ * sent; an unusable one is left out, because the access token must not be lost for it.
+ * @throws WechatError
+ */
+export async function fetchAuthorizerToken(
+  api: WechatApi,
+  call: {
+    componentAppid: string;
+    componentAccessToken: string;
+    authorizerAppid: string;
+    refreshToken: string;
+  },
+): Promise<Minted & { refreshToken: string | undefined }> {
+  const name = 'api_authorizer_token';
+  const answer = await api({
+    name,
+    path: '/cgi-bin/component/api_authorizer_token',
+    query: { component_access_token: call.componentAccessToken },
+    body: {
+      component_appid: call.componentAppid,
+      authorizer_appid: call.authorizerAppid,
+      authorizer_refresh_token: call.refreshToken,
+    },
+    expects: 'authorizer_access_token',
+    issuesToken: false,
+  });
+  const field = 'authorizer_access_token';
+  const minted = readMinted(name, answer, field, AUTHORIZER_ACCESS_TOKEN_LIFE_SECONDS);
+  const { authorizer_refresh_token: refreshToken } = answer.fields;
+  return { ...minted, refreshToken: isUsable(refreshToken) ? refreshToken : undefined };
 }
 
 /**
@@ -77,34 +99,4 @@ export async function startPushTicket(
     body: { component_appid: component.appid, component_secret: component.appsecret },
     issuesToken: true,
   });
-}
-
-function minted(api: string, answer: WechatAnswer, field: string, knownLife: number): Minted {
-  const value = answer.fields[field];
-  if (typeof value !== 'string' || value.length > MAX_VALUE_CHARS || !PRINTABLE.test(value)) {
-    throw new WechatError({
-      api,
-      host: '',
-      fault: 'bad_value',
-      class: 'retry',
-      meaning: `${field} in the answer is empty or malformed`,
-      advice: 'It is tried again. If it stays, look for a proxy between this server and WeChat.',
-      mayHaveRun: true,
-    });
-  }
-  const { mayHaveRunTwice } = answer;
-  return { value, ...readLife(answer.fields.expires_in, knownLife), mayHaveRunTwice };
-}
-
-/** Seconds of life from `expires_in`: integers and integer strings, never more than is documented. */
-export function readLife(
-  expiresIn: unknown,
-  knownLife: number,
-): { lifeSeconds: number; lifeAssumed: boolean } {
-  const seconds =
-    typeof expiresIn === 'string' && /^\d{1,9}$/.test(expiresIn) ? Number(expiresIn) : expiresIn;
-  if (typeof seconds === 'number' && Number.isInteger(seconds) && seconds > 0) {
-    return { lifeSeconds: Math.min(seconds, knownLife), lifeAssumed: seconds > knownLife };
-  }
-  return { lifeSeconds: Math.min(ASSUMED_LIFE_SECONDS, knownLife), lifeAssumed: true };
 }

@@ -8,11 +8,12 @@
  * - ticket: the component_verify_ticket is dead, the next push heals it
  * - config: a person must change a setting or the console; asking again changes nothing
  * - quota: used up until the next day or until it is cleared
+ * - reauthorize: the account must authorize the platform again
  * - permission: the platform or account lacks a right
  * - bug: our request was wrong
  */
 export type ErrorClass =
-  'retry' | 'rate' | 'token' | 'ticket' | 'config' | 'quota' | 'permission' | 'bug';
+  'retry' | 'rate' | 'token' | 'ticket' | 'config' | 'quota' | 'reauthorize' | 'permission' | 'bug';
 
 export interface ErrcodeMeaning {
   class: ErrorClass;
@@ -23,9 +24,16 @@ export interface ErrcodeMeaning {
 const RETRY_ADVICE = 'Nothing to do: it is tried again by itself.';
 const BUG_ADVICE = 'This is a fault of wxkeeper: please report it with the rid.';
 const SECRET_ADVICE =
-  'Compare COMPONENT_APPSECRET with the console; after a reset of the AppSecret the old one is void.';
+  'Compare the configured AppSecret (COMPONENT_APPSECRET, or appsecret in CONFIG_FILE) with the ' +
+  'console; after a reset the old one is void.';
+const APPID_ADVICE =
+  'Compare the configured appid (COMPONENT_APPID, or appid in CONFIG_FILE) with the console, capitals ' +
+  'included.';
 const WHITELIST_ADVICE =
-  "Add this server's outgoing address to the platform's IP whitelist and release the change.";
+  "Add this server's outgoing address to the IP whitelist in the console; a platform's whitelist " +
+  'takes effect with its next release.';
+const REAUTHORIZE_ADVICE =
+  'The account must open the authorization page again; until then nothing is called for it.';
 
 const row = (cls: ErrorClass, meaning: string, advice: string): ErrcodeMeaning => ({
   class: cls,
@@ -52,7 +60,7 @@ const MEANINGS: Readonly<Record<number, ErrcodeMeaning>> = {
     'the component_verify_ticket is invalid',
     'The next ticket push heals this. If none arrives, check the authorization-event URL.',
   ),
-  40013: row('config', 'the appid is wrong', 'Check COMPONENT_APPID, capitals included.'),
+  40013: row('config', 'the appid is wrong', APPID_ADVICE),
   40125: row('config', 'the AppSecret is wrong', SECRET_ADVICE),
   41004: row('config', 'the AppSecret is missing', SECRET_ADVICE),
   40243: row('config', 'the AppSecret is frozen', 'Unfreeze it in the console.'),
@@ -72,13 +80,20 @@ const MEANINGS: Readonly<Record<number, ErrcodeMeaning>> = {
   45009: row(
     'quota',
     'the daily quota of this call is used up',
-    'Wait for the next day or clear the quota (component/clear_quota/v2, 10 times a month).',
+    'It is tried again in an hour. To clear it at once, 10 times a month: ' +
+      'POST /cgi-bin/component/clear_quota/v2 for a platform, POST /cgi-bin/clear_quota/v2 for an ' +
+      'account, both with the AppSecret.',
   ),
   48006: row('quota', 'no quota clearing is left this month', 'Wait for the next day.'),
+  61003: row('reauthorize', 'this account has not authorized the platform', REAUTHORIZE_ADVICE),
+  61023: row('reauthorize', 'the refresh token is invalid', REAUTHORIZE_ADVICE),
+  42007: row('reauthorize', 'the account changed its password', REAUTHORIZE_ADVICE),
   48001: row('permission', 'this call is not granted', 'Check the permission sets.'),
   48004: row('permission', 'this call is banned', 'See the console for the reason.'),
   50002: row('permission', 'the user is restricted', 'See the console for the reason.'),
   61007: row('permission', 'the permission set is not granted', 'Check the permission sets.'),
+  40002: row('bug', 'the grant_type is wrong', BUG_ADVICE),
+  40097: row('bug', 'a parameter is wrong', BUG_ADVICE),
   41001: row('bug', 'the access token is missing', BUG_ADVICE),
   41002: row('bug', 'the appid is missing', BUG_ADVICE),
   41018: row('bug', 'component_appid is missing', BUG_ADVICE),

@@ -1,0 +1,95 @@
+import http from 'node:http';
+import https from 'node:https';
+import type { Clock } from '../clock.ts';
+
+/** Milliseconds to connect to one host before the next one is tried. */
+const CONNECT_DEADLINE_MS = 2_500;
+const MAX_ANSWER_BYTES = 64 * 1024;
+
+/** An exchange that brought no answer. */
+export class ExchangeError extends Error {
+  readonly fault: 'timeout' | 'unreachable' | 'bad_body';
+  /** The request was on its way: it may have taken effect. */
+  readonly sent: boolean;
+
+  constructor(fault: ExchangeError['fault'], sent: boolean, cause?: unknown) {
+    super(fault, cause === undefined ? undefined : { cause });
+    this.name = 'ExchangeError';
+    this.fault = fault;
+    this.sent = sent;
+  }
+}
+
+export interface Exchanged {
+  status: number;
+  body: string;
+  /** The `Date` header, epoch ms. */
+  date: number | undefined;
+}
+
+/**
+ * One HTTP exchange. node:http rather than fetch, because only sockets tell whether anything was
+ * sent, and that decides whether another host may be asked.
+ * @param payload JSON to POST; without it, GET
+ * @param signal ends it: a `timeout`
+ * @throws ExchangeError
+ */
+export function exchange(
+  url: URL,
+  payload: Buffer | undefined,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Exchanged> {
+  return new Promise((resolve, reject) => {
+    let sent = false;
+    const fail = (fault: ExchangeError['fault'], cause?: unknown) => {
+      outgoing.destroy();
+      cancelConnect();
+      reject(new ExchangeError(fault, sent, cause));
+    };
+    const outgoing = (url.protocol === 'https:' ? https : http).request(url, {
+      agent: false,
+      signal,
+      // Explicit, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch verification off.
+      rejectUnauthorized: true,
+      ...(payload === undefined ? { method: 'GET' } : { method: 'POST', headers: of(payload) }),
+    });
+    const cancelConnect = clock.setTimer(CONNECT_DEADLINE_MS, () => fail('unreachable'));
+    outgoing.on('socket', (socket) => {
+      socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
+        cancelConnect();
+        sent = true;
+        outgoing.end(payload);
+      });
+    });
+    outgoing.on('error', (error) => fail(signal.aborted ? 'timeout' : 'unreachable', error));
+    // Also ends what is neither an answer nor an error, such as a switch of protocols.
+    outgoing.on('close', () =>
+      fail(signal.aborted ? 'timeout' : sent ? 'bad_body' : 'unreachable'),
+    );
+    outgoing.on('response', (response) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length;
+        chunks.push(chunk);
+        if (size > MAX_ANSWER_BYTES) fail('bad_body');
+      });
+      response.on('error', (error) => fail(signal.aborted ? 'timeout' : 'bad_body', error));
+      response.on('end', () => {
+        const body = Buffer.concat(chunks).toString('utf8');
+        resolve({ status: response.statusCode ?? 0, body, date: dateOf(response.headers.date) });
+      });
+    });
+  });
+}
+
+function of(payload: Buffer): http.OutgoingHttpHeaders {
+  return { 'content-type': 'application/json', 'content-length': payload.length };
+}
+
+/** Only the one form that RFC 9110 lets senders use: Date.parse reads a date into almost any text. */
+function dateOf(header: string | undefined): number | undefined {
+  const date = Date.parse(header ?? '');
+  return !Number.isNaN(date) && new Date(date).toUTCString() === header ? date : undefined;
+}
