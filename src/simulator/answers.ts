@@ -23,7 +23,10 @@ export function writeHead(
   status: number,
   headers: Readonly<Record<string, string | number>>,
 ): void {
-  response.writeHead(status, { ...headers, Date: new Date(world.clock.now()).toUTCString() });
+  response.writeHead(status, {
+    ...headers,
+    Date: new Date(world.clock.now() + world.dateOffsetMs).toUTCString(),
+  });
 }
 
 export function sendText(

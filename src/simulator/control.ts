@@ -8,7 +8,8 @@ import { clearLedger, type Ledger } from './ledger.ts';
 import { isLoopback } from './options.ts';
 import { TICKET_INFO_TYPE } from './push-message.ts';
 import { push, setPushing } from './pusher.ts';
-import { addFault, componentOf, componentsOf, mint, usePreAuthCode, type World } from './world.ts';
+import { issue, usePreAuthCode } from './values.ts';
+import { addFault, componentOf, componentsOf, type World } from './world.ts';
 
 /**
  * The control API under /_simulator/: the programmatic API as JSON, for people with curl and for
@@ -73,8 +74,7 @@ const ROUTES: Readonly<Record<string, Handler>> = {
     for (const component of componentsOf(world, appid)) setPushing(world, component, on);
     return { ok: true };
   },
-  'POST tickets': ({ world }, body) =>
-    mint(world, componentOf(world, ticketBody.parse(body).appid), TICKET_INFO_TYPE),
+  'POST tickets': ({ world }, body) => issueTicket(world, ticketBody.parse(body).appid),
   'POST hosts': switchHost,
   'POST pre-auth-codes/use': ({ world }, body) => ({
     result: usePreAuthCode(world, codeBody.parse(body).code),
@@ -128,6 +128,11 @@ function pushNow(world: World, body: z.infer<typeof pushBody>): unknown {
   // Without a variation of its own the push leaves room for the next rule in the queue.
   const own = Object.keys(fault).length > 0 ? fault : undefined;
   return push(world, componentOf(world, appid), xml ?? infoType ?? TICKET_INFO_TYPE, fields, own);
+}
+
+function issueTicket(world: World, appid: string | undefined) {
+  const { value, expiresAt } = issue(world, componentOf(world, appid).appid, TICKET_INFO_TYPE);
+  return { value, expiresAt };
 }
 
 async function switchHost(control: ControlRequest, body: unknown): Promise<unknown> {

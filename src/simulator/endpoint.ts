@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { callApi, imitateAnswer, type Answer, type ApiRequest } from './api.ts';
+import { callApi, imitateAnswer, isApiPath, type Answer, type ApiRequest } from './api.ts';
 import { sendAnswer, sendSpoiled, sendText } from './answers.ts';
 import { handleControl } from './control.ts';
 import { failure } from './errcodes.ts';
@@ -9,7 +9,6 @@ import type { World } from './world.ts';
 
 /** Far above any real call, low enough that nobody fills our memory. */
 const MAX_BODY_BYTES = 1_048_576;
-const API_PREFIX = '/cgi-bin/component/';
 
 /** One API call on its way through. */
 interface Call {
@@ -57,7 +56,8 @@ function handleCall(
   release: () => void,
 ): void {
   const api = path.slice(path.lastIndexOf('/') + 1);
-  const appid = request.body?.['component_appid'];
+  const appid =
+    request.body?.['component_appid'] ?? request.body?.['appid'] ?? request.query.get('appid');
   const record: CallRecord = {
     at: world.clock.now(),
     appid: typeof appid === 'string' ? appid : '',
@@ -66,7 +66,7 @@ function handleCall(
     errcode: null,
   };
   note(world.ledger.calls, record, world.settings.ledgerLimit);
-  if (path !== API_PREFIX + api || !isApiName(api)) {
+  if (!isApiName(api) || !isApiPath(api, path)) {
     record.errcode = 40066;
     world.onCall?.(record);
     sendAnswer(world, response, failure(40066, world.clock.now()));

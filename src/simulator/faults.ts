@@ -9,6 +9,10 @@ const API_NAMES = [
   'api_component_token',
   'api_create_preauthcode',
   'api_start_push_ticket',
+  'api_authorizer_token',
+  'token',
+  'stable_token',
+  'getticket',
 ] as const;
 export type ApiName = (typeof API_NAMES)[number];
 

@@ -5,7 +5,14 @@ export interface Ledger {
   readonly pushes: PushRecord[];
 }
 
-export type MintKind = 'component_verify_ticket' | 'component_access_token' | 'pre_auth_code';
+export type MintKind =
+  | 'component_verify_ticket'
+  | 'component_access_token'
+  | 'pre_auth_code'
+  | 'access_token'
+  | 'jsapi_ticket'
+  | 'wx_card_ticket'
+  | 'authorizer_access_token';
 
 /** Times are epoch milliseconds of the simulator's clock, in all three records. */
 export interface MintRecord {
@@ -16,6 +23,12 @@ export interface MintRecord {
   expiresAt: number;
   /** The ticket that a component_access_token was bought with. */
   ticket?: string;
+  /** Of an authorizer's token: the component it was issued to. */
+  component?: string;
+  /** Of an account's access_token: which of the two calls issued it. */
+  api?: 'token' | 'stable_token';
+  /** Issued to somebody else who knows our secret. */
+  foreign?: true;
 }
 
 export interface CallRecord {

@@ -16,9 +16,16 @@ export interface ComponentOptions {
   callbackUrl?: string | undefined;
 }
 
+export interface AccountOptions {
+  appid: string;
+  secret: string;
+}
+
 /** All lives and intervals are seconds and may be fractions. The defaults are WeChat's. */
 export interface SimulatorOptions {
   components: readonly ComponentOptions[];
+  /** Official accounts and mini-programs with a secret of their own; default none. */
+  accounts?: readonly AccountOptions[] | undefined;
   /** Default: real time. */
   clock?: SimulatorClock | undefined;
   /** Address to listen on, default 127.0.0.1; any other than loopback needs `allowRemote`. */
@@ -36,6 +43,12 @@ export interface SimulatorOptions {
   componentAccessTokenSeconds?: number | undefined;
   /** Default 1800. */
   preAuthCodeSeconds?: number | undefined;
+  /** Life of an account's and an authorizer's access_token, default 7200. */
+  accessTokenSeconds?: number | undefined;
+  /** Life of a jsapi_ticket or wx_card_ticket, default 7200. */
+  accountTicketSeconds?: number | undefined;
+  /** How long an account's access_token outlives its successor's minting, default 300. */
+  accountOverlapSeconds?: number | undefined;
   /** How long a component token outlives its successor's minting, default 0: it dies at once. */
   overlapSeconds?: number | undefined;
   /** Distance at which a failed push is sent again, byte for byte; 0, the default, is never. */
@@ -67,6 +80,9 @@ export interface Settings {
   ticketIntervalMs: number;
   componentAccessTokenMs: number;
   preAuthCodeMs: number;
+  accessTokenMs: number;
+  accountTicketMs: number;
+  accountOverlapMs: number;
   overlapMs: number;
   repushMs: number;
   repushLimit: number;
@@ -85,6 +101,7 @@ export function isLoopback(address: string): boolean {
 /** @throws RangeError that names the option and what it must be */
 export function resolveSettings(options: SimulatorOptions): Settings {
   checkComponents(options.components);
+  checkAccounts(options);
   const host = options.host ?? '127.0.0.1';
   if (!isLoopback(host) && options.allowRemote !== true) {
     throw new RangeError(`host ${host} is not loopback: set allowRemote if you really mean it`);
@@ -104,6 +121,9 @@ export function resolveSettings(options: SimulatorOptions): Settings {
       options.componentAccessTokenSeconds ?? 7200,
     ),
     preAuthCodeMs: life('preAuthCodeSeconds', options.preAuthCodeSeconds ?? 1800),
+    accessTokenMs: life('accessTokenSeconds', options.accessTokenSeconds ?? 7200),
+    accountTicketMs: life('accountTicketSeconds', options.accountTicketSeconds ?? 7200),
+    accountOverlapMs: life('accountOverlapSeconds', options.accountOverlapSeconds ?? 300, 0),
     overlapMs: life('overlapSeconds', options.overlapSeconds ?? 0, 0),
     repushMs: life('repushSeconds', options.repushSeconds ?? 0, 0),
     repushLimit: whole('repushLimit', options.repushLimit ?? 3, 0, 1000),
@@ -123,7 +143,6 @@ export function checkCallbackUrl(url: string): void {
 }
 
 function checkComponents(components: readonly ComponentOptions[]): void {
-  if (components.length === 0) throw new RangeError('components must name at least one component');
   const appids = new Set<string>();
   for (const component of components) {
     const { appid, encodingAesKey, previousEncodingAesKey, callbackUrl } = component;
@@ -138,6 +157,18 @@ function checkComponents(components: readonly ComponentOptions[]): void {
       }
     }
     if (callbackUrl !== undefined) checkCallbackUrl(callbackUrl);
+  }
+}
+
+function checkAccounts({ components, accounts = [] }: SimulatorOptions): void {
+  if (components.length + accounts.length === 0) {
+    throw new RangeError('components must name at least one component, or accounts one account');
+  }
+  const appids = new Set(components.map((one) => one.appid));
+  for (const { appid, secret } of accounts) {
+    if (appid === '' || appids.has(appid)) throw new RangeError(`appid "${appid}" empty or twice`);
+    if (secret === '') throw new RangeError(`secret of ${appid} is empty`);
+    appids.add(appid);
   }
 }
 

@@ -1,7 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { encryptMessage, sign } from '../wechat/envelope.ts';
 import type { PushFault } from './faults.ts';
-import { mint, signingSecrets, type Component, type World } from './world.ts';
+import { issue } from './values.ts';
+import { signingSecrets, type Component, type World } from './world.ts';
 
 /** One push, ready to be sent or to be tampered with. */
 export interface PushMessage {
@@ -86,7 +87,7 @@ function infoTypeOf(xml: string): string {
 
 function ticketField(world: World, component: Component, fields: PushFields): PushFields {
   if ('ComponentVerifyTicket' in fields) return {};
-  return { ComponentVerifyTicket: mint(world, component, TICKET_INFO_TYPE).value };
+  return { ComponentVerifyTicket: issue(world, component.appid, TICKET_INFO_TYPE).value };
 }
 
 function innerXml(appid: string, createTime: number, infoType: string, fields: PushFields): string {

@@ -1,3 +1,5 @@
+import { mintAccountToken } from './account-api.ts';
+import { authorize, mintAuthorizerToken, unauthorize, type Authorized } from './authorizers.ts';
 import { handleRequest } from './endpoint.ts';
 import type { FaultRule, PushFault } from './faults.ts';
 import { killHost, openHosts, reviveHost } from './hosts.ts';
@@ -11,16 +13,17 @@ import {
 import { checkCallbackUrl, type SimulatorOptions } from './options.ts';
 import { buildPush, TICKET_INFO_TYPE, type PushFields, type PushMessage } from './push-message.ts';
 import { push, setPushing } from './pusher.ts';
+import { isLive, issue, usePreAuthCode } from './values.ts';
 import {
   addFault,
   componentOf,
   componentsOf,
   createWorld,
-  isLive,
-  mint,
-  usePreAuthCode,
+  mintComponentToken,
   type World,
 } from './world.ts';
+
+export type ForeignKind = 'component_access_token' | 'access_token' | 'authorizer_access_token';
 
 /** A pretend WeChat. Where an appid may be left out, the first component is meant. */
 export interface Simulator {
@@ -70,6 +73,21 @@ export interface Simulator {
   killHost(index: number): Promise<void>;
   reviveHost(index: number): Promise<void>;
 
+  /** An account authorizes a component; a second time, it authorizes anew. @throws RangeError */
+  authorize(
+    componentAppid: string,
+    authorizerAppid: string,
+    options?: { rotating?: boolean },
+  ): Authorized;
+  unauthorize(componentAppid: string, authorizerAppid: string): void;
+  /**
+   * Somebody else who knows our secret mints: a value of ours dies as by our own hand.
+   * @param appid of an authorizer's token: `component:authorizer`
+   */
+  mintElsewhere(kind: ForeignKind, appid?: string): void;
+  /** By how much WeChat's clock, as its answers show it, differs from the simulator's. */
+  setDateOffset(ms: number): void;
+
   /** What a merchant's scan does. */
   usePreAuthCode(code: string): 'ok' | 'used' | 'expired' | 'unknown';
   /** `at` in epoch milliseconds, default now. */
@@ -106,7 +124,7 @@ export function createSimulator(options: SimulatorOptions): Simulator {
       push(world, componentOf(world, appid), infoTypeOrXml, fields, fault),
     buildPush: (appid, infoTypeOrXml, fields, fault) =>
       buildPush(world, componentOf(world, appid), infoTypeOrXml, fields, fault),
-    issueTicket: (appid) => mint(world, componentOf(world, appid), TICKET_INFO_TYPE).value,
+    issueTicket: (appid) => issue(world, componentOf(world, appid).appid, TICKET_INFO_TYPE).value,
     setPushing(on, appid) {
       for (const component of componentsOf(world, appid)) setPushing(world, component, on);
     },
@@ -118,9 +136,38 @@ export function createSimulator(options: SimulatorOptions): Simulator {
     reviveHost: (index) => reviveHost(world, index),
     usePreAuthCode: (code) => usePreAuthCode(world, code),
     isLive: (kind, value, at = world.clock.now()) => isLive(world, kind, value, at),
-    latestMint: (kind, appid) => latestMint(world.ledger, kind, componentOf(world, appid).appid),
+    latestMint: (kind, appid) => latestMint(world.ledger, kind, appid ?? firstOwner(world, kind)),
+    authorize: (component, authorizer, options) => authorize(world, component, authorizer, options),
+    unauthorize: (component, authorizer) => unauthorize(world, component, authorizer),
+    mintElsewhere: (kind, appid) => mintElsewhere(world, kind, appid),
+    setDateOffset(ms) {
+      world.dateOffsetMs = ms;
+    },
     idle: () => world.activity.idle(),
   };
+}
+
+function mintElsewhere(world: World, kind: ForeignKind, appid?: string): void {
+  switch (kind) {
+    case 'component_access_token':
+      mintComponentToken(world, componentOf(world, appid), { foreign: true });
+      break;
+    case 'access_token':
+      mintAccountToken(world, appid ?? firstOwner(world, kind), 'token', true);
+      break;
+    case 'authorizer_access_token': {
+      const [component = '', authorizer = ''] = (appid ?? '').split(':');
+      mintAuthorizerToken(world, component, authorizer, true);
+      break;
+    }
+  }
+}
+
+/** Where an appid may be left out. */
+function firstOwner(world: World, kind: MintKind): string {
+  const own = kind === 'access_token' || kind === 'jsapi_ticket' || kind === 'wx_card_ticket';
+  const [account] = world.accounts.keys();
+  return own && account !== undefined ? account : componentOf(world).appid;
 }
 
 function lifecycle(world: World): Pick<Simulator, 'start' | 'stop'> {

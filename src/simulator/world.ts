@@ -1,27 +1,19 @@
-import { randomBytes } from 'node:crypto';
 import { createActivity, type Activity } from './activity.ts';
 import { createScaledClock, createTimers, type SimulatorClock, type Timers } from './clock.ts';
 import { parseRule, type FaultRule, type PushFault } from './faults.ts';
-import { createLedger, note, type Ledger, type MintKind } from './ledger.ts';
+import type { Authorization } from './authorizers.ts';
+import { createLedger, type Ledger, type MintKind } from './ledger.ts';
 import type { Host } from './hosts.ts';
 import {
   resolveSettings,
+  type AccountOptions,
   type ComponentOptions,
   type Settings,
   type SimulatorOptions,
 } from './options.ts';
-
-/** One value that WeChat issued. Times are epoch milliseconds. */
-export interface Issued {
-  issuedAt: number;
-  expiresAt: number;
-  /** When a newer token killed it or somebody used the code; Infinity until then. */
-  endedAt: number;
-}
+import { issue, type Issued, type MintNote } from './values.ts';
 
 export interface Component extends ComponentOptions {
-  issued: Record<MintKind, Map<string, Issued>>;
-  currentToken: Issued | undefined;
   /** Whether tickets are pushed on schedule. */
   pushing: boolean;
   cancelNextPush: (() => void) | undefined;
@@ -37,15 +29,23 @@ export interface World {
   /** In the order in which they are tried. */
   readonly faults: FaultRule[];
   readonly components: ReadonlyMap<string, Component>;
+  readonly accounts: ReadonlyMap<string, AccountOptions>;
+  /** By `component:authorizer`. */
+  readonly authorizations: Map<string, Authorization>;
+  /** Every value issued, by kind and text. */
+  readonly issued: Readonly<Record<MintKind, Map<string, Issued>>>;
+  /** The newest value of each family and owner. */
+  readonly current: Map<string, Issued>;
+  /** When the stable token of each account was renewed by force. */
+  readonly forces: Map<string, number[]>;
   readonly hosts: Host[];
   readonly onCall: SimulatorOptions['onCall'];
   readonly onPush: SimulatorOptions['onPush'];
+  /** By how much the `Date` of answers differs from the clock. */
+  dateOffsetMs: number;
   /** Set by stop: whatever ends because of it must not begin anything new. */
   stopped: boolean;
 }
-
-/** Values remembered per kind and component, live or not: bounds the memory of endless runs. */
-const REMEMBERED = 100_000;
 
 /** @throws RangeError when an option makes no sense */
 export function createWorld(options: SimulatorOptions): World {
@@ -59,6 +59,20 @@ export function createWorld(options: SimulatorOptions): World {
     ledger: createLedger(),
     faults: [],
     components: new Map(options.components.map((one) => [one.appid, createComponent(one)])),
+    accounts: new Map((options.accounts ?? []).map((one) => [one.appid, one])),
+    authorizations: new Map(),
+    issued: {
+      component_verify_ticket: new Map(),
+      component_access_token: new Map(),
+      pre_auth_code: new Map(),
+      access_token: new Map(),
+      jsapi_ticket: new Map(),
+      wx_card_ticket: new Map(),
+      authorizer_access_token: new Map(),
+    },
+    current: new Map(),
+    forces: new Map(),
+    dateOffsetMs: 0,
     hosts: [],
     onCall: options.onCall,
     onPush: options.onPush,
@@ -67,17 +81,7 @@ export function createWorld(options: SimulatorOptions): World {
 }
 
 function createComponent(options: ComponentOptions): Component {
-  return {
-    ...options,
-    issued: {
-      component_verify_ticket: new Map(),
-      component_access_token: new Map(),
-      pre_auth_code: new Map(),
-    },
-    currentToken: undefined,
-    pushing: false,
-    cancelNextPush: undefined,
-  };
+  return { ...options, pushing: false, cancelNextPush: undefined };
 }
 
 /**
@@ -124,95 +128,12 @@ export function signingSecrets(
   return { key, token };
 }
 
-/** Issues a new value of `kind` and writes it into the ledger. */
-export function mint(
+/** A component token, bought with a ticket, or by somebody else who knows the secret. */
+export function mintComponentToken(
   world: World,
-  component: Component,
-  kind: MintKind,
-  ticket?: string,
-): { value: string; expiresAt: number } {
-  const at = world.clock.now();
-  const value = randomValue(kind);
-  const issued: Issued = { issuedAt: at, expiresAt: at + lifeMs(world, kind), endedAt: Infinity };
-  if (kind === 'component_access_token') {
-    // Only the direct predecessor: those before it have had their end set by an earlier mint.
-    if (component.currentToken) component.currentToken.endedAt = at + world.settings.overlapMs;
-    component.currentToken = issued;
-  }
-  remember(component.issued[kind], value, issued);
-  const { expiresAt } = issued;
-  note(
-    world.ledger.mints,
-    { at, appid: component.appid, kind, value, expiresAt, ...(ticket !== undefined && { ticket }) },
-    world.settings.ledgerLimit,
-  );
-  return { value, expiresAt };
-}
-
-export function lifeMs(world: World, kind: MintKind): number {
-  const { settings } = world;
-  switch (kind) {
-    case 'component_verify_ticket':
-      return settings.ticketLifeMs;
-    case 'component_access_token':
-      return settings.componentAccessTokenMs;
-    case 'pre_auth_code':
-      return settings.preAuthCodeMs;
-  }
-}
-
-/** A value of the shape WeChat gives it that no world knows. */
-export function randomValue(kind: MintKind): string {
-  switch (kind) {
-    case 'component_verify_ticket':
-      return `ticket@@@${randomBytes(64).toString('base64url')}`;
-    case 'component_access_token':
-      // About 130 characters with a short numeric head, as real ones have.
-      return `9_${randomBytes(96).toString('base64url')}`;
-    case 'pre_auth_code':
-      return `preauthcode@@@${randomBytes(66).toString('base64url')}`;
-  }
-}
-
-export type Verdict = 'live' | 'expired' | 'ended' | 'unknown';
-
-/** What has become of a value. One that ended early stays `ended`, also past its expiry. */
-export function judge(issued: Issued | undefined, at: number): Verdict {
-  if (issued === undefined) return 'unknown';
-  if (at >= issued.endedAt && issued.endedAt <= issued.expiresAt) return 'ended';
-  return at >= issued.expiresAt ? 'expired' : 'live';
-}
-
-/** Whether a value works, or worked at an earlier instant `at` (epoch milliseconds). */
-export function isLive(world: World, kind: MintKind, value: string, at: number): boolean {
-  for (const component of world.components.values()) {
-    const issued = component.issued[kind].get(value);
-    if (issued) return at >= issued.issuedAt && judge(issued, at) === 'live';
-  }
-  return false;
-}
-
-/** What a merchant's scan does to a pre_auth_code: it works once. */
-export function usePreAuthCode(world: World, code: string): 'ok' | 'used' | 'expired' | 'unknown' {
-  const now = world.clock.now();
-  for (const component of world.components.values()) {
-    const issued = component.issued.pre_auth_code.get(code);
-    if (issued === undefined) continue;
-    const verdict = judge(issued, now);
-    if (verdict === 'expired') return 'expired';
-    if (verdict === 'ended') return 'used';
-    issued.endedAt = now;
-    return 'ok';
-  }
-  return 'unknown';
-}
-
-function remember(values: Map<string, Issued>, value: string, issued: Issued): void {
-  values.set(value, issued);
-  if (values.size <= REMEMBERED) return;
-  // A Map iterates in the order of insertion, so the first one is the oldest.
-  for (const oldest of values.keys()) {
-    values.delete(oldest);
-    return;
-  }
+  { appid }: Component,
+  more: MintNote,
+): { value: string } {
+  const succession = { family: 'component', overlapMs: world.settings.overlapMs };
+  return issue(world, appid, 'component_access_token', succession, more);
 }

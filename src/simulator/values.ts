@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto';
+import { note, type MintKind, type MintRecord } from './ledger.ts';
+import type { World } from './world.ts';
+
+/** The values that WeChat issues, and what has become of each. */
+
+/** One value that WeChat issued. Times are epoch milliseconds. */
+export interface Issued {
+  value: string;
+  /** Whom it is for: an appid, or `component:authorizer`. */
+  owner: string;
+  issuedAt: number;
+  expiresAt: number;
+  /** When a newer token killed it or somebody used the code; Infinity until then. */
+  endedAt: number;
+}
+
+/** Values remembered per kind, live or not: bounds the memory of endless runs. */
+const REMEMBERED = 400_000;
+
+/** Which values replace each other, and how long the former one stays usable. */
+interface Succession {
+  /** Tokens of one family end their predecessor; the classic and the stable family are apart. */
+  family: string;
+  overlapMs: number;
+}
+
+export type MintNote = Pick<MintRecord, 'ticket' | 'component' | 'api' | 'foreign'>;
+
+/** Issues a new value of `kind` for `owner` and writes it into the ledger. */
+export function issue(
+  world: World,
+  owner: string,
+  kind: MintKind,
+  succession?: Succession,
+  more: MintNote = {},
+): Issued {
+  const at = world.clock.now();
+  const value = randomValue(kind);
+  const expiresAt = at + lifeMs(world, kind);
+  const issued: Issued = { value, owner, issuedAt: at, expiresAt, endedAt: Infinity };
+  if (succession !== undefined) {
+    const key = `${succession.family} ${owner}`;
+    // Only the direct predecessor: those before it have had their end set by an earlier one.
+    const former = world.current.get(key);
+    if (former) former.endedAt = Math.min(former.endedAt, at + succession.overlapMs);
+    world.current.set(key, issued);
+  }
+  remember(world.issued[kind], issued);
+  const appid = owner.slice(owner.indexOf(':') + 1);
+  note(
+    world.ledger.mints,
+    { at, appid, kind, value, expiresAt, ...more },
+    world.settings.ledgerLimit,
+  );
+  return issued;
+}
+
+/** The newest value of a family, dead or alive. */
+export function currentOf(world: World, family: string, owner: string): Issued | undefined {
+  return world.current.get(`${family} ${owner}`);
+}
+
+export function find(world: World, kind: MintKind, value: string): Issued | undefined {
+  return world.issued[kind].get(value);
+}
+
+export function lifeMs(world: World, kind: MintKind): number {
+  const { settings } = world;
+  switch (kind) {
+    case 'component_verify_ticket':
+      return settings.ticketLifeMs;
+    case 'component_access_token':
+      return settings.componentAccessTokenMs;
+    case 'pre_auth_code':
+      return settings.preAuthCodeMs;
+    case 'access_token':
+    case 'authorizer_access_token':
+      return settings.accessTokenMs;
+    case 'jsapi_ticket':
+    case 'wx_card_ticket':
+      return settings.accountTicketMs;
+  }
+}
+
+/** A value of the shape WeChat gives it that no world knows. */
+export function randomValue(kind: MintKind): string {
+  switch (kind) {
+    case 'component_verify_ticket':
+      return `ticket@@@${randomBytes(64).toString('base64url')}`;
+    case 'component_access_token':
+    case 'access_token':
+    case 'authorizer_access_token':
+      // About 130 characters with a short numeric head, as real ones have.
+      return `9_${randomBytes(96).toString('base64url')}`;
+    case 'pre_auth_code':
+      return `preauthcode@@@${randomBytes(66).toString('base64url')}`;
+    case 'jsapi_ticket':
+    case 'wx_card_ticket':
+      return `sM4AOVdWfPE4DxkXGEs8V${randomBytes(48).toString('base64url')}`;
+  }
+}
+
+export type Verdict = 'live' | 'expired' | 'ended' | 'unknown';
+
+/** What has become of a value. One that ended early stays `ended`, also past its expiry. */
+export function judge(issued: Issued | undefined, at: number): Verdict {
+  if (issued === undefined) return 'unknown';
+  if (at >= issued.endedAt && issued.endedAt <= issued.expiresAt) return 'ended';
+  return at >= issued.expiresAt ? 'expired' : 'live';
+}
+
+/** Whether a value works, or worked at an earlier instant `at` (epoch milliseconds). */
+export function isLive(world: World, kind: MintKind, value: string, at: number): boolean {
+  const issued = find(world, kind, value);
+  return issued !== undefined && at >= issued.issuedAt && judge(issued, at) === 'live';
+}
+
+/** What a merchant's scan does to a pre_auth_code: it works once. */
+export function usePreAuthCode(world: World, code: string): 'ok' | 'used' | 'expired' | 'unknown' {
+  const now = world.clock.now();
+  const issued = find(world, 'pre_auth_code', code);
+  const verdict = judge(issued, now);
+  if (issued === undefined || verdict === 'unknown') return 'unknown';
+  if (verdict === 'expired') return 'expired';
+  if (verdict === 'ended') return 'used';
+  issued.endedAt = now;
+  return 'ok';
+}
+
+function remember(values: Map<string, Issued>, issued: Issued): void {
+  values.set(issued.value, issued);
+  if (values.size <= REMEMBERED) return;
+  // A Map iterates in the order of insertion, so the first one is the oldest.
+  for (const oldest of values.keys()) {
+    values.delete(oldest);
+    return;
+  }
+}
