@@ -1,12 +1,21 @@
-import type { CredentialId } from '../store/keys.ts';
-import { failMint, type CredentialRecord, type StoredError } from '../store/records.ts';
+import { failMint } from '../store/mints.ts';
+import type { StoredError } from '../store/records.ts';
 import { WechatError } from '../wechat/api.ts';
 import type { Freshness } from './freshness.ts';
-import type { CredentialKind, Preparation } from './kinds/kind.ts';
-import type { LookOutcome, LookReason, RefreshContext } from './look.ts';
+import {
+  PausedError,
+  type Attempt,
+  type Begun,
+  type LookOutcome,
+  type RefreshContext,
+  type Target,
+} from './look.ts';
 import { retryDelayMs } from './retry.ts';
 
 /** What is done about a mint that failed. */
+
+/** Milliseconds until what can be tried otherwise is tried. */
+const TRY_AGAIN_MS = 1_000;
 
 /**
  * Logs a mint that failed, stores the failure where all replicas see it and gives the lock back.
@@ -14,21 +23,25 @@ import { retryDelayMs } from './retry.ts';
  */
 export async function recordFailure(
   context: RefreshContext,
-  { id, kind, reason }: { id: CredentialId; kind: CredentialKind; reason: LookReason },
-  begun: { record: CredentialRecord; freshness: Freshness; operation: string },
+  target: Target,
+  { reason }: Attempt,
+  begun: Begun,
   thrown: unknown,
-  uses: Extract<Preparation, { mint: unknown }>['uses'],
 ): Promise<LookOutcome> {
-  const { record, freshness, operation } = begun;
+  const { id, kind } = target;
+  const { record, freshness, operation, kindContext } = begun;
   const { store, clock, log } = context;
   const error = describe(thrown);
   const facts = thrown instanceof WechatError ? thrown.facts : undefined;
+  const paused = thrown instanceof PausedError;
   // A single-use value that got lost harms nobody: another one does not end it.
-  const mayHaveMinted = (facts?.mayHaveRun ?? true) && !kind.singleUse;
+  const mayHaveMinted = (facts?.mayHaveRun ?? !paused) && !kind.singleUse;
   const failures = record.failures + 1;
-  const delay = retryDelayMs(
+  const otherwise =
+    thrown instanceof WechatError ? await target.afterRefusal(kindContext, thrown) : undefined;
+  const usualDelay = retryDelayMs(
     {
-      class: facts?.class ?? 'bug',
+      class: facts?.class ?? (paused ? 'retry' : 'bug'),
       errcode: facts?.errcode,
       failures,
       urgent: freshness.state !== 'due',
@@ -36,24 +49,21 @@ export async function recordFailure(
     },
     clock.random(),
   );
-  const now = clock.now();
-  const retryAt = now + delay;
+  const retryInMs = otherwise === 'try_again' || paused ? TRY_AGAIN_MS : usualDelay;
+  const until = store.time.now() + retryInMs;
   const fields = {
     ...{ kind: id.kind, subject: id.subject, reason, state: freshness.state, failures },
     failure: error,
-    next_try_at: new Date(retryAt).toISOString(),
-    ...(facts === undefined ? { error: thrown } : {}),
+    next_try_at: new Date(until).toISOString(),
+    ...(facts === undefined && !paused ? { error: thrown } : {}),
   };
   const odd = facts?.fault === 'bad_value';
   if (odd || needsPerson(error.class, freshness.state, failures)) {
     log.error('refresh failed: a person should look', fields);
   } else log.warn('refresh failed, trying again', fields);
-  await failMint(store, id, { operation, now, error, retryAt, mayHaveMinted });
-  const deadParent =
-    facts?.class === 'token' && uses !== undefined
-      ? { deadParent: { id: { kind: uses.kind, subject: id.subject }, seq: uses.seq } }
-      : {};
-  return { did: 'failed', until: retryAt, error, ...deadParent };
+  await failMint(store, id, { operation, error, retryInMs, mayHaveMinted });
+  const deadParentSeq = facts?.class === 'token' ? begun.parentSeq : undefined;
+  return { did: 'failed', until, error, deadParentSeq };
 }
 
 /** What is tried again by itself while a live value is served needs nobody. */
@@ -64,6 +74,9 @@ function needsPerson(errorClass: string, state: Freshness['state'], failures: nu
 }
 
 function describe(thrown: unknown): StoredError {
+  if (thrown instanceof PausedError) {
+    return { class: 'retry', message: thrown.message, advice: 'Nothing to do: it is tried again.' };
+  }
   if (!(thrown instanceof WechatError)) {
     return {
       class: 'bug',

@@ -12,7 +12,8 @@ export type FreshnessReason =
   | 'past_expiry'
   | 'never_obtained'
   | 'handed_out'
-  | 'order_unknown';
+  | 'order_unknown'
+  | 'refused';
 
 export interface Freshness {
   state: FreshnessState;
@@ -30,6 +31,8 @@ export interface Judged {
   expiresAt: number;
   taken: boolean;
   suspect: boolean;
+  /** WeChat called the value dead. */
+  refused: boolean;
 }
 
 /** Urgent is the last third of the window, when waiting for the next attempt gets dangerous. */
@@ -57,6 +60,7 @@ export function judgeFreshness(
     return { state: 'missing', reason: 'handed_out', dueAt: now, urgentAt: now };
   if (now >= urgentAt) return { state: 'urgent', reason: 'about_to_expire', dueAt, urgentAt };
   if (record.suspect) return { state: 'due', reason: 'order_unknown', dueAt: now, urgentAt };
+  if (record.refused) return { state: 'due', reason: 'refused', dueAt: now, urgentAt };
   if (now >= dueAt) return { state: 'due', reason: 'inside_window', dueAt, urgentAt };
   return { state: 'fresh', reason: 'in_its_life', dueAt, urgentAt };
 }

@@ -1,36 +1,33 @@
 import { KeeperError } from '../errors.ts';
 import { readRecord } from '../store/records.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
-import { CREDENTIAL_KINDS } from './kinds/index.ts';
-import type { Component, CredentialKind } from './kinds/kind.ts';
-import type { LookOutcome, LookReason, RefreshContext } from './look.ts';
+import { noteDue } from './due.ts';
+import type { CredentialKind } from './kinds/kind.ts';
+import type { Attempt, LookOutcome, LookReason, RefreshContext, Target } from './look.ts';
 import { refreshIfDue } from './refresh.ts';
+import { noteRefusal } from './refusal.ts';
+import { configuredIds, dependentsOf, targetOf, type Subjects } from './subjects.ts';
+import { sweep, type SweepResult } from './sweep.ts';
 
 /**
- * Keeps every credential of every component fresh. Whoever has a reason (a cron tick, a new
- * ticket, a reader, a retry) asks the keeper to look; it refreshes what is due, once, however many
- * ask at the same moment.
+ * Keeps every credential fresh. Whoever has a reason (a cron tick, a new ticket, a reader, a retry)
+ * asks the keeper to look; it refreshes what is due, once, however many ask at the same moment.
  */
 export interface Keeper {
   /** Looks at one credential and refreshes it if it is due. Never rejects. */
   look(id: CredentialId, reason: LookReason): Promise<LookOutcome>;
-  /** Looks at all kinds of one component, in the order in which they build on each other. */
-  lookAtComponent(appid: string, reason: LookReason): Promise<void>;
-  /** Looks at one kind of all components. */
+  /** Looks at all credentials of one component or account, parents first. */
+  lookAtSubject(appid: string, reason: LookReason): Promise<void>;
+  /** Looks at one kind of all subjects; of authorizers, only at those that are due. */
   sweep(kind: CredentialKindName, reason: LookReason): Promise<SweepResult>;
+  /** Looks at everything that the configuration names, and at what else is due. */
+  patrol(): Promise<void>;
   /** The kind of this id, when we keep it for this subject. */
   kindOf(id: CredentialId): CredentialKind | undefined;
   /** Resolves when nothing is being looked at. Waiting timers do not count. */
   idle(): Promise<void>;
   /** No further looks; resolves when the mints and commits in flight are done. */
   stop(): Promise<void>;
-}
-
-export interface SweepResult {
-  /** Nothing that was due was left undone. */
-  ok: boolean;
-  /** What was done, in a few words. */
-  summary: string;
 }
 
 /** Milliseconds, with jitter: a silent Redis is asked again soon, one that refuses later. */
@@ -41,7 +38,7 @@ const PARENT_WAIT_MS = 500;
 const MAX_JITTER_MS = 1_000;
 
 interface KeeperState extends RefreshContext {
-  components: ReadonlyMap<string, Component>;
+  subjects: Subjects;
   /** One look per credential at a time in this process; the lock in Redis serves the others. */
   inFlight: Map<string, Promise<LookOutcome>>;
   /** Cancels the planned next look of a credential. */
@@ -51,22 +48,28 @@ interface KeeperState extends RefreshContext {
   storeProblem: string | undefined;
 }
 
-export function createKeeper(
-  context: RefreshContext & { components: readonly Component[] },
-): Keeper {
+export function createKeeper(context: RefreshContext & { subjects: Subjects }): Keeper {
   const state: KeeperState = {
     ...context,
-    components: new Map(context.components.map((component) => [component.appid, component])),
     inFlight: new Map(),
     planned: new Map(),
     stopping: false,
     storeProblem: undefined,
   };
-  return {
+  const { subjects } = context;
+  const keeper: Keeper = {
     look: (id, reason) => look(state, id, reason),
-    lookAtComponent: (appid, reason) => lookAtComponent(state, appid, reason),
-    sweep: (kind, reason) => sweep(state, kind, reason),
-    kindOf: (id) => (state.components.has(id.subject) ? kindNamed(id.kind) : undefined),
+    async lookAtSubject(appid, reason) {
+      for (const id of configuredIds(subjects)) {
+        if (id.subject === appid) await look(state, id, reason);
+      }
+    },
+    sweep: (kind, reason) => sweep({ ...context, keeper }, kind, reason),
+    async patrol() {
+      for (const id of configuredIds(subjects)) await look(state, id, 'patrol');
+      await sweep({ ...context, keeper }, 'authorizer_access_token', 'patrol');
+    },
+    kindOf: (id) => targetOf(subjects, id)?.kind,
     idle: () => idle(state),
     async stop() {
       state.stopping = true;
@@ -75,46 +78,14 @@ export function createKeeper(
       await idle(state);
     },
   };
+  return keeper;
 }
 
-function kindNamed(name: string): CredentialKind | undefined {
-  return CREDENTIAL_KINDS.find((kind) => kind.name === name);
-}
-
-async function sweep(
-  state: KeeperState,
-  kind: CredentialKindName,
-  reason: LookReason,
-): Promise<SweepResult> {
-  const counts = new Map<LookOutcome['did'], number>();
-  for (const subject of state.components.keys()) {
-    const { did } = await look(state, { kind, subject }, reason);
-    counts.set(did, (counts.get(did) ?? 0) + 1);
-  }
-  const undone = ['failed', 'waited', 'blocked'] as const;
-  const summary = [...counts].map(([did, count]) => `${count} ${did.replace('_', ' ')}`).join(', ');
-  return { ok: !undone.some((did) => counts.has(did)), summary };
-}
-
-async function lookAtComponent(
-  state: KeeperState,
-  appid: string,
-  reason: LookReason,
-): Promise<void> {
-  for (const { name } of CREDENTIAL_KINDS)
-    await look(state, { kind: name, subject: appid }, reason);
-}
-
-function look(
-  state: KeeperState,
-  id: CredentialId,
-  reason: LookReason,
-  refusedSeq?: number,
-): Promise<LookOutcome> {
+function look(state: KeeperState, id: CredentialId, reason: LookReason): Promise<LookOutcome> {
   const key = `${id.kind}:${id.subject}`;
   const running = state.inFlight.get(key);
   if (running !== undefined) return running;
-  const promise = attempt(state, id, reason, refusedSeq).finally(() => state.inFlight.delete(key));
+  const promise = attempt(state, id, { reason }).finally(() => state.inFlight.delete(key));
   state.inFlight.set(key, promise);
   void promise.then((outcome) => followUp(state, id, outcome));
   return promise;
@@ -123,26 +94,16 @@ function look(
 async function attempt(
   state: KeeperState,
   id: CredentialId,
-  reason: LookReason,
-  refusedSeq: number | undefined,
+  attempt: Attempt,
 ): Promise<LookOutcome> {
-  const kind = kindNamed(id.kind);
-  const component = state.components.get(id.subject);
-  if (kind === undefined || component === undefined) {
-    return {
-      did: 'blocked',
-      error: new KeeperError('not_found', 'No such credential is kept here.'),
-    };
-  }
+  const target = targetOf(state.subjects, id);
+  if (target === undefined) return blocked('not_found', 'No such credential is kept here.');
   if (state.stopping) {
-    const message = 'This process is stopping; ask another one.';
-    return {
-      did: 'blocked',
-      error: new KeeperError('stopping', message, { retryAfterSeconds: 1 }),
-    };
+    return blocked('stopping', 'This process is stopping; ask another one.', 1);
   }
   try {
-    const outcome = await refreshAfterParent(state, { id, kind, component, reason, refusedSeq });
+    const outcome = await refreshAfterParent(state, target, attempt);
+    await noteDue(state, target, outcome);
     state.storeProblem = undefined;
     return outcome;
   } catch (error) {
@@ -150,28 +111,34 @@ async function attempt(
   }
 }
 
-interface Target {
-  id: CredentialId;
-  kind: CredentialKind;
-  component: Component;
-  reason: LookReason;
-  refusedSeq: number | undefined;
+function blocked(
+  code: 'not_found' | 'stopping',
+  message: string,
+  retryAfterSeconds?: number,
+): LookOutcome {
+  const options = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
+  return { did: 'blocked', error: new KeeperError(code, message, options) };
 }
 
 /** What a kind is minted with comes first; when that cannot be had, its reason is the reason. */
-async function refreshAfterParent(state: KeeperState, target: Target): Promise<LookOutcome> {
-  const { id, kind } = target;
+async function refreshAfterParent(
+  state: KeeperState,
+  target: Target,
+  attempt: Attempt,
+): Promise<LookOutcome> {
+  const parentReason = attempt.reason === 'patrol' ? 'patrol' : 'needed';
   const parent =
-    kind.needs === undefined ? undefined : await look(state, { ...id, kind: kind.needs }, 'needed');
+    target.parent === undefined ? undefined : await look(state, target.parent, parentReason);
   // Its successor is being minted, which may kill it under our call: wait for the new one.
-  if (parent?.did === 'locked') return { did: 'locked', until: state.clock.now() + PARENT_WAIT_MS };
-  const outcome = await refreshIfDue(state, target);
+  if (parent?.did === 'locked')
+    return { did: 'locked', until: state.store.time.now() + PARENT_WAIT_MS };
+  const outcome = await refreshIfDue(state, target, attempt);
   if (outcome.did === 'blocked' && parent !== undefined && 'error' in parent) {
     if (parent.did === 'blocked') return parent;
     return { did: 'waited', until: parent.until, error: parent.error };
   }
-  if (outcome.did !== 'failed' || outcome.deadParent === undefined) return outcome;
-  return renewParentAndRetry(state, target, outcome, outcome.deadParent);
+  if (outcome.did !== 'failed' || outcome.deadParentSeq === undefined) return outcome;
+  return renewParentAndRetry(state, target, outcome, outcome.deadParentSeq);
 }
 
 /** Logs a problem with Redis once, not at every look that meets it. */
@@ -189,7 +156,7 @@ function storeTrouble(state: KeeperState, id: CredentialId, error: unknown): Loo
   const patience = complaint ? COMPLAINT_RETRY_MS : STORE_RETRY_MS;
   return {
     did: 'failed',
-    until: state.clock.now() + patience * (1 + state.clock.random()),
+    until: state.store.time.now() + patience * (1 + state.clock.random()),
     error: {
       class: known?.code === 'store_unavailable' ? 'store' : 'bug',
       message: known?.message ?? 'an unexpected fault inside wxkeeper',
@@ -203,17 +170,17 @@ async function renewParentAndRetry(
   state: KeeperState,
   target: Target,
   failure: LookOutcome,
-  dead: { id: CredentialId; seq: number },
+  deadSeq: number,
 ): Promise<LookOutcome> {
-  await look(state, dead.id, 'refused', dead.seq);
-  const parent = await readRecord(state.store, dead.id);
-  if (parent.seq === dead.seq) return failure;
-  return refreshIfDue(state, {
-    ...target,
-    reason: 'refused',
-    refusedSeq: undefined,
-    ignoreBackoff: true,
-  });
+  const { parent } = target;
+  if (parent === undefined) return failure;
+  const by = `WeChat, when asked for ${target.id.kind}`;
+  const refusal = await noteRefusal(state, parent, { seq: deadSeq, by, ownDoing: false });
+  if (refusal.outcome === 'throttled') return failure;
+  await look(state, parent, 'refused');
+  const { seq } = await readRecord(state.store, parent);
+  if (seq === deadSeq) return failure;
+  return refreshIfDue(state, target, { reason: 'refused', ignoreBackoff: true });
 }
 
 /** Plans the next look after a look that left something undone; dependents follow a new value. */
@@ -223,13 +190,14 @@ function followUp(state: KeeperState, id: CredentialId, outcome: LookOutcome): v
   state.planned.delete(key);
   if (state.stopping) return;
   if (outcome.did === 'refreshed') {
-    for (const kind of CREDENTIAL_KINDS) {
-      if (kind.needs === id.kind) void look(state, { ...id, kind: kind.name }, 'renewed_parent');
+    for (const dependent of dependentsOf(state.subjects, id)) {
+      void look(state, dependent, 'renewed_parent');
     }
   }
-  if (!('until' in outcome)) return;
+  // Authorizers are found by their index: a timer for each of 100,000 would be another one.
+  if (!('until' in outcome) || id.kind === 'authorizer_access_token') return;
   // Jitter, so that replicas that wait for the same moment do not all wake in it.
-  const wait = Math.max(0, outcome.until - state.clock.now());
+  const wait = Math.max(0, outcome.until - state.store.time.now());
   const delay = wait + state.clock.random() * Math.min(MAX_JITTER_MS, wait / 10);
   const cancel = state.clock.setTimer(delay, () => {
     state.planned.delete(key);

@@ -2,9 +2,13 @@ import type { Clock } from '../clock.ts';
 import type { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { CredentialId } from '../store/keys.ts';
-import type { StoredError } from '../store/records.ts';
+import type { MintBudget } from '../store/mints.ts';
+import type { CredentialRecord, StoredError } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
-import type { WechatApi } from '../wechat/api.ts';
+import type { WechatApi, WechatError } from '../wechat/api.ts';
+import type { Freshness } from './freshness.ts';
+import type { CredentialKind, KindContext, Preparation } from './kinds/kind.ts';
+import type { Memory } from './memory.ts';
 
 /** What a look at a credential needs, why it is done and what can come of it. */
 
@@ -13,39 +17,83 @@ export type LookReason =
   | 'cron'
   | 'start'
   | 'made_up'
+  | 'patrol'
   | 'ticket'
   | 'retry'
   | 'read'
   | 'handed_out'
   | 'needed'
   | 'renewed_parent'
-  | 'refused';
+  | 'refused'
+  | 'forced';
 
-/** `until`, epoch ms, is when the keeper looks again by itself, whatever the cron says. */
+/**
+ * `until`, epoch ms of the store, is when the keeper looks again by itself, whatever the cron says;
+ * `dueAt` when it would make sense to.
+ */
 export type LookOutcome =
-  | { did: 'nothing_due'; until: number }
-  | { did: 'refreshed'; seq: number; until: number }
-  /** Another process is minting. */
+  | { did: 'nothing_due'; until: number; dueAt: number }
+  | { did: 'refreshed'; seq: number; until: number; dueAt: number }
+  /** Another process is minting, or it must first be over what another one may have done. */
   | { did: 'locked'; until: number }
-  /** A recent failure asks for patience. */
+  /** A recent failure, or the budget, asks for patience. */
   | { did: 'waited'; until: number; error: StoredError | undefined }
   | {
       did: 'failed';
       until: number;
       error: StoredError;
-      /** WeChat called dead what we minted with. */
-      deadParent?: { id: CredentialId; seq: number };
+      /** The seq of what we minted with, when WeChat called it dead. */
+      deadParentSeq?: number | undefined;
     }
   /** Something is missing that no call can bring. */
   | { did: 'blocked'; error: KeeperError };
+
+/** A credential that we keep, with what its kind knows about it. */
+export interface Target {
+  id: CredentialId;
+  kind: CredentialKind;
+  budget: MintBudget;
+  parent: CredentialId | undefined;
+  prepare(context: KindContext): Promise<Preparation>;
+  afterRefusal(context: KindContext, error: WechatError): Promise<'try_again' | undefined>;
+}
 
 export interface RefreshContext {
   store: Store;
   api: WechatApi;
   clock: Clock;
   log: Log;
+  memory: Memory;
   /** Upper bound of the refresh window, milliseconds. */
   windowMs: number;
   /** Name of this process in records, history and the status. */
   replica: string;
+}
+
+export interface Attempt {
+  reason: LookReason;
+  /** What made the last try fail was just mended. */
+  ignoreBackoff?: boolean;
+}
+
+/** A mint that has begun. */
+export interface Begun {
+  record: CredentialRecord;
+  freshness: Freshness;
+  operation: string;
+  begin: number;
+  epoch: string;
+  /** Monotonic ms just before the lock was asked for. */
+  startedAt: number;
+  /** The seq of the value it is minted with. */
+  parentSeq: number | undefined;
+  kindContext: KindContext;
+}
+
+/** This process stood still between begin and call: its lock may be somebody else's by now. */
+export class PausedError extends Error {
+  constructor() {
+    super('the process was paused before the call');
+    this.name = 'PausedError';
+  }
 }

@@ -1,56 +1,67 @@
 import { sleep, type Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
 import type { CredentialId } from '../store/keys.ts';
-import { readRecord, takeValue, type StoredError } from '../store/records.ts';
-import type { Store } from '../store/store.ts';
+import {
+  readRecord,
+  takeValue,
+  type CredentialRecord,
+  type StoredError,
+} from '../store/records.ts';
 import { isLive, judgeFreshness, type FreshnessState } from './freshness.ts';
+import { readAndHeal } from './heal.ts';
 import type { Keeper } from './keeper.ts';
+import type { CredentialKind } from './kinds/kind.ts';
+import type { RefreshContext } from './look.ts';
 
 /**
  * How others read a credential: what is live is answered at once and refreshed behind the answer;
- * only a caller who finds nothing live waits for a mint, up to a deadline.
+ * only a caller who finds nothing live waits for a mint, up to a deadline. While Redis is away, what
+ * this process has in memory serves to its end.
  */
 
 /** Milliseconds a reader waits: one whole call to WeChat fits in. */
 const READ_DEADLINE_MS = 9_000;
 /** Milliseconds between looks at a record that another process is refreshing. */
 const POLL_MS = 200;
+/** Milliseconds of life that a value from memory must have left: nobody can renew it just now. */
+const MIN_MEMORY_LIFE_MS = 10_000;
 
 export interface Credential {
   value: string;
   /** Epoch ms. */
   expiresAt: number;
+  /** Milliseconds from now, by the clock the expiry was judged with. */
+  expiresInMs: number;
   seq: number;
   state: FreshnessState;
+  /** `memory` while Redis is away. */
+  source: 'redis' | 'memory';
 }
 
-export interface ReadContext {
-  store: Store;
-  clock: Clock;
-  keeper: Keeper;
-  /** Upper bound of the refresh window, milliseconds. */
-  windowMs: number;
-}
+export type ReadContext = Pick<
+  RefreshContext,
+  'store' | 'clock' | 'memory' | 'log' | 'windowMs'
+> & { keeper: Keeper };
 
 /**
  * Reads a credential. A single-use value is handed out: nobody else gets it.
- * @throws KeeperError `not_found`, `store_unavailable`, `no_ticket`, `ticket_expired`,
- *   `wechat_unavailable`, `wechat_refused`, `quota_exhausted`
+ * @throws KeeperError `not_found`, `authorizer_revoked`, `store_unavailable`, `no_ticket`,
+ *   `ticket_expired`, `wechat_unavailable`, `wechat_refused`, `quota_exhausted`
  */
 export async function readCredential(context: ReadContext, id: CredentialId): Promise<Credential> {
-  const { clock, keeper } = context;
+  const { clock, keeper, store } = context;
   const kind = keeper.kindOf(id);
   if (kind === undefined) throw new KeeperError('not_found', 'No such credential is kept here.');
   const giveUpAt = clock.monotonic() + READ_DEADLINE_MS;
   for (;;) {
-    const found = await (kind.singleUse ? takeOne(context, id) : readLive(context, id));
+    const found = await (kind.singleUse ? takeOne(context, id) : readShared(context, id, kind));
     if (found !== undefined) return found;
     const left = giveUpAt - clock.monotonic();
     const outcome = await within(clock, left, keeper.look(id, 'read'));
     if (outcome === undefined) throw unavailable(undefined, 2);
     if (outcome.did === 'blocked') throw outcome.error;
     if (outcome.did === 'waited' || outcome.did === 'failed') {
-      throw unavailable(outcome.error, (outcome.until - clock.now()) / 1000);
+      throw unavailable(outcome.error, (outcome.until - store.time.now()) / 1000);
     }
     // Somebody else is minting, or took what was there: not ours to hurry.
     if (outcome.did !== 'refreshed') await sleep(clock, POLL_MS);
@@ -59,43 +70,68 @@ export async function readCredential(context: ReadContext, id: CredentialId): Pr
 
 /** The state and expiry of a credential without its value; uses nothing up. */
 export async function peekCredential(
-  { store, clock, keeper, windowMs }: ReadContext,
+  { store, keeper, windowMs }: ReadContext,
   id: CredentialId,
-): Promise<Omit<Credential, 'value'>> {
+): Promise<{ expiresAt: number; seq: number; state: FreshnessState }> {
   const kind = keeper.kindOf(id);
   if (kind === undefined) throw new KeeperError('not_found', 'No such credential is kept here.');
   const record = await readRecord(store, id);
-  const { state } = judgeFreshness(record, clock.now(), windowMs, kind.singleUse);
+  const { state } = judgeFreshness(record, record.readAt, windowMs, kind.singleUse);
   return { expiresAt: record.expiresAt, seq: record.seq, state };
 }
 
-async function readLive(
-  { store, clock, keeper, windowMs }: ReadContext,
+async function readShared(
+  context: ReadContext,
   id: CredentialId,
+  kind: CredentialKind,
 ): Promise<Credential | undefined> {
-  const record = await readRecord(store, id);
-  const { state } = judgeFreshness(record, clock.now(), windowMs, false);
-  if (record.value === undefined || !isLive(state)) return undefined;
-  if (state !== 'fresh') void keeper.look(id, 'read');
-  return { value: record.value, expiresAt: record.expiresAt, seq: record.seq, state };
+  try {
+    const record = await readAndHeal(context, { id, kind });
+    const found = serve(context, record, record.readAt, 'redis');
+    if (found !== undefined && found.state !== 'fresh') void context.keeper.look(id, 'read');
+    return found;
+  } catch (error) {
+    if (!(error instanceof KeeperError) || error.code !== 'store_unavailable') throw error;
+    const record = context.memory.recall(id);
+    if (record === undefined) throw error;
+    const now = context.store.time.now();
+    if (record.expiresAt - now < MIN_MEMORY_LIFE_MS) throw error;
+    return serve(context, record, now, 'memory');
+  }
+}
+
+function serve(
+  { windowMs }: ReadContext,
+  record: CredentialRecord,
+  now: number,
+  source: Credential['source'],
+): Credential | undefined {
+  const { state } = judgeFreshness(record, now, windowMs, false);
+  const { value, expiresAt, seq } = record;
+  if (value === undefined || !isLive(state)) return undefined;
+  return { value, expiresAt, expiresInMs: expiresAt - now, seq, state, source };
 }
 
 async function takeOne(
-  { store, clock, keeper, windowMs }: ReadContext,
+  { store, keeper, windowMs }: ReadContext,
   id: CredentialId,
 ): Promise<Credential | undefined> {
-  const now = clock.now();
-  const taken = await takeValue(store, id, now);
+  const taken = await takeValue(store, id);
   if (taken === undefined) return undefined;
-  const judged = { ...taken, taken: false, suspect: false };
-  const { state } = judgeFreshness(judged, now, windowMs, true);
+  const { value, expiresAt, seq, readAt } = taken;
+  const judged = { ...taken, taken: false, suspect: false, refused: false };
+  const { state } = judgeFreshness(judged, readAt, windowMs, true);
   // The next visitor's code is fetched behind this answer.
   void keeper.look(id, 'handed_out');
-  return { value: taken.value, expiresAt: taken.expiresAt, seq: taken.seq, state };
+  return { value, expiresAt, expiresInMs: expiresAt - readAt, seq, state, source: 'redis' };
 }
 
 /** The result of `work`, or undefined when `delayMs` pass first. */
-async function within<T>(clock: Clock, delayMs: number, work: Promise<T>): Promise<T | undefined> {
+export async function within<T>(
+  clock: Clock,
+  delayMs: number,
+  work: Promise<T>,
+): Promise<T | undefined> {
   let cancel: () => void = () => undefined;
   const timeout = new Promise<undefined>((resolve) => {
     cancel = clock.setTimer(Math.max(0, delayMs), () => resolve(undefined));
@@ -126,6 +162,7 @@ function codeOf(errorClass = 'retry'): KeeperError['code'] {
     case 'store':
       return 'store_unavailable';
     case 'config':
+    case 'reauthorize':
     case 'permission':
     case 'bug':
       return 'wechat_refused';

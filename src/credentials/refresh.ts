@@ -1,102 +1,126 @@
 import { randomUUID } from 'node:crypto';
 import { sleep } from '../clock.ts';
-import type { CredentialId } from '../store/keys.ts';
-import {
-  beginMint,
-  commitMint,
-  MAX_BACKOFF_MS,
-  readRecord,
-  SETTLE_MS,
-  type CredentialRecord,
-} from '../store/records.ts';
-import type { Minted } from '../wechat/component.ts';
+import { KeeperError } from '../errors.ts';
+import { beginMint, commitMint, LEASE_MS, MAX_BACKOFF_MS, SETTLE_MS } from '../store/mints.ts';
+import { readRecord, type CredentialRecord, type StoredError } from '../store/records.ts';
 import { recordFailure } from './failure.ts';
-import { judgeFreshness, type Freshness } from './freshness.ts';
-import type { Component, CredentialKind, Preparation } from './kinds/kind.ts';
-import type { LookOutcome, LookReason, RefreshContext } from './look.ts';
+import { judgeFreshness } from './freshness.ts';
+import { readAndHeal } from './heal.ts';
+import type { Preparation } from './kinds/kind.ts';
+import {
+  PausedError,
+  type Attempt,
+  type Begun,
+  type LookOutcome,
+  type LookReason,
+  type RefreshContext,
+  type Target,
+} from './look.ts';
 
 /**
- * One attempt to refresh one credential: judge, take the lock at the judged seq, mint, commit or
- * fail. It never sleeps between attempts: the keeper looks again later, and the lock is free
- * meanwhile.
+ * One attempt to refresh one credential: judge, begin at the judged seq, mint, commit or fail. It
+ * never sleeps between attempts: the keeper looks again later, and the lock is free meanwhile.
  */
 
-/** Milliseconds a lock lasts: longer than the longest call to WeChat plus the commit. */
-export const LEASE_MS = 20_000;
+/** Milliseconds, monotonic: whoever was paused for longer before the call must not make it. */
+const MAX_BEGIN_TO_SEND_MS = 2_000;
 const COMMIT_RETRY_MS = 1_000;
 const MAX_ROUNDS = 3;
-
-interface Attempt {
-  id: CredentialId;
-  kind: CredentialKind;
-  component: Component;
-  reason: LookReason;
-  /** The seq that WeChat called dead: refresh it even if it is fresh by our reckoning. */
-  refusedSeq?: number | undefined;
-  /** What made the last try fail was just mended. */
-  ignoreBackoff?: boolean;
-}
-
-/** A refused value younger than this is not minted again: the complaint may be older than it. */
-const MIN_REFUSED_AGE_MS = 60_000;
 
 /** @throws KeeperError `store_unavailable` */
 export async function refreshIfDue(
   context: RefreshContext,
+  target: Target,
   attempt: Attempt,
 ): Promise<LookOutcome> {
   // Losing the race for a record twice in a row is rare; for ever would be a fault in the record.
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
-    const outcome = await refreshOnce(context, attempt);
+    const outcome = await refreshOnce(context, target, attempt);
     if (outcome !== 'changed') return outcome;
   }
-  return { did: 'locked', until: context.clock.now() + LEASE_MS };
+  return { did: 'locked', until: context.store.time.now() + LEASE_MS };
 }
 
 /** `changed` when somebody refreshed the record after it was judged. */
 async function refreshOnce(
   context: RefreshContext,
+  target: Target,
   attempt: Attempt,
 ): Promise<LookOutcome | 'changed'> {
-  const { store, clock, api } = context;
-  const { id, kind, component } = attempt;
-  const record = await readRecord(store, id);
-  const now = clock.now();
+  const { store, clock } = context;
+  const { id, kind } = target;
+  const record = await readAndHeal(context, target);
+  const now = record.readAt;
   const freshness = judgeFreshness(record, now, context.windowMs, kind.singleUse);
-  const oldEnough = now - record.obtainedAt >= MIN_REFUSED_AGE_MS;
-  const refused = attempt.refusedSeq === record.seq && oldEnough;
-  if (freshness.state === 'fresh' && !refused) {
-    return { did: 'nothing_due', until: freshness.urgentAt };
+  // What is merely inside its window is left to the tick; the patrol mends what cannot wait for it.
+  const leftToTick =
+    attempt.reason === 'patrol' && freshness.reason === 'inside_window' && kind.of !== 'authorizer';
+  if (freshness.state === 'fresh' || leftToTick) {
+    return { did: 'nothing_due', until: freshness.urgentAt, dueAt: freshness.dueAt };
   }
   const ignoreBackoff = attempt.ignoreBackoff === true || outlivedBackoff(record, attempt.reason);
   const waiting = record.retryAt > now && record.retryAt <= now + MAX_BACKOFF_MS;
   if (waiting && !ignoreBackoff) {
     return { did: 'waited', until: record.retryAt, error: record.lastError };
   }
-  const prepared = await kind.prepare({ store, api, component, now });
+  const parent = await readParent(context, target);
+  if (parent instanceof KeeperError) return { did: 'blocked', error: parent };
+  const kindContext = { ...context, id, record, now, parent: parent?.value ?? '' };
+  const prepared = await target.prepare(kindContext);
   if ('blocked' in prepared) return { did: 'blocked', error: prepared.blocked };
 
   const operation = randomUUID();
   const startedAt = clock.monotonic();
   const begun = await beginMint(store, id, {
     operation,
-    now: clock.now(),
-    leaseMs: LEASE_MS,
     judgedSeq: record.seq,
     ignoreBackoff,
+    needed: ['urgent', 'expired', 'missing'].includes(freshness.state),
+    budget: target.budget,
   });
   switch (begun.outcome) {
     case 'granted': {
-      const mint = { record, freshness, operation, begin: begun.begin, startedAt };
-      return mintAndCommit(context, attempt, prepared, mint);
+      const { begin, epoch } = begun;
+      const mint = { record, freshness, operation, begin, epoch, startedAt, kindContext };
+      return mintAndCommit(context, target, attempt, prepared.mint, {
+        ...mint,
+        parentSeq: parent?.seq,
+      });
     }
-    case 'locked':
-      return { did: 'locked', until: clock.now() + begun.leftMs };
     case 'changed':
       return 'changed';
     case 'backoff':
       return { did: 'waited', until: begun.until, error: record.lastError };
+    case 'throttled':
+      context.log.warn('a mint was held back: its budget is spent', {
+        ...{ kind: id.kind, subject: id.subject, state: freshness.state },
+        until: new Date(begun.until).toISOString(),
+      });
+      return { did: 'waited', until: begun.until, error: BUDGET_SPENT };
+    case 'locked':
+    case 'unresolved':
+    case 'quarantined':
+    case 'settling':
+      return { did: 'locked', until: begun.until };
   }
+}
+
+const BUDGET_SPENT: StoredError = {
+  class: 'quota',
+  message: 'this credential was minted so often that wxkeeper has stopped for a while',
+  advice: 'Look in its history and the log for who keeps asking; it goes on by itself.',
+};
+
+/** The live value this kind is minted with; undefined when it needs none. */
+async function readParent(
+  { store }: RefreshContext,
+  { parent }: Target,
+): Promise<{ value: string; seq: number } | KeeperError | undefined> {
+  if (parent === undefined) return undefined;
+  const { value, seq, expiresAt, readAt } = await readRecord(store, parent);
+  if (value !== undefined && expiresAt > readAt) return { value, seq };
+  const message = `There is no live ${parent.kind} to ask WeChat with.`;
+  return new KeeperError('wechat_unavailable', message, { retryAfterSeconds: 10 });
 }
 
 /**
@@ -108,80 +132,100 @@ function outlivedBackoff(record: CredentialRecord, reason: LookReason): boolean 
   return (
     (reason === 'ticket' && waitedFor === 'ticket') ||
     (reason === 'start' && waitedFor === 'config') ||
-    (reason === 'refused' && (waitedFor === 'retry' || waitedFor === 'token'))
+    ((reason === 'refused' || reason === 'forced') &&
+      (waitedFor === 'retry' || waitedFor === 'token'))
   );
-}
-
-interface Begun {
-  record: CredentialRecord;
-  freshness: Freshness;
-  operation: string;
-  begin: number;
-  /** Monotonic ms just before the lock was asked for. */
-  startedAt: number;
 }
 
 async function mintAndCommit(
   context: RefreshContext,
+  target: Target,
   attempt: Attempt,
-  prepared: Extract<Preparation, { mint: unknown }>,
+  mint: Extract<Preparation, { mint: unknown }>['mint'],
   begun: Begun,
 ): Promise<LookOutcome> {
-  const { clock, log } = context;
-  // The answer's own moment is unknown; counting life from before the call can only be too short.
-  const obtainedAt = clock.now();
-  let minted: Minted;
-  try {
-    minted = await prepared.mint();
-  } catch (error) {
-    return recordFailure(context, attempt, begun, error, prepared.uses);
+  const { clock } = context;
+  const calledAt = clock.monotonic();
+  if (calledAt - begun.startedAt > MAX_BEGIN_TO_SEND_MS) {
+    return recordFailure(context, target, attempt, begun, new PausedError());
   }
-  const expiresAt = obtainedAt + minted.lifeSeconds * 1000;
-  const settleAt = clock.now() + SETTLE_MS;
+  let minted: Awaited<ReturnType<typeof mint>>;
+  try {
+    minted = await mint();
+  } catch (error) {
+    return recordFailure(context, target, attempt, begun, error);
+  }
+  const { id, kind } = target;
   const reason = `${attempt.reason}:${begun.freshness.reason}`;
   // The mint that settles a doubt raises no new one: a host that stays broken would never let it end.
-  const doubtful = minted.mayHaveRunTwice && begun.freshness.reason !== 'order_unknown';
-  const { outcome, seq } = await commitPatiently(context, attempt.id, begun.startedAt, {
+  const doubtful =
+    minted.mayHaveRunTwice && begun.freshness.reason !== 'order_unknown' && !kind.singleUse;
+  const committed = await commitPatiently(context, target, begun.startedAt, () => ({
     operation: begun.operation,
     begin: begun.begin,
+    epoch: begun.epoch,
     value: minted.value,
-    now: clock.now(),
-    obtainedAt,
-    expiresAt,
+    lifeMs: minted.lifeSeconds * 1000,
+    ageMs: clock.monotonic() - calledAt,
     reason,
     replica: context.replica,
     doubtful,
-  });
+    singleUse: kind.singleUse,
+    authEpoch: begun.record.authEpoch,
+    refreshToken: minted.refreshToken,
+  }));
   const facts = {
-    ...{ kind: attempt.id.kind, subject: attempt.id.subject, seq, reason },
-    expires_at: new Date(expiresAt).toISOString(),
+    ...{ kind: id.kind, subject: id.subject, seq: committed.seq, reason },
+    expires_at: new Date(committed.expiresAt).toISOString(),
     took_ms: Math.round(clock.monotonic() - begun.startedAt),
   };
-  if (minted.lifeAssumed) log.warn('WeChat gave an odd expires_in; a life is assumed', facts);
-  if (outcome === 'overlapped') {
-    log.warn('another mint overlapped this one; one more settles which is newer', facts);
-    return { did: 'locked', until: settleAt };
+  if (minted.lifeAssumed)
+    context.log.warn('WeChat gave an odd expires_in; a life is assumed', facts);
+  return concludeCommit(context, target, committed, doubtful, facts);
+}
+
+async function concludeCommit(
+  context: RefreshContext,
+  target: Target,
+  { outcome, seq }: Awaited<ReturnType<typeof commitMint>>,
+  doubtful: boolean,
+  facts: Record<string, unknown>,
+): Promise<LookOutcome> {
+  const { log, store } = context;
+  const now = store.time.now();
+  switch (outcome) {
+    case 'superseded':
+      log.info('a minted token belongs to an authorization that has ended; dropped', facts);
+      return { did: 'locked', until: now };
+    case 'overlapped':
+      log.warn('another mint overlapped this one; one more settles which is newer', facts);
+      return { did: 'locked', until: now };
+    case 'stored':
+      break;
   }
   log.info('credential refreshed', facts);
   if (doubtful) {
     log.warn('an earlier host may have minted too; one more mint settles it', facts);
-    return { did: 'refreshed', seq, until: settleAt };
+    const settled = now + SETTLE_MS;
+    return { did: 'refreshed', seq, until: settled, dueAt: settled };
   }
-  const stored = { value: minted.value, obtainedAt, expiresAt, taken: false, suspect: false };
-  const { urgentAt } = judgeFreshness(stored, clock.now(), context.windowMs, false);
-  return { did: 'refreshed', seq, until: urgentAt };
+  // Read again rather than assumed: it is what everybody sees, and what is kept in memory.
+  const record = await readAndHeal(context, target).catch(() => undefined);
+  if (record === undefined) return { did: 'refreshed', seq, until: now, dueAt: now };
+  const { urgentAt, dueAt } = judgeFreshness(record, now, context.windowMs, false);
+  return { did: 'refreshed', seq, until: Math.max(urgentAt, now), dueAt };
 }
 
 /** A minted value must not be lost to a hiccup of Redis; the commit is safe to repeat. */
 async function commitPatiently(
   { store, clock, log }: RefreshContext,
-  { kind, subject }: CredentialId,
+  { id: { kind, subject } }: Target,
   startedAt: number,
-  mint: Parameters<typeof commitMint>[2],
+  mint: () => Parameters<typeof commitMint>[2],
 ): ReturnType<typeof commitMint> {
   for (;;) {
     try {
-      return await commitMint(store, { kind, subject }, mint);
+      return await commitMint(store, { kind, subject }, mint());
     } catch (error) {
       if (clock.monotonic() - startedAt > LEASE_MS - COMMIT_RETRY_MS) {
         log.error('a minted value could not be stored and is lost', { kind, subject, error });

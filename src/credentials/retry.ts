@@ -23,6 +23,7 @@ const FIXED_DELAY: Readonly<Record<Exclude<ErrorClass, 'retry' | 'token'>, numbe
   ticket: 600_000,
   config: 600_000,
   permission: 600_000,
+  reauthorize: 600_000,
   bug: 600_000,
   quota: 3_600_000,
 };

@@ -1,28 +1,55 @@
 import { KeeperError } from '../../errors.ts';
-import { readTicket } from '../../store/tickets.ts';
+import { readTicket, refuseTicket, type Ticket } from '../../store/tickets.ts';
 import { fetchComponentAccessToken } from '../../wechat/component.ts';
-import type { CredentialKind } from './kind.ts';
+import { TOKEN_BUDGET, type ComponentKind } from './kind.ts';
+
+/** Calls a day, as WeChat's own quota call reports it. */
+const DAILY_CALLS = 10_000;
 
 /** Minted from the stored ticket, which serves for its 12 h even when pushes have stopped. */
-export const componentAccessToken: CredentialKind = {
+export const componentAccessToken: ComponentKind = {
   name: 'component_access_token',
+  of: 'component',
   singleUse: false,
-  async prepare({ store, api, component, now }) {
-    const ticket = await readTicket(store, component.appid);
-    if (ticket === undefined) {
-      const message =
-        'WeChat has not pushed a component_verify_ticket yet. It comes within 10 minutes if the ' +
-        'authorization-event URL in the console is right and the platform is approved.';
-      return { blocked: new KeeperError('no_ticket', message, { retryAfterSeconds: 60 }) };
-    }
-    if (ticket.expiresAt <= now) {
-      const message =
-        'The last component_verify_ticket is older than 12 h. Check that WeChat can reach the ' +
-        'authorization-event URL; the next push repairs everything by itself.';
-      return { blocked: new KeeperError('ticket_expired', message, { retryAfterSeconds: 60 }) };
-    }
-    return {
-      mint: () => fetchComponentAccessToken(api, { ...component, ticket: ticket.ticket }),
-    };
+  budget: () => ({ ...TOKEN_BUDGET, dailyCalls: DAILY_CALLS }),
+  async prepare({ store, api, now }, component) {
+    const stored = await readTicket(store, component.appid);
+    const ticket = usable(stored, now);
+    if (ticket === undefined) return { blocked: whyNone(stored, now) };
+    return { mint: () => fetchComponentAccessToken(api, { ...component, ticket }) };
+  },
+  async afterRefusal({ store, now }, { facts }, component) {
+    if (facts.class !== 'ticket') return undefined;
+    const stored = await readTicket(store, component.appid);
+    const ticket = usable(stored, now);
+    if (ticket === undefined) return undefined;
+    const left = await refuseTicket(store, component.appid, ticket, now);
+    return left ? 'try_again' : undefined;
   },
 };
+
+/** The newest ticket, or the one before it when WeChat refuses the newest. */
+function usable(stored: Ticket | undefined, now: number): string | undefined {
+  if (stored === undefined || stored.refused === 'both') return undefined;
+  if (stored.refused === undefined) return stored.expiresAt > now ? stored.ticket : undefined;
+  return stored.previousExpiresAt > now ? stored.previousTicket : undefined;
+}
+
+function whyNone(stored: Ticket | undefined, now: number): KeeperError {
+  const options = { retryAfterSeconds: 60 };
+  if (stored === undefined) {
+    const message =
+      'WeChat has not pushed a component_verify_ticket yet. It comes within 10 minutes if the ' +
+      'authorization-event URL in the console is right and the platform is approved.';
+    return new KeeperError('no_ticket', message, options);
+  }
+  if (stored.expiresAt > now) {
+    const message =
+      'WeChat refuses the stored component_verify_ticket. The next push repairs everything by itself.';
+    return new KeeperError('ticket_expired', message, options);
+  }
+  const message =
+    'The last component_verify_ticket is older than 12 h. Check that WeChat can reach the ' +
+    'authorization-event URL; the next push repairs everything by itself.';
+  return new KeeperError('ticket_expired', message, options);
+}

@@ -1,8 +1,15 @@
 import type { KeeperError } from '../../errors.ts';
-import type { CredentialKindName } from '../../store/keys.ts';
+import type { CredentialId, CredentialKindName } from '../../store/keys.ts';
+import type { MintBudget } from '../../store/mints.ts';
+import type { CredentialRecord } from '../../store/records.ts';
 import type { Store } from '../../store/store.ts';
-import type { WechatApi } from '../../wechat/api.ts';
-import type { Minted } from '../../wechat/component.ts';
+import type { WechatApi, WechatError } from '../../wechat/api.ts';
+import type { Minted } from '../../wechat/minted.ts';
+
+/**
+ * What a kind of credential has to say about itself: a file in this folder and a line in `index.ts`.
+ * The keeper does everything else: when, by whom, how often, and where the result goes.
+ */
 
 /** A third-party platform as the kinds need it. */
 export interface Component {
@@ -10,31 +17,69 @@ export interface Component {
   appsecret: string;
 }
 
+/** An official account or mini-program of our own. */
+export interface Account {
+  appid: string;
+  appsecret: string;
+  /** By which call its access_token comes. */
+  accessToken: 'stable' | 'classic';
+  /** The tickets that are kept on top of it. */
+  tickets: readonly ('jsapi' | 'wx_card')[];
+}
+
 export interface KindContext {
   store: Store;
   api: WechatApi;
-  component: Component;
+  id: CredentialId;
+  record: CredentialRecord;
+  /** The live credential that this kind is minted with, when it declares one. */
+  parent: string;
+  /** The store's time, epoch ms. */
   now: number;
 }
 
 /** Everything is at hand to mint; or why it is not. */
 export type Preparation =
-  | {
-      mint: () => Promise<Minted>;
-      /** The credential used to mint, so that it can be refreshed when WeChat calls it dead. */
-      uses?: { kind: CredentialKindName; seq: number };
-    }
+  | { mint: () => Promise<Minted & { refreshToken?: string | undefined }> }
   | { blocked: KeeperError };
 
-/**
- * One kind of credential: a file in this folder and a line in `index.ts`.
- * The keeper does everything else: when, by whom, how often, and where the result goes.
- */
-export interface CredentialKind {
+/** What every kind declares; `Owner` is whom it belongs to. */
+export interface CommonKind<Owner> {
   name: CredentialKindName;
   /** Handing the value out uses it up. */
   singleUse: boolean;
-  /** Kept live first; a new value of it is a reason to look at this kind again. */
+  /** Kept live first; a new value of it is a reason to look here again. */
   needs?: CredentialKindName;
-  prepare(context: KindContext): Promise<Preparation>;
+  budget(owner: Owner): MintBudget;
+  prepare(context: KindContext, owner: Owner): Promise<Preparation>;
+  /**
+   * Called when WeChat refused to mint. `try_again`: something else can be tried at once.
+   * @throws KeeperError `store_unavailable`
+   */
+  afterRefusal?(
+    context: KindContext,
+    error: WechatError,
+    owner: Owner,
+  ): Promise<'try_again' | undefined>;
 }
+
+export interface ComponentKind extends CommonKind<Component> {
+  of: 'component';
+}
+
+export interface AccountKind extends CommonKind<Account> {
+  of: 'account';
+  /** Whether this account wants it kept. */
+  wanted(account: Account): boolean;
+}
+
+/** Minted with the component's token; found by an index instead of one by one. */
+export interface AuthorizerKind extends CommonKind<{ component: string; authorizer: string }> {
+  of: 'authorizer';
+  needs: 'component_access_token';
+}
+
+export type CredentialKind = ComponentKind | AccountKind | AuthorizerKind;
+
+/** The usual: six needless mints in half a life are five too many, thirty of any sort a storm. */
+export const TOKEN_BUDGET = { most: 30, spare: 6 } as const;

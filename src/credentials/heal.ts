@@ -1,0 +1,97 @@
+import type { CredentialId } from '../store/keys.ts';
+import {
+  putAside,
+  readRecord,
+  SpoiledRecordError,
+  type CredentialRecord,
+} from '../store/records.ts';
+import { restoreRecord } from '../store/restore.ts';
+import type { CredentialKind } from './kinds/kind.ts';
+import type { RefreshContext } from './look.ts';
+
+/**
+ * Reads a record and gives back what Redis has lost of it: a key deleted or edited by hand, a
+ * restart without data, a failover that lost the last writes. No call to WeChat is needed for that.
+ */
+
+type HealContext = Pick<RefreshContext, 'store' | 'memory' | 'log'>;
+
+/** @throws KeeperError `store_unavailable` */
+export async function readAndHeal(
+  context: HealContext,
+  { id, kind }: { id: CredentialId; kind: Pick<CredentialKind, 'singleUse' | 'of'> },
+): Promise<CredentialRecord> {
+  const read = await readUnspoiled(context, id);
+  const record = kind.of === 'authorizer' ? withoutNeedlessDoubt(context, id, read) : read;
+  // A single-use value that is gone was used: giving it back would hand it out twice.
+  if (kind.singleUse) return record;
+  const source = sourceOf(record, context.memory.recall(id));
+  if (source === undefined) return context.memory.remember(id, record);
+
+  const outcome = await restoreRecord(context.store, id, source);
+  const healed = outcome === 'kept' ? record : await readUnspoiled(context, id);
+  if (outcome === 'restored') {
+    context.log.warn('Redis had lost a credential; restored from memory', {
+      ...id,
+      seq: healed.seq,
+    });
+  } else if (outcome === 'mirror') {
+    context.log.warn('the key for readers was missing or wrong; written again', { ...id });
+  }
+  return context.memory.remember(id, healed);
+}
+
+/** Milliseconds: what is older than this was replicated and on disk long before Redis failed. */
+const SETTLED_MS = 120_000;
+
+/**
+ * A restart of Redis must not lead to 100,000 mints: an authorizer's value that this process knows as
+ * it is, and that was not minted just before, is not put in doubt by it.
+ */
+function withoutNeedlessDoubt(
+  { memory }: HealContext,
+  id: CredentialId,
+  record: CredentialRecord,
+): CredentialRecord {
+  const known = memory.recall(id)?.committedOp;
+  const settled = record.readAt - record.obtainedAt > SETTLED_MS;
+  const needless = record.suspectByEpochOnly && settled && known === record.committedOp;
+  return needless ? { ...record, suspect: false } : record;
+}
+
+/** What to write back, if anything: the remembered record, or the record for its own mirror. */
+function sourceOf(
+  record: CredentialRecord,
+  remembered: CredentialRecord | undefined,
+): CredentialRecord | undefined {
+  if (record.revokedAt !== undefined) return undefined;
+  if (remembered?.value !== undefined) {
+    if (record.value === undefined || record.seq < remembered.seq) {
+      return record.authEpoch <= remembered.authEpoch ? remembered : undefined;
+    }
+    const sameCommit = record.committedOp === remembered.committedOp;
+    if (sameCommit && (record.value !== remembered.value || record.seq !== remembered.seq)) {
+      return remembered;
+    }
+  }
+  const live = record.value !== undefined && record.expiresAt > record.readAt;
+  return live && record.mirror !== record.value ? record : undefined;
+}
+
+/** A record spoiled by hand counts as absent, is kept aside, and a person is told. */
+async function readUnspoiled(
+  { store, log }: HealContext,
+  id: CredentialId,
+): Promise<CredentialRecord> {
+  try {
+    return await readRecord(store, id);
+  } catch (error) {
+    if (!(error instanceof SpoiledRecordError)) throw error;
+    log.error('a record was edited by hand; it is kept aside and made anew', {
+      ...id,
+      key: store.keys.spoiled(id),
+    });
+    await putAside(store, id);
+    return readRecord(store, id);
+  }
+}

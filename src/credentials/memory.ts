@@ -1,0 +1,60 @@
+import type { Clock } from '../clock.ts';
+import type { CredentialId } from '../store/keys.ts';
+import type { CredentialRecord } from '../store/records.ts';
+import type { StoreTime } from '../store/store-time.ts';
+
+/**
+ * What this process last saw of each credential: to serve while Redis is away, and to give back what
+ * Redis has lost.
+ */
+export interface Memory {
+  /**
+   * Keeps a record, and returns it with an expiry that the monotonic clock agrees with: Redis's
+   * clock may have been set back since the value was first seen, which would prolong its life.
+   */
+  remember(id: CredentialId, record: CredentialRecord): CredentialRecord;
+  recall(id: CredentialId): CredentialRecord | undefined;
+  forget(id: CredentialId): void;
+}
+
+interface Remembered {
+  record: CredentialRecord;
+  /** Monotonic ms at which the value ends. */
+  endsAt: number;
+}
+
+/** Milliseconds by which two clocks may differ before it is more than rounding and a slow network. */
+const TOLERANCE_MS = 5_000;
+
+export function createMemory(clock: Clock, time: StoreTime): Memory {
+  const remembered = new Map<string, Remembered>();
+  return {
+    remember(id, record) {
+      if (record.value === undefined) return record;
+      const key = keyOf(id);
+      const known = remembered.get(key);
+      const leftMs = record.expiresAt - record.readAt;
+      const sameValue =
+        known?.record.committedOp === record.committedOp &&
+        known?.record.expiresAt === record.expiresAt;
+      const knownLeftMs = sameValue ? known.endsAt - clock.monotonic() : leftMs;
+      const setBack = leftMs > knownLeftMs + TOLERANCE_MS;
+      const endsAt = clock.monotonic() + (setBack ? knownLeftMs : leftMs);
+      remembered.set(key, { record, endsAt });
+      return setBack ? { ...record, expiresAt: record.readAt + knownLeftMs } : record;
+    },
+    recall(id) {
+      const known = remembered.get(keyOf(id));
+      if (known === undefined) return undefined;
+      // Counted by the monotonic clock alone: Redis, whose clock it was, may be away.
+      const now = time.now();
+      const expiresAt = Math.min(known.record.expiresAt, now + known.endsAt - clock.monotonic());
+      return { ...known.record, expiresAt: Math.floor(expiresAt) };
+    },
+    forget: (id) => void remembered.delete(keyOf(id)),
+  };
+}
+
+function keyOf({ kind, subject }: CredentialId): string {
+  return `${kind}:${subject}`;
+}

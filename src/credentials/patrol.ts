@@ -1,0 +1,70 @@
+import type { Clock } from '../clock.ts';
+import { KeeperError } from '../errors.ts';
+import type { Log } from '../log.ts';
+
+/**
+ * The round that every replica makes by itself: it finds what no tick waits for, such as a mint whose
+ * holder died, a value that a failover put in doubt, a key that somebody deleted, a code that was
+ * taken straight from Redis.
+ */
+export interface Patrol {
+  start(): void;
+  /** Goes round at once: Redis is back. Nothing before the start. */
+  now(): void;
+  idle(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Milliseconds between two rounds. */
+const ROUND_MS = 15_000;
+
+/** @param round what is done in each round; a round that fails is followed by the next one */
+export function createPatrol(clock: Clock, log: Log, round: () => Promise<void>): Patrol {
+  let running: Promise<void> | undefined;
+  let again = false;
+  let started = false;
+  let stopped = false;
+  let cancel: () => void = () => undefined;
+
+  async function go(): Promise<void> {
+    do {
+      again = false;
+      await round().catch((error: unknown) => {
+        const away = error instanceof KeeperError && error.code === 'store_unavailable';
+        // That Redis is away is said where the connection is watched.
+        if (away) log.debug('a patrol met no Redis');
+        else log.error('a patrol failed; the next one comes all the same', { error });
+      });
+    } while (wantsAnother());
+    running = undefined;
+    plan(ROUND_MS);
+  }
+  // A function, because it changes while a round is awaited.
+  const wantsAnother = () => again && !stopped;
+  function begin(): void {
+    if (stopped) return;
+    cancel();
+    if (running === undefined) running = go();
+    else again = true;
+  }
+  function plan(delayMs: number): void {
+    cancel();
+    if (!stopped) cancel = clock.setTimer(delayMs, begin);
+  }
+  return {
+    start() {
+      started = true;
+      // Not all replicas in the same second.
+      plan(ROUND_MS * (0.5 + clock.random() / 2));
+    },
+    now() {
+      if (started) begin();
+    },
+    idle: async () => running,
+    async stop() {
+      stopped = true;
+      cancel();
+      await running;
+    },
+  };
+}

@@ -1,0 +1,41 @@
+import type { CredentialId } from '../store/keys.ts';
+import { refuseValue, type RefusalOutcome } from '../store/refusals.ts';
+import type { RefreshContext } from './look.ts';
+
+/**
+ * Takes note that WeChat called a value dead, and tells people what it means.
+ * @param refusal.by who says so
+ * @param refusal.ownDoing a person wants another value, though nobody called this one dead
+ * @throws KeeperError `store_unavailable`
+ */
+export async function noteRefusal(
+  { store, log }: Pick<RefreshContext, 'store' | 'log'>,
+  id: CredentialId,
+  refusal: { seq: number; by: string; ownDoing: boolean },
+): Promise<RefusalOutcome> {
+  const result = await refuseValue(store, id, refusal);
+  const facts = { kind: id.kind, subject: id.subject, seq: refusal.seq, by: refusal.by };
+  switch (result.outcome) {
+    case 'accepted':
+      if (refusal.ownDoing) log.info('another value is wanted', facts);
+      else log.warn('a value died before its time; another one is minted', facts);
+      break;
+    case 'foreign':
+      log.error(
+        'somebody else mints with our secret: each of their mints ends the value that we keep. Find ' +
+          'the other program, or reset the AppSecret',
+        facts,
+      );
+      break;
+    case 'throttled':
+      log.warn('a value was called dead too soon after the last time; it stays', {
+        ...facts,
+        until: new Date(result.until).toISOString(),
+      });
+      break;
+    case 'joined':
+    case 'other':
+      break;
+  }
+  return result;
+}

@@ -1,0 +1,165 @@
+import { sleep, type Clock } from '../clock.ts';
+import { KeeperError } from '../errors.ts';
+import type { CredentialId } from '../store/keys.ts';
+import { readRecord } from '../store/records.ts';
+import { explainErrcode } from '../wechat/errcodes.ts';
+import { readCredential, within, type Credential, type ReadContext } from './read.ts';
+import { noteRefusal } from './refusal.ts';
+import type { LookReason, RefreshContext } from './look.ts';
+
+/**
+ * Passive refresh: a service says that WeChat refused the value with this seq. Any number of such
+ * complaints, at any number of replicas, leads to at most one mint.
+ */
+
+/** Milliseconds a caller waits: one whole call to WeChat fits in. */
+const DEADLINE_MS = 9_000;
+/** Milliseconds between looks at a record that another process is refreshing. */
+const POLL_MS = 200;
+/** Complaints a minute that one caller may make in vain. */
+const MAX_VAIN_PER_MINUTE = 10;
+const MINUTE_MS = 60_000;
+
+export interface Complaint {
+  /** The seq that the caller used; undefined asks for another value whatever is stored. */
+  seq: number | undefined;
+  /** What WeChat said; undefined when a person asks. */
+  errcode: number | undefined;
+  /** The id of the caller's API key. */
+  caller: string;
+}
+
+export interface RejectionAnswer {
+  outcome: 'refreshed' | 'already_newer' | 'throttled';
+  current: Credential;
+  /** Seconds after which complaining again can help; only when throttled. */
+  retryAfterSeconds: number | undefined;
+}
+
+/** Counts the complaints that came too soon, per caller. */
+export interface ComplaintLimit {
+  /** @throws KeeperError `too_many_requests` */
+  check(caller: string): void;
+  count(caller: string): void;
+}
+
+export function createComplaintLimit(clock: Clock): ComplaintLimit {
+  const callers = new Map<string, { since: number; count: number }>();
+  const current = (caller: string) => {
+    const known = callers.get(caller);
+    if (known !== undefined && clock.monotonic() - known.since < MINUTE_MS) return known;
+    const fresh = { since: clock.monotonic(), count: 0 };
+    callers.set(caller, fresh);
+    return fresh;
+  };
+  return {
+    check(caller) {
+      const { since, count } = current(caller);
+      if (count < MAX_VAIN_PER_MINUTE) return;
+      const retryAfterSeconds = Math.ceil((since + MINUTE_MS - clock.monotonic()) / 1000);
+      const message = 'Too many complaints about values that were just minted; wait as told.';
+      throw new KeeperError('too_many_requests', message, { retryAfterSeconds });
+    },
+    count(caller) {
+      current(caller).count += 1;
+    },
+  };
+}
+
+export type RejectContext = ReadContext &
+  Pick<RefreshContext, 'log'> & { complaints: ComplaintLimit };
+
+/**
+ * Answers a complaint with the current value, a newer one if there is one or can be had.
+ * @throws KeeperError `not_found`, `bad_request`, `too_many_requests`, and whatever reading throws
+ */
+export async function rejectCredential(
+  context: RejectContext,
+  id: CredentialId,
+  complaint: Complaint,
+): Promise<RejectionAnswer> {
+  const { store, clock, complaints } = context;
+  assertMakesSense(context, id, complaint);
+  complaints.check(complaint.caller);
+  const seq = complaint.seq ?? (await readRecord(store, id)).seq;
+  const asked = complaint.errcode === undefined;
+  const refusal = await noteRefusal(context, id, {
+    seq,
+    by: `${asked ? 'asked for' : `reported (errcode ${complaint.errcode})`} by ${complaint.caller}`,
+    ownDoing: asked,
+  });
+  if (refusal.outcome === 'throttled') {
+    complaints.count(complaint.caller);
+    return throttled(context, id, (refusal.until - store.time.now()) / 1000);
+  }
+  if (refusal.outcome !== 'other') {
+    const giveUpAt = clock.monotonic() + DEADLINE_MS;
+    const waitSeconds = await refreshBefore(
+      context,
+      id,
+      seq,
+      asked ? 'forced' : 'refused',
+      giveUpAt,
+    );
+    if (waitSeconds !== undefined) {
+      complaints.count(complaint.caller);
+      return throttled(context, id, waitSeconds);
+    }
+  }
+  const current = await readCredential(context, id);
+  const outcome = refusal.outcome === 'other' ? 'already_newer' : 'refreshed';
+  return { outcome, current, retryAfterSeconds: undefined };
+}
+
+function assertMakesSense(
+  { keeper }: RejectContext,
+  id: CredentialId,
+  { errcode }: Complaint,
+): void {
+  const kind = keeper.kindOf(id);
+  if (kind === undefined) throw new KeeperError('not_found', 'No such credential is kept here.');
+  if (kind.singleUse) {
+    const message = `A ${id.kind} is used once: read another one instead.`;
+    throw new KeeperError('bad_request', message);
+  }
+  const ticket = id.kind === 'jsapi_ticket' || id.kind === 'wx_card_ticket';
+  // A bad signature with a ticket has no errcode that would tell a dead ticket from a wrong sum.
+  if (errcode === undefined || ticket || explainErrcode(errcode, false).class === 'token') return;
+  const message = `errcode ${errcode} does not mean that the value is dead; 40001, 40014 and 42001 do.`;
+  throw new KeeperError('bad_request', message);
+}
+
+/** Waits until the value with this seq has a successor. @returns the seconds to wait when it has not */
+async function refreshBefore(
+  { store, clock, keeper }: RejectContext,
+  id: CredentialId,
+  seq: number,
+  reason: LookReason,
+  giveUpAt: number,
+): Promise<number | undefined> {
+  for (;;) {
+    const left = giveUpAt - clock.monotonic();
+    const outcome = left <= 0 ? undefined : await within(clock, left, keeper.look(id, reason));
+    const record = await readRecord(store, id);
+    if (record.seq !== seq || !record.refused) return undefined;
+    if (outcome === undefined) return 2;
+    if (outcome.did === 'blocked') return outcome.error.retryAfterSeconds ?? 60;
+    if (outcome.did === 'waited' || outcome.did === 'failed') {
+      return (outcome.until - store.time.now()) / 1000;
+    }
+    await sleep(clock, POLL_MS);
+  }
+}
+
+async function throttled(
+  context: RejectContext,
+  id: CredentialId,
+  seconds: number,
+): Promise<RejectionAnswer> {
+  const current = await readCredential(context, id);
+  return {
+    outcome: 'throttled',
+    current,
+    retryAfterSeconds: Math.max(1, Math.ceil(seconds)),
+  };
+}

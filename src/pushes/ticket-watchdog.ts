@@ -1,0 +1,79 @@
+import type { Log } from '../log.ts';
+import type { Store } from '../store/store.ts';
+import { watchTicket } from '../store/tickets.ts';
+import { WechatError, type WechatApi } from '../wechat/api.ts';
+import { startPushTicket } from '../wechat/component.ts';
+
+/**
+ * Notices that WeChat has stopped pushing tickets. A ticket cannot be fetched; what one can do is
+ * ask WeChat to push again, and tell people long before the stored one has died.
+ */
+
+const MINUTE_MS = 60_000;
+/** A push is due every 10 minutes; a ticket lives 12 hours. */
+const PATIENCE = {
+  warnAfter: 25 * MINUTE_MS,
+  askAfter: 30 * MINUTE_MS,
+  alarmAfter: 60 * MINUTE_MS,
+  askEvery: 60 * MINUTE_MS,
+  /** Without any ticket nothing works at all. */
+  askFirstAfter: MINUTE_MS,
+} as const;
+
+const ADVICE =
+  'Check in the console that the authorization-event URL is right and its ticket push is on, and that ' +
+  'WeChat can reach it; look in this log for refused pushes.';
+
+export interface WatchdogContext {
+  store: Store;
+  api: WechatApi;
+  log: Log;
+  components: readonly { appid: string; appsecret: string }[];
+}
+
+/** Looks once at the tickets of all components. @throws KeeperError `store_unavailable` */
+export async function watchTickets(context: WatchdogContext): Promise<void> {
+  for (const component of context.components) await watchOne(context, component);
+}
+
+async function watchOne(
+  context: WatchdogContext,
+  component: WatchdogContext['components'][number],
+): Promise<void> {
+  const { store, log } = context;
+  const { appid } = component;
+  const { news, ask, silenceMs } = await watchTicket(store, appid, store.time.now(), PATIENCE);
+  const facts = { appid, silent_minutes: Math.floor(silenceMs / MINUTE_MS) };
+  switch (news) {
+    case 'silent':
+      log.warn('no ticket push for 25 minutes; the stored ticket serves for its 12 hours', facts);
+      break;
+    case 'silent_long':
+      log.error(`no ticket push for an hour. ${ADVICE}`, facts);
+      break;
+    case 'expired':
+      log.error(`the last ticket is 12 hours old: nothing can be refreshed. ${ADVICE}`, facts);
+      break;
+    case undefined:
+      break;
+  }
+  if (ask) await askForPushes(context, component, facts);
+}
+
+async function askForPushes(
+  { api, log }: WatchdogContext,
+  component: { appid: string; appsecret: string },
+  facts: Record<string, unknown>,
+): Promise<void> {
+  try {
+    await startPushTicket(api, component);
+    log.warn('asked WeChat to push tickets again', facts);
+  } catch (error) {
+    if (!(error instanceof WechatError)) throw error;
+    const { class: errorClass, meaning, advice, errcode, rid } = error.facts;
+    log.warn('WeChat would not start pushing tickets; asked again in an hour', {
+      ...facts,
+      failure: { class: errorClass, meaning, advice, errcode, rid },
+    });
+  }
+}
