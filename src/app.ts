@@ -4,17 +4,25 @@ import { hostname } from 'node:os';
 import { deadline, systemClock, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createKeeper, type Keeper } from './credentials/keeper.ts';
+import { createMemory } from './credentials/memory.ts';
+import { createPatrol } from './credentials/patrol.ts';
+import { createComplaintLimit } from './credentials/reject.ts';
 import { createInternalApp } from './http/internal-app.ts';
 import { createPublicApp } from './http/public-app.ts';
 import { listen, type Listener } from './http/server.ts';
 import type { Log } from './log.ts';
 import { createPendingTickets } from './pushes/pending-tickets.ts';
 import { createReceiver } from './pushes/receiver.ts';
+import { watchTickets } from './pushes/ticket-watchdog.ts';
 import { startNodeCron, type StartCron } from './schedule/cron.ts';
 import { jobTable } from './schedule/jobs.ts';
 import { createScheduler } from './schedule/scheduler.ts';
+import { createClockWatch } from './store/clock-watch.ts';
 import { createKeys } from './store/keys.ts';
 import { connectRedis, whenReady } from './store/redis.ts';
+import { reportSelfTest, testStore, type SelfTest } from './store/self-test.ts';
+import { createStoreTime } from './store/store-time.ts';
+import type { Store } from './store/store.ts';
 import { VERSION } from './version.ts';
 import { createWechatApi } from './wechat/api.ts';
 
@@ -47,7 +55,7 @@ const REDIS_START_MS = 2_000;
 
 export function createApp(config: Config, options: AppOptions): App {
   const parts = compose(config, options);
-  const { redis, keeper, scheduler, pendingTickets, log } = parts;
+  const { redis, keeper, patrol, scheduler, pendingTickets, log } = parts;
   const listeners: Listener[] = [];
   return {
     keeper,
@@ -63,14 +71,18 @@ export function createApp(config: Config, options: AppOptions): App {
         public_port: listeners[0]?.port,
         internal_port: listeners[1]?.port,
         components: config.components.map((one) => one.appid),
+        accounts: config.accounts.map((one) => one.appid),
       });
+      await parts.watch.idle();
       await scheduler.start();
+      patrol.start();
     },
     async stop() {
       parts.life.stopping = true;
       const drained = Promise.all([
         ...listeners.map((listener) => listener.close(DRAIN_MS)),
         scheduler.stop(),
+        patrol.stop(),
         keeper.stop(),
       ]);
       const limit = deadline(systemClock, DRAIN_MS + DRAIN_SLACK_MS);
@@ -81,7 +93,9 @@ export function createApp(config: Config, options: AppOptions): App {
       log.info('wxkeeper stopped');
     },
     async idle() {
+      await parts.watch.idle();
       await scheduler.idle();
+      await patrol.idle();
       await keeper.idle();
     },
     publicPort: () => listeners[0]?.port ?? 0,
@@ -92,25 +106,42 @@ export function createApp(config: Config, options: AppOptions): App {
 /** Makes the parts in the order of their rooms: store, WeChat, credentials, pushes, schedule, http. */
 function compose(config: Config, options: AppOptions) {
   const { log, clock = systemClock, startCron = startNodeCron } = options;
-  const { components } = config;
+  const { components, accounts } = config;
   const replica = `${hostname()}-${process.pid}-${randomBytes(2).toString('hex')}`;
   const windowMs = config.refreshWindowSeconds * 1000;
   const life = { stopping: false, startedAt: clock.now() };
 
   const redisSettings = { url: config.redisUrl, protocol: config.redisProtocol };
   const redis = connectRedis(redisSettings, log.in('store'), 'commands', clock);
-  const store = { redis, keys: createKeys(config.redisKeyPrefix) };
-  const api = createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log: log.in('wechat') });
+  const time = createStoreTime(clock);
+  const store = { redis, keys: createKeys(config.redisKeyPrefix), time };
+  const clocks = createClockWatch({ clock, time, log: log.in('store') });
+  const api = createWechatApi({
+    baseUrls: config.wechatApiBaseUrls,
+    ...{ clock, log: log.in('wechat'), onDate: (at: number) => clocks.heardFromWechat(at) },
+  });
 
-  const refreshing = { store, api, clock, log: log.in('credentials'), windowMs, replica };
-  const keeper = createKeeper({ ...refreshing, components });
+  const memory = createMemory(clock, time);
+  const refreshing = { store, api, clock, log: log.in('credentials'), memory, windowMs, replica };
+  const keeper = createKeeper({ ...refreshing, subjects: { components, accounts } });
 
   const pushing = { store, clock, log: log.in('pushes') };
-  const onTicket = (appid: string) => void keeper.lookAtComponent(appid, 'ticket');
+  const onTicket = (appid: string) => void keeper.lookAtSubject(appid, 'ticket');
   const pendingTickets = createPendingTickets({ ...pushing, onStored: onTicket });
-  redis.on('ready', () => void pendingTickets.flush());
   const secrets = components.map((one) => ({ ...one, componentAppid: one.appid }));
   const receiver = createReceiver({ ...pushing, components: secrets, pendingTickets, onTicket });
+
+  const patrol = createPatrol(clock, log.in('credentials'), async () => {
+    await keeper.patrol();
+    await watchTickets({ store, api, log: log.in('pushes'), components });
+    clocks.check();
+  });
+  const watch = watchConnection(store, log.in('store'));
+  redis.on('ready', () => {
+    watch.onReady();
+    void pendingTickets.flush();
+    patrol.now();
+  });
 
   const jobs = jobTable(config, keeper);
   const scheduling = { store, clock, log: log.in('schedule'), startCron, replica };
@@ -119,24 +150,54 @@ function compose(config: Config, options: AppOptions) {
   const publicApp = createPublicApp(receiver, log.in('http'));
   const internalApp = createInternalApp({
     apiKeys: config.apiKeys,
-    reading: { store, clock, keeper, windowMs },
+    reading: { ...refreshing, keeper, complaints: createComplaintLimit(clock) },
     status: {
       ...{ store, clock, windowMs, jobs, replica, startedAt: life.startedAt, version: VERSION },
       components: components.map(({ appid, previousEncodingAesKey }) => ({
         appid,
         previousKeySet: previousEncodingAesKey !== undefined,
       })),
+      accounts,
       ticketsWaiting: () => pendingTickets.components(),
       nextTick: (kind, notBefore) => scheduler.nextTick(kind, notBefore),
+      selfTest: () => watch.selfTest(),
+      clockSkew: () => clocks.skew(),
       publicBaseUrl: config.publicBaseUrl,
     },
-    notReady: () => notReady(life.stopping, redis.status),
+    notReady: () => notReady(life.stopping, redis.status, watch.selfTest()),
     log: log.in('http'),
   });
-  return { log, life, replica, redis, keeper, pendingTickets, scheduler, publicApp, internalApp };
+  const running = { redis, watch, keeper, patrol, pendingTickets, scheduler };
+  return { log, life, replica, publicApp, internalApp, ...running };
 }
 
-function notReady(stopping: boolean, redisStatus: string): string | undefined {
+/** Tries Redis out each time it is there again. */
+function watchConnection(store: Store, log: Log) {
+  let last: SelfTest | undefined;
+  let running: Promise<void> | undefined;
+  async function tryOut(): Promise<void> {
+    try {
+      last = await testStore(store);
+      reportSelfTest(log, last);
+    } catch (error) {
+      log.warn('Redis went away while it was tried out', { error });
+    }
+  }
+  return {
+    selfTest: () => last,
+    onReady() {
+      running = tryOut();
+    },
+    idle: async () => running,
+  };
+}
+
+function notReady(
+  stopping: boolean,
+  redisStatus: string,
+  selfTest: SelfTest | undefined,
+): string | undefined {
   if (stopping) return 'stopping';
-  return redisStatus === 'ready' ? undefined : 'store_unavailable';
+  if (redisStatus !== 'ready') return 'store_unavailable';
+  return selfTest !== undefined && selfTest.forbidden.length > 0 ? 'store_forbids' : undefined;
 }

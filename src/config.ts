@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { parseApiKeyEntry, type ApiKey } from './api-keys.ts';
+import {
+  componentSchema,
+  readConfigFile,
+  toComponent,
+  type AccountConfig,
+  type ComponentConfig,
+} from './config-file.ts';
 import type { LogLevel } from './log.ts';
 import {
   levelSchema,
@@ -12,7 +19,6 @@ import {
   cronSchema,
   windowSchema,
   hostsSchema,
-  secretFormats,
 } from './setting-formats.ts';
 import { SETTINGS } from './settings.ts';
 
@@ -22,15 +28,6 @@ import { SETTINGS } from './settings.ts';
  *
  * The list of settings is in `settings.ts`; this file gives them types.
  */
-
-export interface ComponentConfig {
-  appid: string;
-  appsecret: string;
-  token: string;
-  encodingAesKey: string;
-  previousToken: string | undefined;
-  previousEncodingAesKey: string | undefined;
-}
 
 export interface Config {
   publicHost: string;
@@ -42,6 +39,8 @@ export interface Config {
   redisKeyPrefix: string;
   redisProtocol: 2 | 3;
   components: readonly ComponentConfig[];
+  /** Official accounts and mini-programs of our own. */
+  accounts: readonly AccountConfig[];
   wechatApiBaseUrls: readonly string[];
   componentAccessTokenCron: string;
   preAuthCodeCron: string;
@@ -65,21 +64,6 @@ export class ConfigError extends Error {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Read = (name: string) => string | undefined;
-
-/** One component, as the environment and CONFIG_FILE spell it. */
-const componentSchema = z.strictObject({
-  appid: secretFormats.appid,
-  appsecret: secretFormats.appsecret,
-  token: secretFormats.token,
-  encoding_aes_key: secretFormats.key,
-  previous_token: secretFormats.token.optional(),
-  previous_encoding_aes_key: secretFormats.key.optional(),
-});
-
-const fileSchema = z.strictObject({
-  components: z.array(componentSchema).default([]),
-  api_keys: z.array(z.string()).default([]),
-});
 
 /**
  * @throws ConfigError listing every fault
@@ -106,6 +90,7 @@ export function loadConfig(env: Environment = process.env): Config {
     redisKeyPrefix: parse('REDIS_KEY_PREFIX', prefixSchema, ''),
     redisProtocol: parse('REDIS_PROTOCOL', protocolSchema, 3),
     components: [...readEnvComponent(read, faults), ...file.components],
+    accounts: file.accounts,
     wechatApiBaseUrls: parse('WECHAT_API_BASE_URLS', hostsSchema, []),
     componentAccessTokenCron: parse('COMPONENT_ACCESS_TOKEN_CRON', cronSchema, ''),
     preAuthCodeCron: parse('PRE_AUTH_CODE_CRON', cronSchema, ''),
@@ -118,9 +103,12 @@ export function loadConfig(env: Environment = process.env): Config {
   };
   if (
     config.components.length === 0 &&
+    config.accounts.length === 0 &&
     !faults.some((fault) => /^CO(?:MPONENT|NFIG)_/.test(fault))
   ) {
-    faults.push('set COMPONENT_APPID and its companions, or CONFIG_FILE: no component is known');
+    faults.push(
+      'set COMPONENT_APPID and its companions, or CONFIG_FILE: no component and no account is known',
+    );
   }
   faults.push(...contradictions(config));
   if (faults.length > 0) throw new ConfigError(faults);
@@ -138,6 +126,7 @@ export function secretsOf(config: Config): string[] {
       one.previousToken,
       one.previousEncodingAesKey,
     ]),
+    ...config.accounts.map((one) => one.appsecret),
     password,
     decodeURIComponent(password),
   ].filter((secret): secret is string => secret !== undefined && secret !== '');
@@ -162,31 +151,6 @@ function createReader(env: Environment, faults: string[]): Read {
   return (name) => values.get(name);
 }
 
-function readConfigFile(
-  path: string | undefined,
-  faults: string[],
-): { components: ComponentConfig[]; apiKeys: string[] } {
-  const nothing = { components: [], apiKeys: [] };
-  if (path === undefined) return nothing;
-  let content: unknown;
-  try {
-    content = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    // The parser's message quotes the text, which holds secrets.
-    const problem = error instanceof SyntaxError ? 'is not valid JSON' : 'cannot be read';
-    faults.push(`CONFIG_FILE ${problem}`);
-    return nothing;
-  }
-  const result = fileSchema.safeParse(content);
-  if (!result.success) {
-    for (const { path: where, message } of result.error.issues) {
-      faults.push(`CONFIG_FILE ${where.join('.')} ${message}`);
-    }
-    return nothing;
-  }
-  return { components: result.data.components.map(toComponent), apiKeys: result.data.api_keys };
-}
-
 function readEnvComponent(read: Read, faults: string[]): ComponentConfig[] {
   const fields = Object.keys(componentSchema.shape);
   const found = Object.fromEntries(
@@ -202,17 +166,6 @@ function readEnvComponent(read: Read, faults: string[]): ComponentConfig[] {
   return [];
 }
 
-function toComponent(raw: z.infer<typeof componentSchema>): ComponentConfig {
-  return {
-    appid: raw.appid,
-    appsecret: raw.appsecret,
-    token: raw.token,
-    encodingAesKey: raw.encoding_aes_key,
-    previousToken: raw.previous_token,
-    previousEncodingAesKey: raw.previous_encoding_aes_key,
-  };
-}
-
 function parseKeys(source: string, entries: readonly string[], faults: string[]): ApiKey[] {
   return entries.flatMap((entry, index) => {
     if (entry.trim() === '') return [];
@@ -226,10 +179,15 @@ function parseKeys(source: string, entries: readonly string[], faults: string[])
 
 /** Faults that only show when settings are seen together. */
 function contradictions(config: Config): string[] {
-  const { components, apiKeys, publicPort, internalPort } = config;
+  const { components, accounts, apiKeys, publicPort, internalPort } = config;
   const faults: string[] = [];
   const appids = components.map((one) => one.appid);
   if (new Set(appids).size < appids.length) faults.push('a component appid is configured twice');
+  const own = accounts.map((one) => one.appid);
+  if (new Set(own).size < own.length) faults.push('an account appid is configured twice');
+  if (own.some((appid) => appids.includes(appid))) {
+    faults.push('an appid is configured as component and as account');
+  }
   for (const {
     appid,
     token,

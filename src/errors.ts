@@ -15,6 +15,7 @@ const ERROR_TABLE = {
   unauthorized: { status: 401, retryable: false },
   forbidden: { status: 403, retryable: false },
   not_found: { status: 404, retryable: false },
+  authorizer_revoked: { status: 410, retryable: false },
   method_not_allowed: { status: 405, retryable: false },
   too_large: { status: 413, retryable: false },
   unsupported_media: { status: 415, retryable: false },

@@ -79,8 +79,8 @@ export const SETTINGS: readonly Setting[] = [
     name: 'CONFIG_FILE',
     example: '/etc/wxkeeper.json',
     doc: {
-      en: 'JSON file for several components and API keys',
-      zh: '多个第三方平台与 API key 用的 JSON 文件',
+      en: 'JSON file for several components, own accounts and API keys',
+      zh: '多个第三方平台、自有公众号/小程序与 API key 用的 JSON 文件',
     },
   },
   {

@@ -36,6 +36,7 @@ export function createAuthentication(keys: readonly ApiKey[]): RequireScope {
         : allowed === undefined || named.some((appid) => allowed.includes(appid));
     if (!passes) throw new KeeperError('forbidden', `This API key lacks the scope ${scope} here.`);
     response.locals.appids = allowed;
+    response.locals.caller = key.id;
     next();
   };
 }

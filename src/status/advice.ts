@@ -1,9 +1,11 @@
-import type { Ticket } from '../store/tickets.ts';
 import type { FreshnessState } from '../credentials/freshness.ts';
+import type { ClockSkew } from '../store/clock-watch.ts';
+import type { SelfTest } from '../store/self-test.ts';
+import type { Ticket } from '../store/tickets.ts';
 
 /** What is wrong, in words an admin can act on at night. An empty list means all is well. */
 
-export type TicketState = 'fresh' | 'silent' | 'ticket_expired' | 'no_ticket';
+export type TicketState = 'fresh' | 'silent' | 'ticket_refused' | 'ticket_expired' | 'no_ticket';
 
 export interface Problem {
   code: string;
@@ -19,6 +21,11 @@ export interface CredentialHealth {
   state: FreshnessState;
   failures_in_a_row: number;
   last_error: { message: string; advice: string } | null;
+  calls_today: number;
+  calls_allowed_a_day: number | null;
+  quarantined_until: string | null;
+  last_refused: { at: string; by: string | null } | null;
+  foreign_refresher_since: string | null;
 }
 
 /** Two pushes and a half without a ticket: worth knowing, nothing is down yet. */
@@ -27,6 +34,7 @@ const SILENT_AFTER_MS = 25 * 60 * 1000;
 export function ticketState(ticket: Ticket | undefined, now: number): TicketState {
   if (ticket === undefined) return 'no_ticket';
   if (now >= ticket.expiresAt) return 'ticket_expired';
+  if (ticket.refused !== undefined) return 'ticket_refused';
   return now - ticket.receivedAt > SILENT_AFTER_MS ? 'silent' : 'fresh';
 }
 
@@ -52,6 +60,15 @@ export function ticketProblems(
           advice: url,
         },
       ];
+    case 'ticket_refused':
+      return [
+        {
+          code: 'ticket_refused',
+          component,
+          message: 'WeChat refuses the newest ticket; new pushes were asked for.',
+          advice: `Nothing to do when a push arrives within minutes. Otherwise: ${url}`,
+        },
+      ];
     case 'ticket_expired':
       return [
         {
@@ -74,7 +91,17 @@ export function ticketProblems(
   }
 }
 
-export function credentialProblems(component: string, credential: CredentialHealth): Problem[] {
+/** @param subject the appid of the component or account */
+export function credentialProblems(subject: string, credential: CredentialHealth): Problem[] {
+  return [
+    ...refreshProblems(subject, credential),
+    ...foreignProblems(subject, credential),
+    ...quotaProblems(subject, credential),
+    ...quarantineProblems(subject, credential),
+  ];
+}
+
+function refreshProblems(component: string, credential: CredentialHealth): Problem[] {
   const { kind, state, failures_in_a_row: failures, last_error: lastError } = credential;
   const dead = state === 'expired' || (state === 'missing' && kind !== 'pre_auth_code');
   if (!dead && state !== 'urgent' && failures === 0) return [];
@@ -88,6 +115,88 @@ export function credentialProblems(component: string, credential: CredentialHeal
         lastError !== null && failures > 0
           ? lastError.advice
           : 'It is refreshed by itself as soon as its ticket or token is there.',
+    },
+  ];
+}
+
+function foreignProblems(component: string, credential: CredentialHealth): Problem[] {
+  const { kind, foreign_refresher_since: since, last_refused: refused } = credential;
+  if (since === null) return [];
+  return [
+    {
+      code: 'foreign_refresher',
+      component,
+      message:
+        `Somebody else mints ${kind} with our secret since ${since}: live values of ours die early, ` +
+        `last at ${refused?.at ?? since}. Every half hour one is minted again, no more.`,
+      advice:
+        'Find the other program that holds the AppSecret (a test server, an old deployment) and let it ' +
+        'read from here; or reset the AppSecret, which ends it at once.',
+    },
+  ];
+}
+
+function quotaProblems(component: string, credential: CredentialHealth): Problem[] {
+  const { kind, calls_today: calls, calls_allowed_a_day: allowed } = credential;
+  if (allowed === null || calls < allowed / 2) return [];
+  return [
+    {
+      code: 'quota_half_used',
+      component,
+      message: `${calls} of ${allowed} calls for ${kind} were made today; at 90 % only needed ones are.`,
+      advice:
+        'Look in history and log for what causes them, such as a service that reports good values as dead.',
+    },
+  ];
+}
+
+function quarantineProblems(component: string, credential: CredentialHealth): Problem[] {
+  const { kind, quarantined_until: until } = credential;
+  if (until === null) return [];
+  return [
+    {
+      code: 'redis_was_restarted',
+      component,
+      message: `Redis restarted or failed over; ${kind} is minted once more after ${until}.`,
+      advice: 'Nothing to do: values are served meanwhile.',
+    },
+  ];
+}
+
+export function selfTestProblems(selfTest: SelfTest | undefined): Problem[] {
+  const problems: Problem[] = [];
+  if (selfTest?.evicts === true) {
+    problems.push({
+      code: 'redis_may_evict',
+      component: null,
+      message: 'Redis may throw away any key when its memory is full, refresh tokens among them.',
+      advice: 'Set maxmemory-policy noeviction, now and in its configuration file.',
+    });
+  }
+  if (selfTest !== undefined && selfTest.forbidden.length > 0) {
+    problems.push({
+      code: 'redis_forbids',
+      component: null,
+      message: `Redis forbids our user: ${selfTest.forbidden.join(', ')}.`,
+      advice: 'Allow these commands in the ACL of the user in REDIS_URL.',
+    });
+  }
+  return problems;
+}
+
+export function clockProblems({ wrong, processVsRedis, processVsWechat }: ClockSkew): Problem[] {
+  if (!wrong) return [];
+  const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
+  const wechat =
+    processVsWechat === null ? '' : ` and by ${seconds(processVsWechat)} from WeChat's`;
+  return [
+    {
+      code: 'clock_skew',
+      component: null,
+      message: `This machine's clock differs by ${seconds(processVsRedis)} from Redis's${wechat}.`,
+      advice:
+        'Check NTP here and at Redis: pushes are refused when this clock is off by five minutes, and ' +
+        "credentials are judged by Redis's.",
     },
   ];
 }

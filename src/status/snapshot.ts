@@ -1,22 +1,25 @@
 import type { Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
-import { isLive, judgeFreshness } from '../credentials/freshness.ts';
-import { CREDENTIAL_KINDS } from '../credentials/kinds/index.ts';
-import type { CredentialKind } from '../credentials/kinds/kind.ts';
+import type { Account } from '../credentials/kinds/kind.ts';
+import { configuredIds, targetOf } from '../credentials/subjects.ts';
+import type { ClockSkew } from '../store/clock-watch.ts';
 import { readJobRuns } from '../store/job-runs.ts';
 import { readPushStats } from '../store/push-stats.ts';
 import { onRedis } from '../store/redis.ts';
-import { readHistory, readRecord } from '../store/records.ts';
+import type { SelfTest } from '../store/self-test.ts';
 import type { Store } from '../store/store.ts';
 import { readTicket, TICKET_LIFE_MS, type Ticket } from '../store/tickets.ts';
 import {
+  clockProblems,
   credentialProblems,
+  selfTestProblems,
   storeProblem,
   ticketProblems,
   ticketState,
   type TicketState,
 } from './advice.ts';
-import { summarizeHistory } from './history.ts';
+import { describeCredential } from './credential.ts';
+import { iso, isoOrNull, seconds } from './units.ts';
 
 /**
  * Everything an admin needs to see, without a single value. The states come from the same
@@ -28,11 +31,15 @@ export interface SnapshotContext {
   /** Upper bound of the refresh window, milliseconds. */
   windowMs: number;
   components: readonly { appid: string; previousKeySet: boolean }[];
+  accounts: readonly Account[];
   /** Components with a ticket that waits in this process's memory for Redis. */
   ticketsWaiting: () => readonly string[];
   /** The first tick of a kind's job at or after a moment, epoch ms. */
   nextTick: (kind: string, notBefore: number) => number | undefined;
   jobs: readonly { name: string; expression: string }[];
+  /** What trying Redis out has shown; undefined before the first time. */
+  selfTest: () => SelfTest | undefined;
+  clockSkew: () => ClockSkew;
   publicBaseUrl: string | undefined;
   replica: string;
   version: string;
@@ -68,7 +75,9 @@ function describeWithoutRedis(error: KeeperError): StoredState {
     verdict: 'attention',
     problems: [storeProblem(error.message)],
     redis: { state: 'unavailable', latency_ms: null },
+    clocks: null,
     components: [],
+    accounts: [],
     jobs: [],
   };
 }
@@ -79,16 +88,24 @@ async function describeStored(context: SnapshotContext, now: number) {
   const started = clock.monotonic();
   await onRedis(() => store.redis.ping());
   const latencyMs = Math.round((clock.monotonic() - started) * 10) / 10;
-  const [components, jobRuns] = await Promise.all([
+  const [components, accounts, jobRuns] = await Promise.all([
     Promise.all(context.components.map((component) => describeComponent(context, component, now))),
+    Promise.all(context.accounts.map((account) => describeAccount(context, account))),
     readJobRuns(store),
   ]);
-  const problems = components.flatMap((component) => component.problems);
+  const skew = context.clockSkew();
+  const problems = [
+    ...selfTestProblems(context.selfTest()),
+    ...clockProblems(skew),
+    ...[...components, ...accounts].flatMap((one) => one.problems),
+  ];
   return {
     verdict: problems.length === 0 ? 'ok' : 'attention',
     problems,
     redis: { state: 'ready' as RedisState, latency_ms: latencyMs as number | null },
+    clocks: describeClocks(skew),
     components,
+    accounts,
     jobs: context.jobs.map(({ name, expression }) => {
       const run = jobRuns[name];
       return {
@@ -121,7 +138,7 @@ async function describeComponent(
   const [ticket, pushes, credentials] = await Promise.all([
     readTicket(store, appid),
     readPushStats(store, appid),
-    Promise.all(CREDENTIAL_KINDS.map((kind) => describeCredential(context, kind, appid, now))),
+    describeCredentialsOf(context, { appid }),
   ]);
   const state = ticketState(ticket, now);
   const problems = [
@@ -145,6 +162,37 @@ async function describeComponent(
   };
 }
 
+async function describeAccount(context: SnapshotContext, account: Account) {
+  const credentials = await describeCredentialsOf(context, account);
+  const problems = credentials.flatMap((one) => credentialProblems(account.appid, one));
+  return { appid: account.appid, problems, access_token_call: account.accessToken, credentials };
+}
+
+function describeCredentialsOf(context: SnapshotContext, { appid }: { appid: string }) {
+  const components = context.components.map((one) => ({ ...one, appsecret: '' }));
+  const subjects = { components, accounts: context.accounts };
+  const ids = configuredIds(subjects).filter((id) => id.subject === appid);
+  return Promise.all(
+    ids.map(async (id) => {
+      const target = targetOf(subjects, id);
+      if (target === undefined) throw new Error(`no target for ${id.kind}`);
+      return describeCredential(context, target);
+    }),
+  );
+}
+
+function describeClocks(skew: ClockSkew): {
+  process_ahead_of_redis_seconds: number;
+  process_ahead_of_wechat_seconds: number | null;
+} | null {
+  const { processVsRedis, processVsWechat } = skew;
+  return {
+    process_ahead_of_redis_seconds: Math.round(processVsRedis / 1000),
+    process_ahead_of_wechat_seconds:
+      processVsWechat === null ? null : Math.round(processVsWechat / 1000),
+  };
+}
+
 function describeTicket(state: TicketState, ticket: Ticket | undefined, now: number) {
   return {
     state,
@@ -154,54 +202,7 @@ function describeTicket(state: TicketState, ticket: Ticket | undefined, now: num
     expires_at: isoOrNull(ticket?.expiresAt),
     life_seconds: seconds(TICKET_LIFE_MS),
     received_count: ticket?.count ?? 0,
+    refused_by_wechat: ticket?.refused ?? null,
+    push_asked_for_at: isoOrNull(ticket?.pushAskedAt),
   };
-}
-
-async function describeCredential(
-  context: SnapshotContext,
-  kind: CredentialKind,
-  subject: string,
-  now: number,
-) {
-  const { store, windowMs } = context;
-  const id = { kind: kind.name, subject };
-  const [record, history] = await Promise.all([readRecord(store, id), readHistory(store, id)]);
-  const { state, reason, dueAt } = judgeFreshness(record, now, windowMs, kind.singleUse);
-  const obtained = record.value !== undefined;
-  const earliest = Math.max(now, dueAt);
-  const next =
-    record.retryAt > now ? record.retryAt : (context.nextTick(kind.name, earliest) ?? earliest);
-  return {
-    kind: kind.name,
-    state,
-    reason,
-    live: isLive(state),
-    seq: record.seq,
-    obtained_at: obtained ? iso(record.obtainedAt) : null,
-    age_seconds: obtained ? seconds(now - record.obtainedAt) : null,
-    expires_at: obtained ? iso(record.expiresAt) : null,
-    expires_in: obtained ? Math.max(0, seconds(record.expiresAt - now)) : null,
-    due_at: obtained ? iso(dueAt) : null,
-    next_refresh_at: isoOrNull(next),
-    obtained_by: record.replica ?? null,
-    obtained_because: record.reason ?? null,
-    failures_in_a_row: record.failures,
-    last_error:
-      record.lastError === undefined
-        ? null
-        : { at: isoOrNull(record.lastErrorAt), ...record.lastError },
-    history: summarizeHistory(history),
-  };
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
-}
-
-function isoOrNull(ms: number | undefined): string | null {
-  return ms === undefined ? null : iso(ms);
-}
-
-function seconds(ms: number): number {
-  return Math.floor(ms / 1000);
 }

@@ -1,0 +1,84 @@
+import { isLive, judgeFreshness } from '../credentials/freshness.ts';
+import type { Target } from '../credentials/look.ts';
+import {
+  readHistory,
+  readRecord,
+  SpoiledRecordError,
+  type CredentialRecord,
+} from '../store/records.ts';
+import type { Store } from '../store/store.ts';
+import { KeeperError } from '../errors.ts';
+import { summarizeHistory } from './history.ts';
+import { iso, isoOrNull, seconds } from './units.ts';
+
+/** One credential as an admin sees it: never its value. */
+
+export interface CredentialStatusContext {
+  store: Store;
+  /** Upper bound of the refresh window, milliseconds. */
+  windowMs: number;
+  /** The first tick of a kind's job at or after a moment, epoch ms. */
+  nextTick: (kind: string, notBefore: number) => number | undefined;
+}
+
+/** @throws KeeperError `store_unavailable` */
+export async function describeCredential(context: CredentialStatusContext, target: Target) {
+  const { store, windowMs } = context;
+  const { id, kind, budget } = target;
+  const [record, history] = await Promise.all([read(store, target), readHistory(store, id)]);
+  const now = record.readAt;
+  const { state, reason, dueAt } = judgeFreshness(record, now, windowMs, kind.singleUse);
+  const obtained = record.value !== undefined;
+  return {
+    kind: id.kind,
+    state,
+    reason,
+    live: isLive(state),
+    seq: record.seq,
+    obtained_at: obtained ? iso(record.obtainedAt) : null,
+    age_seconds: obtained ? seconds(now - record.obtainedAt) : null,
+    expires_at: obtained ? iso(record.expiresAt) : null,
+    expires_in: obtained ? Math.max(0, seconds(record.expiresAt - now)) : null,
+    due_at: obtained ? iso(dueAt) : null,
+    next_refresh_at: isoOrNull(nextRefresh(context, id.kind, record, Math.max(now, dueAt))),
+    obtained_by: record.replica ?? null,
+    obtained_because: record.reason ?? null,
+    calls_today: record.callsToday,
+    calls_allowed_a_day: budget.dailyCalls === 0 ? null : budget.dailyCalls,
+    failures_in_a_row: record.failures,
+    last_error:
+      record.lastError === undefined
+        ? null
+        : { at: isoOrNull(record.lastErrorAt), ...record.lastError },
+    quarantined_until: record.quarantineUntil > now ? iso(record.quarantineUntil) : null,
+    last_refused:
+      record.refusedAt === undefined
+        ? null
+        : { at: iso(record.refusedAt), by: record.refusedBy ?? null },
+    foreign_refresher_since: isoOrNull(record.foreignSince),
+    history: summarizeHistory(history),
+  };
+}
+
+export type CredentialStatus = Awaited<ReturnType<typeof describeCredential>>;
+
+function nextRefresh(
+  { nextTick }: CredentialStatusContext,
+  kind: string,
+  { readAt, retryAt, quarantineUntil }: CredentialRecord,
+  earliest: number,
+): number {
+  const held = Math.max(retryAt, quarantineUntil);
+  return held > readAt ? held : (nextTick(kind, earliest) ?? earliest);
+}
+
+async function read(store: Store, { id }: Target): Promise<CredentialRecord> {
+  try {
+    return await readRecord(store, id);
+  } catch (error) {
+    if (!(error instanceof SpoiledRecordError)) throw error;
+    // The next look puts it aside and makes it anew.
+    const message = `The record of ${id.kind} was edited by hand; it is made anew within seconds.`;
+    throw new KeeperError('store_unavailable', message, { retryAfterSeconds: 15 });
+  }
+}
