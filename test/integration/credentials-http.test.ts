@@ -109,7 +109,7 @@ describe('credentials over HTTP', () => {
 
   it('lets a reader who finds an expired token wait for the mint', async () => {
     // The clock jumps over every timer, as it does when a machine was suspended.
-    station.clock.jumpWallClock(3 * HOUR);
+    station.clock.sleepThrough(3 * HOUR);
     const answer = await read(station, TOKEN);
     expect(answer).toMatchObject({ status: 200, seq: 2, state: 'fresh', expires_in: 7200 });
     expect(station.simulator.isLive(TOKEN.kind, answer.value ?? '')).toBe(true);
@@ -189,7 +189,7 @@ describe('a credential that cannot be had', () => {
   it('is ticket_expired when no ticket came for half a day', async () => {
     await station.simulator.pushTicket();
     await station.settle();
-    station.clock.jumpWallClock(15 * HOUR);
+    station.clock.sleepThrough(15 * HOUR);
     await expectRefusal('ticket_expired', 60);
   });
 

@@ -2,7 +2,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { acceptTicket } from '../../src/store/tickets.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
 import { callsSince, read, stored } from '../support/observe.ts';
-import { COMPONENT, createStation, HOUR, MINUTE, type Station } from '../support/station.ts';
+import {
+  COMPONENT,
+  createStation,
+  HOUR,
+  MINUTE,
+  type Station,
+  NO_PUSHES_ON_REQUEST,
+} from '../support/station.ts';
 
 /** Besides the cron jobs: what makes the keeper look at a credential before the next tick. */
 describe('a credential is looked at', () => {
@@ -38,14 +45,14 @@ describe('a credential is looked at', () => {
   });
 
   it('when what it is made from was renewed, by whatever reason', async () => {
-    const { simulator, app, clock, redis, keys } = station;
+    const { simulator, app, clock } = station;
     // The ticket comes by way of another replica: nobody here is told.
     const arrived = {
       appid: COMPONENT.appid,
       ticket: simulator.issueTicket(),
       ...{ createTime: clock.now(), receivedAt: clock.now(), fingerprint: 'f', event: { id: '1' } },
     };
-    expect(await acceptTicket({ redis, keys }, arrived, clock.now())).toBe('stored');
+    expect(await acceptTicket(station.store, arrived, clock.now())).toBe('stored');
     expect(await app.keeper.look(TOKEN, 'read')).toMatchObject({ did: 'refreshed' });
     await station.settle();
     expect(simulator.isLive(CODE.kind, (await stored(station, CODE)).kept.mirror ?? '')).toBe(true);
@@ -55,6 +62,7 @@ describe('a credential is looked at', () => {
     const { simulator } = station;
     const refusal = { type: 'errcode', errcode: 61006 } as const;
     simulator.addFault({ api: 'api_component_token', fault: refusal });
+    simulator.addFault(NO_PUSHES_ON_REQUEST);
     await push();
     await station.pass(MINUTE);
     expect(calls('api_component_token')).toBe(1);

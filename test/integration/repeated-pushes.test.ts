@@ -12,7 +12,14 @@ import {
   pushCounts,
 } from '../support/public-listener.ts';
 import { sealPush, ticketXml } from '../support/seal.ts';
-import { COMPONENT, createStation, HOUR, MINUTE, type Station } from '../support/station.ts';
+import {
+  COMPONENT,
+  createStation,
+  HOUR,
+  MINUTE,
+  type Station,
+  NO_PUSHES_ON_REQUEST,
+} from '../support/station.ts';
 
 /** Longest distance between a signed timestamp and our clock, seconds. */
 const WINDOW = 300;
@@ -83,9 +90,8 @@ describe('row 49: the same push again', () => {
   });
 
   it('does not press WeChat while it refuses us', async () => {
-    await station.redis.del(
-      station.keys.record({ kind: 'component_access_token', subject: COMPONENT.appid }),
-    );
+    // So that a new ticket makes wxkeeper ask for a token.
+    station.clock.sleepThrough(3 * HOUR);
     station.simulator.addFault({
       api: 'api_component_token',
       times: 'forever',
@@ -227,8 +233,9 @@ describe('row 55: a captured ticket, judged by its own age', () => {
   it('is taken half an hour late when it is the first to arrive, and is put to use', async () => {
     await station.redis.del(
       ...(await station.redis.keys(`${station.config.redisKeyPrefix}*ticket*`)),
-      station.keys.record({ kind: 'component_access_token', subject: COMPONENT.appid }),
     );
+    station.clock.sleepThrough(3 * HOUR);
+    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
     const asked = calls();
     const late = station.simulator.pushTicket(undefined, { lateMs: 30 * MINUTE });
     await station.pass(30 * MINUTE);

@@ -1,35 +1,31 @@
-import { randomBytes } from 'node:crypto';
 import { Writable } from 'node:stream';
-import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import type { SweepResult } from '../../src/credentials/keeper.ts';
+import type { SweepResult } from '../../src/credentials/sweep.ts';
 import { createLog } from '../../src/log.ts';
 import { startNodeCron, type StartCron } from '../../src/schedule/cron.ts';
 import type { Job, Trigger } from '../../src/schedule/jobs.ts';
 import { createScheduler, type Scheduler } from '../../src/schedule/scheduler.ts';
 import { readJobRuns } from '../../src/store/job-runs.ts';
-import { createKeys } from '../../src/store/keys.ts';
-import type { Store } from '../../src/store/store.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 import { HOUR, MINUTE, type LogLine } from '../support/station.ts';
+import { createTestStore, type TestStore } from '../support/store.ts';
 
 /** 08:00 in Shanghai. */
 const MORNING = Date.UTC(2026, 10, 21, 0, 0, 0);
 const EVERY_TEN_MINUTES = '*/10 * * * *';
 
-let store: Store;
+let store: TestStore;
 let logs: LogLine[];
 beforeEach(async () => {
-  const redis = new Redis(inject('redisUrl'));
-  await redis.ping();
-  store = { redis, keys: createKeys(`test${randomBytes(6).toString('hex')}:`) };
+  store = createTestStore();
+  await store.redis.ping();
   logs = [];
 });
 afterEach(async () => {
   vi.useRealTimers();
   await store.redis.del(store.keys.jobs);
-  store.redis.disconnect();
+  store.close();
 });
 
 function collectingLog() {

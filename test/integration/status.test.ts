@@ -37,6 +37,7 @@ describe('the status', () => {
     expect(status.jobs.map((job) => [job.name, job.last_run?.ok, job.last_run?.trigger])).toEqual([
       ['component_access_token', true, 'cron'],
       ['pre_auth_code', true, 'cron'],
+      ['authorizer_access_token', true, 'cron'],
     ]);
   });
 

@@ -57,7 +57,7 @@ describe('from the first ticket to credentials that others read', () => {
       fingerprint: createHash('sha256').update(encrypt).digest('hex'),
       event: { info_type: 'component_verify_ticket' },
     };
-    expect(await acceptTicket({ redis, keys }, arrived, clock.now())).toBe('stored');
+    expect(await acceptTicket(station.store, arrived, clock.now())).toBe('stored');
     const query = new URLSearchParams(push.query).toString();
     const answer = await fetch(`${station.publicUrl()}?${query}`, {
       method: 'POST',
@@ -78,6 +78,6 @@ describe('from the first ticket to credentials that others read', () => {
       await station.clock.advance(1_000);
       expect(await (await fetch(url, { method: 'POST', body: push.body })).text()).toBe('success');
     }
-    expect((await readTicket(station, COMPONENT.appid))?.count).toBe(1);
+    expect((await readTicket(station.store, COMPONENT.appid))?.count).toBe(1);
   });
 });

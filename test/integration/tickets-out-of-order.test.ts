@@ -3,7 +3,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readTicket, TICKET_LIFE_MS } from '../../src/store/tickets.ts';
 import { eventCount, post } from '../support/public-listener.ts';
 import { sealPush, ticketXml } from '../support/seal.ts';
-import { COMPONENT, createStation, HOUR, MINUTE, type Station } from '../support/station.ts';
+import {
+  COMPONENT,
+  createStation,
+  HOUR,
+  MINUTE,
+  type Station,
+  NO_PUSHES_ON_REQUEST,
+} from '../support/station.ts';
 
 let station: Station;
 beforeAll(async () => {
@@ -14,7 +21,7 @@ beforeEach(() => forgetTickets());
 
 const now = () => Math.floor(station.clock.now() / 1000);
 const stored = () =>
-  readTicket({ redis: station.redis, keys: station.keys }, COMPONENT.appid).then(
+  readTicket(station.store, COMPONENT.appid).then(
     (ticket) => ticket ?? { ticket: undefined, previousTicket: undefined, createTime: 0, count: 0 },
   );
 const mirrorKey = () => station.keys.ticketMirror(COMPONENT.appid);
@@ -145,6 +152,7 @@ describe('row 51: a CreateTime that cannot be', () => {
   });
 
   it('serves no longer than any other ticket', async () => {
+    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
     await postTicket('ticket@@@future', now() + 30 * 86_400);
     await station.pass(12 * HOUR);
     const answer = await station.internal('/status');

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, inject, it, vi } from 'vitest';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
 import { mintIntervals } from '../support/liveness.ts';
 import { createManualClock, type ManualClock } from '../support/manual-clock.ts';
-import { COMPONENT, MINUTE, stationEnv } from '../support/station.ts';
+import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, stationEnv } from '../support/station.ts';
 
 const TICKS = 200;
 /** Time after each tick in which the clocks of all three move together. */
@@ -33,6 +33,8 @@ describe('two processes ticking together', () => {
     const clock = createManualClock();
     simulator = createSimulator({ components: [COMPONENT], clock, pushing: false });
     await simulator.start();
+    // Every ticket comes from the test.
+    simulator.addFault(NO_PUSHES_ON_REQUEST);
     // WeChat takes a moment to answer, and the test decides how long that is: see letCallsMeet.
     simulator.addFault({ api: '*', times: 'forever', fault: { type: 'delay', ms: 1 } });
     const prefix = `test${randomBytes(6).toString('hex')}:`;

@@ -9,6 +9,11 @@ export interface ManualClock extends Clock {
   advance(ms: number, settle?: () => Promise<void>): Promise<void>;
   /** Moves only the wall clock, as an operator or NTP would: monotonic time and timers stay. */
   jumpWallClock(ms: number): void;
+  /** The same for the clock of Redis. */
+  jumpStoreClock(ms: number): void;
+  /** Lets time pass for all clocks at once, without any timer noticing: a machine asleep. */
+  sleepThrough(ms: number): void;
+  simulatedStoreNow(): number;
   pendingTimers(): number;
 }
 
@@ -23,6 +28,7 @@ interface Timer {
 export function createManualClock(random: () => number = () => 0.5): ManualClock {
   let elapsed = 0;
   let wallOffset = CLOCK_START;
+  let storeOffset = CLOCK_START;
   const timers = new Set<Timer>();
 
   const nextBefore = (end: number): Timer | undefined => {
@@ -54,6 +60,13 @@ export function createManualClock(random: () => number = () => 0.5): ManualClock
     jumpWallClock(ms) {
       wallOffset += ms;
     },
+    jumpStoreClock(ms) {
+      storeOffset += ms;
+    },
+    sleepThrough(ms) {
+      elapsed += ms;
+    },
+    simulatedStoreNow: () => storeOffset + elapsed,
     pendingTimers: () => timers.size,
   };
 }

@@ -11,6 +11,7 @@ export interface Seen {
   value?: string;
   seq?: number;
   state?: string;
+  source?: string;
   expires_in?: number;
   error?: { code: string; message: string };
 }

@@ -10,6 +10,8 @@ import type { StartCron } from '../../src/schedule/cron.ts';
 import type { SimulatorOptions } from '../../src/simulator/options.ts';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
 import { createKeys, type Keys } from '../../src/store/keys.ts';
+import { createStoreTime } from '../../src/store/store-time.ts';
+import type { Store } from '../../src/store/store.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
 
 /**
@@ -22,6 +24,8 @@ export interface Station {
   app: App;
   redis: Redis;
   keys: Keys;
+  /** The same two, as the functions of that room want them. */
+  store: Store;
   config: Config;
   /** Every log line so far, parsed. */
   logs: LogLine[];
@@ -56,6 +60,12 @@ export const COMPONENT = {
   previousEncodingAesKey: 'GFEDCBA9876543210zyxwvutsrqponmlkjihgfedcba',
 };
 export const AUTHORIZER = 'wxfedcba9876543210';
+/** WeChat says yes and pushes nothing: for tests in which no ticket may come unasked. */
+export const NO_PUSHES_ON_REQUEST = {
+  api: 'api_start_push_ticket',
+  times: 'forever',
+  fault: { type: 'body', body: '{"errcode":0,"errmsg":"ok"}' },
+} as const;
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
 
@@ -96,6 +106,8 @@ export async function createStation(options: StationOptions = {}): Promise<Stati
   const app = makeApp();
   const apps = [app];
   const redis = new Redis(redisUrl, { lazyConnect: false });
+  const keys = createKeys(prefix);
+  const time = createStoreTime(clock);
   const settle = async () => {
     // A push that was just answered starts work in the service, whose calls reach the simulator.
     for (let round = 0; round < 3; round += 1) {
@@ -120,7 +132,8 @@ export async function createStation(options: StationOptions = {}): Promise<Stati
     logs,
     settle,
     apiKey: key,
-    keys: createKeys(prefix),
+    keys,
+    store: { redis, keys, time },
     internal: (path, init) =>
       fetch(`http://127.0.0.1:${app.internalPort()}${path}`, {
         ...init,

@@ -127,12 +127,12 @@ describe('a wrong setting', () => {
     expect(fault).toMatch(/^API_KEYS entry 2 /);
   });
 
-  it('says that no component is known when there is none', () => {
-    const noComponent = expect.stringMatching(
-      /COMPONENT_APPID.*CONFIG_FILE.*no component/,
+  it('says that neither a component nor an account is known', () => {
+    const nobody = expect.stringMatching(
+      /COMPONENT_APPID.*CONFIG_FILE.*no component and no account/,
     ) as unknown;
-    expect(faultsOf({ REDIS_URL: GOOD.REDIS_URL })).toEqual([noComponent]);
-    expect(faultsOf({})).toEqual(['REDIS_URL is required', noComponent]);
+    expect(faultsOf({ REDIS_URL: GOOD.REDIS_URL })).toEqual([nobody]);
+    expect(faultsOf({})).toEqual(['REDIS_URL is required', nobody]);
   });
 });
 
@@ -157,6 +157,7 @@ describe('good settings', () => {
           previousEncodingAesKey: undefined,
         },
       ],
+      accounts: [],
       wechatApiBaseUrls: [
         'https://api.weixin.qq.com',
         'https://api2.weixin.qq.com',

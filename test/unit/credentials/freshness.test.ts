@@ -13,6 +13,7 @@ function record(lifeSeconds: number, more: Partial<Judged> = {}): Judged {
     expiresAt: OBTAINED + lifeSeconds * SECOND,
     taken: false,
     suspect: false,
+    refused: false,
     ...more,
   };
 }

@@ -1,0 +1,183 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createDoomedReplica, type StoppingPoint } from '../support/doomed-replica.ts';
+import { TOKEN } from '../support/liveness.ts';
+import { logged, read, stored } from '../support/observe.ts';
+import { MINUTE, type Station } from '../support/station.ts';
+import { expectHealed, FAILED, REFRESHED, stationBeforeRefresh } from '../support/story.ts';
+
+const OVERLAPPED = 'another mint overlapped this one; one more settles which is newer';
+
+let station: Station;
+afterEach(() => station.close());
+
+const tokenMints = () =>
+  station.simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind).length;
+const hash = () => station.redis.hgetall(station.keys.record(TOKEN));
+
+/** Another replica begins to mint and stops on the way, as the only one that looks. */
+async function stopOnTheWay(point: StoppingPoint) {
+  const doomed = createDoomedReplica(station, point);
+  const outcome = doomed.keeper.look(TOKEN, 'read');
+  await doomed.stopped;
+  return { ...doomed, outcome };
+}
+
+/** Lets `seconds` pass; counts those in which what callers got was dead at WeChat, or nothing. */
+async function secondsOfOutage(seconds: number): Promise<number> {
+  let outage = 0;
+  for (let second = 0; second < seconds; second += 1) {
+    await station.pass(1_000);
+    const { status, value } = await read(station, TOKEN);
+    if (status !== 200 || !station.simulator.isLive(TOKEN.kind, value ?? '')) outage += 1;
+  }
+  return outage;
+}
+
+describe('row 22: a holder is paused between the answer and the commit, past its lock', () => {
+  beforeEach(async () => {
+    station = await stationBeforeRefresh();
+  });
+
+  it('stores nothing over a newer value, and one more mint settles the order', async () => {
+    const before = await stored(station, TOKEN);
+    const { wake, outcome, keeper, logs } = await stopOnTheWay('after answer');
+    expect(tokenMints()).toBe(2);
+    expect(await stored(station, TOKEN)).toMatchObject({ kept: before.kept, locked: true });
+    // The others mint when the intent is over; the value that nobody stored is dead by then.
+    expect(await secondsOfOutage(76)).toBeLessThanOrEqual(75);
+    const newer = await stored(station, TOKEN);
+    expect(newer).toMatchObject({ suspect: false, locked: false, kept: { seq: '2' } });
+    expect(tokenMints()).toBe(3);
+
+    wake();
+    expect(await outcome).toMatchObject({ did: 'locked' });
+    expect(await stored(station, TOKEN)).toEqual({ ...newer, suspect: true });
+    expect(logs.filter(({ message }) => message === OVERLAPPED)).toMatchObject([
+      { level: 'warn', kind: TOKEN.kind },
+    ]);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'due' });
+    expect(await secondsOfOutage(15)).toBe(0);
+    await keeper.idle();
+    await station.settle();
+    expect(tokenMints()).toBe(4);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 3, state: 'fresh' });
+    await expectHealed(station);
+  });
+
+  it('stores what it has when nobody has minted meanwhile', async () => {
+    const { wake, outcome } = await stopOnTheWay('after answer');
+    await station.pass(30_000);
+    wake();
+    expect(await outcome).toMatchObject({ did: 'refreshed', seq: 2 });
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    // From the call on, not from the commit: WeChat has counted all the while.
+    const { expires_at: expiresAt } = (await stored(station, TOKEN)).kept;
+    expect(expiresAt).toBe(String(station.simulator.latestMint(TOKEN.kind)?.expiresAt));
+    await expectHealed(station);
+    await station.pass(75_000);
+    expect(tokenMints()).toBe(2);
+  });
+});
+
+describe('row 23: a holder is paused before it calls WeChat', () => {
+  beforeEach(async () => {
+    station = await stationBeforeRefresh();
+  });
+
+  it('does not call when that took more than two seconds, and begins again a second later', async () => {
+    const before = await stored(station, TOKEN);
+    const { wake, outcome, keeper, logs } = await stopOnTheWay('before begin returns');
+    station.clock.sleepThrough(2_001);
+    wake();
+    expect(await outcome).toMatchObject({ did: 'failed', error: { class: 'retry' } });
+    expect(tokenMints()).toBe(1);
+    expect(await stored(station, TOKEN)).toEqual({
+      ...{ kept: before.kept, failures: 1, locked: false, suspect: false },
+    });
+    expect(await hash()).not.toHaveProperty('intents');
+    expect(logs.filter(({ message }) => message === FAILED)).toMatchObject([
+      { level: 'warn', failure: { message: 'the process was paused before the call' } },
+    ]);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'due' });
+
+    await station.pass(1_200);
+    await keeper.idle();
+    expect(tokenMints()).toBe(2);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    await expectHealed(station);
+  });
+
+  it('calls when it took no more than that', async () => {
+    const { wake, outcome } = await stopOnTheWay('before begin returns');
+    station.clock.sleepThrough(2_000);
+    wake();
+    expect(await outcome).toMatchObject({ did: 'refreshed', seq: 2 });
+    await expectHealed(station);
+  });
+
+  it('heals within a patrol when it stood still behind that check and kills the newer value', async () => {
+    const { wake, outcome, keeper, logs } = await stopOnTheWay('before send');
+    expect(await secondsOfOutage(76)).toBe(0);
+    expect(await stored(station, TOKEN)).toMatchObject({ kept: { seq: '2' } });
+    wake();
+    await outcome;
+    await keeper.idle();
+    expect(logs.filter(({ message }) => message === OVERLAPPED)).toMatchObject([{ level: 'warn' }]);
+    expect(await secondsOfOutage(16)).toBeLessThanOrEqual(15);
+    await keeper.idle();
+    await station.settle();
+    // One of the holder, one of the others, one that settles it.
+    expect(tokenMints()).toBe(4);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, state: 'fresh' });
+    await expectHealed(station);
+  });
+});
+
+describe.each([
+  { row: 24, name: 'between the answer and the commit', point: 'after answer', lost: 1 },
+  { row: 26, name: 'before the call is sent', point: 'before send', lost: 0 },
+] as const)('row $row: a holder is killed $name', ({ point, lost }) => {
+  it('leaves an intent, after which one more mint heals it within 75 seconds', async () => {
+    station = await stationBeforeRefresh();
+    const before = await stored(station, TOKEN);
+    await stopOnTheWay(point);
+    expect(tokenMints()).toBe(1 + lost);
+    expect(Object.keys(JSON.parse((await hash()).intents ?? '{}') as object)).toHaveLength(1);
+    // As long as the intent stands, nobody mints: the lock alone is over after 20 seconds.
+    await secondsOfOutage(59);
+    expect(await stored(station, TOKEN)).toMatchObject({ kept: before.kept, failures: 0 });
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'due' });
+    expect(tokenMints()).toBe(1 + lost);
+
+    await secondsOfOutage(16);
+    expect(tokenMints()).toBe(2 + lost);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    expect(logged(station, REFRESHED, TOKEN.kind).at(-1)).toMatchObject({
+      ...{ level: 'info', seq: 2 },
+      reason: expect.stringMatching(/:order_unknown$/) as string,
+    });
+    expect(logged(station, FAILED)).toEqual([]);
+    await expectHealed(station);
+    await station.pass(90 * MINUTE);
+    expect(tokenMints()).toBe(2 + lost);
+  });
+
+  it('is not waited for longer than its lock when the value is about to die', async () => {
+    station = await stationBeforeRefresh();
+    // Nobody can mint until five minutes before the end, when only the doomed one looks.
+    station.simulator.addFault({
+      api: 'api_component_token',
+      times: 'forever',
+      fault: { type: 'errcode', errcode: 40125 },
+    });
+    await station.pass(MINUTE);
+    station.simulator.clearFaults();
+    await station.pass(6 * MINUTE);
+    await station.redis.hdel(station.keys.record(TOKEN), 'retry_at');
+    expect(await stored(station, TOKEN)).toMatchObject({ kept: { seq: '1' } });
+    await stopOnTheWay(point);
+    expect(await secondsOfOutage(36)).toBeLessThanOrEqual(35 * lost);
+    expect(tokenMints()).toBe(2 + lost);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+  });
+});

@@ -1,0 +1,155 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { authorizerToken, grantAuthorization } from '../../src/store/authorizations.ts';
+import { CODE, TOKEN } from '../support/liveness.ts';
+import { callsSince, logged, read, stored } from '../support/observe.ts';
+import {
+  becomes,
+  newest,
+  refusedTicket,
+  secondsUntil,
+  ticketMirror,
+  tokenMints,
+} from '../support/redis-story.ts';
+import {
+  AUTHORIZER,
+  COMPONENT,
+  createStation,
+  HOUR,
+  NO_PUSHES_ON_REQUEST,
+  type Station,
+} from '../support/station.ts';
+import { expectHealed, MINT_API } from '../support/story.ts';
+
+const RESTORED = 'Redis had lost a credential; restored from memory';
+const ASKED = 'asked WeChat to push tickets again';
+
+let server: RedisServer;
+let station: Station;
+beforeEach(async () => {
+  // Without an append-only file: what it held is gone with the process.
+  server = await startRedisServer();
+  station = await createStation({ redisUrl: server.url });
+  station.redis.on('error', () => undefined);
+});
+afterEach(async () => {
+  await station.close();
+  await server.stop();
+});
+
+async function receiveTicket(): Promise<void> {
+  expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
+  await station.settle();
+  await station.pass(60_000);
+}
+
+/** Resolves when Redis is away, with nothing of what it knew, and the service has noticed. */
+async function loseRedis(): Promise<void> {
+  await server.kill();
+  await becomes(station, 503);
+}
+
+async function returnRedis(): Promise<void> {
+  await server.start();
+  await becomes(station, 200);
+}
+
+describe('row 4: Redis restarts without its data', () => {
+  it('has the token and the waiting ticket back at once; one mint settles the doubt', async () => {
+    await receiveTicket();
+    const before = await stored(station, TOKEN);
+    await loseRedis();
+    const ticket = await refusedTicket(station);
+    expect(await read(station, TOKEN)).toMatchObject({
+      ...{ status: 200, source: 'memory', value: newest(station), seq: 1 },
+    });
+    await returnRedis();
+
+    // No time has passed for the service.
+    expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
+    expect(logged(station, RESTORED)).toMatchObject([{ level: 'warn', kind: TOKEN.kind, seq: 1 }]);
+    expect(await ticketMirror(station)).toBe(ticket);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, source: 'redis' });
+    expect(tokenMints(station)).toBe(1);
+
+    expect(await secondsUntil(station, 60, () => expectHealed(station))).toBeGreaterThan(20);
+    expect(await read(station, TOKEN)).toMatchObject({ value: newest(station), seq: 2 });
+    expect(await read(station, CODE)).toMatchObject({ status: 200 });
+    await station.pass(HOUR);
+    expect(tokenMints(station)).toBe(2);
+    expect(station.logs.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
+  it('serves the token from Redis again though the ticket is gone and none comes', async () => {
+    await receiveTicket();
+    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    await loseRedis();
+    await returnRedis();
+    for (let minute = 0; minute < 30; minute += 1) {
+      expect(await read(station, TOKEN)).toMatchObject({
+        ...{ status: 200, source: 'redis', value: newest(station), seq: 1 },
+      });
+      await station.pass(60_000);
+    }
+    expect(tokenMints(station)).toBe(1);
+    expect(logged(station, RESTORED)).toHaveLength(1);
+    expect(logged(station, ASKED)).toMatchObject([{ level: 'warn', appid: COMPONENT.appid }]);
+  });
+
+  it('gives an authorizer its refresh token back with the first read', async () => {
+    await receiveTicket();
+    const id = authorizerToken(COMPONENT.appid, AUTHORIZER);
+    const { refreshToken } = station.simulator.authorize(COMPONENT.appid, AUTHORIZER);
+    const authorizedAt = station.clock.now();
+    await grantAuthorization(station.store, id, { refreshToken, authorizedAt });
+    const path = `/v1/credentials/${id.kind}/${COMPONENT.appid}/${AUTHORIZER}`;
+    const readIt = async () => {
+      const answer = await station.internal(path);
+      return { status: answer.status, body: (await answer.json()) as { value: string } };
+    };
+    const { body: before } = await readIt();
+    const { refresh_token: kept } = await station.redis.hgetall(station.keys.record(id));
+    await station.settle();
+    await loseRedis();
+    expect(await readIt()).toMatchObject({ status: 200, body: { source: 'memory' } });
+    await returnRedis();
+    expect(await readIt()).toMatchObject({ status: 200, body: { value: before.value } });
+    expect(await station.redis.hgetall(station.keys.record(id))).toMatchObject({
+      ...{ value: before.value, refresh_token: kept },
+    });
+    expect(await station.redis.get(station.keys.mirror(id))).toBe(before.value);
+    expect(logged(station, RESTORED, id.kind)).toMatchObject([{ level: 'warn', seq: 1 }]);
+  });
+});
+
+describe('row 5: Redis is empty and so is the memory of the process', () => {
+  it('says no_ticket, asks WeChat for pushes once an hour, and tells a person', async () => {
+    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    const begun = station.clock.now();
+    expect(await read(station, TOKEN)).toMatchObject({
+      ...{ status: 503, retryAfter: 60, error: { code: 'no_ticket' } },
+    });
+    await station.pass(150 * 60_000);
+    // A minute of patience, then once an hour.
+    const asked = callsSince(station, 'api_start_push_ticket', begun);
+    expect(asked).toHaveLength(3);
+    expect(asked[0]).toBeLessThanOrEqual(90);
+    expect(logged(station, ASKED).map(({ level }) => level)).toEqual(['warn', 'warn', 'warn']);
+    const cries = station.logs.filter(({ level }) => level === 'error');
+    expect(cries).toHaveLength(1);
+    expect(cries[0]?.message).toMatch(/^no ticket push for an hour/);
+    expect(callsSince(station, MINT_API, begun)).toEqual([]);
+    const { redis, keys } = station;
+    expect(await redis.exists(keys.mirror(TOKEN), keys.ticketMirror(COMPONENT.appid))).toBe(0);
+  });
+
+  it('has everything within two minutes when WeChat pushes on request', async () => {
+    const whole = () => expectHealed(station);
+    expect(await secondsUntil(station, 120, whole)).toBeGreaterThan(30);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: newest(station) });
+    expect(await read(station, CODE)).toMatchObject({ status: 200 });
+    expect(await ticketMirror(station)).toMatch(/^ticket@@@/);
+    expect(tokenMints(station)).toBe(1);
+    expect(logged(station, ASKED)).toHaveLength(1);
+  });
+});

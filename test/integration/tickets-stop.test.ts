@@ -1,0 +1,144 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { CODE, TOKEN, watchMirrors } from '../support/liveness.ts';
+import { callsSince, gaps, logged, read, statusOf, stored } from '../support/observe.ts';
+import {
+  COMPONENT,
+  createStation,
+  HOUR,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type Station,
+} from '../support/station.ts';
+import { expectHealed } from '../support/story.ts';
+
+const START_PUSH = 'api_start_push_ticket';
+const SILENT = 'no ticket push for 25 minutes; the stored ticket serves for its 12 hours';
+const SILENT_LONG = /^no ticket push for an hour\. Check in the console/;
+const EXPIRED = /^the last ticket is 12 hours old: nothing can be refreshed\. Check in the console/;
+const ASKED = 'asked WeChat to push tickets again';
+const WOULD_NOT = 'WeChat would not start pushing tickets; asked again in an hour';
+/** Seconds: the watchdog looks in each patrol. */
+const ROUND = 15;
+
+describe('row 47: ticket pushes stop', () => {
+  let station: Station;
+  let since: number;
+  afterEach(() => station.close());
+
+  const start = async (options: { replicas?: number; answersRequests?: boolean } = {}) => {
+    station = await createStation();
+    if (options.answersRequests !== true) station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    for (let more = 1; more < (options.replicas ?? 1); more += 1) await station.addReplica();
+    since = station.clock.now();
+    await station.simulator.pushTicket();
+    await station.settle();
+  };
+  const passUntil = (ms: number) => station.pass(since + ms - station.clock.now());
+  const matching = (pattern: RegExp) => station.logs.filter(({ message }) => pattern.test(message));
+  const codes = async () => (await statusOf(station, TOKEN)).problems.map(({ code }) => code);
+
+  it.each([1, 2])(
+    'warns at 25 minutes, asks at 30, calls a person at 60, each once (replicas: %d)',
+    async (replicas) => {
+      await start({ replicas });
+      await passUntil(25 * MINUTE - 1);
+      expect(logged(station, SILENT)).toEqual([]);
+      expect(await codes()).toEqual([]);
+      await passUntil(25 * MINUTE + ROUND * 1_000);
+      expect(logged(station, SILENT)).toMatchObject([
+        { level: 'warn', appid: COMPONENT.appid, silent_minutes: 25 },
+      ]);
+      expect(await codes()).toEqual(['ticket_silent']);
+
+      await passUntil(30 * MINUTE - 1);
+      expect(callsSince(station, START_PUSH, since)).toEqual([]);
+      await passUntil(60 * MINUTE - 1);
+      const asked = callsSince(station, START_PUSH, since);
+      expect(asked).toHaveLength(1);
+      expect(asked[0]).toBeLessThanOrEqual(30 * 60 + ROUND);
+      expect(logged(station, ASKED)).toMatchObject([{ level: 'warn', silent_minutes: 30 }]);
+      expect(matching(SILENT_LONG)).toEqual([]);
+      await passUntil(60 * MINUTE + ROUND * 1_000);
+      expect(matching(SILENT_LONG)).toMatchObject([{ level: 'error', silent_minutes: 60 }]);
+
+      await passUntil(3 * HOUR);
+      expect(logged(station, SILENT)).toHaveLength(1);
+      expect(matching(SILENT_LONG)).toHaveLength(1);
+      const hourly = callsSince(station, START_PUSH, since);
+      expect(hourly).toHaveLength(3);
+      for (const gap of gaps(hourly)) {
+        expect(gap).toBeGreaterThanOrEqual(3_600);
+        expect(gap).toBeLessThanOrEqual(3_600 + ROUND);
+      }
+    },
+  );
+
+  it('asks again an hour later when WeChat refuses to push', async () => {
+    await start({ answersRequests: true });
+    const refusal = { type: 'errcode', errcode: 40125 } as const;
+    station.simulator.addFault({ api: START_PUSH, fault: refusal });
+    await passUntil(31 * MINUTE);
+    expect(logged(station, WOULD_NOT)).toMatchObject([
+      { level: 'warn', silent_minutes: 30, failure: { class: 'config', errcode: 40125 } },
+    ]);
+    expect(await codes()).toEqual(['ticket_silent']);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'fresh' });
+    await passUntil(91 * MINUTE);
+    expect(callsSince(station, START_PUSH, since)).toHaveLength(2);
+    expect(logged(station, ASKED)).toHaveLength(1);
+    expect(await codes()).toEqual([]);
+  });
+
+  it('refreshes with the stored ticket for its twelve hours, and serves to the end of the last token', async () => {
+    await start();
+    expect(await watchMirrors(station, (12 * HOUR) / 1_000 - 1)).toEqual([]);
+    expect(matching(EXPIRED)).toEqual([]);
+    await passUntil(12 * HOUR + ROUND * 1_000);
+    expect(matching(EXPIRED)).toMatchObject([{ level: 'error', appid: COMPONENT.appid }]);
+    expect(await codes()).toContain('ticket_expired');
+
+    const last = await stored(station, TOKEN);
+    const endsAt = Number(last.kept.expires_at);
+    expect(endsAt).toBeGreaterThan(station.clock.now() + 10 * MINUTE);
+    await passUntil(endsAt - since - 1);
+    expect(await read(station, TOKEN)).toMatchObject({
+      ...{ status: 200, value: last.kept.value, source: 'redis' },
+    });
+    await station.pass(1);
+    expect(await read(station, TOKEN)).toMatchObject({
+      ...{ status: 503, retryAfter: 60, error: { code: 'ticket_expired' } },
+    });
+    // The code that was ready lives by itself; there is none after it.
+    expect(await read(station, CODE)).toMatchObject({ status: 200 });
+    expect(await read(station, CODE)).toMatchObject({
+      ...{ status: 503, error: { code: 'ticket_expired' } },
+    });
+    expect((await stored(station, TOKEN)).kept).toMatchObject({
+      value: last.kept.value,
+      seq: last.kept.seq,
+    });
+    expect(matching(EXPIRED)).toHaveLength(1);
+
+    // One push, and in the same moment everything is there again.
+    await station.simulator.pushTicket();
+    await station.settle();
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, state: 'fresh' });
+    expect(await read(station, CODE)).toMatchObject({ status: 200 });
+    expect(await codes()).toEqual([]);
+    await expectHealed(station);
+  });
+
+  it('is over a moment after WeChat was asked, when asking is all that it takes', async () => {
+    await start({ answersRequests: true });
+    await passUntil(30 * MINUTE + (ROUND + 2) * 1_000);
+    expect(callsSince(station, START_PUSH, since)).toHaveLength(1);
+    expect(logged(station, ASKED)).toMatchObject([
+      { level: 'warn', appid: COMPONENT.appid, silent_minutes: 30 },
+    ]);
+    const ticket = await station.redis.hgetall(station.keys.ticketRecord(COMPONENT.appid));
+    expect(ticket).toMatchObject({ count: '2' });
+    expect(ticket).not.toHaveProperty('stage');
+    expect(await codes()).toEqual([]);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'fresh' });
+  });
+});

@@ -1,0 +1,80 @@
+import type { Redis } from 'ioredis';
+import { createKeeper, type Keeper } from '../../src/credentials/keeper.ts';
+import { createMemory } from '../../src/credentials/memory.ts';
+import type { Log } from '../../src/log.ts';
+import { createWechatApi } from '../../src/wechat/api.ts';
+import type { LogLine, Station } from './station.ts';
+
+/**
+ * The part of a replica that mints, stopped at chosen points: between begin and send, between WeChat's
+ * answer and the commit. One that never goes on is, for everybody else, a process that was killed.
+ */
+export interface DoomedReplica {
+  keeper: Keeper;
+  logs: LogLine[];
+  /** Resolves when the replica has come to its first stop. */
+  stopped: Promise<void>;
+  /** Lets it go on. */
+  wake(): void;
+}
+
+export type StoppingPoint = 'before begin returns' | 'before send' | 'after answer';
+
+/** @param point where the first mint of this replica stops */
+export function createDoomedReplica(station: Station, point: StoppingPoint): DoomedReplica {
+  const { clock, config } = station;
+  const stopped = Promise.withResolvers<undefined>();
+  const woken = Promise.withResolvers<undefined>();
+  const stopAt = async (here: StoppingPoint) => {
+    if (here !== point) return;
+    stopped.resolve(undefined);
+    await woken.promise;
+  };
+  const store = { ...station.store, redis: stoppingAfterBegin(station.redis, stopAt) };
+  const logs: LogLine[] = [];
+  const log = collect(logs);
+  const call = createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log });
+  const keeper = createKeeper({
+    ...{ store, clock, log, memory: createMemory(clock, store.time), replica: 'doomed' },
+    windowMs: config.refreshWindowSeconds * 1000,
+    subjects: { components: config.components, accounts: config.accounts },
+    async api(request) {
+      await stopAt('before send');
+      const answer = await call(request);
+      await stopAt('after answer');
+      return answer;
+    },
+  });
+  return { keeper, logs, stopped: stopped.promise, wake: () => woken.resolve(undefined) };
+}
+
+/** Redis has granted a mint, and the process that asked for it does not hear of it yet. */
+function stoppingAfterBegin(redis: Redis, stopAt: (point: StoppingPoint) => Promise<void>): Redis {
+  const run = async (command: 'evalsha' | 'eval', args: Parameters<Redis['evalsha']>) => {
+    const answer: unknown = await redis[command](...args);
+    if (args.some((one) => String(one).includes('"judged_seq"'))) {
+      await stopAt('before begin returns');
+    }
+    return answer;
+  };
+  return new Proxy(redis, {
+    get(target, name) {
+      if (name === 'evalsha' || name === 'eval') {
+        return (...args: Parameters<Redis['evalsha']>) => run(name, args);
+      }
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
+function collect(lines: LogLine[]): Log {
+  const write = (level: string) => (message: string, fields?: Record<string, unknown>) =>
+    void lines.push({ level, message, ...fields });
+  const log: Log = {
+    ...{ debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
+    in: () => log,
+    close: () => Promise.resolve(),
+  };
+  return log;
+}

@@ -1,0 +1,77 @@
+import { expect, vi } from 'vitest';
+import { TOKEN } from './liveness.ts';
+import { COMPONENT, type Station } from './station.ts';
+
+/** What the stories about a Redis in trouble have in common. */
+
+/** For what happens in real time: Redis starts, a connection notices, a server is promoted. */
+export const POLLING = { timeout: 20_000, interval: 20 };
+/** WeChat hangs up after 5 s; this is what a refusal may take at most. */
+const ANSWER_MS = 4_000;
+
+export async function readiness(station: Station): Promise<number> {
+  return (await station.internal('/readyz')).status;
+}
+
+/** Resolves when the service knows that Redis is away, or back and looked at. */
+export async function becomes(station: Station, status: 200 | 503): Promise<void> {
+  await vi.waitFor(async () => expect(await readiness(station)).toBe(status), POLLING);
+  await station.settle();
+}
+
+/** A ticket push that is not sent yet, so that it can be sent twice. */
+export function newTicketPush({ simulator }: Station) {
+  const { url, body, xml } = simulator.buildPush(undefined, 'component_verify_ticket');
+  const ticket = /ticket@@@[^\]<]+/.exec(xml)?.[0] ?? '';
+  expect(ticket).not.toBe('');
+  return { url: url ?? '', body, ticket };
+}
+
+export async function post({ url, body }: { url: string; body: string }) {
+  const begun = performance.now();
+  const answer = await fetch(url, { method: 'POST', body });
+  const text = await answer.text();
+  const retryAfter = Number(answer.headers.get('retry-after'));
+  return { status: answer.status, text, retryAfter, tookMs: performance.now() - begun };
+}
+
+/** Sends a ticket push that must be refused in time; returns the ticket, which waits in memory. */
+export async function refusedTicket(station: Station): Promise<string> {
+  const push = newTicketPush(station);
+  const answer = await post(push);
+  expect(answer.status).toBe(503);
+  expect(answer.text).not.toContain('success');
+  expect(answer.retryAfter).toBeGreaterThan(0);
+  expect(answer.tookMs).toBeLessThan(ANSWER_MS);
+  return push.ticket;
+}
+
+/** Simulated seconds, one by one and `limit` at most, until `check` no longer throws. */
+export async function secondsUntil(
+  station: Station,
+  limit: number,
+  check: () => Promise<void>,
+): Promise<number> {
+  for (let second = 0; ; second += 1) {
+    try {
+      await check();
+      return second;
+    } catch (error) {
+      if (second === limit) throw error;
+    }
+    await station.pass(1_000);
+  }
+}
+
+export function tokenMints({ simulator }: Station): number {
+  return simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind).length;
+}
+
+/** What WeChat minted last. */
+export function newest({ simulator }: Station): string {
+  return simulator.latestMint(TOKEN.kind)?.value ?? 'nothing was minted';
+}
+
+export function ticketMirror({ redis, keys }: Station): Promise<string | null> {
+  return redis.get(keys.ticketMirror(COMPONENT.appid));
+}
