@@ -12,6 +12,7 @@ const GROUND = [
   'clock.ts',
   'log.ts',
   'config.ts',
+  'config-file.ts',
   'settings.ts',
   'setting-formats.ts',
   'version.ts',
