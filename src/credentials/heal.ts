@@ -35,6 +35,11 @@ export async function readAndHeal(
       ...id,
       seq: healed.seq,
     });
+  } else if (outcome === 'renumbered') {
+    context.log.warn('a credential that Redis had lost was minted anew; its seq goes on', {
+      ...id,
+      seq: healed.seq,
+    });
   } else if (outcome === 'mirror') {
     context.log.warn('the key for readers was missing or wrong; written again', { ...id });
   }
@@ -66,13 +71,12 @@ function sourceOf(
 ): CredentialRecord | undefined {
   if (record.revokedAt !== undefined) return undefined;
   if (remembered?.value !== undefined) {
-    if (record.value === undefined || record.seq < remembered.seq) {
+    const sameCommit = record.committedOp === remembered.committedOp;
+    const countsAnew = !sameCommit && record.seq === remembered.seq;
+    if (record.value === undefined || record.seq < remembered.seq || countsAnew) {
       return record.authEpoch <= remembered.authEpoch ? remembered : undefined;
     }
-    const sameCommit = record.committedOp === remembered.committedOp;
-    if (sameCommit && (record.value !== remembered.value || record.seq !== remembered.seq)) {
-      return remembered;
-    }
+    if (sameCommit && record.value !== remembered.value) return remembered;
   }
   const live = record.value !== undefined && record.expiresAt > record.readAt;
   return live && record.mirror !== record.value ? record : undefined;

@@ -5,16 +5,18 @@ import type { Store } from './store.ts';
 
 const restoreScript = loadRecordScript('restore-record');
 
+/** `renumbered`: Redis has a newer value under a seq given out before; `kept`: it knows better. */
+export type RestoreOutcome = 'restored' | 'mirror' | 'renumbered' | 'kept';
+
 /**
  * Writes a remembered record back, or only its mirror, when Redis has lost it.
- * @returns `kept` when Redis knows better
  * @throws KeeperError `store_unavailable`
  */
 export async function restoreRecord(
   store: Store,
   id: CredentialId,
   remembered: CredentialRecord,
-): Promise<'restored' | 'mirror' | 'kept'> {
+): Promise<RestoreOutcome> {
   const outcome = await runRecordScript(
     store,
     restoreScript,
@@ -35,5 +37,5 @@ export async function restoreRecord(
       refresh_token: remembered.refreshToken,
     },
   );
-  return outcome as 'restored' | 'mirror' | 'kept';
+  return outcome as RestoreOutcome;
 }

@@ -176,7 +176,8 @@ describe.each([
     await station.redis.hdel(station.keys.record(TOKEN), 'retry_at');
     expect(await stored(station, TOKEN)).toMatchObject({ kept: { seq: '1' } });
     await stopOnTheWay(point);
-    expect(await secondsOfOutage(36)).toBeLessThanOrEqual(35 * lost);
+    // What is read in the very second of the next mint is dead a moment later.
+    expect(await secondsOfOutage(36)).toBeLessThanOrEqual(lost === 0 ? 1 : 35);
     expect(tokenMints()).toBe(2 + lost);
     expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
   });

@@ -28,6 +28,7 @@ const COPIES = 100;
 let station: Station;
 beforeAll(async () => {
   station = await createStation();
+  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
   await station.simulator.pushTicket();
   await station.settle();
 });
@@ -105,6 +106,7 @@ describe('row 49: the same push again', () => {
     for (let copy = 0; copy < 10; copy += 1) await post(station, push);
     expect(calls()).toBe(asked);
     station.simulator.clearFaults();
+    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
   });
 });
 
@@ -235,7 +237,6 @@ describe('row 55: a captured ticket, judged by its own age', () => {
       ...(await station.redis.keys(`${station.config.redisKeyPrefix}*ticket*`)),
     );
     station.clock.sleepThrough(3 * HOUR);
-    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
     const asked = calls();
     const late = station.simulator.pushTicket(undefined, { lateMs: 30 * MINUTE });
     await station.pass(30 * MINUTE);

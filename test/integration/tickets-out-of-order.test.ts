@@ -15,6 +15,7 @@ import {
 let station: Station;
 beforeAll(async () => {
   station = await createStation();
+  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
 });
 afterAll(() => station.close());
 beforeEach(() => forgetTickets());
@@ -152,7 +153,6 @@ describe('row 51: a CreateTime that cannot be', () => {
   });
 
   it('serves no longer than any other ticket', async () => {
-    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
     await postTicket('ticket@@@future', now() + 30 * 86_400);
     await station.pass(12 * HOUR);
     const answer = await station.internal('/status');

@@ -95,7 +95,10 @@ describe('row 47: ticket pushes stop', () => {
     expect(matching(EXPIRED)).toEqual([]);
     await passUntil(12 * HOUR + ROUND * 1_000);
     expect(matching(EXPIRED)).toMatchObject([{ level: 'error', appid: COMPONENT.appid }]);
-    expect(await codes()).toContain('ticket_expired');
+    const { problems } = await statusOf(station, TOKEN);
+    const advice = problems.find(({ code }) => code === 'ticket_expired')?.advice;
+    expect(advice).toContain('authorization-event URL');
+    expect(advice).toContain('repairs everything by itself');
 
     const last = await stored(station, TOKEN);
     const endsAt = Number(last.kept.expires_at);

@@ -68,13 +68,23 @@ function isWaitingForNothing({ wechat }: World, replica: Replica): boolean {
 }
 
 /**
- * Accepted: a request that left so late that it can be executed after everything that stands for it
- * is over, when its sender cannot say so any more.
+ * Accepted: a request that can be executed after everything that stands for it is over, when its
+ * sender cannot say so any more. Either it left late, or Redis failed over to a state in which the
+ * record had never existed, so that nothing tells of the failover.
  */
 function isResidual(world: World, { mint }: Replica): boolean {
   if (mint?.sleptMs === undefined) return false;
-  const standsFor = mint.epoch === world.epoch ? INTENT_MS : QUARANTINE_MS;
+  const standsFor = mint.epoch === world.epoch ? INTENT_MS : world.forgotten ? 0 : QUARANTINE_MS;
   return mint.sleptMs + REQUEST_MS > standsFor;
+}
+
+/** The same the other way round: the sender is dead already. */
+function mayForgetAnOrphan({ wechat, store }: World): boolean {
+  const reachable = store.past.slice(-1 - MOST_LOST_WRITES);
+  return (
+    wechat.requests.some(({ sender }) => sender === undefined) &&
+    reachable.some(({ fields }) => fields.epoch === undefined)
+  );
 }
 
 function kill(world: World, replica: Replica): void {
@@ -147,14 +157,15 @@ function handFaults(world: World): Fault[] {
         await failOver(store, lost, world.now);
         world.replicationId = await replicationId(store.redis);
         world.epoch += 1;
-        const { value } = storedNow(store).fields;
+        const { value, epoch } = storedNow(store).fields;
+        world.forgotten = epoch === undefined;
         world.marks.highest = Number(value?.slice(1) ?? 0);
         world.trace(`FAULT Redis fails over, loses ${lost} writes and has ${value ?? 'nothing'}`);
         noteAge(world);
       },
     },
   ];
-  if (world.faults.includes('failover')) faults.pop();
+  if (world.faults.includes('failover') || mayForgetAnOrphan(world)) faults.pop();
   const removal = (name: FaultName, key: string): Fault => ({
     ...{ name, weight: 0.2 },
     async run() {

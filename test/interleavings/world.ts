@@ -32,6 +32,8 @@ export interface World {
   /** Redis's replication id, and how often it has changed. */
   replicationId: string;
   epoch: number;
+  /** The last change of it left no record, not even an empty one. */
+  forgotten: boolean;
   marks: Marks;
   /** Faults so far, by name. */
   faults: string[];
@@ -61,6 +63,7 @@ export async function createWorld(
     ...{ replicas: [], ghosts: [], faults: [], lines: [], violation: undefined, tamper },
     replicationId: await replicationId(redis),
     epoch: 0,
+    forgotten: false,
     marks: { highest: 0, due: new Set(), urgent: false, given: 0, lateMs: 0 },
     trace(line) {
       const seconds = ((world.now - CLOCK_START) / 1000).toFixed(3).padStart(9);

@@ -23,12 +23,12 @@ export type StoppingPoint = 'before begin returns' | 'before send' | 'after answ
 /** @param point where the first mint of this replica stops */
 export function createDoomedReplica(station: Station, point: StoppingPoint): DoomedReplica {
   const { clock, config } = station;
-  const stopped = Promise.withResolvers<undefined>();
-  const woken = Promise.withResolvers<undefined>();
+  const stopped = createSignal();
+  const woken = createSignal();
   const stopAt = async (here: StoppingPoint) => {
     if (here !== point) return;
-    stopped.resolve(undefined);
-    await woken.promise;
+    stopped.give();
+    await woken.given;
   };
   const store = { ...station.store, redis: stoppingAfterBegin(station.redis, stopAt) };
   const logs: LogLine[] = [];
@@ -45,7 +45,13 @@ export function createDoomedReplica(station: Station, point: StoppingPoint): Doo
       return answer;
     },
   });
-  return { keeper, logs, stopped: stopped.promise, wake: () => woken.resolve(undefined) };
+  return { keeper, logs, stopped: stopped.given, wake: woken.give };
+}
+
+function createSignal() {
+  let give = (): void => undefined;
+  const given = new Promise<void>((resolve) => (give = resolve));
+  return { given, give: () => give() };
 }
 
 /** Redis has granted a mint, and the process that asked for it does not hear of it yet. */

@@ -4,27 +4,36 @@
 -- KEYS  1 record   2 mirror (string)
 -- a     the remembered value, expires_at, obtained_at, seq, clock, committed, committed_op,
 --       committed_epoch, reason, replica, half_life_ms, auth_epoch, refresh_token
--- Returns 'restored', 'mirror' when only that was missing, or 'kept' when Redis knows better
-local r = read('value', 'expires_at', 'seq', 'clock', 'committed_op', 'committed_epoch', 'epoch',
-  'auth_epoch', 'revoked_at')
+-- Returns 'restored', 'mirror' when only that was missing, 'renumbered' when Redis has a newer value
+--         under a seq that was given out before, or 'kept' when Redis knows better
+local r = read('value', 'expires_at', 'obtained_at', 'seq', 'clock', 'committed_op',
+  'committed_epoch', 'epoch', 'auth_epoch', 'revoked_at')
 
 if r.revoked_at or tonumber(r.auth_epoch or a.auth_epoch or 0) ~= (a.auth_epoch or 0) then
   return 'kept'
 end
 
+local seq, clock = tonumber(r.seq or 0), math.max(a.clock, tonumber(r.clock or 0))
+local same = r.committed_op == a.committed_op
+-- The record was lost, and whoever minted then remembered nothing: that value is newer than the lost
+-- one, whatever its seq says. Mints under way began under the former count, so their order is unknown.
+local after_loss = (r.committed_epoch == epoch and a.committed_epoch ~= epoch)
+  or tonumber(r.obtained_at or 0) > a.obtained_at
+if r.value and not same and seq <= a.seq and after_loss then
+  write({ seq = a.seq + 1, clock = clock, committed = clock })
+  return 'renumbered'
+end
+
 local outcome
 local missing = not r.value
--- What was committed after the failover is newer than what was lost in it, whatever the seq says.
-local older = r.value and tonumber(r.seq or 0) < a.seq
-  and not (r.committed_epoch == epoch and a.committed_epoch ~= epoch)
+local older = r.value and seq < a.seq
 -- A commit writes its value once: the same commit with another value was edited by hand.
-local edited = r.value and r.committed_op == a.committed_op
-  and (r.value ~= a.value or tonumber(r.expires_at or 0) ~= a.expires_at or tonumber(r.seq or 0) ~= a.seq)
+local edited = r.value and same and (r.value ~= a.value or tonumber(r.expires_at or 0) ~= a.expires_at)
 if missing or older or edited then
   outcome = 'restored'
   write({
     value = a.value, expires_at = a.expires_at, obtained_at = a.obtained_at, seq = a.seq,
-    clock = math.max(a.clock, tonumber(r.clock or 0)), committed = a.committed,
+    clock = clock, committed = a.committed,
     committed_op = a.committed_op, committed_epoch = a.committed_epoch, reason = a.reason,
     replica = a.replica, half_life_ms = a.half_life_ms, epoch = r.epoch or a.committed_epoch,
     auth_epoch = a.auth_epoch or 0, schema = 2,
@@ -32,7 +41,7 @@ if missing or older or edited then
   if a.refresh_token then
     write({ refresh_token = a.refresh_token })
   end
-elseif r.value ~= a.value or r.committed_op ~= a.committed_op then
+elseif r.value ~= a.value or not same then
   return 'kept'
 end
 
