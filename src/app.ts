@@ -13,6 +13,7 @@ import { listen, type Listener } from './http/server.ts';
 import type { Log } from './log.ts';
 import { createPendingTickets } from './pushes/pending-tickets.ts';
 import { createReceiver } from './pushes/receiver.ts';
+import { createTicketMemory } from './pushes/ticket-memory.ts';
 import { watchTickets } from './pushes/ticket-watchdog.ts';
 import { startNodeCron, type StartCron } from './schedule/cron.ts';
 import { jobTable } from './schedule/jobs.ts';
@@ -23,6 +24,7 @@ import { connectRedis, whenReady } from './store/redis.ts';
 import { reportSelfTest, testStore, type SelfTest } from './store/self-test.ts';
 import { createStoreTime } from './store/store-time.ts';
 import type { Store } from './store/store.ts';
+import type { ArrivedTicket } from './store/tickets.ts';
 import { VERSION } from './version.ts';
 import { createWechatApi } from './wechat/api.ts';
 
@@ -111,10 +113,8 @@ function compose(config: Config, options: AppOptions) {
   const windowMs = config.refreshWindowSeconds * 1000;
   const life = { stopping: false, startedAt: clock.now() };
 
-  const redisSettings = { url: config.redisUrl, protocol: config.redisProtocol };
-  const redis = connectRedis(redisSettings, log.in('store'), 'commands', clock);
-  const time = createStoreTime(clock);
-  const store = { redis, keys: createKeys(config.redisKeyPrefix), time };
+  const store = connectStore(config, log.in('store'), clock);
+  const { redis, time } = store;
   const clocks = createClockWatch({ clock, time, log: log.in('store') });
   const api = createWechatApi({
     baseUrls: config.wechatApiBaseUrls,
@@ -126,16 +126,16 @@ function compose(config: Config, options: AppOptions) {
   const keeper = createKeeper({ ...refreshing, subjects: { components, accounts } });
 
   const pushing = { store, clock, log: log.in('pushes') };
-  const onTicket = (appid: string) => void keeper.lookAtSubject(appid, 'ticket');
-  const pendingTickets = createPendingTickets({ ...pushing, onStored: onTicket });
-  const secrets = components.map((one) => ({ ...one, componentAppid: one.appid }));
-  const receiver = createReceiver({ ...pushing, components: secrets, pendingTickets, onTicket });
+  const { ticketMemory, pendingTickets, receiver } = composePushes(config, pushing, keeper);
 
-  const patrol = createPatrol(clock, log.in('credentials'), async () => {
-    await keeper.patrol();
-    await watchTickets({ store, api, log: log.in('pushes'), components });
-    clocks.check();
-  });
+  const patrol = createPatrol(
+    clock,
+    log.in('credentials'),
+    () => ticketMemory.keep(components),
+    () => keeper.patrol(),
+    () => watchTickets({ store, api, log: pushing.log, components }),
+    () => clocks.check(),
+  );
   const watch = watchConnection(store, log.in('store'));
   redis.on('ready', () => {
     watch.onReady();
@@ -144,8 +144,8 @@ function compose(config: Config, options: AppOptions) {
   });
 
   const jobs = jobTable(config, keeper);
-  const scheduling = { store, clock, log: log.in('schedule'), startCron, replica };
-  const scheduler = createScheduler({ ...scheduling, jobs });
+  const scheduling = { store, clock, log: log.in('schedule'), startCron, replica, jobs };
+  const scheduler = createScheduler(scheduling);
 
   const publicApp = createPublicApp(receiver, log.in('http'));
   const internalApp = createInternalApp({
@@ -169,6 +169,29 @@ function compose(config: Config, options: AppOptions) {
   });
   const running = { redis, watch, keeper, patrol, pendingTickets, scheduler };
   return { log, life, replica, publicApp, internalApp, ...running };
+}
+
+/** Tickets on their way in, and what is remembered of them. */
+function composePushes(
+  { components }: Config,
+  pushing: { store: Store; clock: Clock; log: Log },
+  keeper: Keeper,
+) {
+  const ticketMemory = createTicketMemory(pushing.store, pushing.log);
+  const onTicket = (arrived: ArrivedTicket) => {
+    ticketMemory.remember(arrived);
+    void keeper.lookAtSubject(arrived.appid, 'ticket');
+  };
+  const pendingTickets = createPendingTickets({ ...pushing, onStored: onTicket });
+  const secrets = components.map((one) => ({ ...one, componentAppid: one.appid }));
+  const receiver = createReceiver({ ...pushing, components: secrets, pendingTickets, onTicket });
+  return { ticketMemory, pendingTickets, receiver };
+}
+
+function connectStore(config: Config, log: Log, clock: Clock): Store {
+  const settings = { url: config.redisUrl, protocol: config.redisProtocol };
+  const redis = connectRedis(settings, log, 'commands', clock);
+  return { redis, keys: createKeys(config.redisKeyPrefix), time: createStoreTime(clock) };
 }
 
 /** Tries Redis out each time it is there again. */

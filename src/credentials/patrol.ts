@@ -18,8 +18,12 @@ export interface Patrol {
 /** Milliseconds between two rounds. */
 const ROUND_MS = 15_000;
 
-/** @param round what is done in each round; a round that fails is followed by the next one */
-export function createPatrol(clock: Clock, log: Log, round: () => Promise<void>): Patrol {
+/** @param errands what is done in each round, in this order; one that fails does not stop the next */
+export function createPatrol(
+  clock: Clock,
+  log: Log,
+  ...errands: (() => Promise<void> | void)[]
+): Patrol {
   let running: Promise<void> | undefined;
   let again = false;
   let started = false;
@@ -29,15 +33,22 @@ export function createPatrol(clock: Clock, log: Log, round: () => Promise<void>)
   async function go(): Promise<void> {
     do {
       again = false;
-      await round().catch((error: unknown) => {
-        const away = error instanceof KeeperError && error.code === 'store_unavailable';
-        // That Redis is away is said where the connection is watched.
-        if (away) log.debug('a patrol met no Redis');
-        else log.error('a patrol failed; the next one comes all the same', { error });
-      });
+      for (const errand of errands) {
+        try {
+          await errand();
+        } catch (error) {
+          report(error);
+        }
+      }
     } while (wantsAnother());
     running = undefined;
     plan(ROUND_MS);
+  }
+  function report(error: unknown): void {
+    const away = error instanceof KeeperError && error.code === 'store_unavailable';
+    // That Redis is away is said where the connection is watched.
+    if (away) log.debug('a patrol met no Redis');
+    else log.error('a patrol failed; the next one comes all the same', { error });
   }
   // A function, because it changes while a round is awaited.
   const wantsAnother = () => again && !stopped;

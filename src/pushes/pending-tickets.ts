@@ -24,7 +24,7 @@ interface PendingState {
   store: Store;
   clock: Clock;
   log: Log;
-  onStored: (componentAppid: string) => void;
+  onStored: (arrived: ArrivedTicket) => void;
   held: Map<string, ArrivedTicket>;
   cancel: (() => void) | undefined;
   stopped: boolean;
@@ -76,7 +76,7 @@ async function writeAll({ store, clock, log, held, onStored }: PendingState): Pr
       const outcome = await acceptTicket(store, ticket, clock.now());
       if (held.get(appid) === ticket) held.delete(appid);
       log.info('a ticket that waited for Redis is stored', { appid, outcome });
-      if (outcome !== 'older') onStored(appid);
+      if (outcome !== 'older') onStored(ticket);
     } catch (error) {
       log.debug('a ticket still waits for Redis', { appid, error });
     }

@@ -33,6 +33,7 @@ export interface Keys {
   history(id: CredentialId): string;
   /** Where a record is kept aside that a person has spoiled. */
   spoiled(id: CredentialId): string;
+  spoiledTicket(appid: string): string;
   /** Sorted set of authorizer appids of one component, by the moment to look at them next. */
   due(kind: CredentialKindName, component: string): string;
   /** Stream of every accepted event of one component. */
@@ -57,6 +58,7 @@ export function createKeys(prefix: string): Keys {
     record: (id) => `${prefix}record:${id.kind}:${tagged(id.subject)}`,
     history: (id) => `${prefix}history:${id.kind}:${tagged(id.subject)}`,
     spoiled: (id) => `${prefix}spoiled:${id.kind}:${tagged(id.subject)}`,
+    spoiledTicket: (appid) => `${prefix}spoiled:component_verify_ticket:{${appid}}`,
     due: (kind, component) => `${prefix}due:${kind}:{${component}}`,
     events: (appid) => `${prefix}events:{${appid}}`,
     seen: (appid, fingerprint) => `${prefix}seen:{${appid}}:${fingerprint}`,

@@ -12,6 +12,7 @@ import type { Store } from './store.ts';
 export const TICKET_LIFE_MS = 12 * 3600 * 1000;
 
 const acceptTicketScript = loadScript('accept-ticket');
+const keepTicketScript = loadScript('keep-ticket');
 const refuseTicketScript = loadScript('refuse-ticket');
 const watchTicketScript = loadScript('watch-ticket');
 
@@ -77,7 +78,10 @@ export async function acceptTicket(
 
 /** @throws KeeperError `store_unavailable` */
 export async function readTicket(store: Store, appid: string): Promise<Ticket | undefined> {
-  const hash = await onRedis(() => store.redis.hgetall(store.keys.ticketRecord(appid)));
+  return toTicket(await onRedis(() => store.redis.hgetall(store.keys.ticketRecord(appid))));
+}
+
+function toTicket(hash: Record<string, string>): Ticket | undefined {
   const { ticket, create_time: createTime, received_at: receivedAt } = hash;
   if (ticket === undefined || createTime === undefined) return undefined;
   return {
@@ -94,6 +98,42 @@ export async function readTicket(store: Store, appid: string): Promise<Ticket | 
     pushAskedAt: hash.push_asked_at === undefined ? undefined : Number(hash.push_asked_at),
     count: Number(hash.count ?? 0),
   };
+}
+
+export interface KeptTicket {
+  outcome: 'kept' | 'mirror' | 'restored';
+  /** The record was none, and is kept aside. */
+  spoiled: boolean;
+  /** As it is in Redis now. */
+  ticket: Ticket | undefined;
+}
+
+/**
+ * Writes a remembered ticket back, or only its mirror, when Redis has lost it.
+ * @throws KeeperError `store_unavailable`
+ */
+export async function keepTicket(
+  { redis, keys, time }: Store,
+  appid: string,
+  remembered: Ticket | undefined,
+): Promise<KeptTicket> {
+  const known = remembered && {
+    ticket: remembered.ticket,
+    create_time: remembered.createTime,
+    received_at: remembered.receivedAt,
+    count: remembered.count,
+    ...(remembered.previousTicket !== undefined && {
+      previous_ticket: remembered.previousTicket,
+      previous_create_time: remembered.previousExpiresAt - TICKET_LIFE_MS,
+    }),
+  };
+  const names = [keys.ticketRecord(appid), keys.ticketMirror(appid), keys.spoiledTicket(appid)];
+  const args = [time.now(), TICKET_LIFE_MS, JSON.stringify(known ?? {})];
+  const [outcome, spoiled, record] = (await onRedis(() =>
+    runScript(redis, keepTicketScript, names, args),
+  )) as [KeptTicket['outcome'], string, string];
+  const ticket = toTicket(JSON.parse(record) as Record<string, string>);
+  return { outcome, spoiled: spoiled !== '', ticket };
 }
 
 /**

@@ -54,7 +54,7 @@ export const componentVerifyTicket: PushHandler = {
       throw new KeeperError('push_not_stored', 'not stored, send again', { cause });
     }
     // A duplicate may be our own write whose answer was lost; looking once more costs nothing.
-    if (outcome !== 'older') context.onTicket(appid);
+    if (outcome !== 'older') context.onTicket(arrived);
     return outcome;
   },
 };

@@ -1,6 +1,7 @@
 import type { Clock } from '../../clock.ts';
 import type { Log } from '../../log.ts';
 import type { Store } from '../../store/store.ts';
+import type { ArrivedTicket } from '../../store/tickets.ts';
 import type { PushFields } from '../../wechat/push-xml.ts';
 import type { PendingTickets } from '../pending-tickets.ts';
 
@@ -28,7 +29,7 @@ export interface HandlerContext {
   log: Log;
   pendingTickets: PendingTickets;
   /** Called behind the answer when a ticket was stored, now or before. */
-  onTicket: (componentAppid: string) => void;
+  onTicket: (arrived: ArrivedTicket) => void;
 }
 
 /** One InfoType: a file in this folder and a line in `index.ts`. */

@@ -12,7 +12,7 @@ end
 
 local current = redis.call('HMGET', KEYS[2], 'ticket', 'create_time')
 local outcome = 'older'
-if not current[2] or tonumber(current[2]) < tonumber(ARGV[2]) then
+if (tonumber(current[2] or '') or 0) < tonumber(ARGV[2]) then
   outcome = 'stored'
   if current[1] then
     redis.call('HSET', KEYS[2], 'previous_ticket', current[1], 'previous_create_time', current[2])
