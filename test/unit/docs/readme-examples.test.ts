@@ -1,7 +1,8 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { CREDENTIAL_KINDS } from '../../../src/credentials/kinds/index.ts';
 import { SETTINGS } from '../../../src/settings.ts';
 import { createKeys } from '../../../src/store/keys.ts';
 import { explainErrcode } from '../../../src/wechat/errcodes.ts';
@@ -12,6 +13,7 @@ import {
   relativeLinks,
   ROOT,
   tableRows,
+  type Document,
 } from './markdown.ts';
 
 /** What the documents claim, as far as it can be checked without the tools they are written for. */
@@ -84,6 +86,9 @@ describe('the two languages', () => {
       );
       expect(chinese.codeBlocks).toEqual(document.codeBlocks);
       expect(tableRows(chinese.prose)).toHaveLength(tableRows(document.prose).length);
+      const targets = (one: Document) =>
+        relativeLinks(one).map((link) => link.replace('.zh-CN', '').replace(/#.*/, '#'));
+      expect(targets(chinese).sort()).toEqual(targets(document).sort());
     },
   );
 });
@@ -128,15 +133,37 @@ describe('the tables', () => {
 
   it('and no document or example names another one', () => {
     const keys = createKeys('wx:');
+    const mirrors = CREDENTIAL_KINDS.map(({ name: kind }) => keys.mirror({ kind, subject: '' }));
     const real = [
-      keys.mirror({ kind: 'component_access_token', subject: '' }),
-      keys.mirror({ kind: 'pre_auth_code', subject: '' }),
-      keys.ticketMirror(''),
-      keys.events(''),
-    ].map((key) => key.replace('{}', ''));
+      ...[...mirrors, keys.ticketMirror(''), keys.events('')].map((key) => key.replace('{}', '')),
+      keys.selfTest('').replace(/\{.*/, ''), // in the ACL of our user
+    ];
     const used = documents.flatMap(({ text }) => text.match(/\bwx:[a-z_]+:/g) ?? []);
     expect([...new Set(used)].sort()).toEqual(real.sort());
   });
+
+  it.each(['docs/status.md', 'docs/status.zh-CN.md'])(
+    '%s explains every problem, and every state with its reason',
+    (path) => {
+      const rows = tableRows(readDocument(path).prose);
+      const source = (file: string) => readFileSync(join(ROOT, 'src', file), 'utf8');
+      const advice = source('status/advice.ts').split('\n');
+      const codes = advice
+        .filter((line) => /^ +code: /.test(line))
+        .flatMap((line) => [...line.matchAll(/'(\w+)'/g)].map(([, code]) => `\`${code ?? ''}\``));
+      expect(codes.length).toBeGreaterThan(10);
+      expect(rows.map(([first]) => first)).toEqual(expect.arrayContaining(codes));
+
+      const freshness = source('credentials/freshness.ts');
+      const pairs = [...freshness.matchAll(/state: '(\w+)', reason: '(\w+)'/g)];
+      expect(pairs.length).toBeGreaterThan(6);
+      const explained = rows.map(([state, reason]) => [state, reason]);
+      const wanted = pairs.map(([, state, reason]) =>
+        [state, reason].map((one) => `\`${one ?? ''}\``),
+      );
+      expect(explained).toEqual(expect.arrayContaining(wanted));
+    },
+  );
 
   it.each(['docs/production.md', 'docs/production.zh-CN.md'])(
     '%s lists the settings that may come from a file',

@@ -2,10 +2,17 @@ import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/clock.ts';
+import { startRedisServer } from '../../../src/commands/redis-server.ts';
 import { loadConfig } from '../../../src/config.ts';
+import { CREDENTIAL_KINDS } from '../../../src/credentials/kinds/index.ts';
+import { createKeys } from '../../../src/store/keys.ts';
+import { testStore } from '../../../src/store/self-test.ts';
+import { createStoreTime } from '../../../src/store/store-time.ts';
 import { CODE, TOKEN } from '../../support/liveness.ts';
-import { COMPONENT, createStation, type Station } from '../../support/station.ts';
+import { COMPONENT, createStation, MINUTE, type Station } from '../../support/station.ts';
 import { readDocument, ROOT, type Document } from './markdown.ts';
 
 /** The examples of the documents, executed against a running service and simulator. */
@@ -32,7 +39,7 @@ describe('the TypeScript examples', () => {
     const tsconfig = { extends: '../../tsconfig.json', include: ['*.ts'] };
     await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(tsconfig));
     const prefix = station.config.redisKeyPrefix;
-    for (const [index, name] of ['client.ts', 'cached.ts'].entries()) {
+    for (const [index, name] of ['report.ts', 'client.ts', 'cached.ts'].entries()) {
       const code = typescript[index]?.replaceAll('`wx:', `\`${prefix}`);
       await writeFile(join(folder, name), code ?? '');
     }
@@ -58,9 +65,9 @@ describe('the TypeScript examples', () => {
     return JSON.parse(stdout);
   }
 
-  it('are two, and the README shows the first of them', () => {
-    expect(typescript).toHaveLength(2);
-    expect(codeIn(readDocument('README.md'), 'ts')).toEqual([typescript[0]]);
+  it('are three, and the README shows the one that the first is built on', () => {
+    expect(typescript).toHaveLength(3);
+    expect(codeIn(readDocument('README.md'), 'ts')).toEqual([typescript[1]]);
   });
 
   it('pass the type check of this project', async () => {
@@ -119,21 +126,83 @@ describe('the TypeScript examples', () => {
     const value = station.simulator.latestMint('component_access_token')?.value;
     expect(await execute('cache.ts', code)).toEqual({ statuses: [200, 304], tokens: [value] });
   });
+
+  it('report a dead token once, and call WeChat again with another one', async () => {
+    const code = `
+      import { withToken } from './report.ts';
+      const appid = process.env.APPID ?? '';
+      const used: string[] = [];
+      const answer = await withToken(appid, async (token) => {
+        used.push(token);
+        const path = '/cgi-bin/component/api_create_preauthcode?component_access_token=';
+        const body = JSON.stringify({ component_appid: appid });
+        const url = '${station.simulator.url}' + path + encodeURIComponent(token);
+        const response = await fetch(url, { method: 'POST', body });
+        return (await response.json()) as { errcode?: number; pre_auth_code?: string };
+      });
+      console.log(JSON.stringify({ errcode: answer.errcode ?? 0, used }));
+      process.exit();`;
+    const dead = station.simulator.latestMint('component_access_token')?.value;
+    // A complaint about a value younger than a minute would be put off.
+    await station.pass(2 * MINUTE);
+    station.simulator.mintElsewhere('component_access_token');
+    const result = await execute('dead.ts', code);
+    const value = station.simulator.latestMint('component_access_token')?.value;
+    expect(result).toEqual({ errcode: 0, used: [dead, value] });
+  });
 });
 
 describe('the other examples', () => {
-  it('load the CONFIG_FILE of the production guide', async () => {
-    const [json = ''] = codeIn(readDocument('docs/production.md'), 'json');
+  it('load each CONFIG_FILE of the production guide', async () => {
     await mkdir(join(ROOT, '.cache'), { recursive: true });
     const folder = await mkdtemp(join(ROOT, '.cache', 'examples-'));
     try {
       const file = join(folder, 'config.json');
-      await writeFile(file, json);
-      const config = loadConfig({ REDIS_URL: 'redis://127.0.0.1', CONFIG_FILE: file });
-      expect(config.components).toHaveLength(2);
-      expect(config.apiKeys.map(({ id }) => id)).toEqual(['shop']);
+      const load = async (json: string) => {
+        await writeFile(file, json);
+        return loadConfig({ REDIS_URL: 'redis://127.0.0.1', CONFIG_FILE: file });
+      };
+      const [platforms = '', accounts = ''] = codeIn(readDocument('docs/production.md'), 'json');
+      const { components, apiKeys } = await load(platforms);
+      expect(components).toHaveLength(2);
+      expect(apiKeys.map(({ id }) => id)).toEqual(['shop']);
+      expect((await load(accounts)).accounts.map(({ accessToken }) => accessToken)).toEqual([
+        'stable',
+        'classic',
+      ]);
     } finally {
       await rm(folder, { recursive: true, force: true });
+    }
+  });
+
+  it('make users of Redis that may do what they must and no more', async () => {
+    const server = await startRedisServer();
+    const clients = [new Redis(server.url)];
+    const connect = (username: string) => {
+      const client = new Redis(server.url, { username, password: 'PASSWORD' });
+      clients.push(client);
+      return client;
+    };
+    try {
+      const lines = readDocument('docs/production.md').text.match(/^ACL SETUSER .+$/gm) ?? [];
+      for (const line of lines) await clients[0]?.call('ACL', ...line.split(' ').slice(1));
+      const keys = createKeys('wx:');
+      const store = { redis: connect('wxkeeper'), keys, time: createStoreTime(systemClock) };
+      expect(await testStore(store)).toEqual({ forbidden: [], evicts: false });
+      await expect(store.redis.get('other')).rejects.toThrow('NOPERM');
+      await expect(store.redis.flushall()).rejects.toThrow('NOPERM');
+
+      const reader = connect('reader');
+      for (const { name: kind, singleUse } of CREDENTIAL_KINDS) {
+        const key = keys.mirror({ kind, subject: COMPONENT.appid });
+        expect(await (singleUse ? reader.getdel(key) : reader.get(key))).toBeNull();
+        const record = keys.record({ kind, subject: COMPONENT.appid });
+        await expect(reader.get(record)).rejects.toThrow('NOPERM');
+      }
+      await expect(reader.set('wx:component_access_token:{a}', '')).rejects.toThrow('NOPERM');
+    } finally {
+      for (const client of clients) client.disconnect();
+      await server.stop();
     }
   });
 
