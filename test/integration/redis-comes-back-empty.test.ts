@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
 import { authorizerToken, grantAuthorization } from '../../src/store/authorizations.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
-import { callsSince, logged, read, stored } from '../support/observe.ts';
+import { callsSince, logged, read, statusOf, stored } from '../support/observe.ts';
 import {
   becomes,
   newest,
@@ -22,6 +22,8 @@ import {
 import { expectHealed, MINT_API } from '../support/story.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
+const RENUMBERED = 'a credential that Redis had lost was minted anew; its seq goes on';
+const TICKET_RESTORED = 'Redis had lost the ticket; restored from memory';
 const ASKED = 'asked WeChat to push tickets again';
 
 let server: RedisServer;
@@ -42,6 +44,8 @@ async function receiveTicket(): Promise<void> {
   await station.settle();
   await station.pass(60_000);
 }
+
+const ticketRecord = () => station.redis.hgetall(station.keys.ticketRecord(COMPONENT.appid));
 
 /** Resolves when Redis is away, with nothing of what it knew, and the service has noticed. */
 async function loseRedis(): Promise<void> {
@@ -80,20 +84,23 @@ describe('row 4: Redis restarts without its data', () => {
     expect(station.logs.filter(({ level }) => level === 'error')).toEqual([]);
   });
 
-  it('serves the token from Redis again though the ticket is gone and none comes', async () => {
+  it('has the stored ticket back, so that refreshing goes on without a push', async () => {
     await receiveTicket();
     station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    const ticket = await ticketMirror(station);
+    const record = await ticketRecord();
     await loseRedis();
     await returnRedis();
-    for (let minute = 0; minute < 30; minute += 1) {
-      expect(await read(station, TOKEN)).toMatchObject({
-        ...{ status: 200, source: 'redis', value: newest(station), seq: 1 },
-      });
-      await station.pass(60_000);
-    }
-    expect(tokenMints(station)).toBe(1);
+    expect(await ticketMirror(station)).toBe(ticket);
+    expect(await ticketRecord()).toMatchObject({ ...record, ticket: ticket ?? '' });
+    expect(logged(station, TICKET_RESTORED)).toMatchObject([
+      { level: 'warn', appid: COMPONENT.appid },
+    ]);
+    expect(await secondsUntil(station, 60, () => expectHealed(station))).toBeGreaterThan(20);
+    await station.pass(5 * HOUR);
+    await expectHealed(station);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, source: 'redis' });
     expect(logged(station, RESTORED)).toHaveLength(1);
-    expect(logged(station, ASKED)).toMatchObject([{ level: 'warn', appid: COMPONENT.appid }]);
   });
 
   it('gives an authorizer its refresh token back with the first read', async () => {
@@ -122,6 +129,33 @@ describe('row 4: Redis restarts without its data', () => {
   });
 });
 
+describe('row 6: a record is deleted and minted anew by a replica that never knew it', () => {
+  it('serves the newer value, and its seq goes on from the former one', async () => {
+    await receiveTicket();
+    const first = newest(station);
+    await station.redis.hset(station.keys.record(TOKEN), 'seq', 7);
+    await station.pass(15_000);
+    expect(await read(station, TOKEN)).toMatchObject({ value: first, seq: 7 });
+
+    await station.redis.del(station.keys.record(TOKEN), station.keys.mirror(TOKEN));
+    await station.addReplica();
+    await station.settle();
+    expect(tokenMints(station)).toBe(2);
+    expect(
+      await secondsUntil(station, 15, async () =>
+        expect((await stored(station, TOKEN)).kept.seq).toBe('8'),
+      ),
+    ).toBeGreaterThan(0);
+    expect(logged(station, RENUMBERED)).toMatchObject([{ level: 'warn', seq: 8 }]);
+    expect(logged(station, RESTORED, TOKEN.kind)).toEqual([]);
+    expect(await read(station, TOKEN)).toMatchObject({ value: newest(station), seq: 8 });
+    await expectHealed(station);
+    await station.pass(HOUR);
+    expect(tokenMints(station)).toBe(2);
+    expect(logged(station, RENUMBERED)).toHaveLength(1);
+  });
+});
+
 describe('row 5: Redis is empty and so is the memory of the process', () => {
   it('says no_ticket, asks WeChat for pushes once an hour, and tells a person', async () => {
     station.simulator.addFault(NO_PUSHES_ON_REQUEST);
@@ -139,6 +173,8 @@ describe('row 5: Redis is empty and so is the memory of the process', () => {
     expect(cries).toHaveLength(1);
     expect(cries[0]?.message).toMatch(/^no ticket push for an hour/);
     expect(callsSince(station, MINT_API, begun)).toEqual([]);
+    const { problems } = await statusOf(station, TOKEN);
+    expect(problems.map(({ code }) => code)).toEqual(['no_ticket', 'credential_dead']);
     const { redis, keys } = station;
     expect(await redis.exists(keys.mirror(TOKEN), keys.ticketMirror(COMPONENT.appid))).toBe(0);
   });

@@ -2,14 +2,15 @@ import { Redis } from 'ioredis';
 import { startRedisServer } from '../../src/commands/redis-server.ts';
 import { FAULT_NAMES } from './faults.ts';
 import { MEANING } from './invariants.ts';
-import { MUTATIONS } from './mutations.ts';
+import { MUTATIONS, type Tamper } from './mutations.ts';
 import { runSchedule, type Outcome } from './schedule.ts';
 import { loadScripts } from './shared-store.ts';
 
 /**
  * Runs seeded schedules of two real replicas on a real Redis. Exit code 1 on a violation.
  * `--count N` schedules (10000) `--from N` the first seed (1) `--seed N` that one only, with its trace
- * `--mutation NAME` with one rule taken out
+ * `--mutation NAME` with one rule taken out; `--mutations` with each in turn, until it is noticed, and
+ * exit code 1 when one is not
  */
 
 const REPORT_EVERY = 1_000;
@@ -30,45 +31,105 @@ function tell({ seed, violation, trace, faults }: Outcome): void {
   say(violation === undefined ? '  no violation' : `  ${violation.message}`);
 }
 
-const server = await startRedisServer({ args: ['--enable-debug-command', 'yes'] });
-const redis = new Redis(server.url);
-await loadScripts(redis);
-
-const only = flag('seed');
-const from = Number(only ?? flag('from') ?? 1);
-const count = only === undefined ? Number(flag('count') ?? 10_000) : 1;
-const tamper = MUTATIONS[flag('mutation') ?? ''];
-
-const perFault = new Map<string, number>(FAULT_NAMES.map((name) => [name, 0]));
-const perCount = [0, 0, 0, 0];
-const totals = { steps: 0, mints: 0, violations: 0, slowest: 0 };
-const started = performance.now();
-for (let seed = from; seed < from + count; seed += 1) {
-  const outcome = await runSchedule(redis, seed, tamper);
-  for (const name of outcome.faults) perFault.set(name, (perFault.get(name) ?? 0) + 1);
-  perCount[outcome.faults.length] = (perCount[outcome.faults.length] ?? 0) + 1;
-  totals.steps += outcome.steps;
-  totals.mints += outcome.mints;
-  totals.slowest = Math.max(totals.slowest, outcome.quietAfter);
-  if (outcome.violation !== undefined) {
-    totals.violations += 1;
-    if (totals.violations <= MOST_TRACES) tell(outcome);
-    else say(`seed ${seed}: ${outcome.violation.message}`);
-  } else if (only !== undefined) tell(outcome);
-  const done = seed - from + 1;
-  if (done % REPORT_EVERY === 0 || done === count) {
-    const seconds = (performance.now() - started) / 1000;
-    const speed = `${(done / seconds).toFixed(0)} a second`;
-    say(`${done} schedules in ${seconds.toFixed(1)} s, ${speed}, ${totals.violations} violations`);
-  }
+function tamperNamed(name: string | undefined): Tamper | undefined {
+  if (name === undefined) return undefined;
+  const tamper = MUTATIONS[name];
+  if (tamper === undefined) throw new Error(`no such mutation: ${name}`);
+  return tamper;
 }
 
-say(`\n${totals.steps} steps, ${totals.mints} mints`);
-say(`quiet again ${totals.slowest.toFixed(0)} s after the last fault at the latest (simulated)`);
-say(`schedules with 0, 1, 2, 3 faults: ${perCount.join(', ')}`);
-for (const [name, times] of perFault) say(`  ${name}: ${times}`);
-say('checked');
-for (const [invariant, meaning] of Object.entries(MEANING)) say(`  ${invariant}: ${meaning}`);
-redis.disconnect();
-await server.stop();
-process.exitCode = totals.violations > 0 ? 1 : 0;
+interface Totals {
+  schedules: number;
+  steps: number;
+  mints: number;
+  violations: number;
+  /** Simulated seconds. */
+  slowest: number;
+  perFault: Map<string, number>;
+  /** Schedules by their number of faults. */
+  perCount: number[];
+}
+
+interface Range {
+  from: number;
+  count: number;
+}
+
+async function runSchedules(redis: Redis, { from, count }: Range, tamper: Tamper | undefined) {
+  const totals: Totals = {
+    ...{ schedules: 0, steps: 0, mints: 0, violations: 0, slowest: 0, perCount: [0, 0, 0, 0] },
+    perFault: new Map(FAULT_NAMES.map((name) => [name, 0])),
+  };
+  const started = performance.now();
+  for (let seed = from; seed < from + count; seed += 1) {
+    const outcome = await runSchedule(redis, seed, tamper);
+    add(totals, outcome);
+    if (count === 1) tell(outcome);
+    else if (outcome.violation !== undefined) {
+      if (totals.violations <= MOST_TRACES) tell(outcome);
+      else say(`seed ${seed}: ${outcome.violation.message}`);
+    }
+    if (totals.schedules % REPORT_EVERY === 0 || totals.schedules === count) {
+      const seconds = (performance.now() - started) / 1000;
+      const { schedules, violations } = totals;
+      say(`${schedules} schedules in ${seconds.toFixed(1)} s, ${violations} violations`);
+    }
+  }
+  return totals;
+}
+
+function add(totals: Totals, { faults, steps, mints, quietAfter, violation }: Outcome): void {
+  const { perFault, perCount } = totals;
+  for (const name of faults) perFault.set(name, (perFault.get(name) ?? 0) + 1);
+  perCount[faults.length] = (perCount[faults.length] ?? 0) + 1;
+  totals.schedules += 1;
+  totals.steps += steps;
+  totals.mints += mints;
+  totals.slowest = Math.max(totals.slowest, quietAfter);
+  if (violation !== undefined) totals.violations += 1;
+}
+
+function sum({ steps, mints, slowest, perCount, perFault }: Totals): void {
+  say(`\n${steps} steps, ${mints} mints`);
+  say(`quiet again ${slowest.toFixed(0)} s after the last fault at the latest (simulated)`);
+  say(`schedules with 0, 1, 2, 3 faults: ${perCount.join(', ')}`);
+  for (const [name, times] of perFault) say(`  ${name}: ${times}`);
+  say('checked');
+  for (const [invariant, meaning] of Object.entries(MEANING)) say(`  ${invariant}: ${meaning}`);
+}
+
+/** @returns how many mutations no schedule noticed */
+async function runMutations(redis: Redis, { from, count }: Range): Promise<number> {
+  let survivors = 0;
+  for (const [name, tamper] of Object.entries(MUTATIONS)) {
+    let seed = from;
+    let violation = (await runSchedule(redis, seed, tamper)).violation;
+    while (violation === undefined && seed < from + count - 1) {
+      seed += 1;
+      violation = (await runSchedule(redis, seed, tamper)).violation;
+    }
+    if (violation === undefined) survivors += 1;
+    const found = violation && `noticed by seed ${seed}, ${violation.invariant}`;
+    say(`${name}: ${found ?? `not noticed in ${count} schedules`}`);
+  }
+  return survivors;
+}
+
+const server = await startRedisServer({ args: ['--enable-debug-command', 'yes'] });
+const redis = new Redis(server.url);
+try {
+  await loadScripts(redis);
+  const only = flag('seed');
+  const from = Number(only ?? flag('from') ?? 1);
+  const range = { from, count: only === undefined ? Number(flag('count') ?? 10_000) : 1 };
+  if (process.argv.includes('--mutations')) {
+    process.exitCode = (await runMutations(redis, range)) > 0 ? 1 : 0;
+  } else {
+    const totals = await runSchedules(redis, range, tamperNamed(flag('mutation')));
+    sum(totals);
+    process.exitCode = totals.violations > 0 ? 1 : 0;
+  }
+} finally {
+  redis.disconnect();
+  await server.stop();
+}
