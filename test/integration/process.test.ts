@@ -1,74 +1,19 @@
-import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
 import { createKeys } from '../../src/store/keys.ts';
 import { TOKEN } from '../support/liveness.ts';
-import { COMPONENT, stationEnv, type LogLine } from '../support/station.ts';
+import { killServices, POLLING, startService, type Service } from '../support/service.ts';
+import { COMPONENT, stationEnv } from '../support/station.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
-const POLLING = { timeout: 20_000, interval: 10 };
 /** How long WeChat takes over the call that is in flight; the test ends it when it has seen enough. */
 const HELD_MS = 4_321;
 
-/** The service as an operator starts it. */
-interface Service {
-  child: ChildProcess;
-  stderr(): string;
-  output(): string;
-  /** The first log line with this message, once it is there. */
-  line(message: string): Promise<LogLine>;
-  exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
-}
-
-const services: Service[] = [];
-
-function startService(env: Record<string, string>): Service {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
-    cwd: ROOT,
-    env: { PATH: process.env.PATH, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const text = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (chunk: string) => (text[name] += chunk));
-  }
-  const lines = () =>
-    text.stdout
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => JSON.parse(line) as LogLine);
-  const service: Service = {
-    child,
-    stderr: () => text.stderr,
-    output: () => text.stdout + text.stderr,
-    line: (message) =>
-      vi.waitFor(() => {
-        const found = lines().find((line) => line.message === message);
-        if (found === undefined) throw new Error(`no "${message}" in ${text.stdout}${text.stderr}`);
-        return found;
-      }, POLLING),
-    // `close`, not `exit`: the last lines may still be in the pipe.
-    exit: once(child, 'close').then(([code, signal]) => ({
-      code: code as number | null,
-      signal: signal as NodeJS.Signals | null,
-    })),
-  };
-  services.push(service);
-  return service;
-}
-
-afterEach(async () => {
-  for (const { child, exit } of services.splice(0)) {
-    child.kill('SIGKILL');
-    await exit;
-  }
-});
+afterEach(killServices);
 
 describe('row 69: the process is told to stop while a mint is in flight', () => {
   let simulator: Simulator;

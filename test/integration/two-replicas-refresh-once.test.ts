@@ -18,7 +18,7 @@ interface Replica {
 }
 
 /** Two real processes on one Redis, whose cron jobs tick in the same moment, every moment. */
-describe('two processes ticking together', () => {
+describe('row 21: two processes tick together', () => {
   const replicas: Replica[] = [];
   let simulator: Simulator;
   afterEach(async () => {

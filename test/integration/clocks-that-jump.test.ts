@@ -1,0 +1,104 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CODE, TOKEN } from '../support/liveness.ts';
+import { logged, read } from '../support/observe.ts';
+import { tokenMints } from '../support/redis-story.ts';
+import { createManualClock } from '../support/manual-clock.ts';
+import { HOUR, MINUTE, type Station } from '../support/station.ts';
+import { expectHealed, MINT_API, stationBeforeRefresh } from '../support/story.ts';
+
+const DIFFER = 'clocks differ by more than a minute: check NTP here and at Redis';
+const AGREE = 'clocks agree again';
+
+let station: Station;
+afterEach(() => station.close());
+
+async function skewProblem() {
+  const answer = await station.internal('/status');
+  const { problems } = (await answer.json()) as { problems: { code: string; advice: string }[] };
+  return problems.find(({ code }) => code === 'clock_skew');
+}
+
+/** Minute by minute: what callers get is live at WeChat at that moment. */
+async function expectLiveFor(ms: number, wechatNow: () => number): Promise<void> {
+  const { simulator } = station;
+  for (let passed = 0; passed < ms; passed += MINUTE) {
+    const { status, value, expires_in: left } = await read(station, TOKEN);
+    expect(status).toBe(200);
+    // Just minted, or live until right behind the answer, when one that is due may be replaced.
+    const moments = [wechatNow(), wechatNow() - 1];
+    expect(moments.some((at) => simulator.isLive(TOKEN.kind, value ?? '', at))).toBe(true);
+    expect(left).toBeLessThanOrEqual(7_200);
+    await station.pass(MINUTE);
+  }
+}
+
+describe.each([
+  { row: 64, what: 'forward', ms: HOUR },
+  { row: 65, what: 'back', ms: -HOUR },
+])('row $row: the clock of the process jumps $what by an hour', ({ ms }) => {
+  it('changes no refresh, since Redis keeps the time, and a person is told', async () => {
+    // WeChat's clock and Redis's are right.
+    const clock = createManualClock();
+    const wechatNow = () => clock.simulatedStoreNow();
+    station = await stationBeforeRefresh({
+      clock,
+      simulator: { clock: { ...clock, now: wechatNow } },
+    });
+    clock.jumpWallClock(ms);
+    await expectLiveFor(2 * HOUR, wechatNow);
+    // At 110 minutes and at 220, as without the jump.
+    expect(tokenMints(station)).toBe(3);
+    expect(logged(station, DIFFER)).toMatchObject([
+      { level: 'error', ahead_of_redis_seconds: ms / 1000 },
+    ]);
+    expect(logged(station, DIFFER)).toHaveLength(1);
+    expect((await skewProblem())?.advice).toContain('NTP');
+    await expectHealed(station);
+
+    clock.jumpWallClock(-ms);
+    await station.pass(15_000);
+    expect(logged(station, AGREE)).toHaveLength(1);
+    expect(await skewProblem()).toBeUndefined();
+  });
+});
+
+describe('row 66: the clock of Redis jumps', () => {
+  beforeEach(async () => {
+    station = await stationBeforeRefresh();
+  });
+
+  it('forward by an hour: what seems to end is minted anew, once, and nobody waits', async () => {
+    station.clock.jumpStoreClock(HOUR);
+    await expectLiveFor(3 * HOUR, () => station.clock.now());
+    const { simulator, clock } = station;
+    expect(tokenMints(station)).toBeLessThanOrEqual(3);
+    expect(simulator.latestMint(TOKEN.kind)?.at).toBeGreaterThan(clock.now() - 2 * HOUR);
+    expect(logged(station, DIFFER)).toMatchObject([
+      { level: 'error', ahead_of_redis_seconds: -3_600 },
+    ]);
+    await expectHealed(station);
+  });
+
+  it('back by an hour: nothing is served or kept beyond its life', async () => {
+    station.clock.jumpStoreClock(-HOUR);
+    await expectLiveFor(3 * HOUR, () => station.clock.now());
+    expect(tokenMints(station)).toBeLessThanOrEqual(4);
+    expect(logged(station, DIFFER)).toHaveLength(1);
+    expect(await read(station, CODE)).toMatchObject({ status: 200 });
+    await expectHealed(station);
+  });
+
+  it('forward while a mint is under way: its lock is over, its intent is not', async () => {
+    station.simulator.addFault({ api: MINT_API, fault: { type: 'delay', ms: 3_000 } });
+    await station.clock.advance(MINUTE + 500);
+    station.clock.jumpStoreClock(30_000);
+    const replica = await station.addReplica();
+    expect((await replica.keeper.look(TOKEN, 'cron')).did).not.toBe('refreshed');
+    await station.clock.advance(3_000);
+    await station.settle();
+    expect(tokenMints(station)).toBe(2);
+    await station.pass(2 * MINUTE);
+    expect(tokenMints(station)).toBe(2);
+    await expectHealed(station);
+  });
+});

@@ -1,0 +1,64 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TOKEN } from '../support/liveness.ts';
+import { logged, read } from '../support/observe.ts';
+import { newest, tokenMints } from '../support/redis-story.ts';
+import { createStation, HOUR, MINUTE, type Station } from '../support/station.ts';
+import { expectHealed, REFRESHED } from '../support/story.ts';
+
+/** A number and a field that this version has never heard of. */
+const LATER = { schema: '9', invented_later: 'kept' };
+/** Fields that 0.1.0 knows; it writes no others. */
+const FIELDS_OF_010 = [
+  ...['value', 'expires_at', 'obtained_at', 'seq', 'clock', 'committed', 'committed_op'],
+  ...['reason', 'replica', 'failures'],
+];
+
+let station: Station;
+beforeEach(async () => {
+  station = await createStation();
+  await station.simulator.pushTicket();
+  await station.settle();
+});
+afterEach(() => station.close());
+
+const key = () => station.keys.record(TOKEN);
+
+describe('row 84: two versions share one Redis', () => {
+  it('goes on with the record of 0.1.0 without a call to WeChat, until it is due', async () => {
+    const record = await station.redis.hgetall(key());
+    const former = Object.entries(record).filter(([name]) => FIELDS_OF_010.includes(name));
+    await station.redis.del(key());
+    await station.redis.hset(key(), Object.fromEntries(former));
+    await station.pass(104 * MINUTE);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, value: record.value });
+    expect(tokenMints(station)).toBe(1);
+    await station.pass(6 * MINUTE);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    expect(tokenMints(station)).toBe(2);
+    expect(await station.redis.hget(key(), 'schema')).toBe('2');
+    expect(logged(station, REFRESHED, TOKEN.kind)).toHaveLength(2);
+    await expectHealed(station);
+  });
+
+  it('waits for a mint of 0.1.0, whose lock tells of no epoch and no intent', async () => {
+    await station.pass(109 * MINUTE);
+    const lockUntil = station.clock.simulatedStoreNow() + 70_000;
+    await station.redis.hset(key(), { lock_op: 'of 0.1.0', lock_until: lockUntil, lock_begin: 3 });
+    await station.pass(65_000);
+    expect(tokenMints(station)).toBe(1);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'due' });
+    await station.pass(30_000);
+    expect(tokenMints(station)).toBe(2);
+    await expectHealed(station);
+  });
+
+  it('keeps what a later version has written beside its own fields', async () => {
+    await station.redis.hset(key(), LATER);
+    await station.pass(HOUR);
+    await station.redis.del(station.keys.mirror(TOKEN));
+    await station.pass(2 * HOUR);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: newest(station) });
+    expect(await station.redis.hget(key(), 'invented_later')).toBe('kept');
+    expect(tokenMints(station)).toBe(2);
+  });
+});

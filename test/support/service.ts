@@ -1,0 +1,66 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { vi } from 'vitest';
+import type { LogLine } from './station.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+/** For what happens in real processes. */
+export const POLLING = { timeout: 20_000, interval: 10 };
+
+/** The service as an operator starts it. */
+export interface Service {
+  child: ChildProcess;
+  stderr(): string;
+  output(): string;
+  /** The first log line with this message, once it is there. */
+  line(message: string): Promise<LogLine>;
+  exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+}
+
+const services: Service[] = [];
+
+/** @param preload a module that the process runs first, as JavaScript */
+export function startService(env: Record<string, string>, preload?: string): Service {
+  const first = preload === undefined ? [] : ['--import', `data:text/javascript,${preload}`];
+  const child = spawn(process.execPath, [...first, '--import', 'tsx', 'src/main.ts'], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const text = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (chunk: string) => (text[name] += chunk));
+  }
+  const lines = () =>
+    text.stdout
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as LogLine);
+  const service: Service = {
+    child,
+    stderr: () => text.stderr,
+    output: () => text.stdout + text.stderr,
+    line: (message) =>
+      vi.waitFor(() => {
+        const found = lines().find((line) => line.message === message);
+        if (found === undefined) throw new Error(`no "${message}" in ${text.stdout}${text.stderr}`);
+        return found;
+      }, POLLING),
+    // `close`, not `exit`: the last lines may still be in the pipe.
+    exit: once(child, 'close').then(([code, signal]) => ({
+      code: code as number | null,
+      signal: signal as NodeJS.Signals | null,
+    })),
+  };
+  services.push(service);
+  return service;
+}
+
+/** Ends those that are still there; for `afterEach`. */
+export async function killServices(): Promise<void> {
+  for (const { child, exit } of services.splice(0)) {
+    child.kill('SIGKILL');
+    await exit;
+  }
+}
