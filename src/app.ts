@@ -21,7 +21,7 @@ import { createScheduler } from './schedule/scheduler.ts';
 import { createClockWatch } from './store/clock-watch.ts';
 import { createKeys } from './store/keys.ts';
 import { connectRedis, whenReady } from './store/redis.ts';
-import { reportSelfTest, testStore, type SelfTest } from './store/self-test.ts';
+import { createSelfTestWatch, type SelfTest } from './store/self-test.ts';
 import { createStoreTime } from './store/store-time.ts';
 import type { Store } from './store/store.ts';
 import type { ArrivedTicket } from './store/tickets.ts';
@@ -128,6 +128,7 @@ function compose(config: Config, options: AppOptions) {
   const pushing = { store, clock, log: log.in('pushes') };
   const { ticketMemory, pendingTickets, receiver } = composePushes(config, pushing, keeper);
 
+  const watch = createSelfTestWatch(store, log.in('store'), clock);
   const patrol = createPatrol(
     clock,
     log.in('credentials'),
@@ -135,10 +136,10 @@ function compose(config: Config, options: AppOptions) {
     () => keeper.patrol(),
     () => watchTickets({ store, api, log: pushing.log, components }),
     () => clocks.check(),
+    () => watch.onPatrol(),
   );
-  const watch = watchConnection(store, log.in('store'));
   redis.on('ready', () => {
-    watch.onReady();
+    watch.now();
     void pendingTickets.flush();
     patrol.now();
   });
@@ -160,11 +161,11 @@ function compose(config: Config, options: AppOptions) {
       accounts,
       ticketsWaiting: () => pendingTickets.components(),
       nextTick: (kind, notBefore) => scheduler.nextTick(kind, notBefore),
-      selfTest: () => watch.selfTest(),
+      selfTest: () => watch.last(),
       clockSkew: () => clocks.skew(),
       publicBaseUrl: config.publicBaseUrl,
     },
-    notReady: () => notReady(life.stopping, redis.status, watch.selfTest()),
+    notReady: () => notReady(life.stopping, redis.status, watch.last()),
     log: log.in('http'),
   });
   const running = { redis, watch, keeper, patrol, pendingTickets, scheduler };
@@ -192,27 +193,6 @@ function connectStore(config: Config, log: Log, clock: Clock): Store {
   const settings = { url: config.redisUrl, protocol: config.redisProtocol };
   const redis = connectRedis(settings, log, 'commands', clock);
   return { redis, keys: createKeys(config.redisKeyPrefix), time: createStoreTime(clock) };
-}
-
-/** Tries Redis out each time it is there again. */
-function watchConnection(store: Store, log: Log) {
-  let last: SelfTest | undefined;
-  let running: Promise<void> | undefined;
-  async function tryOut(): Promise<void> {
-    try {
-      last = await testStore(store);
-      reportSelfTest(log, last);
-    } catch (error) {
-      log.warn('Redis went away while it was tried out', { error });
-    }
-  }
-  return {
-    selfTest: () => last,
-    onReady() {
-      running = tryOut();
-    },
-    idle: async () => running,
-  };
 }
 
 function notReady(

@@ -8,6 +8,7 @@ import {
 import { restoreRecord } from '../store/restore.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import type { RefreshContext } from './look.ts';
+import type { RememberedRecord } from './memory.ts';
 
 /**
  * Reads a record and gives back what Redis has lost of it: a key deleted or edited by hand, a
@@ -67,7 +68,7 @@ function withoutNeedlessDoubt(
 /** What to write back, if anything: the remembered record, or the record for its own mirror. */
 function sourceOf(
   record: CredentialRecord,
-  remembered: CredentialRecord | undefined,
+  remembered: RememberedRecord | undefined,
 ): CredentialRecord | undefined {
   if (record.revokedAt !== undefined) return undefined;
   if (remembered?.value !== undefined) {
@@ -76,7 +77,9 @@ function sourceOf(
     if (record.value === undefined || record.seq < remembered.seq || countsAnew) {
       return record.authEpoch <= remembered.authEpoch ? remembered : undefined;
     }
-    if (sameCommit && record.value !== remembered.value) return remembered;
+    const edited =
+      record.value !== remembered.value || record.expiresAt !== remembered.storedExpiresAt;
+    if (sameCommit && edited) return remembered;
   }
   const live = record.value !== undefined && record.expiresAt > record.readAt;
   return live && record.mirror !== record.value ? record : undefined;

@@ -44,8 +44,8 @@ interface KeeperState extends RefreshContext {
   /** Cancels the planned next look of a credential. */
   planned: Map<string, () => void>;
   stopping: boolean;
-  /** The last trouble with Redis that was logged. */
-  storeProblem: string | undefined;
+  /** By kind: the last trouble with Redis that was logged. */
+  storeProblems: Map<string, string | undefined>;
 }
 
 export function createKeeper(context: RefreshContext & { subjects: Subjects }): Keeper {
@@ -54,7 +54,7 @@ export function createKeeper(context: RefreshContext & { subjects: Subjects }): 
     inFlight: new Map(),
     planned: new Map(),
     stopping: false,
-    storeProblem: undefined,
+    storeProblems: new Map(),
   };
   const { subjects } = context;
   const keeper: Keeper = {
@@ -104,7 +104,7 @@ async function attempt(
   try {
     const outcome = await refreshAfterParent(state, target, attempt);
     await noteDue(state, target, outcome);
-    state.storeProblem = undefined;
+    if (outcome.did !== 'nothing_due') state.storeProblems.delete(id.kind);
     return outcome;
   } catch (error) {
     return storeTrouble(state, id, error);
@@ -149,10 +149,10 @@ function storeTrouble(state: KeeperState, id: CredentialId, error: unknown): Loo
   const problem = complaint ? cause.message.split(' ', 1)[0] : known?.code;
   // That Redis is silent is logged where the connection is watched; what it complains of, here.
   const worthSaying = complaint || known?.code !== 'store_unavailable';
-  if (worthSaying && problem !== state.storeProblem) {
+  if (worthSaying && problem !== state.storeProblems.get(id.kind)) {
     state.log.error('could not look at a credential', { ...id, problem, error });
   }
-  state.storeProblem = problem;
+  state.storeProblems.set(id.kind, problem);
   const patience = complaint ? COMPLAINT_RETRY_MS : STORE_RETRY_MS;
   return {
     did: 'failed',

@@ -13,8 +13,13 @@ export interface Memory {
    * clock may have been set back since the value was first seen, which would prolong its life.
    */
   remember(id: CredentialId, record: CredentialRecord): CredentialRecord;
-  recall(id: CredentialId): CredentialRecord | undefined;
+  recall(id: CredentialId): RememberedRecord | undefined;
   forget(id: CredentialId): void;
+}
+
+export interface RememberedRecord extends CredentialRecord {
+  /** The expiry as Redis had it, before the monotonic clock had its say. */
+  storedExpiresAt: number;
 }
 
 interface Remembered {
@@ -49,7 +54,8 @@ export function createMemory(clock: Clock, time: StoreTime): Memory {
       // Counted by the monotonic clock alone: Redis, whose clock it was, may be away.
       const now = time.now();
       const expiresAt = Math.min(known.record.expiresAt, now + known.endsAt - clock.monotonic());
-      return { ...known.record, expiresAt: Math.floor(expiresAt) };
+      const storedExpiresAt = known.record.expiresAt;
+      return { ...known.record, storedExpiresAt, expiresAt: Math.floor(expiresAt) };
     },
     forget: (id) => void remembered.delete(keyOf(id)),
   };

@@ -181,8 +181,22 @@ export function selfTestProblems(selfTest: SelfTest | undefined): Problem[] {
       advice: 'Allow these commands in the ACL of the user in REDIS_URL.',
     });
   }
+  if (selfTest?.refuses !== undefined) {
+    problems.push({
+      code: 'redis_refuses_writes',
+      component: null,
+      message: `Redis takes nothing any more (${selfTest.refuses}): no ticket, no new token.`,
+      advice: REFUSAL_ADVICE[selfTest.refuses] ?? 'Look at the log of Redis.',
+    });
+  }
   return problems;
 }
+
+const REFUSAL_ADVICE: Readonly<Record<string, string>> = {
+  OOM: 'Its memory is full: raise maxmemory, or find out what else is kept there.',
+  MISCONF: 'It cannot write to its disk: make room there. Its log says why.',
+  READONLY: 'It is a replica: REDIS_URL must lead to the primary.',
+};
 
 export function clockProblems({ wrong, processVsRedis, processVsWechat }: ClockSkew): Problem[] {
   if (!wrong) return [];

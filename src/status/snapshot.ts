@@ -66,14 +66,14 @@ export async function takeSnapshot(context: SnapshotContext) {
     return { ...self, ...(await describeStored(context, now)) };
   } catch (error) {
     if (!(error instanceof KeeperError) || error.code !== 'store_unavailable') throw error;
-    return { ...self, ...describeWithoutRedis(error) };
+    return { ...self, ...describeWithoutRedis(error, context.selfTest()) };
   }
 }
 
-function describeWithoutRedis(error: KeeperError): StoredState {
+function describeWithoutRedis(error: KeeperError, selfTest: SelfTest | undefined): StoredState {
   return {
     verdict: 'attention',
-    problems: [storeProblem(error.message)],
+    problems: [storeProblem(error.message), ...selfTestProblems(selfTest)],
     redis: { state: 'unavailable', latency_ms: null },
     clocks: null,
     components: [],

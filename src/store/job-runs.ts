@@ -1,4 +1,4 @@
-import { onRedis } from './redis.ts';
+import { onDisplayKey, onRedis, parseDisplay } from './redis.ts';
 import type { Store } from './store.ts';
 
 /** The last run of a job, whichever replica did it. */
@@ -20,8 +20,11 @@ export async function saveJobRun(store: Store, job: string, run: JobRun): Promis
 
 /** @throws KeeperError `store_unavailable` */
 export async function readJobRuns(store: Store): Promise<Readonly<Record<string, JobRun>>> {
-  const hash = await onRedis(() => store.redis.hgetall(store.keys.jobs));
-  return Object.fromEntries(
-    Object.entries(hash).map(([job, json]) => [job, JSON.parse(json) as JobRun]),
-  );
+  const hash = await onDisplayKey(() => store.redis.hgetall(store.keys.jobs), {});
+  const runs: Record<string, JobRun> = {};
+  for (const [job, json] of Object.entries(hash)) {
+    const run = parseDisplay(json) as JobRun | null | undefined;
+    if (typeof run?.startedAt === 'number') runs[job] = run;
+  }
+  return runs;
 }

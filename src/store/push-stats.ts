@@ -1,4 +1,4 @@
-import { onRedis } from './redis.ts';
+import { onDisplayKey, onRedis } from './redis.ts';
 import type { Store } from './store.ts';
 
 /** Counters that tell an operator when the previous token or key is no longer in use. */
@@ -30,7 +30,8 @@ export async function countPush(
 
 /** @throws KeeperError `store_unavailable` */
 export async function readPushStats(store: Store, appid: string): Promise<PushStats> {
-  const hash = await onRedis(() => store.redis.hgetall(store.keys.pushStats(appid)));
+  const key = store.keys.pushStats(appid);
+  const hash = await onDisplayKey<Record<string, string>>(() => store.redis.hgetall(key), {});
   const at = (name: string) => (hash[name] === undefined ? undefined : Number(hash[name]));
   return {
     counts: {

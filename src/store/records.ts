@@ -1,4 +1,4 @@
-import { onRedis } from './redis.ts';
+import { isWrongType, onDisplayKey, onRedis, parseDisplay } from './redis.ts';
 import { loadRecordScript, runRecordScript } from './scripts.ts';
 import type { CredentialId } from './keys.ts';
 import type { Store } from './store.ts';
@@ -142,7 +142,7 @@ function parseRecord(
   if (value !== undefined && (fields.expires_at === undefined || number('seq') === 0)) {
     throw new SpoiledRecordError();
   }
-  const intents = Object.values(parseJson(fields.intents ?? '{}') as Record<string, number>);
+  const intents = parseIntents(fields.intents);
   const inDoubt = fields.suspect !== undefined || intents.some((overAt) => overAt <= now);
   const epochChanged = fields.epoch !== undefined && fields.epoch !== epoch;
   return {
@@ -181,27 +181,23 @@ function parseRecord(
   };
 }
 
-function parseJson(text: string): unknown {
+/** The moments at which mints that have begun can no longer be under way. @throws SpoiledRecordError */
+function parseIntents(text = '{}'): number[] {
+  let intents: unknown;
   try {
-    return JSON.parse(text);
+    intents = JSON.parse(text);
   } catch {
     throw new SpoiledRecordError();
   }
+  if (typeof intents !== 'object' || intents === null) throw new SpoiledRecordError();
+  const moments: unknown[] = Object.values(intents);
+  if (!moments.every((moment) => typeof moment === 'number')) throw new SpoiledRecordError();
+  return moments;
 }
 
 /** For people only: an unreadable one is no reason to distrust the record. */
 function parseError(text: string | undefined): StoredError | undefined {
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text) as StoredError;
-  } catch {
-    return undefined;
-  }
-}
-
-function isWrongType(error: unknown): boolean {
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Error && cause.message.includes('WRONGTYPE');
+  return text === undefined ? undefined : (parseDisplay(text) as StoredError | undefined);
 }
 
 /**
@@ -239,10 +235,11 @@ export async function takeValue(
 
 /** Newest first. @throws KeeperError `store_unavailable` */
 export async function readHistory(store: Store, id: CredentialId): Promise<HistoryEntry[]> {
-  const entries = await onRedis(() => store.redis.lrange(store.keys.history(id), 0, -1));
-  return entries.map((json) => {
-    const entry = JSON.parse(json) as StoredHistoryEntry;
+  const entries = await onDisplayKey(() => store.redis.lrange(store.keys.history(id), 0, -1), []);
+  return entries.flatMap((json) => {
+    const entry = parseDisplay(json) as StoredHistoryEntry | null | undefined;
+    if (typeof entry?.obtained_at !== 'number' || typeof entry.expires_at !== 'number') return [];
     const { obtained_at: obtainedAt, expires_at: expiresAt, seq, reason, replica } = entry;
-    return { obtainedAt, expiresAt, seq, reason, replica };
+    return [{ obtainedAt, expiresAt, seq, reason, replica }];
   });
 }

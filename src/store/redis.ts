@@ -88,6 +88,33 @@ export async function onRedis<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/**
+ * The same for what only people look at: a key of another type, which somebody has put there by hand,
+ * is as good as none.
+ */
+export async function onDisplayKey<T>(work: () => Promise<T>, none: T): Promise<T> {
+  try {
+    return await onRedis(work);
+  } catch (error) {
+    if (isWrongType(error)) return none;
+    throw error;
+  }
+}
+
+export function isWrongType(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && cause.message.includes('WRONGTYPE');
+}
+
+/** What JSON says that only people look at; undefined when it is none. */
+export function parseDisplay(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Logs each change of state once, not each of the many errors that reconnecting produces. */
 function watch(redis: Redis, log: Log, clock: Clock): void {
   let lastProblem: string | undefined;

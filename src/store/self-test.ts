@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { onRedis } from './redis.ts';
 import type { Store } from './store.ts';
@@ -11,7 +12,12 @@ export interface SelfTest {
   forbidden: string[];
   /** Redis may throw records away when its memory is full. */
   evicts: boolean;
+  /** Why it takes no writes: `OOM`, `MISCONF` (it cannot save to disk) or `READONLY`. */
+  refuses: string | undefined;
 }
+
+/** Milliseconds between two tries while all is well. */
+const EVERY_MS = 60_000;
 
 /** @throws KeeperError `store_unavailable` */
 export async function testStore({ redis, keys }: Store): Promise<SelfTest> {
@@ -45,31 +51,78 @@ export async function testStore({ redis, keys }: Store): Promise<SelfTest> {
     ['DEL', hash, other, text, list, stream, set],
   ];
   const forbidden: string[] = [];
-  for (const [name, ...args] of commands) {
-    await onRedis(() =>
-      redis.call(name, ...args).catch((error: unknown) => {
-        const message = error instanceof Error ? error.message : '';
-        if (message.startsWith('NOPERM')) forbidden.push(name);
-        // Full memory or disk is told where it hurts; an unknown script is what was asked for.
-        else if (!/^(?:NOSCRIPT|OOM|MISCONF|ERR no such key)/.test(message)) throw error;
-      }),
-    );
-  }
+  let refuses: string | undefined;
+  const pipeline = redis.pipeline(commands.map(([name, ...args]) => [name.toLowerCase(), ...args]));
+  const replies = (await onRedis(() => pipeline.exec())) ?? [];
+  replies.forEach(([error], index) => {
+    const word = /^(?:NOPERM|OOM|MISCONF|READONLY)/.exec(error?.message ?? '')?.[0];
+    if (word === 'NOPERM') forbidden.push(commands[index]?.[0] ?? '');
+    else refuses ??= word;
+  });
   const info = forbidden.includes('INFO') ? '' : await onRedis(() => redis.info('memory'));
-  return { forbidden, evicts: /maxmemory_policy:allkeys/.test(info) };
+  return { forbidden, evicts: /maxmemory_policy:allkeys/.test(info), refuses };
 }
 
-/** Says what a person must change. */
-export function reportSelfTest(log: Log, { forbidden, evicts }: SelfTest): void {
-  if (forbidden.length > 0) {
+/** Tries Redis out from time to time, and says what has changed. */
+export interface SelfTestWatch {
+  /** Redis is there again. */
+  now(): void;
+  /** In each patrol: again when a minute has passed, or when the last time showed trouble. */
+  onPatrol(): Promise<void>;
+  last(): SelfTest | undefined;
+  idle(): Promise<void>;
+}
+
+export function createSelfTestWatch(store: Store, log: Log, clock: Clock): SelfTestWatch {
+  let last: SelfTest | undefined;
+  let testedAt = -Infinity;
+  let running: Promise<void> | undefined;
+
+  async function tryOut(): Promise<void> {
+    testedAt = clock.monotonic();
+    try {
+      const result = await testStore(store);
+      report(log, last, result);
+      last = result;
+    } catch (error) {
+      log.debug('Redis went away while it was tried out', { error });
+    }
+  }
+  return {
+    now() {
+      running = tryOut();
+    },
+    async onPatrol() {
+      const trouble = last === undefined || isTrouble(last);
+      if (trouble || clock.monotonic() - testedAt >= EVERY_MS) await tryOut();
+    },
+    last: () => last,
+    idle: async () => running,
+  };
+}
+
+function isTrouble({ forbidden, evicts, refuses }: SelfTest): boolean {
+  return forbidden.length > 0 || evicts || refuses !== undefined;
+}
+
+/** Says once what a person must change, and once that it is well again. */
+function report(log: Log, before: SelfTest | undefined, { forbidden, evicts, refuses }: SelfTest) {
+  if (forbidden.length > 0 && forbidden.join() !== before?.forbidden.join()) {
     log.error('Redis forbids commands that wxkeeper needs; change the ACL of its user', {
       forbidden,
     });
   }
-  if (evicts) {
+  if (evicts && before?.evicts !== true) {
     log.error(
       'Redis may evict any key when its memory is full, refresh tokens among them: set ' +
         'maxmemory-policy noeviction',
     );
   }
+  if (refuses !== undefined && refuses !== before?.refuses) {
+    log.error('Redis takes nothing any more: look at its memory, its disk and its role', {
+      problem: refuses,
+    });
+  }
+  const well = forbidden.length === 0 && !evicts && refuses === undefined;
+  if (well && before !== undefined && isTrouble(before)) log.info('Redis takes everything again');
 }

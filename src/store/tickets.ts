@@ -11,6 +11,9 @@ import type { Store } from './store.ts';
 /** Milliseconds a ticket lives, counted from its CreateTime. */
 export const TICKET_LIFE_MS = 12 * 3600 * 1000;
 
+/** Milliseconds by which a stored CreateTime may be ahead of the clocks; it was once `now` for one. */
+const MAX_AHEAD_MS = 3_600_000;
+
 const acceptTicketScript = loadScript('accept-ticket');
 const keepTicketScript = loadScript('keep-ticket');
 const refuseTicketScript = loadScript('refuse-ticket');
@@ -70,6 +73,7 @@ export async function acceptTicket(
         SEEN_MS,
         EVENT_STREAM_LENGTH,
         JSON.stringify(Object.entries(event).flat()),
+        Math.max(now, store.time.now()) + MAX_AHEAD_MS,
       ],
     ),
   );
@@ -128,7 +132,7 @@ export async function keepTicket(
     }),
   };
   const names = [keys.ticketRecord(appid), keys.ticketMirror(appid), keys.spoiledTicket(appid)];
-  const args = [time.now(), TICKET_LIFE_MS, JSON.stringify(known ?? {})];
+  const args = [time.now(), TICKET_LIFE_MS, JSON.stringify(known ?? {}), MAX_AHEAD_MS];
   const [outcome, spoiled, record] = (await onRedis(() =>
     runScript(redis, keepTicketScript, names, args),
   )) as [KeptTicket['outcome'], string, string];

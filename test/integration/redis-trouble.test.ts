@@ -6,6 +6,7 @@ import {
   COMPONENT,
   createStation,
   HOUR,
+  MINUTE,
   type Station,
   NO_PUSHES_ON_REQUEST,
 } from '../support/station.ts';
@@ -101,8 +102,16 @@ describe('row 1: Redis is away when a push comes', () => {
     await server.kill();
     expectRefusal(await post(push));
     await becomes(station, 503);
+    const waiting = { tickets_waiting_for_redis: [COMPONENT.appid] };
+    const problems = [{ code: 'store_unavailable' }];
+    const status = await station.internal('/status');
+    expect(await status.json()).toMatchObject({ ...waiting, verdict: 'attention', problems });
+    const said = (text: string) => station.logs.filter(({ message }) => message.startsWith(text));
+    expect(said('Redis is away: a ticket waits')).toMatchObject([{ level: 'warn' }]);
     // As long as Redis is away, every try fails, and none is the last.
-    for (let second = 0; second < 30; second += 5) await station.pass(5_000);
+    await station.pass(16 * MINUTE);
+    const cry = 'Redis has been away for 15 minutes';
+    await vi.waitFor(() => expect(said(cry)).toMatchObject([{ level: 'error' }]), POLLING);
     await server.start();
     // The clock stands still: the connection itself says that Redis is back.
     const { redis, keys } = station;
@@ -270,8 +279,15 @@ describe('row 13: Redis refuses the login', () => {
     );
     expect(cries).not.toEqual([]);
 
+    expect((await station.internal(TOKEN_PATH)).status).toBe(503);
+    const status = await station.internal('/status');
+    expect(await status.json()).toMatchObject({ problems: [{ code: 'store_unavailable' }] });
+
     await mend();
+    const mended = performance.now();
     await becomes(station, 200);
+    // The longest pause between two tries is two seconds; the rest is for a busy machine.
+    expect(performance.now() - mended).toBeLessThan(10_000);
     expect(cries).toHaveLength(1);
     expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
     await station.settle();

@@ -5,6 +5,7 @@
 -- KEYS  1 seen marker   2 ticket record (hash)   3 ticket mirror (string)   4 event stream
 -- ARGV  1 ticket   2 create_time ms (what tickets are ordered by)   3 received_at ms
 --       4 ms until the ticket dies   5 ms to remember the push   6 stream length   7 event fields JSON
+--       8 the latest create_time that can be, ms: one further ahead was written by a clock that is wrong
 -- Returns 'stored', 'older' (a newer or the same one is already there) or 'duplicate'
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return 'duplicate'
@@ -12,7 +13,8 @@ end
 
 local current = redis.call('HMGET', KEYS[2], 'ticket', 'create_time')
 local outcome = 'older'
-if (tonumber(current[2] or '') or 0) < tonumber(ARGV[2]) then
+local known = tonumber(current[2] or '') or 0
+if known < tonumber(ARGV[2]) or known > tonumber(ARGV[8]) then
   outcome = 'stored'
   if current[1] then
     redis.call('HSET', KEYS[2], 'previous_ticket', current[1], 'previous_create_time', current[2])

@@ -3,9 +3,9 @@
 --
 -- KEYS  1 ticket record (hash)   2 ticket mirror (string)   3 where a spoiled record is kept aside
 -- ARGV  1 now ms   2 ms a ticket lives   3 JSON of what is remembered: {} or ticket, create_time,
---       received_at, count, and the ticket before it
+--       received_at, count, and the ticket before it   4 ms by which a create_time may be ahead
 -- Returns {'kept' | 'mirror' | 'restored', '1' when a spoiled record was put aside, the record as JSON}
-local now, life = tonumber(ARGV[1]), tonumber(ARGV[2])
+local now, life, latest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[1]) + tonumber(ARGV[4])
 local known = cjson.decode(ARGV[3])
 
 local kind = redis.call('TYPE', KEYS[1]).ok
@@ -23,6 +23,7 @@ end
 local outcome = 'kept'
 if known.ticket then
   local edited = create_time == known.create_time and ticket ~= known.ticket
+    or ticket and create_time > latest and known.create_time <= latest
   if not ticket or create_time < known.create_time or edited then
     outcome = 'restored'
     ticket, create_time = known.ticket, known.create_time

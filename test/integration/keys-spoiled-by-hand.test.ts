@@ -1,0 +1,216 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Redis } from 'ioredis';
+import type { Keys } from '../../src/store/keys.ts';
+import { CODE, TOKEN } from '../support/liveness.ts';
+import { logged, read, statusOf, stored } from '../support/observe.ts';
+import { newest, secondsUntil, tokenMints } from '../support/redis-story.ts';
+import {
+  COMPONENT,
+  createStation,
+  NO_PUSHES_ON_REQUEST,
+  type Station,
+} from '../support/station.ts';
+
+const RESTORED = 'Redis had lost a credential; restored from memory';
+const MIRROR_RESTORED = 'the key for readers was missing or wrong; written again';
+/** Seconds. */
+const AT_MOST = 60;
+
+let station: Station;
+beforeEach(async () => {
+  station = await createStation();
+  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
+  await station.settle();
+  await station.pass(60_000);
+});
+afterEach(() => station.close());
+
+describe('row 6: somebody deletes or overwrites a key by hand', () => {
+  const damages: {
+    damage: string;
+    message: string;
+    harm: (redis: Redis, keys: Keys) => Promise<unknown>;
+  }[] = [
+    {
+      damage: 'deletes the key that services read',
+      message: MIRROR_RESTORED,
+      harm: (redis, keys) => redis.del(keys.mirror(TOKEN)),
+    },
+    {
+      damage: 'overwrites the key that services read',
+      message: MIRROR_RESTORED,
+      harm: (redis, keys) => redis.set(keys.mirror(TOKEN), 'somebody-elses-idea'),
+    },
+    {
+      damage: 'deletes the record',
+      message: RESTORED,
+      harm: (redis, keys) => redis.del(keys.record(TOKEN)),
+    },
+    {
+      damage: 'deletes both',
+      message: RESTORED,
+      harm: (redis, keys) => redis.del(keys.record(TOKEN), keys.mirror(TOKEN)),
+    },
+    {
+      damage: 'edits the value in the record',
+      message: RESTORED,
+      harm: (redis, keys) => redis.hset(keys.record(TOKEN), 'value', 'somebody-elses-idea'),
+    },
+    {
+      damage: 'takes the value out of the record',
+      message: RESTORED,
+      harm: (redis, keys) => redis.hdel(keys.record(TOKEN), 'value'),
+    },
+  ];
+
+  it.each(damages)('who $damage: it is back, and WeChat is not asked', async (one) => {
+    const { redis, keys, simulator } = station;
+    const before = await stored(station, TOKEN);
+    const calls = simulator.ledger.calls.length;
+    await one.harm(redis, keys);
+    const back = async () => expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
+    expect(await secondsUntil(station, AT_MOST, back)).toBeGreaterThan(0);
+    expect(before.kept).toMatchObject({ value: newest(station), mirror: newest(station) });
+    expect(simulator.ledger.calls).toHaveLength(calls);
+    const { level } = logged(station, one.message, TOKEN.kind)[0] ?? {};
+    expect(level).toBe('warn');
+    expect(await read(station, TOKEN)).toMatchObject({
+      ...{ status: 200, source: 'redis', state: 'fresh', value: newest(station), seq: 1 },
+    });
+    expect(await statusOf(station, TOKEN)).toMatchObject({
+      ...{ credential: { state: 'fresh', failures_in_a_row: 0 }, problems: [] },
+    });
+    // Said once, and nothing is left to do.
+    await station.pass(60_000);
+    expect(logged(station, one.message)).toHaveLength(1);
+    expect(simulator.ledger.calls).toHaveLength(calls);
+    expect(tokenMints(station)).toBe(1);
+  });
+
+  // A known fault of the program: this turns red when it is mended.
+  it('who prolongs the life in the record: WeChat decides, not that person', async () => {
+    const { redis, keys } = station;
+    const before = await stored(station, TOKEN);
+    await redis.hset(keys.record(TOKEN), 'expires_at', '99999999999999');
+    const back = async () => expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
+    await secondsUntil(station, AT_MOST, back);
+  });
+
+  it.each(damages)('who $damage: a service that asks meanwhile gets the value', async (one) => {
+    const { redis, keys, simulator } = station;
+    const before = await stored(station, TOKEN);
+    const calls = simulator.ledger.calls.length;
+    await one.harm(redis, keys);
+    expect(await read(station, TOKEN)).toMatchObject({
+      ...{ status: 200, source: 'redis', value: newest(station), seq: 1 },
+    });
+    // The clock has not moved.
+    expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
+    expect(simulator.ledger.calls).toHaveLength(calls);
+  });
+});
+
+describe('row 7: somebody writes into our keys what no program of ours writes', () => {
+  const SPOILED = 'a record was edited by hand; it is kept aside and made anew';
+  const field = (name: string, text: string) => (redis: Redis, keys: Keys) =>
+    redis.hset(keys.record(TOKEN), name, text);
+
+  interface Spoiling {
+    damage: string;
+    harm: (redis: Redis, keys: Keys) => Promise<unknown>;
+    /** Of the copy that is put aside. */
+    type: string;
+  }
+  async function expectPutAside({ harm, type }: Spoiling): Promise<void> {
+    const { redis, keys, simulator } = station;
+    const before = await stored(station, TOKEN);
+    const calls = simulator.ledger.calls.length;
+    await harm(redis, keys);
+    const back = async () => {
+      expect(await redis.type(keys.record(TOKEN))).toBe('hash');
+      expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
+      expect(await redis.exists(keys.spoiled(TOKEN))).toBe(1);
+    };
+    expect(await secondsUntil(station, AT_MOST, back)).toBeGreaterThan(0);
+    expect(await redis.type(keys.spoiled(TOKEN))).toBe(type);
+    expect(logged(station, SPOILED)).toMatchObject([
+      { level: 'error', ...TOKEN, key: keys.spoiled(TOKEN) },
+    ]);
+    expect(await read(station, TOKEN)).toMatchObject({
+      ...{ status: 200, source: 'redis', state: 'fresh', value: newest(station), seq: 1 },
+    });
+    expect(await statusOf(station, TOKEN)).toMatchObject({
+      ...{ credential: { state: 'fresh', failures_in_a_row: 0 }, problems: [] },
+    });
+    expect(simulator.ledger.calls).toHaveLength(calls);
+  }
+
+  it.each<Spoiling>([
+    {
+      damage: 'a list in place of the record',
+      type: 'list',
+      async harm(redis, keys) {
+        await redis.del(keys.record(TOKEN));
+        await redis.lpush(keys.record(TOKEN), 'garbage');
+      },
+    },
+    {
+      damage: 'a string in place of the record',
+      type: 'string',
+      harm: (redis, keys) => redis.set(keys.record(TOKEN), 'garbage'),
+    },
+    { damage: 'a word for a number', type: 'hash', harm: field('expires_at', 'tomorrow') },
+    { damage: 'a negative number', type: 'hash', harm: field('seq', '-1') },
+    { damage: 'a number too long for one', type: 'hash', harm: field('clock', '9'.repeat(40)) },
+    { damage: 'no number for the value', type: 'hash', harm: field('seq', '0') },
+    { damage: 'broken JSON', type: 'hash', harm: field('intents', '{"half') },
+  ])('$damage: is put aside, a person is told, the value is there', expectPutAside);
+
+  // Known faults of the program: these turn red when they are mended, and then belong above.
+  it.each<Spoiling>([
+    { damage: 'JSON null', type: 'hash', harm: field('intents', 'null') },
+    { damage: 'a JSON string', type: 'hash', harm: field('intents', '"x"') },
+    { damage: 'JSON of another shape', type: 'hash', harm: field('intents', '{"x":"y"}') },
+  ])('$damage: is put aside, a person is told, the value is there', expectPutAside);
+
+  it('a list in place of the key that services read: it is a string again', async () => {
+    const { redis, keys, simulator } = station;
+    const calls = simulator.ledger.calls.length;
+    await redis.del(keys.mirror(TOKEN));
+    await redis.lpush(keys.mirror(TOKEN), 'garbage');
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: newest(station) });
+    expect(await redis.get(keys.mirror(TOKEN))).toBe(newest(station));
+    expect(logged(station, MIRROR_RESTORED)).toMatchObject([{ level: 'warn', ...TOKEN }]);
+    expect(logged(station, SPOILED)).toEqual([]);
+    expect(simulator.ledger.calls).toHaveLength(calls);
+  });
+
+  it('a string in place of the record of a code: another code is minted', async () => {
+    const { redis, keys } = station;
+    await redis.set(keys.record(CODE), 'garbage');
+    const minted = async () => expect(await redis.hget(keys.record(CODE), 'seq')).toBe('1');
+    expect(await secondsUntil(station, AT_MOST, minted)).toBeGreaterThan(0);
+    expect(await redis.get(keys.spoiled(CODE))).toBe('garbage');
+    expect(logged(station, SPOILED)).toMatchObject([{ level: 'error', ...CODE }]);
+    const { status, value } = await read(station, CODE);
+    expect(status).toBe(200);
+    expect(station.simulator.isLive(CODE.kind, value ?? '')).toBe(true);
+    expect((await statusOf(station, CODE)).problems).toEqual([]);
+    expect(tokenMints(station)).toBe(1);
+  });
+
+  it('a record that nobody remembers: the value is minted anew', async () => {
+    const cold = await createStation({ startApp: false });
+    await cold.redis.lpush(cold.keys.record(TOKEN), 'garbage');
+    await cold.app.start();
+    cold.simulator.setCallbackUrl(COMPONENT.appid, cold.publicUrl());
+    await cold.simulator.pushTicket();
+    await cold.settle();
+    expect(await read(cold, TOKEN)).toMatchObject({ status: 200, value: newest(cold), seq: 1 });
+    expect(await cold.redis.lrange(cold.keys.spoiled(TOKEN), 0, -1)).toEqual(['garbage']);
+    expect(logged(cold, SPOILED)).toMatchObject([{ level: 'error', ...TOKEN }]);
+    expect(tokenMints(cold)).toBe(1);
+    await cold.close();
+  });
+});

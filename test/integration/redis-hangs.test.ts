@@ -1,0 +1,289 @@
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { createDoomedReplica } from '../support/doomed-replica.ts';
+import { CODE, TOKEN } from '../support/liveness.ts';
+import { logged, read, stored } from '../support/observe.ts';
+import {
+  becomes,
+  newest,
+  newTicketPush,
+  POLLING,
+  post,
+  refusedTicket,
+  secondsUntil,
+  ticketMirror,
+  tokenMints,
+} from '../support/redis-story.ts';
+import {
+  COMPONENT,
+  createStation,
+  HOUR,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type Station,
+} from '../support/station.ts';
+import { expectHealed, REFRESHED, stationBeforeRefresh } from '../support/story.ts';
+import { createTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+
+/** Real milliseconds that a command may wait for Redis, and some for a busy machine. */
+const NO_ANSWER_MS = 1_000 + 500;
+const WAITS = 'Redis is away: a ticket waits in memory until it is back';
+const NOT_YET = 'a minted value could not be stored yet';
+
+let server: RedisServer;
+let proxy: TcpProxy;
+let station: Station;
+beforeEach(async () => {
+  server = await startRedisServer();
+  proxy = await createTcpProxy({ socketPath: server.socketPath ?? '' });
+});
+afterEach(async () => {
+  await station.close();
+  await proxy.close();
+  await server.stop();
+});
+
+async function stationBehindProxy(): Promise<void> {
+  station = await createStation({ redisUrl: proxy.url('redis') });
+  station.redis.on('error', () => undefined);
+  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
+  await station.settle();
+  await station.pass(MINUTE);
+}
+
+/** The first script whose arguments hold `mark` is executed, and its answer is lost. */
+function losingReplyTo(redis: Redis, mark: string): Redis {
+  let isLost = false;
+  return new Proxy(redis, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]): unknown => {
+        if (name === 'evalsha' && !isLost && args.some((one) => String(one).includes(mark))) {
+          isLost = true;
+          proxy.dropNextReply();
+        }
+        return value.apply(target, args) as unknown;
+      };
+    },
+  });
+}
+
+/** What it took, in real milliseconds. */
+async function timed<T>(work: Promise<T>): Promise<{ result: T; tookMs: number }> {
+  const begun = performance.now();
+  const result = await work;
+  return { result, tookMs: performance.now() - begun };
+}
+
+describe('row 2: Redis takes connections and says nothing', () => {
+  /** Everybody asks at once, so that the test waits once. Returns the ticket that was refused. */
+  async function askEverything(): Promise<string> {
+    const asked = await Promise.all([
+      timed(refusedTicket(station)),
+      timed(read(station, TOKEN)),
+      timed(station.internal('/status')),
+    ]);
+    for (const { tookMs } of asked) expect(tookMs).toBeLessThan(NO_ANSWER_MS);
+    const [{ result: ticket }, { result: seen }, { result: answer }] = asked;
+    expect(seen).toMatchObject({
+      ...{ status: 200, source: 'memory', value: newest(station), seq: 1 },
+    });
+    expect(await answer.json()).toMatchObject({
+      ...{ verdict: 'attention', redis: { state: 'unavailable' } },
+      ...{ problems: [{ code: 'store_unavailable' }] },
+    });
+    expect(logged(station, WAITS)).toMatchObject([{ level: 'warn', appid: COMPONENT.appid }]);
+    return ticket;
+  }
+  async function expectAllIsWell(ticket: string): Promise<void> {
+    await becomes(station, 200);
+    // The clock stands still: the connection itself says that Redis is back.
+    await vi.waitFor(async () => expect(await ticketMirror(station)).toBe(ticket), POLLING);
+    expect(await read(station, TOKEN)).toMatchObject({ source: 'redis', seq: 1 });
+    await station.pass(MINUTE);
+    await expectHealed(station);
+    expect(tokenMints(station)).toBe(1);
+    expect((await station.internal('/status')).status).toBe(200);
+  }
+
+  it('because its process stands still: nobody waits for it, a person hears of it', async () => {
+    await stationBehindProxy();
+    process.kill(server.pid(), 'SIGSTOP');
+    try {
+      const ticket = await askEverything();
+      await becomes(station, 503);
+      expect(await (await station.internal('/status')).json()).toMatchObject({
+        tickets_waiting_for_redis: [COMPONENT.appid],
+      });
+      expect(logged(station, 'Redis connection failed, reconnecting')).toMatchObject([
+        { level: 'warn' },
+      ]);
+      await station.pass(16 * MINUTE);
+      const cries = () =>
+        station.logs.filter(({ message }) => message.startsWith('Redis has been away for 15'));
+      await vi.waitFor(() => {
+        // Ends an attempt to connect, which else takes three seconds.
+        proxy.cut();
+        expect(cries()).toMatchObject([{ level: 'error' }]);
+      }, POLLING);
+      process.kill(server.pid(), 'SIGCONT');
+      await expectAllIsWell(ticket);
+    } finally {
+      process.kill(server.pid(), 'SIGCONT');
+    }
+  });
+
+  it('because the network swallows every byte: nobody waits for it', async () => {
+    await stationBehindProxy();
+    proxy.blackhole();
+    const ticket = await askEverything();
+    await proxy.heal();
+    await expectAllIsWell(ticket);
+    expect(station.logs.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+});
+
+describe('row 18: a command that was given up takes effect later', () => {
+  it('a commit that comes after a newer one changes nothing that anybody reads', async () => {
+    station = await stationBeforeRefresh({ redisUrl: server.url });
+    const redis = new Redis(proxy.url('redis'), { commandTimeout: 100, maxRetriesPerRequest: 1 });
+    redis.on('error', () => undefined);
+    const slow = { ...station, redis, store: { ...station.store, redis } };
+    const ghost = createDoomedReplica(slow, 'after answer');
+    void ghost.keeper.look(TOKEN, 'cron');
+    await ghost.stopped;
+    proxy.pause('toServer');
+    ghost.wake();
+    const gaveUp = () => expect(ghost.logs.map(({ message }) => message)).toContain(NOT_YET);
+    await vi.waitFor(gaveUp, POLLING);
+    expect(proxy.counters().held.toServer).toBeGreaterThan(0);
+
+    const renewed = async () => expect((await stored(station, TOKEN)).kept.seq).toBe('2');
+    expect(await secondsUntil(station, 75, renewed)).toBeGreaterThan(20);
+    const before = await stored(station, TOKEN);
+    expect(before.kept).toMatchObject({ value: newest(station), mirror: newest(station) });
+    void ghost.keeper.stop();
+    proxy.resume();
+    const landed = async () => expect((await stored(station, TOKEN)).suspect).toBe(true);
+    await vi.waitFor(landed, POLLING);
+    expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
+    const { value } = before.kept;
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, value, seq: 2 });
+
+    // Nobody can tell which of the two was minted last: one more settles it, and no further one.
+    expect(await secondsUntil(station, 60, () => expectHealed(station))).toBeLessThanOrEqual(30);
+    expect(logged(station, REFRESHED, TOKEN.kind).at(-1)).toMatchObject({ level: 'info', seq: 3 });
+    await station.pass(HOUR);
+    expect(tokenMints(station)).toBe(4);
+    expect(station.logs.filter(({ level }) => level === 'error')).toEqual([]);
+    redis.disconnect();
+  });
+
+  it('a ticket that was refused meanwhile counts once, also when WeChat sends it again', async () => {
+    await stationBehindProxy();
+    const { redis, keys } = station;
+    const before = await redis.xlen(keys.events(COMPONENT.appid));
+    const push = newTicketPush(station);
+    const admin = new Redis(server.url);
+    await admin.client('PAUSE', 60_000, 'WRITE');
+    expect(await post(push)).toMatchObject({ status: 503 });
+    expect(logged(station, WAITS)).toMatchObject([{ level: 'warn' }]);
+    await admin.client('UNPAUSE');
+    await vi.waitFor(async () => expect(await ticketMirror(station)).toBe(push.ticket), POLLING);
+    await station.pass(10_000);
+    const newer = newTicketPush(station);
+    expect(await post(newer)).toMatchObject({ status: 200, text: 'success' });
+    expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
+    expect(await ticketMirror(station)).toBe(newer.ticket);
+    expect(await redis.hget(keys.ticketRecord(COMPONENT.appid), 'count')).toBe('3');
+    expect(await redis.xlen(keys.events(COMPONENT.appid))).toBe(before + 2);
+    await station.pass(MINUTE);
+    await expectHealed(station);
+    admin.disconnect();
+  });
+});
+
+describe('row 19: Redis does what it was told, and its answer is lost', () => {
+  it('stores a ticket once, and WeChat hears success', async () => {
+    await stationBehindProxy();
+    const { redis, keys } = station;
+    const before = await redis.xlen(keys.events(COMPONENT.appid));
+    const push = newTicketPush(station);
+    proxy.dropNextReply();
+    expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
+    expect(proxy.counters().cuts).toBe(1);
+    expect(await ticketMirror(station)).toBe(push.ticket);
+    expect(await redis.hget(keys.ticketRecord(COMPONENT.appid), 'count')).toBe('2');
+    expect(await redis.xlen(keys.events(COMPONENT.appid))).toBe(before + 1);
+    const [, accepted] = logged(station, 'push accepted');
+    expect(accepted).toMatchObject({ level: 'info', outcome: 'duplicate' });
+  });
+
+  it("gives a code to one caller only: the lost one is nobody's", async () => {
+    await stationBehindProxy();
+    const { value: first } = await read(station, CODE);
+    const lost = (await stored(station, CODE)).kept.value;
+    proxy.dropNextReply();
+    const seen = await read(station, CODE);
+    expect(proxy.counters().cuts).toBe(1);
+    expect(seen).toMatchObject({ status: 200, seq: 3 });
+    expect([first, lost]).not.toContain(seen.value);
+    expect(station.simulator.isLive(CODE.kind, seen.value ?? '')).toBe(true);
+    // The next caller's code is there already.
+    expect(await stored(station, CODE)).toMatchObject({ failures: 0, kept: { seq: '4' } });
+  });
+
+  it.each([
+    { what: 'the right to mint', mark: '"judged_seq"' },
+    { what: 'the minted value', mark: '"life_ms"' },
+  ])('gives or takes $what once', async ({ mark }) => {
+    station = await stationBeforeRefresh({ redisUrl: server.url });
+    const client = new Redis(proxy.url('redis'), {
+      ...{ enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 1_000 },
+    });
+    client.on('error', () => undefined);
+    await vi.waitFor(() => expect(client.status).toBe('ready'), POLLING);
+    const redis = losingReplyTo(client, mark);
+    const here = { ...station, redis, store: { ...station.store, redis } };
+    const { keeper, wake } = createDoomedReplica(here, 'before send');
+    wake();
+    const [before, calls] = [station.clock.now(), station.simulator.ledger.calls.length];
+    expect(await keeper.look(TOKEN, 'cron')).toMatchObject({ did: 'refreshed', seq: 2 });
+    expect(proxy.counters().cuts).toBe(1);
+    expect(station.clock.now()).toBe(before);
+    await expectHealed(station);
+    // One token, and one code that follows it.
+    await keeper.idle();
+    expect(station.simulator.ledger.calls.length - calls).toBeLessThanOrEqual(2);
+    expect(tokenMints(station)).toBe(2);
+    expect(await station.redis.llen(station.keys.history(TOKEN))).toBe(2);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    await keeper.stop();
+    client.disconnect();
+  });
+
+  // While it reads, begins, commits or reads again.
+  it('refreshes once, wherever in a refresh the answers of Redis end', async () => {
+    await stationBehindProxy();
+    const path = `/v1/credentials/${TOKEN.kind}/${COMPONENT.appid}/refresh`;
+    for (const [round, bytes] of [0, 600, 1_200, 1_500, 1_900].entries()) {
+      await station.pass(6 * MINUTE);
+      proxy.cutAfter(bytes, 'toClient');
+      const answer = await station.internal(path, { method: 'POST' });
+      expect(answer.status).toBe(200);
+      expect(proxy.counters().cuts).toBe(round + 1);
+      await station.settle();
+      // The clock has not moved.
+      await expectHealed(station);
+      const value = newest(station);
+      expect(await answer.json()).toMatchObject({ outcome: 'refreshed', value, seq: round + 2 });
+      expect(tokenMints(station)).toBe(round + 2);
+    }
+    const lines = logged(station, REFRESHED, TOKEN.kind);
+    expect(lines.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(station.logs.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+});

@@ -1,0 +1,225 @@
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { TOKEN } from '../support/liveness.ts';
+import { logged, read, stored, type ServiceStatus } from '../support/observe.ts';
+import { createRedisPair } from '../support/redis-pair.ts';
+import {
+  becomes,
+  newest,
+  POLLING,
+  readiness,
+  refusedTicket,
+  secondsUntil,
+  ticketMirror,
+  tokenMints,
+} from '../support/redis-story.ts';
+import {
+  COMPONENT,
+  createStation,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type Station,
+} from '../support/station.ts';
+import { startRedisOnSmallDisk, WHY_NOT } from '../support/redis-on-small-disk.ts';
+import { expectHealed, stationBeforeRefresh } from '../support/story.ts';
+
+const TAKES_NOTHING = 'Redis takes nothing any more: look at its memory, its disk and its role';
+const WAITS = 'Redis is away: a ticket waits in memory until it is back';
+const CONNECTED = 'Redis connected';
+
+let station: Station;
+/** Done in the reverse order. */
+let undo: (() => unknown)[];
+beforeEach(() => {
+  undo = [];
+});
+afterEach(async () => {
+  for (const step of undo.reverse()) await step();
+});
+
+async function serverWith(args: string[] = []): Promise<RedisServer> {
+  const server = await startRedisServer({ listen: 'port', args });
+  undo.push(() => server.stop());
+  return server;
+}
+
+function adminOf(server: Pick<RedisServer, 'url'>): Redis {
+  // Without the check it asks at once, also a Redis that is still loading.
+  const admin = new Redis(server.url, { enableReadyCheck: false, retryStrategy: () => 20 });
+  admin.on('error', () => undefined);
+  undo.push(() => admin.disconnect());
+  return admin;
+}
+
+async function stationOn(redisUrl: string, create = createStation): Promise<void> {
+  station = await create({ redisUrl });
+  const { redis, simulator, close } = station;
+  undo.push(close);
+  redis.on('error', () => undefined);
+  simulator.addFault(NO_PUSHES_ON_REQUEST);
+}
+
+async function receiveTicket(): Promise<void> {
+  expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
+  await station.settle();
+  await station.pass(MINUTE);
+}
+
+async function problems(): Promise<ServiceStatus['components'][number]['problems']> {
+  const answer = await station.internal('/status');
+  expect(answer.status).toBe(200);
+  return ((await answer.json()) as ServiceStatus['components'][number]).problems;
+}
+
+function cries() {
+  return station.logs.filter(({ level }) => level === 'error');
+}
+
+describe('row 9: Redis is loading its data', () => {
+  it('counts as away until it has loaded them, and is not asked for anything', async () => {
+    // Two seconds: so long takes each key, and Redis says LOADING to everybody meanwhile.
+    const slowly = ['--key-load-delay', '2000', '--loading-process-events-interval-bytes', '1024'];
+    const server = await serverWith([...slowly, '--save', '3600 1']);
+    await stationOn(server.url);
+    await receiveTicket();
+    const { redis } = station;
+    await redis.mset(Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`key${i}`, i])));
+    await redis.save();
+    await server.kill();
+    const started = server.start();
+    const admin = adminOf(server);
+    const saysLoading = async () => expect(await admin.info('persistence')).toContain('loading:1');
+    await vi.waitFor(saysLoading, POLLING);
+    const ticket = await refusedTicket(station);
+    expect(logged(station, WAITS)).toMatchObject([{ level: 'warn' }]);
+    expect(await readiness(station)).toBe(503);
+    const [value, mints] = [newest(station), tokenMints(station)];
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, source: 'memory', value });
+    expect(await problems()).toMatchObject([{ code: 'store_unavailable' }]);
+    await saysLoading();
+
+    await started;
+    await becomes(station, 200);
+    // The clock stands still: the connection itself says that the data are there.
+    expect(await ticketMirror(station)).toBe(ticket);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, source: 'redis', value });
+    expect(tokenMints(station)).toBe(mints);
+    // The restart may have lost writes: one more mint settles it.
+    expect(await secondsUntil(station, 60, () => expectHealed(station))).toBeGreaterThan(20);
+    expect(tokenMints(station)).toBe(mints + 1);
+    expect(cries()).toEqual([]);
+  });
+});
+
+describe('row 10: the master has become a replica and refuses to write', () => {
+  it('goes to the new master by itself', async () => {
+    const pair = await createRedisPair();
+    undo.push(() => pair.close());
+    await stationOn(pair.url);
+    await receiveTicket();
+    const before = await stored(station, TOKEN);
+    await vi.waitFor(async () => expect(await pair.inSync()).toBe(true), POLLING);
+    const [old, young] = [adminOf(pair.master), adminOf(pair.replica)];
+    await young.replicaof('NO', 'ONE');
+    await old.replicaof('127.0.0.1', pair.replica.port ?? 0);
+    pair.clients.retarget({ port: pair.replica.port ?? 0 });
+    expect(await readiness(station)).toBe(200);
+
+    const ticket = await refusedTicket(station);
+    expect(logged(station, WAITS)).toMatchObject([{ level: 'warn' }]);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: newest(station) });
+    // The clock stands still: the refusal itself makes it look for the master.
+    const mirror = () => young.get(station.keys.ticketMirror(COMPONENT.appid));
+    await vi.waitFor(async () => expect(await mirror()).toBe(ticket), POLLING);
+    await becomes(station, 200);
+    expect(logged(station, CONNECTED)).toHaveLength(2);
+    station.redis.disconnect(true);
+    await vi.waitFor(() => expect(station.redis.status).toBe('ready'), POLLING);
+    expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
+    expect(tokenMints(station)).toBe(1);
+    // The failover may have lost writes: one more mint settles it.
+    expect(await secondsUntil(station, 60, () => expectHealed(station))).toBeGreaterThan(20);
+    expect(tokenMints(station)).toBe(2);
+    expect(cries()).toEqual([]);
+    await station.pass(MINUTE);
+    expect(await problems()).toEqual([]);
+  });
+});
+
+/** The token is due when Redis refuses all writes and answers all reads. */
+async function expectReadsToGoOn(problem: string, mend: () => Promise<unknown>): Promise<void> {
+  const [value, calls] = [newest(station), station.simulator.ledger.calls.length];
+  expect(await readiness(station)).toBe(200);
+  const ticket = await refusedTicket(station);
+  expect(logged(station, WAITS)).toMatchObject([{ level: 'warn', appid: COMPONENT.appid }]);
+  const seen = { status: 200, source: 'redis', value };
+  expect(await read(station, TOKEN)).toMatchObject(seen);
+  await station.pass(5 * MINUTE);
+  expect(await read(station, TOKEN)).toMatchObject(seen);
+  expect(await station.redis.get(station.keys.mirror(TOKEN))).toBe(value);
+  const complaints = logged(station, 'could not look at a credential');
+  expect(complaints[0]).toMatchObject({ level: 'error', kind: TOKEN.kind, problem });
+  // Nothing is minted that could not be stored.
+  expect(station.simulator.ledger.calls).toHaveLength(calls);
+  const status = await station.internal('/status');
+  expect(await status.json()).toMatchObject({
+    tickets_waiting_for_redis: [COMPONENT.appid],
+    problems: expect.arrayContaining([
+      expect.objectContaining({ code: 'redis_refuses_writes' }),
+    ]) as unknown,
+  });
+  expect(logged(station, TAKES_NOTHING)).toMatchObject([{ level: 'error', problem }]);
+
+  await mend();
+  const back = async () => {
+    expect(await ticketMirror(station)).toBe(ticket);
+    expect((await stored(station, TOKEN)).kept.seq).toBe('2');
+    await expectHealed(station);
+  };
+  expect(await secondsUntil(station, 60, back)).toBeLessThanOrEqual(31);
+  expect(tokenMints(station)).toBe(2);
+  expect(await read(station, TOKEN)).toMatchObject({
+    ...{ source: 'redis', state: 'fresh', value: newest(station), seq: 2 },
+  });
+  // The next patrol tries it out.
+  await station.pass(15_000);
+  expect(await problems()).toEqual([]);
+  expect(logged(station, 'Redis takes everything again')).toHaveLength(1);
+}
+
+describe('row 11: the memory of Redis is full', () => {
+  it('serves, refuses pushes, mints nothing, tells a person, goes on when there is room', async () => {
+    const server = await serverWith();
+    const admin = adminOf(server);
+    await stationOn(server.url, stationBeforeRefresh);
+    await admin.config('SET', 'maxmemory', '1');
+    await expectReadsToGoOn('OOM', () => admin.config('SET', 'maxmemory', '0'));
+  });
+});
+
+describe('row 15: the disk of Redis is full, and its file is written every second', () => {
+  it('serves, refuses pushes, mints nothing, tells a person, goes on when there is room', async (context) => {
+    const redis = await startRedisOnSmallDisk([]);
+    if (redis === undefined) return context.skip(WHY_NOT);
+    undo.push(redis.stop);
+    const admin = adminOf(redis.server);
+    await stationOn(redis.server.url, stationBeforeRefresh);
+    const becomesFull = async (full: boolean) => {
+      const text = `aof_last_write_status:${full ? 'err' : 'ok'}`;
+      await vi.waitFor(
+        async () => expect(await admin.info('persistence')).toContain(text),
+        POLLING,
+      );
+    };
+    await redis.fillDisk();
+    // The first write that does not get to the disk is acknowledged all the same.
+    await admin.set('key', 'value');
+    await becomesFull(true);
+    await expectReadsToGoOn('MISCONF', async () => {
+      await redis.freeDisk();
+      await becomesFull(false);
+    });
+    expect(await admin.get('key')).toBe('value');
+  });
+});

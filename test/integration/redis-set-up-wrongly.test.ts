@@ -1,0 +1,144 @@
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { TOKEN } from '../support/liveness.ts';
+import { read, type ServiceStatus } from '../support/observe.ts';
+import {
+  becomes,
+  newest,
+  newTicketPush,
+  POLLING,
+  post,
+  readiness,
+  ticketMirror,
+} from '../support/redis-story.ts';
+import { createStation, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../support/station.ts';
+
+const EVICTS = /^Redis may evict any key when its memory is full/;
+const FORBIDS = 'Redis forbids commands that wxkeeper needs; change the ACL of its user';
+const PASSWORD = 'canary-4d1e';
+
+let server: RedisServer;
+let admin: Redis;
+let station: Station;
+beforeEach(async () => {
+  server = await startRedisServer({ listen: 'port' });
+  admin = new Redis(server.url);
+});
+afterEach(async () => {
+  await station.close();
+  admin.disconnect();
+  await server.stop();
+});
+
+async function startStation(redisUrl = server.url): Promise<void> {
+  station = await createStation({ redisUrl });
+  station.redis.on('error', () => undefined);
+  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+}
+
+async function receiveTicket(): Promise<void> {
+  expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
+  await station.settle();
+  await station.pass(MINUTE);
+}
+
+async function problems(): Promise<ServiceStatus['components'][number]['problems']> {
+  const answer = await station.internal('/status');
+  expect(answer.status).toBe(200);
+  return ((await answer.json()) as ServiceStatus['components'][number]).problems;
+}
+
+function cries() {
+  return station.logs.filter(({ level }) => level === 'error');
+}
+
+describe('row 12: Redis may throw away any key when its memory is full', () => {
+  it.each(['allkeys-lru', 'allkeys-lfu', 'allkeys-random'])(
+    'by %s: a person is told at the start; it serves all the same',
+    async (policy) => {
+      await admin.config('SET', 'maxmemory-policy', policy);
+      await startStation();
+      expect(cries()).toHaveLength(1);
+      expect(cries()[0]?.message).toMatch(EVICTS);
+      expect(await problems()).toMatchObject([{ code: 'redis_may_evict' }, {}, {}]);
+      await receiveTicket();
+      expect(await readiness(station)).toBe(200);
+      expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: newest(station) });
+      expect(await problems()).toMatchObject([{ code: 'redis_may_evict' }]);
+
+      await admin.config('SET', 'maxmemory-policy', 'noeviction');
+      // It is looked at again with each connection.
+      await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      await vi.waitFor(async () => expect(await problems()).toEqual([]), POLLING);
+      expect(cries()).toHaveLength(1);
+    },
+  );
+
+  it.each(['noeviction', 'volatile-lru', 'volatile-ttl'])(
+    'by %s: it may not, records have no time to live',
+    async (policy) => {
+      await admin.config('SET', 'maxmemory-policy', policy);
+      await startStation();
+      await receiveTicket();
+      expect(await problems()).toEqual([]);
+      expect(cries()).toEqual([]);
+      expect(await station.redis.ttl(station.keys.record(TOKEN))).toBe(-1);
+    },
+  );
+});
+
+describe('row 14: the ACL of Redis forbids what is needed', () => {
+  const READY = 200;
+  const allow = (...rules: string[]) =>
+    admin.acl(
+      'SETUSER',
+      'keeper',
+      'on',
+      `>${PASSWORD}`,
+      'resetkeys',
+      '~*',
+      '&*',
+      '+@all',
+      ...rules,
+    );
+
+  it.each([
+    { what: 'a command', rules: ['-xadd'], forbidden: ['XADD'], push: 503 },
+    { what: 'scripts', rules: ['-@scripting'], forbidden: ['EVAL', 'EVALSHA'], push: 503 },
+    { what: 'the clock of scripts', rules: ['-time'], forbidden: ['TIME'], push: 200 },
+    { what: 'what tells of a failover', rules: ['-info'], forbidden: ['INFO'], push: 200 },
+    { what: 'channels', rules: ['resetchannels'], forbidden: ['PUBLISH'], push: 200 },
+    {
+      what: 'our keys',
+      rules: ['resetkeys', '~others:*'],
+      forbidden: ['HSET', 'GET', 'SET', 'DEL'],
+      push: 503,
+    },
+  ])('$what: not ready, a person is told its name', async ({ rules, forbidden, push }) => {
+    await allow(...rules);
+    await startStation(server.url.replace('://', `://keeper:${PASSWORD}@`));
+    expect(await readiness(station)).toBe(503);
+    const answer = await station.internal('/readyz');
+    expect(await answer.json()).toEqual({ status: 'not_ready', reason: 'store_forbids' });
+    const [cry] = cries();
+    expect(cry).toMatchObject({ message: FORBIDS });
+    expect(cry?.forbidden).toEqual(expect.arrayContaining(forbidden));
+    const [problem] = await problems();
+    // Where not even records can be read, that is what it says.
+    expect(['redis_forbids', 'store_unavailable']).toContain(problem?.code);
+    const ticket = newTicketPush(station);
+    expect((await post(ticket)).status).toBe(push);
+    await station.settle();
+
+    await allow();
+    // It is tried out again with each connection.
+    await admin.call('CLIENT', 'KILL', 'USER', 'keeper');
+    await becomes(station, READY);
+    await vi.waitFor(async () => expect(await ticketMirror(station)).toBe(ticket.ticket), POLLING);
+    await station.pass(MINUTE);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: newest(station) });
+    expect(await problems()).toEqual([]);
+    expect(JSON.stringify(station.logs)).not.toContain(PASSWORD);
+  });
+});

@@ -1,0 +1,164 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Redis } from 'ioredis';
+import { TOKEN } from '../support/liveness.ts';
+import { logged, read, statusOf } from '../support/observe.ts';
+import { newest, newTicketPush, post, secondsUntil, ticketMirror } from '../support/redis-story.ts';
+import {
+  COMPONENT,
+  createStation,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type Station,
+} from '../support/station.ts';
+
+const RESTORED = 'Redis had lost the ticket; restored from memory';
+const MIRROR_RESTORED = 'the key of the ticket was missing or wrong; written again';
+const SPOILED = 'the record of the ticket was edited by hand; it is kept aside and made anew';
+/** Seconds. */
+const AT_MOST = 60;
+
+let station: Station;
+let ticket: string;
+beforeEach(async () => {
+  station = await createStation();
+  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  const push = newTicketPush(station);
+  expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
+  ({ ticket } = push);
+  await station.settle();
+  await station.pass(MINUTE);
+});
+afterEach(() => station.close());
+
+/** `hash` and `string` are the two keys of the ticket. */
+type Harm = (redis: Redis, hash: string, string: string) => Promise<unknown>;
+interface Damage {
+  damage: string;
+  message: string;
+  level: 'warn' | 'error';
+  harm: Harm;
+}
+
+function keysOfTicket(): [string, string] {
+  const { keys } = station;
+  return [keys.ticketRecord(COMPONENT.appid), keys.ticketMirror(COMPONENT.appid)];
+}
+
+/** What is kept of a ticket, and where others read it. */
+async function kept() {
+  const [hash, string] = keysOfTicket();
+  const names = ['ticket', 'create_time', 'received_at', 'count'] as const;
+  return [await station.redis.hmget(hash, ...names), await station.redis.get(string)];
+}
+
+async function expectRestored({ harm, message, level }: Damage): Promise<void> {
+  const { redis, simulator } = station;
+  const before = await kept();
+  expect(before[1]).toBe(ticket);
+  const calls = simulator.ledger.calls.length;
+  await harm(redis, ...keysOfTicket());
+  const back = async () => expect(await kept()).toEqual(before);
+  expect(await secondsUntil(station, AT_MOST, back)).toBeGreaterThan(0);
+  expect(logged(station, message)).toMatchObject([{ level, appid: COMPONENT.appid }]);
+  expect(simulator.ledger.calls).toHaveLength(calls);
+  expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: newest(station) });
+  expect((await statusOf(station, TOKEN)).problems).toEqual([]);
+  // The next one comes in as if nothing had been.
+  const push = newTicketPush(station);
+  expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
+  expect(await ticketMirror(station)).toBe(push.ticket);
+  await station.pass(MINUTE);
+  expect(logged(station, message)).toHaveLength(1);
+}
+
+describe('row 6: somebody deletes or overwrites the ticket by hand', () => {
+  it.each<Damage>([
+    {
+      damage: 'deletes the key that services read',
+      ...{ message: MIRROR_RESTORED, level: 'warn' },
+      harm: (redis, _hash, string) => redis.del(string),
+    },
+    {
+      damage: 'overwrites the key that services read',
+      ...{ message: MIRROR_RESTORED, level: 'warn' },
+      harm: (redis, _hash, string) => redis.set(string, 'somebody-elses-idea'),
+    },
+    {
+      damage: 'deletes the record',
+      ...{ message: RESTORED, level: 'warn' },
+      harm: (redis, hash) => redis.del(hash),
+    },
+    {
+      damage: 'deletes both',
+      ...{ message: RESTORED, level: 'warn' },
+      harm: (redis, hash, string) => redis.del(hash, string),
+    },
+    {
+      damage: 'edits the ticket in the record',
+      ...{ message: RESTORED, level: 'warn' },
+      harm: (redis, hash) => redis.hset(hash, 'ticket', 'somebody-elses-idea'),
+    },
+  ])('who $damage: it is back, and WeChat is not asked', expectRestored);
+});
+
+describe('row 7: somebody writes into the keys of the ticket what we do not write', () => {
+  it.each<Damage & { type: string }>([
+    {
+      damage: 'a list in place of the record',
+      ...{ message: SPOILED, level: 'error', type: 'list' },
+      async harm(redis, hash) {
+        await redis.del(hash);
+        await redis.lpush(hash, 'garbage');
+      },
+    },
+    {
+      damage: 'a string in place of the record',
+      ...{ message: SPOILED, level: 'error', type: 'string' },
+      harm: (redis, hash) => redis.set(hash, 'garbage'),
+    },
+    {
+      damage: 'a word for its time',
+      ...{ message: SPOILED, level: 'error', type: 'hash' },
+      harm: (redis, hash) => redis.hset(hash, 'create_time', 'tomorrow'),
+    },
+  ])('$damage: is put aside, a person is told, the ticket is there', async (one) => {
+    await expectRestored(one);
+    const { redis, keys } = station;
+    const aside = keys.spoiledTicket(COMPONENT.appid);
+    expect(await redis.type(aside)).toBe(one.type);
+    expect(logged(station, SPOILED)).toMatchObject([{ key: aside }]);
+  });
+
+  it('a list in place of the key that services read: it is a string again', () =>
+    expectRestored({
+      damage: '',
+      ...{ message: MIRROR_RESTORED, level: 'warn' },
+      async harm(redis, _hash, string) {
+        await redis.del(string);
+        await redis.lpush(string, 'garbage');
+      },
+    }));
+
+  it('a push that comes before anybody has noticed waits, and is stored', async () => {
+    const { redis } = station;
+    const [hash] = keysOfTicket();
+    await redis.set(hash, 'garbage');
+    const push = newTicketPush(station);
+    expect(await post(push)).toMatchObject({ status: 503 });
+    const stored = async () => expect(await redis.hget(hash, 'ticket')).toBe(push.ticket);
+    expect(await secondsUntil(station, AT_MOST, stored)).toBeGreaterThan(0);
+    expect(await ticketMirror(station)).toBe(push.ticket);
+  });
+
+  // A known fault of the program: this turns red when it is mended.
+  it('a time far ahead does not keep later tickets out', async () => {
+    const { redis } = station;
+    const [hash] = keysOfTicket();
+    await redis.hset(hash, 'create_time', '99999999999999');
+    await station.pass(MINUTE);
+    const push = newTicketPush(station);
+    await post(push);
+    await station.pass(MINUTE);
+    expect(await ticketMirror(station)).toBe(push.ticket);
+  });
+});
