@@ -61,7 +61,9 @@ export async function recordFailure(
   if (odd || needsPerson(error.class, freshness.state, failures)) {
     log.error('refresh failed: a person should look', fields);
   } else log.warn('refresh failed, trying again', fields);
-  await failMint(store, id, { operation, error, retryInMs, mayHaveMinted });
+  const noted = await failMint(store, id, { operation, error, retryInMs, mayHaveMinted });
+  // The record is another mint's by now, or a newer authorization's: nothing waits for this one.
+  if (noted === 'not_ours') return { did: 'locked', until: store.time.now() };
   const deadParentSeq = facts?.class === 'token' ? begun.parentSeq : undefined;
   return { did: 'failed', until, error, deadParentSeq };
 }

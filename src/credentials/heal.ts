@@ -73,7 +73,9 @@ function sourceOf(
   if (record.revokedAt !== undefined) return undefined;
   if (remembered?.value !== undefined) {
     const sameCommit = record.committedOp === remembered.committedOp;
-    const countsAnew = !sameCommit && record.seq === remembered.seq;
+    // The same value again is a longer life of it, under the same seq.
+    const sameValue = record.value === remembered.value;
+    const countsAnew = !sameCommit && !sameValue && record.seq === remembered.seq;
     if (record.value === undefined || record.seq < remembered.seq || countsAnew) {
       return record.authEpoch <= remembered.authEpoch ? remembered : undefined;
     }

@@ -4,7 +4,7 @@ import { KeeperError } from '../errors.ts';
 import { beginMint, commitMint, LEASE_MS, MAX_BACKOFF_MS, SETTLE_MS } from '../store/mints.ts';
 import { readRecord, type CredentialRecord, type StoredError } from '../store/records.ts';
 import { recordFailure } from './failure.ts';
-import { judgeFreshness } from './freshness.ts';
+import { judgeFreshness, type Freshness } from './freshness.ts';
 import { readAndHeal } from './heal.ts';
 import type { Preparation } from './kinds/kind.ts';
 import {
@@ -52,10 +52,7 @@ async function refreshOnce(
   const record = await readAndHeal(context, target);
   const now = record.readAt;
   const freshness = judgeFreshness(record, now, context.windowMs, kind.singleUse);
-  // What is merely inside its window is left to the tick; the patrol mends what cannot wait for it.
-  const leftToTick =
-    attempt.reason === 'patrol' && freshness.reason === 'inside_window' && kind.of !== 'authorizer';
-  if (freshness.state === 'fresh' || leftToTick) {
+  if (freshness.state === 'fresh' || isLeftToTick(target, attempt, freshness, record)) {
     return { did: 'nothing_due', until: freshness.urgentAt, dueAt: freshness.dueAt };
   }
   const ignoreBackoff = attempt.ignoreBackoff === true || outlivedBackoff(record, attempt.reason);
@@ -103,6 +100,18 @@ async function refreshOnce(
     case 'settling':
       return { did: 'locked', until: begun.until };
   }
+}
+
+/** What is merely inside its window waits for the tick; the patrol mends what cannot wait for it. */
+function isLeftToTick(
+  { kind }: Target,
+  { reason }: Attempt,
+  freshness: Freshness,
+  { retryAt }: CredentialRecord,
+): boolean {
+  // After a failure the next look is planned by its back-off, which a patrol must not put off.
+  const onlyDue = freshness.reason === 'inside_window' && retryAt === 0;
+  return reason === 'patrol' && onlyDue && kind.of !== 'authorizer';
 }
 
 const BUDGET_SPENT: StoredError = {

@@ -145,6 +145,7 @@ export async function commitMint(
 
 /**
  * Gives the lock back after a mint that brought nothing; the stored value stays as it is.
+ * `not_ours`: the lock had gone to somebody else, or an authorization has begun anew.
  * @throws KeeperError `store_unavailable`
  */
 export async function failMint(
@@ -156,12 +157,13 @@ export async function failMint(
     retryInMs: number;
     mayHaveMinted: boolean;
   },
-): Promise<void> {
-  await runRecordScript(store, scripts.fail, [store.keys.record(id)], {
+): Promise<'noted' | 'not_ours'> {
+  const failures = await runRecordScript(store, scripts.fail, [store.keys.record(id)], {
     operation: failure.operation,
     error: JSON.stringify(failure.error),
     retry_in_ms: Math.round(failure.retryInMs),
     maybe: failure.mayHaveMinted,
     settle_ms: SETTLE_MS,
   });
+  return failures === -1 ? 'not_ours' : 'noted';
 }

@@ -7,7 +7,7 @@ const CREATE = 'api_create_preauthcode';
 const FAILED = 'refresh failed, trying again';
 
 /** WeChat says that the token is dead which a pre_auth_code is asked for with. */
-describe('WeChat calls the component_access_token dead', () => {
+describe('row 38: WeChat calls the component_access_token dead', () => {
   let station: Station;
   beforeEach(async () => {
     station = await createStation();

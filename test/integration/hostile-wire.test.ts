@@ -95,7 +95,7 @@ describe('an oversized body', () => {
   });
 });
 
-describe('a signature that does not know where its parts end', () => {
+describe('row 56: a signature that does not know where its parts end', () => {
   /** The same signature over the same letters, divided otherwise. */
   const divided = (query: Record<string, string>, timestamp: string, nonce: string) => {
     const { msg_signature: signature = '' } = query;

@@ -45,7 +45,11 @@ describe('row 44: expires_in is missing or odd', () => {
     expect(left).toBeLessThanOrEqual(life * 1000);
     expect(left).toBeGreaterThan((life - 300) * 1000);
     const lines = station.logs.filter(({ message }) => message.includes('expires_in'));
-    expect(lines.map(({ level }) => level)).toEqual(warns ? ['warn'] : []);
+    expect(lines).toMatchObject(warns ? [{ level: 'warn', kind: TOKEN.kind, seq: 1 }] : []);
+    expect(lines).toHaveLength(warns ? 1 : 0);
+    const { credential, problems } = await statusOf(station, TOKEN);
+    expect(credential).toMatchObject({ state: 'fresh', failures_in_a_row: 0, last_error: null });
+    expect(problems).toEqual([]);
     expect(simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind)).toHaveLength(1);
   });
 

@@ -158,6 +158,7 @@ describe('row 41: the address is not on the IP whitelist (errcode 61004)', () =>
 
   it('shows the address that WeChat saw, and what to do with it', async () => {
     station = await stationBeforeRefresh();
+    const before = await stored(station, TOKEN);
     const errmsg =
       'access clientip is not registered requestIP: 203.0.113.7 rid: 6f3a1b2c-0a0b0c0d';
     station.simulator.addFault({
@@ -171,6 +172,7 @@ describe('row 41: the address is not on the IP whitelist (errcode 61004)', () =>
     expect(credential.last_error?.message).toContain('203.0.113.7');
     expect(credential.last_error?.advice).toContain('whitelist');
     expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1 });
+    expect(await stored(station, TOKEN)).toEqual({ ...before, failures: 1 });
     const [line] = logged(station, NEEDS_PERSON, TOKEN.kind);
     expect(line?.level).toBe('error');
     expect(JSON.stringify(line)).toContain('203.0.113.7');
@@ -184,5 +186,6 @@ describe('row 41: the address is not on the IP whitelist (errcode 61004)', () =>
     station.simulator.clearFaults();
     await station.pass(10 * MINUTE);
     expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    expect(await stored(station, TOKEN)).toMatchObject({ failures: 0, locked: false });
   });
 });

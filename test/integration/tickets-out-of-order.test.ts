@@ -32,7 +32,9 @@ const warnings = () =>
 const postTicket = (ticket: string, createTime: number | string) =>
   post(station, sealPush(ticketXml({ ticket, createTime }), { timestamp: now() }));
 
+/** In Redis by removing them, in the memory of the process by their age. */
 async function forgetTickets(): Promise<void> {
+  station.clock.sleepThrough(13 * HOUR);
   await station.redis.del(
     ...(await station.redis.keys(`${station.config.redisKeyPrefix}*ticket*`)),
     mirrorKey(),

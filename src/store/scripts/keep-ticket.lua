@@ -21,7 +21,7 @@ if spoiled then
 end
 
 local outcome = 'kept'
-if known.ticket then
+if known.ticket and known.create_time + life > now then
   local edited = create_time == known.create_time and ticket ~= known.ticket
     or ticket and create_time > latest and known.create_time <= latest
   if not ticket or create_time < known.create_time or edited then

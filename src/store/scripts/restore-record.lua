@@ -19,7 +19,7 @@ local same = r.committed_op == a.committed_op
 -- one, whatever its seq says. Mints under way began under the former count, so their order is unknown.
 local after_loss = (r.committed_epoch == epoch and a.committed_epoch ~= epoch)
   or tonumber(r.obtained_at or 0) > a.obtained_at
-if r.value and not same and seq <= a.seq and after_loss then
+if r.value and r.value ~= a.value and not same and seq <= a.seq and after_loss then
   write({ seq = a.seq + 1, clock = clock, committed = clock })
   return 'renumbered'
 end

@@ -1,0 +1,135 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  authorizationOf,
+  authorize,
+  AUTHORIZED,
+  AUTHORIZER_API,
+  expectServed,
+  mintsFor,
+  platformBeforeRefresh,
+} from '../support/authorizers.ts';
+import { callsSince, gaps, logged, read, stored } from '../support/observe.ts';
+import { secondsUntil } from '../support/redis-story.ts';
+import { MINUTE, type Station } from '../support/station.ts';
+import { FAILED, NEEDS_PERSON, REFRESHED } from '../support/story.ts';
+
+/** Seconds: a due authorizer is found by the next patrol, a lost answer is waited for before. */
+const ROUND = 15;
+const SETTLE = 10;
+
+let station: Station;
+afterEach(() => station.close());
+
+/** Lets the token become due and its first refresh fail; says what was stored before. */
+async function lose(afterMint: boolean, rotating: boolean) {
+  station = await platformBeforeRefresh({ rotating });
+  const before = await stored(station, AUTHORIZED);
+  const { refreshToken = '' } = await authorizationOf(station);
+  const since = station.clock.now();
+  station.simulator.addFault({ api: AUTHORIZER_API, afterMint, fault: { type: 'reset' } });
+  // Due in a minute, and found in the next round.
+  await secondsUntil(station, 60 + ROUND, () => {
+    expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(1);
+    return Promise.resolve();
+  });
+  expect(await stored(station, AUTHORIZED)).toEqual({ ...before, failures: 1, suspect: true });
+  expect(await read(station, AUTHORIZED)).toMatchObject({
+    ...{ status: 200, value: before.kept.value, seq: 1, state: 'due', source: 'redis' },
+  });
+  expect(logged(station, FAILED)).toMatchObject([
+    { level: 'warn', kind: AUTHORIZED.kind, failures: 1, failure: { class: 'retry' } },
+  ]);
+  expect((await authorizationOf(station)).refreshToken).toBe(refreshToken);
+  return { before, since, refreshToken };
+}
+
+describe('row 73: the answer with the next refresh token is lost', () => {
+  it.each([
+    { name: 'WeChat had not got that far', afterMint: false, rotating: true },
+    { name: 'WeChat gives the same one each time', afterMint: true, rotating: false },
+  ])('asks with the old one again, which serves when $name', async ({ afterMint, rotating }) => {
+    const { since, refreshToken } = await lose(afterMint, rotating);
+    const healed = await secondsUntil(station, SETTLE + ROUND, async () => {
+      expect((await stored(station, AUTHORIZED)).kept.seq).toBe('2');
+    });
+    expect(healed).toBeGreaterThanOrEqual(SETTLE);
+    expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(2);
+    await expectServed(station, { seq: 2, ...(rotating ? {} : { refreshToken }) });
+    expect((await authorizationOf(station)).refreshToken === refreshToken).toBe(!rotating);
+    expect(logged(station, NEEDS_PERSON)).toEqual([]);
+  });
+
+  it('tells a person when WeChat has forgotten the old one; the next authorization heals it', async () => {
+    const { before, since, refreshToken } = await lose(true, true);
+    await station.pass((SETTLE + ROUND) * 1_000);
+    const calls = callsSince(station, AUTHORIZER_API, since);
+    expect(calls).toHaveLength(2);
+    expect(gaps(calls)[0]).toBeGreaterThanOrEqual(SETTLE);
+    expect(logged(station, NEEDS_PERSON)).toMatchObject([
+      { level: 'error', failures: 2, failure: { class: 'reauthorize', errcode: 61023 } },
+    ]);
+    expect(await authorizationOf(station)).toMatchObject({
+      ...{ refreshToken, revoked: false, awaitsReauthorization: true },
+    });
+    expect(await stored(station, AUTHORIZED)).toMatchObject({
+      ...{ kept: before.kept, failures: 2, locked: false },
+    });
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, seq: 1 });
+    await station.pass(15 * MINUTE);
+    expect(await read(station, AUTHORIZED)).toMatchObject({
+      ...{ status: 410, error: { code: 'authorizer_revoked' } },
+    });
+    expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(2);
+
+    await authorize(station, AUTHORIZED, { rotating: true });
+    await secondsUntil(station, ROUND, async () => {
+      expect((await stored(station, AUTHORIZED)).kept.seq).toBe('2');
+    });
+    await expectServed(station, { seq: 2 });
+  });
+
+  it('stores each one that arrives: a platform whose refresh tokens change goes on for hours', async () => {
+    station = await platformBeforeRefresh({ rotating: true });
+    const seen = new Set([(await authorizationOf(station)).refreshToken]);
+    for (let refresh = 2; refresh <= 4; refresh += 1) {
+      await station.pass(105 * MINUTE);
+      const { refreshToken } = await authorizationOf(station);
+      seen.add(refreshToken);
+      await expectServed(station, { seq: refresh });
+    }
+    expect(seen.size).toBe(4);
+    expect([...logged(station, FAILED), ...logged(station, NEEDS_PERSON)]).toEqual([]);
+  });
+});
+
+describe('row 74: the answer brings no usable refresh token', () => {
+  it.each([
+    { name: 'without one', fault: { remove: ['authorizer_refresh_token'] } },
+    { name: 'with an empty one', fault: { fields: { authorizer_refresh_token: '' } } },
+    { name: 'with null', fault: { fields: { authorizer_refresh_token: null } } },
+    { name: 'with spaces in it', fault: { fields: { authorizer_refresh_token: 'not a token' } } },
+    {
+      name: 'with an endless one',
+      fault: { fields: { authorizer_refresh_token: 'x'.repeat(1025) } },
+    },
+  ])('keeps the stored one ($name), which serves for the next refresh', async ({ fault }) => {
+    station = await platformBeforeRefresh();
+    const { simulator, clock } = station;
+    const { refreshToken = '' } = await authorizationOf(station);
+    const since = clock.now();
+    simulator.addFault({ api: AUTHORIZER_API, fault: { type: 'patch', ...fault } });
+    await station.pass(MINUTE + ROUND * 1_000);
+    expect(simulator.faults).toEqual([]);
+    await expectServed(station, { seq: 2, refreshToken });
+    expect(logged(station, REFRESHED, AUTHORIZED.kind)).toMatchObject([
+      { level: 'info', seq: 1 },
+      { level: 'info', seq: 2 },
+    ]);
+    expect([...logged(station, FAILED), ...logged(station, NEEDS_PERSON)]).toEqual([]);
+
+    await station.pass(106 * MINUTE);
+    expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(2);
+    await expectServed(station, { seq: 3, refreshToken });
+    expect(mintsFor(station)).toHaveLength(4);
+  });
+});

@@ -1,0 +1,101 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { authorizerToken } from '../../src/store/authorizations.ts';
+import type { CredentialId } from '../../src/store/keys.ts';
+import { authorize, AUTHORIZER_API, createPlatform } from '../support/authorizers.ts';
+import { callsSince, logged, read, stored } from '../support/observe.ts';
+import { POLLING, tokenMints } from '../support/redis-story.ts';
+import { COMPONENT, MINUTE, type Station } from '../support/station.ts';
+import { FAILED, NEEDS_PERSON, REFRESHED } from '../support/story.ts';
+
+const THOUSAND: CredentialId[] = Array.from({ length: 1_000 }, (_, index) =>
+  authorizerToken(COMPONENT.appid, `wx${index.toString(16).padStart(16, '0')}`),
+);
+/** Calls for authorizers that one replica has under way at the most. */
+const AT_ONCE = 10;
+
+let station: Station;
+afterEach(() => station.close());
+
+async function platformOf(ids: readonly CredentialId[]): Promise<void> {
+  station = await createPlatform();
+  for (const id of ids) await authorize(station, id);
+}
+
+const callsSoFar = () => callsSince(station, AUTHORIZER_API, 0).length;
+
+/** Every reader of Redis has a value that WeChat takes, and it is looked at again in 105 minutes. */
+async function expectAllServed(ids: readonly CredentialId[]): Promise<void> {
+  const { redis, keys, simulator, clock } = station;
+  const values = await redis.mget(ids.map((id) => keys.mirror(id)));
+  const live = values.filter((value) => simulator.isLive('authorizer_access_token', value ?? ''));
+  expect(live).toHaveLength(ids.length);
+  expect(new Set(live).size).toBe(ids.length);
+  const index = keys.due('authorizer_access_token', COMPONENT.appid);
+  expect(await redis.zcount(index, clock.now(), '+inf')).toBe(ids.length);
+  for (const id of ids.slice(0, 3)) {
+    expect(await read(station, id)).toMatchObject({ status: 200, state: 'fresh' });
+    expect(await stored(station, id)).toMatchObject({ failures: 0, locked: false, suspect: false });
+  }
+}
+
+describe('row 75: a thousand authorizers are due at the same moment', () => {
+  it('refreshes each once, ten at a time and replica, and again when they end together', async () => {
+    await platformOf(THOUSAND);
+    const { app, clock, simulator } = station;
+    // Answers that wait for the clock show how many calls are under way.
+    simulator.addFault({
+      ...{ api: AUTHORIZER_API, times: 2 * AT_ONCE },
+      fault: { type: 'delay', ms: 1_000 },
+    });
+    const first = app.keeper.sweep('authorizer_access_token', 'cron');
+    await vi.waitFor(() => expect(callsSoFar()).toBe(AT_ONCE), POLLING);
+    // Its start makes the other replica go over the same thousand.
+    const replica = station.addReplica();
+    await vi.waitFor(() => expect(callsSoFar()).toBe(2 * AT_ONCE), POLLING);
+    await clock.advance(1_000);
+    expect(await first).toMatchObject({ ok: true });
+    await replica;
+    await station.settle();
+    expect(callsSoFar()).toBe(THOUSAND.length);
+    await expectAllServed(THOUSAND);
+    const refreshed = logged(station, REFRESHED, 'authorizer_access_token');
+    expect(refreshed).toHaveLength(THOUSAND.length);
+    expect(refreshed.every(({ level }) => level === 'info')).toBe(true);
+    expect([...logged(station, FAILED), ...logged(station, NEEDS_PERSON)]).toEqual([]);
+
+    // All of them are due again in the same second: one patrol finds them all.
+    const minted = tokenMints(station);
+    await station.pass(104 * MINUTE);
+    expect(callsSoFar()).toBe(THOUSAND.length);
+    await station.pass(MINUTE + 15_000);
+    expect(callsSoFar()).toBe(2 * THOUSAND.length);
+    await expectAllServed(THOUSAND);
+    expect(tokenMints(station)).toBe(minted);
+  });
+
+  it('waits a minute with those for which WeChat says that it is too often (errcode 45011)', async () => {
+    const hundred = THOUSAND.slice(0, 100);
+    await platformOf(hundred);
+    const { simulator } = station;
+    simulator.addFault({
+      ...{ api: AUTHORIZER_API, times: 40 },
+      fault: { type: 'errcode', errcode: 45011 },
+    });
+    await station.pass(15_000);
+    expect(callsSoFar()).toBe(100);
+    const failed = logged(station, FAILED, 'authorizer_access_token');
+    expect(failed).toHaveLength(40);
+    expect(failed[0]).toMatchObject({ level: 'warn', failure: { class: 'rate', errcode: 45011 } });
+    const [behind] = hundred.filter((id) => failed.some(({ subject }) => subject === id.subject));
+    if (behind === undefined) throw new Error('nobody has to wait');
+    const refused = await read(station, behind);
+    expect(refused).toMatchObject({ status: 503, error: { code: 'wechat_unavailable' } });
+    expect(refused.retryAfter).toBeGreaterThan(30);
+    expect(refused.retryAfter).toBeLessThanOrEqual(60);
+    await station.pass(45_000);
+    expect(callsSoFar()).toBe(100);
+    await station.pass(30_000);
+    expect(callsSoFar()).toBe(140);
+    await expectAllServed(hundred);
+  });
+});

@@ -1,0 +1,119 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { readHistory } from '../../src/store/records.ts';
+import { TOKEN } from '../support/liveness.ts';
+import { callsSince, logged, read, statusOf, stored } from '../support/observe.ts';
+import { tokenMints } from '../support/redis-story.ts';
+import { MINUTE, type Station } from '../support/station.ts';
+import {
+  expectHealed,
+  FAILED,
+  MINT_API,
+  NEEDS_PERSON,
+  REFRESHED,
+  secondsUntilRenewed,
+  stationBeforeRefresh,
+} from '../support/story.ts';
+
+describe('row 34: something answers with a redirect to another host', () => {
+  let station: Station;
+  let requests = 0;
+  const elsewhere = createServer((_request, response) => {
+    requests += 1;
+    response.end('{"component_access_token":"from elsewhere","expires_in":7200}');
+  });
+  afterEach(async () => {
+    elsewhere.close();
+    await station.close();
+  });
+
+  it('sends the secret nowhere else, tells a person, and heals when the proxy is gone', async () => {
+    await new Promise<void>((resolve) => void elsewhere.listen(0, '127.0.0.1', resolve));
+    const { port } = elsewhere.address() as AddressInfo;
+    station = await stationBeforeRefresh({ simulator: { hosts: 2 } });
+    const { simulator, clock } = station;
+    const before = await stored(station, TOKEN);
+    const since = clock.now() + MINUTE;
+    simulator.addFault({
+      ...{ api: MINT_API, times: 'forever' },
+      fault: { type: 'redirect', location: `http://127.0.0.1:${port}/` },
+    });
+    await station.pass(10 * MINUTE);
+    expect(requests).toBe(0);
+    // Another host would be behind the same proxy, and a person is not faster than ten minutes.
+    expect(callsSince(station, MINT_API, since)).toEqual([0]);
+    expect(await stored(station, TOKEN)).toEqual({ ...before, failures: 1 });
+    expect(await read(station, TOKEN)).toMatchObject({
+      ...{ status: 200, value: before.kept.value, seq: 1, source: 'redis' },
+    });
+    expect(logged(station, 'call to WeChat failed')).toMatchObject([
+      { level: 'warn', api: MINT_API, fault: 'redirect' },
+    ]);
+    expect(logged(station, NEEDS_PERSON)).toMatchObject([
+      { level: 'error', kind: TOKEN.kind, failures: 1, failure: { class: 'config' } },
+    ]);
+    const { credential, problems } = await statusOf(station, TOKEN);
+    const advice = credential.last_error?.advice ?? '';
+    expect(advice).toMatch(/proxy stands between/);
+    expect(problems).toMatchObject([{ code: 'credential_refresh_failing', advice }]);
+
+    simulator.clearFaults();
+    expect(await secondsUntilRenewed(station, '1', 61)).toBeGreaterThan(59);
+    expect(tokenMints(station)).toBe(2);
+    await expectHealed(station);
+  });
+});
+
+describe('row 46: WeChat gives the same token again', () => {
+  let station: Station;
+  afterEach(() => station.close());
+
+  it('counts as a longer life of it: nobody has to learn a new value', async () => {
+    station = await stationBeforeRefresh();
+    const { simulator, clock, redis, keys, store } = station;
+    const before = await stored(station, TOKEN);
+    const body = JSON.stringify({ component_access_token: before.kept.value, expires_in: 7200 });
+    simulator.addFault({ api: MINT_API, fault: { type: 'body', body } });
+    const since = clock.now() + MINUTE;
+    await station.pass(MINUTE);
+
+    expect(callsSince(station, MINT_API, since)).toEqual([0]);
+    expect(await read(station, TOKEN)).toMatchObject({
+      ...{ status: 200, value: before.kept.value, seq: 1, state: 'fresh', expires_in: 7200 },
+    });
+    const url = `/v1/credentials/${TOKEN.kind}/${TOKEN.subject}`;
+    const polled = await station.internal(url, { headers: { 'if-none-match': '"1"' } });
+    expect(polled.status).toBe(304);
+    expect(await stored(station, TOKEN)).toEqual({
+      ...before,
+      kept: {
+        ...before.kept,
+        expires_at: String(since + 7_200_000),
+        obtained_at: String(since),
+      },
+    });
+    // Redis counts on its own clock, which has hardly moved.
+    expect(await redis.pttl(keys.mirror(TOKEN))).toBeGreaterThan(7_000_000);
+    expect(await redis.pttl(keys.mirror(TOKEN))).toBeLessThanOrEqual(7_200_000);
+    expect((await readHistory(store, TOKEN)).map(({ seq }) => seq)).toEqual([1, 1]);
+    expect(logged(station, REFRESHED, TOKEN.kind)).toMatchObject([
+      {
+        level: 'info',
+        seq: 1,
+        expires_at: new Date(since - 110 * MINUTE + 7_200_000).toISOString(),
+      },
+      { level: 'info', seq: 1, expires_at: new Date(since + 7_200_000).toISOString() },
+    ]);
+    expect([...logged(station, FAILED), ...logged(station, NEEDS_PERSON)]).toEqual([]);
+    const { credential, problems } = await statusOf(station, TOKEN);
+    expect(credential).toMatchObject({ state: 'fresh', failures_in_a_row: 0, last_error: null });
+    expect(problems).toEqual([]);
+
+    // Nothing is owed. In ten minutes the simulator, which knows of no longer life, ends it.
+    await station.pass(9 * MINUTE);
+    expect(callsSince(station, MINT_API, since)).toEqual([0]);
+    expect(tokenMints(station)).toBe(1);
+    await expectHealed(station);
+  });
+});
