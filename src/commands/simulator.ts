@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { createScaledClock } from '../simulator/clock.ts';
 import type { CallRecord, PushRecord } from '../simulator/ledger.ts';
-import type { ComponentOptions, SimulatorOptions } from '../simulator/options.ts';
+import type { AccountOptions, ComponentOptions, SimulatorOptions } from '../simulator/options.ts';
 import { createSimulator, type Simulator } from '../simulator/simulator.ts';
 
 /** Runs the pretended WeChat on its own: for a laptop without an account, and for CI. */
@@ -25,12 +25,17 @@ const FLAGS = {
   'aes-key': ['SimulatorSimulatorSimulatorSimulatorSimulat', 'KEY', 'its EncodingAESKey'],
   'previous-token': [undefined, 'TEXT', 'token before a rotation, for the previousToken fault'],
   'previous-aes-key': [undefined, 'KEY', 'key before a rotation, for the previousKey fault'],
+  account: ['wx5ca1ab1e0acc0011', 'APPID', 'appid of an account with a secret of its own'],
+  'account-secret': ['acc0011eacc0011eacc0011eacc0011e', 'TEXT', 'its appsecret'],
   'divide-times-by': ['1', 'N', 'shortens every life and interval; 60 makes an hour a minute'],
   speed: ['1', 'N', 'runs the clock N times as fast; see below'],
   'ticket-interval': ['600', 'S', 'seconds between ticket pushes'],
   'ticket-life': ['43200', 'S', 'seconds a ticket is valid'],
   'token-life': ['7200', 'S', 'seconds a component_access_token is valid'],
   'code-life': ['1800', 'S', 'seconds a pre_auth_code is valid'],
+  'access-token-life': ['7200', 'S', "seconds an account's or authorizer's token is valid"],
+  'account-ticket-life': ['7200', 'S', 'seconds a jsapi_ticket or wx_card_ticket is valid'],
+  'account-overlap': ['300', 'S', "seconds an account's old token outlives a newer one"],
   overlap: ['0', 'S', 'seconds an old token outlives a newer one'],
   repush: ['0', 'S', 'seconds after which a failed push is sent again; 0 for never'],
   'push-timeout': ['5', 'S', 'seconds an answer to a push may take'],
@@ -60,6 +65,11 @@ While it runs, this machine can steer it (the routes are listed by GET /_simulat
   curl -d '{"on":false}' $S/pushing
   curl -d '{"index":1,"alive":false}' $S/hosts       # with --hosts 2: connections are refused
   curl -d '{"code":"preauthcode@@@..."}' $S/pre-auth-codes/use
+  curl -d '{"authorizer":"wx1"}' $S/authorize        # gives its tokens; again: others; rotating
+  curl -d '{"authorizer":"wx1"}' $S/unauthorize
+  curl -d '{"kind":"component_access_token"}' $S/mint-elsewhere     # a stranger kills yours
+  curl -d '{"kind":"access_token"}' $S/mint-elsewhere
+  curl -d '{"offsetMs":120000}' $S/date              # of the Date header; 0 for none
 
 Faults wait in a queue; each call or push takes the first rule that fits it:
 
@@ -69,7 +79,8 @@ Faults wait in a queue; each call or push takes the first rule that fits it:
   curl -d '{"push":{"skip":true},"times":2}' $S/faults
   curl $S/faults; curl -X DELETE $S/faults
 
-  api    api_component_token, api_create_preauthcode, api_start_push_ticket or *
+  api    api_component_token, api_create_preauthcode, api_start_push_ticket,
+         api_authorizer_token, token, stable_token, getticket or *
   host   only calls to this host; times: how often (1) or "forever"
   afterMint  do the work first, then spoil the answer
   fault  delay ms | hang | reset | html | status status body? | body body contentType?
@@ -84,7 +95,7 @@ function helpText(): string {
     const shown = typeof preset === 'string' && name !== 'aes-key' ? ` (${preset})` : '';
     return `  ${left.padEnd(27)}${help}${shown}`;
   });
-  return `A pretended WeChat Open Platform for one third-party platform.\n\n  npm run simulator -- [flags]\n\n${lines.join('\n')}\n${HELP_TAIL}`;
+  return `A pretended WeChat Open Platform for one third-party platform and one account.\n\n  npm run simulator -- [flags]\n\n${lines.join('\n')}\n${HELP_TAIL}`;
 }
 
 /** @throws Error with a message for the user */
@@ -131,12 +142,17 @@ function componentFrom(values: Values): ComponentOptions {
   };
 }
 
+function accountFrom(values: Values): AccountOptions {
+  return { appid: text(values, 'account'), secret: text(values, 'account-secret') };
+}
+
 /** @throws RangeError */
 function optionsFrom(values: Values): SimulatorOptions {
   const speed = number(values, 'speed');
   if (speed <= 0) throw new RangeError('--speed must be more than 0');
   return {
     components: [componentFrom(values)],
+    accounts: [accountFrom(values)],
     clock: createScaledClock({ speed }),
     host: text(values, 'host'),
     allowRemote: values['allow-remote'] === true,
@@ -146,6 +162,9 @@ function optionsFrom(values: Values): SimulatorOptions {
     ticketLifeSeconds: number(values, 'ticket-life'),
     componentAccessTokenSeconds: number(values, 'token-life'),
     preAuthCodeSeconds: number(values, 'code-life'),
+    accessTokenSeconds: number(values, 'access-token-life'),
+    accountTicketSeconds: number(values, 'account-ticket-life'),
+    accountOverlapSeconds: number(values, 'account-overlap'),
     overlapSeconds: number(values, 'overlap'),
     repushSeconds: number(values, 'repush'),
     divideTimesBy: number(values, 'divide-times-by'),
@@ -173,7 +192,12 @@ function timeOf(epochMs: number): string {
   return new Date(epochMs).toISOString().slice(11, 19);
 }
 
-function greeting(simulator: Simulator, component: ComponentOptions): string {
+function greeting(
+  simulator: Simulator,
+  component: ComponentOptions,
+  account: AccountOptions,
+): string {
+  const settings = { accounts: [{ appid: account.appid, appsecret: account.secret }] };
   return `Pretended WeChat on ${simulator.urls.join(', ')}
 Pushes go to ${component.callbackUrl ?? 'nowhere'}
 Settings for the service:
@@ -184,6 +208,10 @@ COMPONENT_APPSECRET=${component.secret}
 COMPONENT_TOKEN=${component.token}
 COMPONENT_ENCODING_AES_KEY=${component.encodingAesKey}
 
+For the file that CONFIG_FILE names, if it shall keep an account too:
+
+${JSON.stringify(settings)}
+
 Steer it under ${simulator.url}/_simulator/ (--help shows how). Ctrl-C ends it. Times are UTC.
 `;
 }
@@ -191,6 +219,7 @@ Steer it under ${simulator.url}/_simulator/ (--help shows how). Ctrl-C ends it. 
 async function main(): Promise<void> {
   let simulator: Simulator;
   let component: ComponentOptions;
+  let account: AccountOptions;
   try {
     const values = readFlags(process.argv.slice(2));
     if (values.help === true) {
@@ -198,6 +227,7 @@ async function main(): Promise<void> {
       return;
     }
     component = componentFrom(values);
+    account = accountFrom(values);
     simulator = createSimulator(optionsFrom(values));
   } catch (error) {
     console.error(`${messageOf(error)}\nnpm run simulator -- --help lists the flags.`);
@@ -210,7 +240,7 @@ async function main(): Promise<void> {
   process.once('SIGTERM', stop);
   try {
     await simulator.start();
-    console.log(greeting(simulator, component));
+    console.log(greeting(simulator, component, account));
   } catch (error) {
     console.error(messageOf(error));
     process.exitCode = 1;

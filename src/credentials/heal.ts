@@ -25,7 +25,7 @@ export async function readAndHeal(
   const read = await readUnspoiled(context, id);
   const record = kind.of === 'authorizer' ? withoutNeedlessDoubt(context, id, read) : read;
   // A single-use value that is gone was used: giving it back would hand it out twice.
-  if (kind.singleUse) return record;
+  if (kind.singleUse) return context.memory.remember(id, record);
   const source = sourceOf(record, context.memory.recall(id));
   if (source === undefined) return context.memory.remember(id, record);
 

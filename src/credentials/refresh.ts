@@ -89,10 +89,12 @@ async function refreshOnce(
     case 'backoff':
       return { did: 'waited', until: begun.until, error: record.lastError };
     case 'throttled':
-      context.log.warn('a mint was held back: its budget is spent', {
-        ...{ kind: id.kind, subject: id.subject, state: freshness.state },
-        until: new Date(begun.until).toISOString(),
-      });
+      if (begun.news) {
+        context.log.warn('a mint was held back: its budget is spent', {
+          ...{ kind: id.kind, subject: id.subject, state: freshness.state },
+          until: new Date(begun.until).toISOString(),
+        });
+      }
       return { did: 'waited', until: begun.until, error: BUDGET_SPENT };
     case 'locked':
     case 'unresolved':

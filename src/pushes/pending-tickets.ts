@@ -70,10 +70,10 @@ function plan(state: PendingState, delayMs: number): void {
 }
 
 /** Never rejects. */
-async function writeAll({ store, clock, log, held, onStored }: PendingState): Promise<void> {
+async function writeAll({ store, log, held, onStored }: PendingState): Promise<void> {
   for (const [appid, ticket] of held) {
     try {
-      const outcome = await acceptTicket(store, ticket, clock.now());
+      const outcome = await acceptTicket(store, ticket);
       if (held.get(appid) === ticket) held.delete(appid);
       log.info('a ticket that waited for Redis is stored', { appid, outcome });
       if (outcome !== 'older') onStored(ticket);

@@ -2,6 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { sendText } from './answers.ts';
 import type { ApiRequest } from './api.ts';
+import { authorize, unauthorize } from './authorizers.ts';
+import { FOREIGN_KINDS, mintElsewhere } from './elsewhere.ts';
 import { pushFaultSchema } from './faults.ts';
 import { hostAt, killHost, reviveHost } from './hosts.ts';
 import { clearLedger, type Ledger } from './ledger.ts';
@@ -50,6 +52,15 @@ const pushingBody = z.strictObject({ on: z.boolean(), appid: z.string().optional
 const ticketBody = z.strictObject({ appid: z.string().optional() });
 const hostBody = z.strictObject({ index: z.number().int(), alive: z.boolean() });
 const codeBody = z.strictObject({ code: z.string() });
+const authorizerAppid = z.string().regex(/^[^:]+$/, 'an appid');
+const unauthorizeBody = z.strictObject({
+  authorizer: authorizerAppid,
+  appid: z.string().optional(),
+});
+const authorizeBody = unauthorizeBody.extend({ rotating: z.boolean().optional() });
+const elsewhereBody = z.strictObject({ kind: z.enum(FOREIGN_KINDS), appid: z.string().optional() });
+/** A date that JavaScript can write: its years end at 275760, and ours need not come near. */
+const dateBody = z.strictObject({ offsetMs: z.number().min(-1e12).max(1e12) });
 
 const ROUTES: Readonly<Record<string, Handler>> = {
   'GET ': () => ({ routes: Object.keys(ROUTES).map((one) => one.replace(' ', ' /_simulator/')) }),
@@ -79,6 +90,24 @@ const ROUTES: Readonly<Record<string, Handler>> = {
   'POST pre-auth-codes/use': ({ world }, body) => ({
     result: usePreAuthCode(world, codeBody.parse(body).code),
   }),
+  'POST authorize': ({ world }, body) => {
+    const { appid, authorizer, rotating } = authorizeBody.parse(body);
+    return authorize(world, componentOf(world, appid).appid, authorizer, { rotating });
+  },
+  'POST unauthorize': ({ world }, body) => {
+    const { appid, authorizer } = unauthorizeBody.parse(body);
+    unauthorize(world, componentOf(world, appid).appid, authorizer);
+    return { ok: true };
+  },
+  'POST mint-elsewhere': ({ world }, body) => {
+    const { kind, appid } = elsewhereBody.parse(body);
+    mintElsewhere(world, kind, appid);
+    return { ok: true };
+  },
+  'POST date': ({ world }, body) => {
+    world.dateOffsetMs = dateBody.parse(body).offsetMs;
+    return { ok: true };
+  },
 };
 
 export async function handleControl(control: ControlRequest): Promise<void> {
@@ -169,6 +198,13 @@ function describe(world: World): unknown {
       callbackUrl: component.callbackUrl ?? null,
       pushing: component.pushing,
     })),
+    accounts: [...world.accounts.keys()].map((appid) => ({ appid })),
+    authorizations: [...world.authorizations].map(([owner, { rotating }]) => ({
+      appid: owner.slice(0, owner.indexOf(':')),
+      authorizer: owner.slice(owner.indexOf(':') + 1),
+      rotating,
+    })),
+    dateOffsetMs: world.dateOffsetMs,
     faults: world.faults.length,
   };
 }

@@ -1,5 +1,5 @@
-import { mintAccountToken } from './account-api.ts';
-import { authorize, mintAuthorizerToken, unauthorize, type Authorized } from './authorizers.ts';
+import { authorize, unauthorize, type Authorized } from './authorizers.ts';
+import { firstOwner, mintElsewhere, type ForeignKind } from './elsewhere.ts';
 import { handleRequest } from './endpoint.ts';
 import type { FaultRule, PushFault } from './faults.ts';
 import { killHost, openHosts, reviveHost } from './hosts.ts';
@@ -14,16 +14,7 @@ import { checkCallbackUrl, type SimulatorOptions } from './options.ts';
 import { buildPush, TICKET_INFO_TYPE, type PushFields, type PushMessage } from './push-message.ts';
 import { push, setPushing } from './pusher.ts';
 import { isLive, issue, usePreAuthCode } from './values.ts';
-import {
-  addFault,
-  componentOf,
-  componentsOf,
-  createWorld,
-  mintComponentToken,
-  type World,
-} from './world.ts';
-
-export type ForeignKind = 'component_access_token' | 'access_token' | 'authorizer_access_token';
+import { addFault, componentOf, componentsOf, createWorld, type World } from './world.ts';
 
 /** A pretend WeChat. Where an appid may be left out, the first component is meant. */
 export interface Simulator {
@@ -83,6 +74,7 @@ export interface Simulator {
   /**
    * Somebody else who knows our secret mints: a value of ours dies as by our own hand.
    * @param appid of an authorizer's token: `component:authorizer`
+   * @throws RangeError when there is nobody of that name whose value it could be
    */
   mintElsewhere(kind: ForeignKind, appid?: string): void;
   /** By how much WeChat's clock, as its answers show it, differs from the simulator's. */
@@ -145,29 +137,6 @@ export function createSimulator(options: SimulatorOptions): Simulator {
     },
     idle: () => world.activity.idle(),
   };
-}
-
-function mintElsewhere(world: World, kind: ForeignKind, appid?: string): void {
-  switch (kind) {
-    case 'component_access_token':
-      mintComponentToken(world, componentOf(world, appid), { foreign: true });
-      break;
-    case 'access_token':
-      mintAccountToken(world, appid ?? firstOwner(world, kind), 'token', true);
-      break;
-    case 'authorizer_access_token': {
-      const [component = '', authorizer = ''] = (appid ?? '').split(':');
-      mintAuthorizerToken(world, component, authorizer, true);
-      break;
-    }
-  }
-}
-
-/** Where an appid may be left out. */
-function firstOwner(world: World, kind: MintKind): string {
-  const own = kind === 'access_token' || kind === 'jsapi_ticket' || kind === 'wx_card_ticket';
-  const [account] = world.accounts.keys();
-  return own && account !== undefined ? account : componentOf(world).appid;
 }
 
 function lifecycle(world: World): Pick<Simulator, 'start' | 'stop'> {

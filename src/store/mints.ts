@@ -28,21 +28,22 @@ const DEFAULT_HALF_LIFE_MS = 3_600_000;
 
 /** What may be spent on one record; nothing gets past it. */
 export interface MintBudget {
-  /** Mints in half a life when no live value is left, or soon none. */
+  /** Mints at once, and again in each half life, when no live value is left, or soon none. */
   most: number;
-  /** Mints in half a life while the value would live on. */
+  /** The same while the value would live on. */
   spare: number;
   /** Calls a day that WeChat allows, 0 when unknown; at 90 % only needed ones are made. */
   dailyCalls: number;
 }
 
-export type Refusal =
-  'locked' | 'unresolved' | 'quarantined' | 'settling' | 'backoff' | 'throttled';
+export type Refusal = 'locked' | 'unresolved' | 'quarantined' | 'settling' | 'backoff';
 
 export type BeginResult =
   | { outcome: 'granted'; begin: number; epoch: string }
   | { outcome: 'changed' }
-  | { outcome: Refusal; until: number };
+  | { outcome: Refusal; until: number }
+  /** `news`: the budget is spent, and nobody has said so yet. */
+  | { outcome: 'throttled'; until: number; news: boolean };
 
 const scripts = {
   begin: loadRecordScript('begin-mint'),
@@ -67,7 +68,7 @@ export async function beginMint(
   },
 ): Promise<BeginResult> {
   const { operation, judgedSeq, ignoreBackoff, needed, budget } = request;
-  const [outcome, number, epoch] = (await runRecordScript(
+  const [outcome, number, third] = (await runRecordScript(
     store,
     scripts.begin,
     [store.keys.record(id)],
@@ -86,8 +87,9 @@ export async function beginMint(
       half_life_ms: DEFAULT_HALF_LIFE_MS,
       daily_calls: budget.dailyCalls,
     },
-  )) as ['granted' | 'changed' | Refusal, number, string];
-  if (outcome === 'granted') return { outcome, begin: number, epoch };
+  )) as ['granted' | 'changed' | 'throttled' | Refusal, number, string | number];
+  if (outcome === 'granted') return { outcome, begin: number, epoch: String(third) };
+  if (outcome === 'throttled') return { outcome, until: number, news: third === 1 };
   if (outcome === 'changed') return { outcome };
   return { outcome, until: number };
 }

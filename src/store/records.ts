@@ -29,6 +29,8 @@ export interface CredentialRecord {
   seq: number;
   expiresAt: number;
   obtainedAt: number;
+  /** When this value was obtained for the first time; WeChat repeats some. */
+  valueSince: number;
   /** What readers of Redis find. */
   mirror: string | undefined;
   /** A single-use value that was given to somebody. */
@@ -121,9 +123,9 @@ export async function readRecord(store: Store, id: CredentialId): Promise<Creden
 }
 
 const NUMBERS =
-  'seq expires_at obtained_at clock committed failures retry_at suspect refused_at ' +
+  'seq expires_at obtained_at value_since clock committed failures retry_at suspect refused_at ' +
   'refused_seq foreign_since last_error_at day day_calls half_life_ms quarantine_until revoked_at ' +
-  'reauthorize_at auth_epoch budget_from budget_used settle_at lock_until lock_begin taken_at';
+  'reauthorize_at auth_epoch budget_at budget_level spare_at spare_level settle_at lock_until lock_begin taken_at';
 
 /** @throws SpoiledRecordError */
 function parseRecord(
@@ -152,6 +154,7 @@ function parseRecord(
     seq: number('seq'),
     expiresAt: number('expires_at'),
     obtainedAt: number('obtained_at'),
+    valueSince: number(fields.value_since === undefined ? 'obtained_at' : 'value_since'),
     // A service takes a single-use value by GETDEL on the mirror, which leaves only this trace.
     taken: fields.taken_at !== undefined || mirror !== value,
     suspect: inDoubt || epochChanged,

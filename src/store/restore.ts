@@ -23,6 +23,7 @@ export async function restoreRecord(
     [store.keys.record(id), store.keys.mirror(id)],
     {
       value: remembered.value,
+      value_since: remembered.valueSince,
       expires_at: remembered.expiresAt,
       obtained_at: remembered.obtainedAt,
       seq: remembered.seq,

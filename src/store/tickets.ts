@@ -48,13 +48,10 @@ export interface ArrivedTicket {
 export type TicketOutcome = 'stored' | 'older' | 'duplicate';
 
 /** @throws KeeperError `store_unavailable` */
-export async function acceptTicket(
-  store: Store,
-  arrived: ArrivedTicket,
-  now: number,
-): Promise<TicketOutcome> {
+export async function acceptTicket(store: Store, arrived: ArrivedTicket): Promise<TicketOutcome> {
   const { appid, ticket, createTime, receivedAt, fingerprint, event } = arrived;
   const { keys } = store;
+  const now = store.time.now();
   const outcome = await onRedis(() =>
     runScript(
       store.redis,
@@ -73,7 +70,7 @@ export async function acceptTicket(
         SEEN_MS,
         EVENT_STREAM_LENGTH,
         JSON.stringify(Object.entries(event).flat()),
-        Math.max(now, store.time.now()) + MAX_AHEAD_MS,
+        now + MAX_AHEAD_MS,
       ],
     ),
   );

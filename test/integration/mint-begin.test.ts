@@ -165,18 +165,26 @@ describe('a change of epoch', () => {
 });
 
 describe('the budget', () => {
-  it('allows six needless mints in half a life, and thirty needed ones, then none', async () => {
+  it('allows six needless mints at once, and thirty needed ones, then one now and then', async () => {
     for (let seq = 0; seq < 6; seq += 1) await mint(`spare ${seq}`, `value ${seq}`, seq);
-    const refused = { outcome: 'throttled', until: NOW + LIFE / 2 };
-    expect(await begin('spare', { judgedSeq: 6 })).toEqual(refused);
+    const refused = (until: number, news = false) => ({ outcome: 'throttled', until, news });
+    const [everyTenMinutes, everyTwoMinutes] = [LIFE / 2 / 6, LIFE / 2 / 30];
+    expect(await begin('spare', { judgedSeq: 6 })).toEqual(refused(NOW + everyTenMinutes, true));
+    expect(await begin('spare', { judgedSeq: 6 })).toEqual(refused(NOW + everyTenMinutes));
     for (let seq = 6; seq < 30; seq += 1) {
       const begun = await granted(`needed ${seq}`, { judgedSeq: seq, needed: true });
       await commit(`needed ${seq}`, begun, `value ${seq}`);
     }
     const everything = { judgedSeq: 30, needed: true, ignoreBackoff: true };
-    expect(await begin('needed', everything)).toEqual(refused);
-    await pass(LIFE / 2);
-    await granted('spare', { judgedSeq: 30 });
+    expect(await begin('needed', everything)).toEqual(refused(NOW + everyTwoMinutes, true));
+    await pass(everyTwoMinutes);
+    const begun = await granted('in time', everything);
+    await commit('in time', begun, 'value 30');
+    expect(await begin('needed', { ...everything, judgedSeq: 31 })).toEqual(
+      refused(NOW + 2 * everyTwoMinutes, true),
+    );
+    await pass(LIFE / 2 / 6);
+    await granted('spare', { judgedSeq: 31 });
   });
 
   it('does not count calls that certainly minted nothing', async () => {
@@ -197,8 +205,7 @@ describe('the budget', () => {
     expect(await readRecord(store, TOKEN)).toMatchObject({ callsToday: 18 });
     const midnight = Date.UTC(2026, 10, 21, 16);
     expect(await begin('spare', { budget, ignoreBackoff })).toEqual({
-      outcome: 'throttled',
-      until: midnight,
+      ...{ outcome: 'throttled', until: midnight, news: true },
     });
     await granted('needed', { budget, ignoreBackoff, needed: true });
     await fail('needed');

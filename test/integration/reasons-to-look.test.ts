@@ -52,7 +52,7 @@ describe('a credential is looked at', () => {
       ticket: simulator.issueTicket(),
       ...{ createTime: clock.now(), receivedAt: clock.now(), fingerprint: 'f', event: { id: '1' } },
     };
-    expect(await acceptTicket(station.store, arrived, clock.now())).toBe('stored');
+    expect(await acceptTicket(station.store, arrived)).toBe('stored');
     expect(await app.keeper.look(TOKEN, 'read')).toMatchObject({ did: 'refreshed' });
     await station.settle();
     expect(simulator.isLive(CODE.kind, (await stored(station, CODE)).kept.mirror ?? '')).toBe(true);

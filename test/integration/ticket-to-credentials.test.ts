@@ -57,7 +57,7 @@ describe('from the first ticket to credentials that others read', () => {
       fingerprint: createHash('sha256').update(encrypt).digest('hex'),
       event: { info_type: 'component_verify_ticket' },
     };
-    expect(await acceptTicket(station.store, arrived, clock.now())).toBe('stored');
+    expect(await acceptTicket(station.store, arrived)).toBe('stored');
     const query = new URLSearchParams(push.query).toString();
     const answer = await fetch(`${station.publicUrl()}?${query}`, {
       method: 'POST',

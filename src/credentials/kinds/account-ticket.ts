@@ -26,15 +26,15 @@ export function accountTicket(
   };
 }
 
-/** Seconds; by then WeChat's idea of the end and ours have met. */
-const MAX_REPEAT_SECONDS = 60;
+/** Seconds. */
+const MAX_GUESS_SECONDS = 300;
 
 function shortenedByRepeat(minted: Minted, record: KindContext['record'], now: number): Minted {
   if (minted.value !== record.value) return minted;
-  const left = Math.floor((record.expiresAt - now) / 1000);
-  if (left > 0) return { ...minted, lifeSeconds: left };
-  // Repeated past its end: by our reckoning it ends a little early. Asked again soon, then less often.
-  const former = Math.ceil((record.expiresAt - record.obtainedAt) / 1000);
-  const lifeSeconds = former > MAX_REPEAT_SECONDS ? 1 : Math.min(MAX_REPEAT_SECONDS, 2 * former);
-  return { ...minted, lifeSeconds };
+  const end = record.valueSince + minted.lifeSeconds * 1000;
+  const left = (Math.min(end, Math.max(record.expiresAt, now)) - now) / 1000;
+  if (left >= 1) return { ...minted, lifeSeconds: Math.floor(left) };
+  // Repeated past its end: by our reckoning that came early. Asked again soon, then less often.
+  const overdue = Math.floor((now - end) / 1000);
+  return { ...minted, lifeSeconds: Math.min(MAX_GUESS_SECONDS, Math.max(1, overdue)) };
 }

@@ -23,7 +23,9 @@ export const componentVerifyTicket: PushHandler = {
     const { ComponentVerifyTicket: ticket, CreateTime } = shaped(ticketFields, push.fields);
     const { componentAppid: appid, receivedAt, fingerprint } = push;
     const stated = /^\d{1,12}$/.test(CreateTime) ? Number(CreateTime) * 1000 : undefined;
-    const plausible = stated !== undefined && stated <= receivedAt + MAX_AHEAD_MS;
+    // The later of two clocks, so that one that is behind does not make a new ticket seem old.
+    const now = Math.max(receivedAt, context.store.time.now());
+    const plausible = stated !== undefined && stated <= now + MAX_AHEAD_MS;
     if (!plausible) {
       // A ticket from the future must not block the ones that follow, so it counts as made now.
       context.log.warn('a ticket has an odd CreateTime; is our clock right?', {
@@ -32,9 +34,9 @@ export const componentVerifyTicket: PushHandler = {
       });
     }
     // A late ticket is judged by its own age, not by the signature's: it may be all there is.
-    const createTime = Math.min(stated ?? receivedAt, receivedAt);
+    const createTime = Math.min(stated ?? now, now);
     const unknownAge = stated === undefined && !push.timely;
-    if (unknownAge || createTime + TICKET_LIFE_MS <= receivedAt) {
+    if (unknownAge || createTime + TICKET_LIFE_MS <= now) {
       throw new KeeperError('stale_push', 'too old');
     }
     const arrived = {
@@ -47,7 +49,7 @@ export const componentVerifyTicket: PushHandler = {
     };
     let outcome;
     try {
-      outcome = await acceptTicket(context.store, arrived, context.clock.now());
+      outcome = await acceptTicket(context.store, arrived);
     } catch (cause) {
       // WeChat may not send it again, so it is kept in memory and written as soon as Redis is back.
       context.pendingTickets.hold(arrived);

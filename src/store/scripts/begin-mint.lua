@@ -8,12 +8,15 @@
 -- KEYS  1 record
 -- a     operation, judged_seq, lease_ms, intent_ms, quarantine_ms, settle_ms, longest_backoff_ms,
 --       ignore_backoff, needed: no live value will be left soon, or there is none
---       max_mints, max_spare_mints: per half life, with and without need; half_life_ms: if unknown yet
+--       max_mints, max_spare_mints: at once, and again in half a life, with and without need
+--       half_life_ms: if unknown yet
 --       daily_calls: what WeChat allows, 0 if unknown
 -- Returns {'granted', begin, epoch}, {'changed', seq}, or what to wait for, with the moment in ms:
---         {'locked' | 'unresolved' | 'quarantined' | 'settling' | 'backoff' | 'throttled', until}
+--         {'locked' | 'unresolved' | 'quarantined' | 'settling' | 'backoff', until}
+--         {'throttled', until, 1 when that is news}
 local r = read('seq', 'lock_op', 'lock_until', 'lock_begin', 'lock_epoch', 'epoch', 'quarantine_until',
-  'settle_at', 'retry_at', 'half_life_ms', 'budget_from', 'budget_used', 'day', 'day_calls')
+  'settle_at', 'retry_at', 'half_life_ms', 'budget_at', 'budget_level', 'spare_at',
+  'spare_level', 'throttled', 'day', 'day_calls')
 
 if r.lock_op == a.operation and r.lock_epoch == epoch then
   return { 'granted', tonumber(r.lock_begin), epoch }
@@ -59,20 +62,36 @@ for operation, over_at in pairs(open) do
   end
 end
 
--- The storm guard: nothing gets past it.
-local half_life = tonumber(r.half_life_ms or a.half_life_ms)
-local from, used = tonumber(r.budget_from or 0), tonumber(r.budget_used or 0)
-if now >= from + half_life or now < from then
-  from, used = now, 0
+local function throttled(until_ms)
+  write({ throttled = 1 })
+  return { 'throttled', until_ms, r.throttled and 0 or 1 }
 end
-if used >= (a.needed and a.max_mints or a.max_spare_mints) then
-  return { 'throttled', from + half_life }
+
+-- The storm guard: buckets that drain at a steady rate, so that after a storm there is a try every
+-- other minute and not none for an hour. One holds all mints, the other those that are not needed.
+-- Nothing gets past them. Levels are kept in thousandths.
+local half_life = tonumber(r.half_life_ms or a.half_life_ms)
+local function pour(at, level, most)
+  local drain_ms = half_life / most
+  local drained = math.max(0, now - tonumber(at or 0)) / drain_ms
+  level = math.max(0, tonumber(level or 0) / 1000 - drained) + 1
+  return level, level > most + 0.001 and math.ceil((level - most) * drain_ms) or nil
+end
+local level, wait_ms = pour(r.budget_at, r.budget_level, a.max_mints)
+local spare_level
+if not a.needed then
+  local spare_wait_ms
+  spare_level, spare_wait_ms = pour(r.spare_at, r.spare_level, a.max_spare_mints)
+  wait_ms = math.max(wait_ms or 0, spare_wait_ms or 0)
+end
+if wait_ms and wait_ms > 0 then
+  return throttled(now + wait_ms)
 end
 -- WeChat counts calls by Beijing's day.
 local day = math.floor((now + 28800000) / 86400000)
 local calls = tonumber(r.day) == day and tonumber(r.day_calls or 0) or 0
 if a.daily_calls > 0 and not a.needed and calls >= a.daily_calls * 0.9 then
-  return { 'throttled', (day + 1) * 86400000 - 28800000 }
+  return throttled((day + 1) * 86400000 - 28800000)
 end
 
 local begin = tick()
@@ -80,7 +99,11 @@ open[a.operation] = now + a.intent_ms
 save_intents(open)
 write({
   lock_op = a.operation, lock_until = now + a.lease_ms, lock_begin = begin, lock_epoch = epoch,
-  epoch = epoch, budget_from = from, budget_used = used + 1, day = day, day_calls = calls + 1,
-  schema = 2,
+  epoch = epoch, budget_at = now, budget_level = math.floor(level * 1000),
+  day = day, day_calls = calls + 1, schema = 2,
 })
+redis.call('HDEL', key, 'throttled', 'lock_spare')
+if spare_level then
+  write({ spare_at = now, spare_level = math.floor(spare_level * 1000), lock_spare = 1 })
+end
 return { 'granted', begin, epoch }

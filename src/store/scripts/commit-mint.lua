@@ -12,7 +12,7 @@
 --       auth_epoch: of the authorization this was minted under; refresh_token: a new one, if any
 --       reason, replica, kind, subject, channel, history_length
 -- Returns {'stored' | 'overlapped' | 'superseded', seq, expires_at ms}
-local r = read('seq', 'value', 'expires_at', 'committed_op', 'committed', 'lock_op', 'suspect',
+local r = read('seq', 'value', 'value_since', 'expires_at', 'committed_op', 'committed', 'lock_op', 'suspect',
   'auth_epoch', 'foreign_since', 'refused_at', 'half_life_ms')
 local seq = tonumber(r.seq or 0)
 
@@ -36,17 +36,18 @@ if not newer and not nothing_live then
   return { 'overlapped', seq, tonumber(r.expires_at) }
 end
 
--- The same value again means a longer life, not another value to learn.
+local obtained_at = now - a.age_ms
+local expires_at = obtained_at + a.life_ms
+-- The same value again means another end, not another value to learn.
+local value_since = r.value == a.value and tonumber(r.value_since) or obtained_at
 if r.value ~= a.value then
   seq = seq + 1
 end
-local obtained_at = now - a.age_ms
-local expires_at = obtained_at + a.life_ms
 local clock = tick()
 write({
-  value = a.value, expires_at = expires_at, obtained_at = obtained_at, seq = seq,
-  committed = clock, committed_op = a.operation, committed_epoch = epoch, reason = a.reason,
-  replica = a.replica, failures = 0, schema = 2,
+  value = a.value, value_since = value_since, expires_at = expires_at, obtained_at = obtained_at,
+  seq = seq, committed = clock, committed_op = a.operation, committed_epoch = epoch,
+  reason = a.reason, replica = a.replica, failures = 0, schema = 2,
   half_life_ms = math.max(tonumber(r.half_life_ms or 0), math.floor(a.life_ms / 2)),
 })
 redis.call('HDEL', key, 'retry_at', 'taken_at', 'refused_seq', 'forced')

@@ -9,13 +9,16 @@ drop_intent(a.operation)
 if a.maybe then
   doubt(a.settle_ms)
 end
-local r = read('lock_op', 'budget_used')
+local r = read('lock_op', 'lock_spare', 'budget_level', 'spare_level')
 if r.lock_op ~= a.operation then
   return -1
 end
 release()
-if not a.maybe and tonumber(r.budget_used or 0) > 0 then
-  redis.call('HINCRBY', key, 'budget_used', -1)
+if not a.maybe then
+  write({ budget_level = math.max(0, tonumber(r.budget_level or 0) - 1000) })
+  if r.lock_spare then
+    write({ spare_level = math.max(0, tonumber(r.spare_level or 0) - 1000) })
+  end
 end
 write({ last_error = a.error, last_error_at = now, retry_at = now + a.retry_in_ms })
 return redis.call('HINCRBY', key, 'failures', 1)

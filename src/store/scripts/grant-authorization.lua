@@ -15,6 +15,6 @@ write({
   auth_epoch = tonumber(r.auth_epoch or 0) + 1, epoch = r.epoch or epoch, schema = 2,
 })
 redis.call('HDEL', key, 'revoked_at', 'reauthorize_at', 'value', 'expires_at',
-  'retry_at', 'failures', 'lock_op', 'lock_until', 'lock_begin', 'lock_epoch')
+  'retry_at', 'failures', 'lock_op', 'lock_until', 'lock_begin', 'lock_epoch', 'lock_spare')
 redis.call('DEL', KEYS[2])
 return 'granted'

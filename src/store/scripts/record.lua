@@ -54,7 +54,7 @@ local function doubt(settle_ms)
 end
 
 local function release()
-  redis.call('HDEL', key, 'lock_op', 'lock_until', 'lock_begin', 'lock_epoch')
+  redis.call('HDEL', key, 'lock_op', 'lock_until', 'lock_begin', 'lock_epoch', 'lock_spare')
 end
 
 -- An intent says that a mint has begun and has not reported its end: operation id to the moment at

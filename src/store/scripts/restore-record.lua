@@ -2,7 +2,7 @@
 -- hand, a restart without data, a failover that lost the last writes.
 --
 -- KEYS  1 record   2 mirror (string)
--- a     the remembered value, expires_at, obtained_at, seq, clock, committed, committed_op,
+-- a     the remembered value, value_since, expires_at, obtained_at, seq, clock, committed, committed_op,
 --       committed_epoch, reason, replica, half_life_ms, auth_epoch, refresh_token
 -- Returns 'restored', 'mirror' when only that was missing, 'renumbered' when Redis has a newer value
 --         under a seq that was given out before, or 'kept' when Redis knows better
@@ -32,7 +32,7 @@ local edited = r.value and same and (r.value ~= a.value or tonumber(r.expires_at
 if missing or older or edited then
   outcome = 'restored'
   write({
-    value = a.value, expires_at = a.expires_at, obtained_at = a.obtained_at, seq = a.seq,
+    value = a.value, value_since = a.value_since, expires_at = a.expires_at, obtained_at = a.obtained_at, seq = a.seq,
     clock = clock, committed = a.committed,
     committed_op = a.committed_op, committed_epoch = a.committed_epoch, reason = a.reason,
     replica = a.replica, half_life_ms = a.half_life_ms, epoch = r.epoch or a.committed_epoch,
