@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { startRedisServer } from '../src/commands/redis-server.ts';
 import { measurePushes, type Measurement } from './pushes.ts';
+import { measureSweeps, type SweepMeasurement } from './sweep.ts';
 
 /** `npm run bench`: repeatable measurements on loopback. Nothing here is a test. */
 const redis = await startRedisServer({ appendOnly: true });
@@ -17,17 +18,32 @@ try {
     );
   }
   if (measurements.some((one) => one.notOk > 0)) process.exitCode = 1;
+  printSweeps(await measureSweeps(redis));
 } finally {
   await redis.stop();
 }
 
 function print(measurements: readonly Measurement[]): void {
-  const row = (cells: readonly string[]) =>
-    console.log(
-      cells.map((cell, index) => (index === 0 ? cell.padEnd(32) : cell.padStart(10))).join(''),
-    );
   row(['', 'per s', 'p50 ms', 'p99 ms', 'not 2xx']);
   for (const { name, perSecond, p50Ms, p99Ms, notOk } of measurements) {
     row([name, perSecond.toFixed(0), String(p50Ms), String(p99Ms), String(notOk)]);
   }
+}
+
+function printSweeps(measurements: readonly SweepMeasurement[]): void {
+  console.log('\nA tick over the authorizers of one platform, ten calls to WeChat at a time\n');
+  row(['', 'due', 'calls', 'readings', 'commands', 'ms']);
+  for (const { existing, due, calls, readings, commands, ms } of measurements) {
+    const name = `${existing.toLocaleString('en')} authorizers`;
+    row([name, ...[due, calls, readings, commands, Math.round(ms)].map(String)]);
+  }
+  console.log(
+    '\nReadings are of whole records; of each due one, and of the platform token it is minted with.',
+  );
+}
+
+function row(cells: readonly string[]): void {
+  console.log(
+    cells.map((cell, index) => (index === 0 ? cell.padEnd(32) : cell.padStart(10))).join(''),
+  );
 }

@@ -28,6 +28,9 @@ describe('the simulator command', () => {
     expect(await exitCode).toBe(0);
     expect(output()).toContain('--divide-times-by');
     expect(output()).toContain('curl $S/state');
+    for (const route of ['authorize', 'unauthorize', 'mint-elsewhere', 'date']) {
+      expect(output()).toMatch(new RegExp(`curl -d '.+' \\$S/${route}\\s`));
+    }
   });
 
   it.each([
@@ -37,6 +40,8 @@ describe('the simulator command', () => {
     [['--port='], /--port must be a number/],
     [['--speed', '0'], /--speed/],
     [['--hosts', '99'], /hosts/],
+    [['--account-overlap=-1'], /accountOverlapSeconds/],
+    [['--account', 'wx5ca1ab1e0ddba11a'], /twice/],
     [['--aes-key', 'short'], /43 letters and digits/],
     [['--callback', 'nowhere'], /callback URL/],
     [['--host', '0.0.0.0'], /allow-?remote/i],
@@ -71,6 +76,14 @@ describe('the simulator command', () => {
     await until(() => simulator.output().includes('call  api_'));
     expect(simulator.output()).toMatch(/call {2}api_component_token on host 0: errcode 44002/);
     expect(simulator.output()).not.toContain('ticket@@@');
+
+    const { accounts } = JSON.parse(/^\{"accounts".+$/m.exec(output)?.[0] ?? '') as {
+      accounts: { appid: string; appsecret: string }[];
+    };
+    const [{ appid, appsecret } = { appid: '', appsecret: '' }] = accounts;
+    const query = `grant_type=client_credential&appid=${appid}&secret=${appsecret}`;
+    const answer = await fetch(`${urls[1] ?? ''}/cgi-bin/token?${query}`);
+    expect(await answer.json()).toMatchObject({ expires_in: 7200 });
 
     simulator.child.kill('SIGINT');
     expect(await simulator.exitCode).toBe(0);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { handleControl } from '../../../src/simulator/control.ts';
 import { createWorld } from '../../../src/simulator/world.ts';
 import {
+  ACCOUNT,
   callApi,
   COMPONENT,
   control,
@@ -18,8 +19,10 @@ import {
 
 describe('the control API', () => {
   it('shows its state without any secret', async () => {
-    const { simulator, receiver } = await startWithReceiver({ hosts: 2 });
+    const accounts = [ACCOUNT];
+    const { simulator, receiver } = await startWithReceiver({ hosts: 2, accounts });
     await mintToken(simulator);
+    const { refreshToken } = simulator.authorize(COMPONENT.appid, 'wxb');
     const { status, json } = await control(simulator, 'GET state');
     expect(status).toBe(200);
     expect(json).toMatchObject({
@@ -30,12 +33,16 @@ describe('the control API', () => {
         { index: 1, url: simulator.urls[1], alive: true },
       ],
       components: [{ appid: COMPONENT.appid, callbackUrl: receiver.url, pushing: false }],
+      accounts: [{ appid: ACCOUNT.appid }],
+      authorizations: [{ appid: COMPONENT.appid, authorizer: 'wxb', rotating: false }],
+      dateOffsetMs: 0,
     });
     const text = JSON.stringify(json);
     const { secret, token, encodingAesKey, previousToken, previousEncodingAesKey } = COMPONENT;
     for (const hidden of [secret, token, encodingAesKey, previousToken, previousEncodingAesKey]) {
       expect(text).not.toContain(hidden);
     }
+    for (const hidden of [ACCOUNT.secret, refreshToken]) expect(text).not.toContain(hidden);
     expect(text).not.toContain('ticket@@@');
   });
 
@@ -125,6 +132,62 @@ describe('the control API', () => {
     expect(await use()).toBe('used');
   });
 
+  it('lets an account authorize and end it, and shows who has', async () => {
+    const { simulator } = await startSimulator();
+    const authorizer = 'wx00000000000000b1';
+    const granted = await control(simulator, 'POST authorize', { authorizer, rotating: true });
+    expect(granted.status).toBe(200);
+    const { refreshToken, accessToken } = granted.json;
+    const token = await mintToken(simulator);
+    const ask = async () => {
+      const { json } = await callApi(
+        simulator,
+        `api_authorizer_token?component_access_token=${token}`,
+        {
+          ...{ component_appid: COMPONENT.appid, authorizer_appid: authorizer },
+          authorizer_refresh_token: refreshToken,
+        },
+      );
+      return json;
+    };
+    expect((await ask())['authorizer_refresh_token']).not.toBe(refreshToken);
+    expect(simulator.isLive('authorizer_access_token', String(accessToken))).toBe(false);
+    const state = async () => (await control(simulator, 'GET state')).json['authorizations'];
+    expect(await state()).toEqual([{ appid: COMPONENT.appid, authorizer, rotating: true }]);
+
+    await control(simulator, 'POST unauthorize', { authorizer, appid: COMPONENT.appid });
+    expect(await ask()).toMatchObject({ errcode: 61003 });
+    expect(await state()).toEqual([]);
+  });
+
+  it('mints as a stranger who knows the secret', async () => {
+    const { simulator } = await startSimulator({ accounts: [ACCOUNT] });
+    const ours = await mintToken(simulator);
+    const owner = `${COMPONENT.appid}:wxb`;
+    await control(simulator, 'POST authorize', { authorizer: 'wxb' });
+    for (const [kind, appid] of [
+      ['component_access_token'],
+      ['access_token', ACCOUNT.appid],
+      ['authorizer_access_token', owner],
+    ]) {
+      const { status } = await control(simulator, 'POST mint-elsewhere', { kind, appid });
+      expect(status).toBe(200);
+    }
+    expect(simulator.isLive('component_access_token', ours)).toBe(false);
+    const foreign = simulator.ledger.mints.filter((mint) => mint.foreign);
+    expect(foreign.map(({ appid }) => appid)).toEqual([COMPONENT.appid, ACCOUNT.appid, 'wxb']);
+  });
+
+  it('puts the Date of answers wrong, and right again', async () => {
+    const { simulator } = await startSimulator();
+    for (const offsetMs of [2 * MINUTE, -MINUTE, 0]) {
+      await control(simulator, 'POST date', { offsetMs });
+      const { headers, json } = await control(simulator, 'GET state');
+      expect(Date.parse(headers.get('date') ?? '')).toBe(START + offsetMs);
+      expect(json).toMatchObject({ now: START, dateOffsetMs: offsetMs });
+    }
+  });
+
   it('kills and revives hosts, but never the last one', async () => {
     const { simulator } = await startWithReceiver({ hosts: 2 });
     const hosts = (index: number, alive: boolean): Promise<{ status: number }> =>
@@ -166,6 +229,14 @@ describe('the control API', () => {
     ['POST pushing', { on: 'yes' }, /on/],
     ['POST hosts', { index: 0 }, /alive/],
     ['POST pre-auth-codes/use', {}, /code/],
+    ['POST authorize', {}, /authorizer/],
+    ['POST authorize', { authorizer: 'wxc:wxb' }, /an appid/],
+    ['POST authorize', { authorizer: 'wxb', appid: 'wxnobody' }, /wxnobody/],
+    ['POST unauthorize', { authorizer: 'wxb', appid: 'wxnobody' }, /wxnobody/],
+    ['POST mint-elsewhere', { kind: 'pre_auth_code' }, /kind/],
+    ['POST mint-elsewhere', { kind: 'access_token' }, /no account/],
+    ['POST mint-elsewhere', { kind: 'authorizer_access_token' }, /has not authorized/],
+    ['POST date', { offsetMs: 1e15 }, /offsetMs/],
   ])('answers %s %j with 400 and the reason', async (route, body, reason) => {
     const { simulator } = await startWithReceiver({ hosts: 2 });
     const { status, json } = await control(simulator, route, body);

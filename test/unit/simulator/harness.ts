@@ -30,6 +30,9 @@ export const OTHER_COMPONENT = {
   encodingAesKey: 'c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c',
 } as const satisfies ComponentOptions;
 
+/** An account with a secret of its own. */
+export const ACCOUNT = { appid: 'wx00000000000000a1', secret: 'the-secret-of-a1' } as const;
+
 export interface ManualClock extends SimulatorClock {
   /** Moves time, running what falls due on the way at exactly its instant. */
   advance(ms: number): void;
@@ -146,6 +149,18 @@ export function askForToken(simulator: Simulator, init: RequestInit = {}): Promi
 
 export function tokensMinted(simulator: Simulator): number {
   return simulator.ledger.mints.filter(({ kind }) => kind === 'component_access_token').length;
+}
+
+/** GETs `path` of `cgi-bin/`, or posts to it when there is a body. */
+export async function callAccountApi(
+  simulator: Simulator,
+  path: string,
+  body?: unknown,
+): Promise<Record<string, unknown>> {
+  const response = await fetch(`${simulator.url}/cgi-bin/${path}`, {
+    ...(body !== undefined && { method: 'POST', body: JSON.stringify(body) }),
+  });
+  return (await response.json()) as Record<string, unknown>;
 }
 
 /** A started simulator that spoils the next call for a component token. */

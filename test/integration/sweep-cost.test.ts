@@ -1,0 +1,76 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { authorizerToken } from '../../src/store/authorizations.ts';
+import { authorize, AUTHORIZER_API, createPlatform } from '../support/authorizers.ts';
+import { countCommands, totalOf } from '../support/redis-commands.ts';
+import { COMPONENT, type Station } from '../support/station.ts';
+
+/** Commands that a look may cost: its record, its platform's token, begin, commit, index. */
+const COMMANDS_EACH = 50;
+/** Of these, readings of a whole record. */
+const READINGS_EACH = 5;
+
+let server: RedisServer;
+let station: Station;
+beforeEach(async () => {
+  // One of its own: what others do would be counted, too.
+  server = await startRedisServer();
+  station = await createPlatform({ redisUrl: server.url });
+});
+afterEach(async () => {
+  await station.close();
+  await server.stop();
+});
+
+let known = 0;
+/** So many more have authorized the platform and have no token yet. */
+async function becomeDue(count: number): Promise<void> {
+  for (let made = 0; made < count; made += 1) {
+    known += 1;
+    await authorize(station, authorizerToken(COMPONENT.appid, `wx${String(known)}`));
+  }
+}
+
+const tick = () => station.app.keeper.sweep('authorizer_access_token', 'cron');
+const calls = () => station.simulator.ledger.calls.filter(({ api }) => api === AUTHORIZER_API);
+
+async function costOfTick(): Promise<{ commands: number; readings: number; minted: number }> {
+  const before = calls().length;
+  const counts = await countCommands(station.redis, async () => {
+    expect(await tick()).toMatchObject({ ok: true });
+    await station.settle();
+  });
+  const readings = counts['hgetall'] ?? 0;
+  return { commands: totalOf(counts), readings, minted: calls().length - before };
+}
+
+describe('a tick over many authorizers', () => {
+  it('costs what is due, however many there are', async () => {
+    await becomeDue(20);
+    const alone = await costOfTick();
+    expect(alone.minted).toBe(20);
+    expect(alone.commands).toBeLessThanOrEqual(20 * COMMANDS_EACH);
+    expect(alone.readings).toBeLessThanOrEqual(20 * READINGS_EACH);
+
+    await becomeDue(280);
+    await tick();
+    await becomeDue(20);
+    const among320 = await costOfTick();
+    expect(among320.minted).toBe(20);
+    // How often one reading of the platform's token serves several looks is a matter of chance.
+    expect(among320.commands).toBeGreaterThan(0.8 * alone.commands);
+    expect(among320.commands).toBeLessThan(1.2 * alone.commands);
+
+    await becomeDue(60);
+    const threeTimes = await costOfTick();
+    expect(threeTimes.minted).toBe(60);
+    expect(threeTimes.commands).toBeGreaterThan(2 * alone.commands);
+    expect(threeTimes.commands).toBeLessThan(4 * alone.commands);
+  });
+
+  it('costs next to nothing when nothing is due', async () => {
+    await becomeDue(300);
+    await tick();
+    expect(await costOfTick()).toEqual({ commands: 1, readings: 0, minted: 0 });
+  });
+});

@@ -1,0 +1,134 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { makeApiKey } from '../../src/api-keys.ts';
+import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import type { CallRecord, MintKind, PushRecord } from '../../src/simulator/ledger.ts';
+import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
+import { createKeys, type CredentialId, type Keys } from '../../src/store/keys.ts';
+import { createRandom, type Random } from '../interleavings/random.ts';
+import { createManualClock, type ManualClock } from '../support/manual-clock.ts';
+import { createTcpProxy } from '../support/tcp-proxy.ts';
+import { createJournal, type Journal } from './journal.ts';
+import { createReplica, createReplicaClock, type Replica } from './replica.ts';
+
+/** Two replicas on one real Redis, WeChat's simulator over HTTP, and one clock that moves them all. */
+export interface Station {
+  clock: ManualClock;
+  /** For what goes wrong; the service draws from generators of its own. */
+  random: Random;
+  journal: Journal;
+  server: RedisServer;
+  /** Where Redis keeps its data. */
+  dir: string;
+  /** Ours, to look and to meddle. */
+  redis: Redis;
+  redisUp: boolean;
+  keys: Keys;
+  simulator: Simulator;
+  replicas: readonly [Replica, Replica];
+  apiKey: string;
+  /** Who wants to hear of WeChat's calls and pushes as they happen. */
+  onCall: ((call: CallRecord) => void)[];
+  onPush: ((push: PushRecord) => void)[];
+  close(): Promise<void>;
+}
+
+export interface Kept {
+  id: CredentialId & { kind: MintKind };
+  /** WeChat's call that mints it. */
+  api: 'api_component_token' | 'api_create_preauthcode' | 'stable_token' | 'getticket';
+}
+
+export const COMPONENT = {
+  appid: 'wx0123456789abcdef',
+  secret: '0f1e2d3c4b5a69788796a5b4c3d2e1f0',
+  token: 'callbackToken',
+  encodingAesKey: 'abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG',
+};
+export const ACCOUNT = { appid: 'wx00000000000000a1', secret: 'secret-of-the-account' };
+const component = { subject: COMPONENT.appid };
+const account = { subject: ACCOUNT.appid };
+export const TOKEN: Kept = {
+  id: { kind: 'component_access_token', ...component },
+  api: 'api_component_token',
+};
+export const CODE: Kept = {
+  id: { kind: 'pre_auth_code', ...component },
+  api: 'api_create_preauthcode',
+};
+export const ACCESS: Kept = { id: { kind: 'access_token', ...account }, api: 'stable_token' };
+export const JSAPI: Kept = { id: { kind: 'jsapi_ticket', ...account }, api: 'getticket' };
+export const ALL = [TOKEN, CODE, ACCESS, JSAPI] as const;
+
+const PREFIX = 'soak:';
+
+export async function createStation(seed: number, aloud: boolean): Promise<Station> {
+  const random = createRandom(seed);
+  const clock = createManualClock();
+  const journal = createJournal(clock, aloud);
+  const dir = mkdtempSync(join(tmpdir(), 'wxkeeper-soak-'));
+  const server = await startRedisServer({ dir, appendOnly: true });
+  const redis = new Redis(server.url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
+  redis.on('error', () => undefined);
+  const onCall: Station['onCall'] = [];
+  const onPush: Station['onPush'] = [];
+  const simulator = createSimulator({
+    onCall: (call) => onCall.forEach((hear) => hear(call)),
+    onPush: (push) => onPush.forEach((hear) => hear(push)),
+    components: [COMPONENT],
+    accounts: [ACCOUNT],
+    clock,
+    pushing: false,
+    // One for each replica, so that a call shows whose it is.
+    hosts: 2,
+  });
+  await simulator.start();
+  const { key, entry } = makeApiKey('soak', 'admin');
+  const configFile = join(dir, 'config.json');
+  writeFileSync(
+    configFile,
+    JSON.stringify({
+      accounts: [{ appid: ACCOUNT.appid, appsecret: ACCOUNT.secret, tickets: ['jsapi'] }],
+    }),
+  );
+  const make = async (index: 0 | 1) => {
+    const wire = await createTcpProxy({ port: Number(new URL(simulator.urls[index] ?? '').port) });
+    const chance = createRandom(seed * 2 + index);
+    return createReplica(
+      'AB'.charAt(index),
+      {
+        REDIS_URL: server.url,
+        REDIS_KEY_PREFIX: PREFIX,
+        PUBLIC_HOST: '127.0.0.1',
+        PUBLIC_PORT: '0',
+        INTERNAL_PORT: '0',
+        WECHAT_API_BASE_URLS: wire.url('http'),
+        COMPONENT_APPID: COMPONENT.appid,
+        COMPONENT_APPSECRET: COMPONENT.secret,
+        COMPONENT_TOKEN: COMPONENT.token,
+        COMPONENT_ENCODING_AES_KEY: COMPONENT.encodingAesKey,
+        CONFIG_FILE: configFile,
+        API_KEYS: entry,
+      },
+      journal,
+      wire,
+      () => createReplicaClock(clock, chance.next),
+    );
+  };
+  const replicas = [await make(0), await make(1)] as const;
+  return {
+    ...{ clock, random, journal, server, dir, redis, redisUp: true, simulator, replicas },
+    ...{ keys: createKeys(PREFIX), apiKey: key, onCall, onPush },
+    async close() {
+      const running = replicas.filter(({ state }) => state !== 'down');
+      await Promise.all(running.map(({ app }) => app.stop()));
+      await simulator.stop();
+      await Promise.all(replicas.map(({ wire }) => wire.close()));
+      redis.disconnect();
+      await server.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
