@@ -6,6 +6,8 @@ export default defineConfig({
     setupFiles: ['test/support/no-outside-network.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // Most tests wait for processes and sockets; vitest would leave one of two cores idle.
+    maxWorkers: '100%',
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       { extends: true, test: { name: 'integration', include: ['test/integration/**/*.test.ts'] } },

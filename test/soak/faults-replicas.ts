@@ -8,7 +8,7 @@ import {
   thawReplica,
 } from './replicas.ts';
 import type { Soak } from './soak.ts';
-import { ALL, CODE, TOKEN } from './station.ts';
+import { ALL, CODE, JSAPI, TOKEN } from './station.ts';
 
 /** What happens to single processes and their clocks. */
 
@@ -58,7 +58,7 @@ function crash({ judge }: Soak, replica: Replica): void {
 async function crashedAtMint(soak: Soak): Promise<void> {
   const replica = await atNextMint(soak, (one) => {
     soak.note('replica killed while it minted', one.name);
-    soak.judge.excuse([TOKEN, CODE], 'holder died after mint', AFTER_DEAD_HOLDER);
+    soak.judge.excuse([TOKEN, CODE, JSAPI], 'holder died after mint', AFTER_DEAD_HOLDER);
     crash(soak, one);
   });
   if (replica === undefined) return;
@@ -83,7 +83,7 @@ async function frozenAtMint(soak: Soak): Promise<void> {
   const replica = await atNextMint(soak, (one) => {
     soak.note('replica frozen while it minted', one.name);
     soak.judge.allow(ALL, MINTS_PER_FAULT);
-    soak.judge.excuse([TOKEN, CODE], 'holder frozen after mint', AFTER_DEAD_HOLDER);
+    soak.judge.excuse([TOKEN, CODE, JSAPI], 'holder frozen after mint', AFTER_DEAD_HOLDER);
     freezeReplica(one);
   });
   if (replica === undefined) return;
