@@ -13,20 +13,20 @@ import { listen, type Listener } from './http/server.ts';
 import type { Log } from './log.ts';
 import { createPendingTickets } from './pushes/pending-tickets.ts';
 import { createReceiver } from './pushes/receiver.ts';
-import { createTicketMemory } from './pushes/ticket-memory.ts';
+import { createTicketMemory, type TicketMemory } from './pushes/ticket-memory.ts';
 import { watchTickets } from './pushes/ticket-watchdog.ts';
 import { startNodeCron, type StartCron } from './schedule/cron.ts';
 import { jobTable } from './schedule/jobs.ts';
 import { createScheduler } from './schedule/scheduler.ts';
-import { createClockWatch } from './store/clock-watch.ts';
+import { createClockWatch, type ClockWatch } from './store/clock-watch.ts';
 import { createKeys } from './store/keys.ts';
 import { connectRedis, whenReady } from './store/redis.ts';
-import { createSelfTestWatch, type SelfTest } from './store/self-test.ts';
+import { createSelfTestWatch, type SelfTest, type SelfTestWatch } from './store/self-test.ts';
 import { createStoreTime } from './store/store-time.ts';
 import type { Store } from './store/store.ts';
 import type { ArrivedTicket } from './store/tickets.ts';
 import { VERSION } from './version.ts';
-import { createWechatApi } from './wechat/api.ts';
+import { createWechatApi, type WechatApi } from './wechat/api.ts';
 
 /** The composition root: makes every part from the configuration and joins them. */
 
@@ -57,7 +57,7 @@ const REDIS_START_MS = 2_000;
 
 export function createApp(config: Config, options: AppOptions): App {
   const parts = compose(config, options);
-  const { redis, keeper, patrol, scheduler, pendingTickets, log } = parts;
+  const { redis, keeper, patrols, scheduler, pendingTickets, log } = parts;
   const listeners: Listener[] = [];
   return {
     keeper,
@@ -77,14 +77,14 @@ export function createApp(config: Config, options: AppOptions): App {
       });
       await parts.watch.idle();
       await scheduler.start();
-      patrol.start();
+      for (const one of patrols) one.start();
     },
     async stop() {
       parts.life.stopping = true;
       const drained = Promise.all([
         ...listeners.map((listener) => listener.close(DRAIN_MS)),
         scheduler.stop(),
-        patrol.stop(),
+        ...patrols.map((one) => one.stop()),
         keeper.stop(),
       ]);
       const limit = deadline(systemClock, DRAIN_MS + DRAIN_SLACK_MS);
@@ -97,7 +97,7 @@ export function createApp(config: Config, options: AppOptions): App {
     async idle() {
       await parts.watch.idle();
       await scheduler.idle();
-      await patrol.idle();
+      for (const one of patrols) await one.idle();
       await keeper.idle();
     },
     publicPort: () => listeners[0]?.port ?? 0,
@@ -129,19 +129,13 @@ function compose(config: Config, options: AppOptions) {
   const { ticketMemory, pendingTickets, receiver } = composePushes(config, pushing, keeper);
 
   const watch = createSelfTestWatch(store, log.in('store'), clock);
-  const patrol = createPatrol(
-    clock,
-    log.in('credentials'),
-    () => ticketMemory.keep(components),
-    () => keeper.patrol(),
-    () => watchTickets({ store, api, log: pushing.log, components }),
-    () => clocks.check(),
-    () => watch.onPatrol(),
-  );
+  const rounds = { clock, log, store, api, keeper, ticketMemory, clocks, watch, components };
+  const patrols = composePatrols(rounds);
   redis.on('ready', () => {
     watch.now();
     void pendingTickets.flush();
-    patrol.now();
+    keeper.onRedisBack();
+    for (const one of patrols) one.now();
   });
 
   const jobs = jobTable(config, keeper);
@@ -168,8 +162,35 @@ function compose(config: Config, options: AppOptions) {
     notReady: () => notReady(life.stopping, redis.status, watch.last()),
     log: log.in('http'),
   });
-  const running = { redis, watch, keeper, patrol, pendingTickets, scheduler };
+  const running = { redis, watch, keeper, patrols, pendingTickets, scheduler };
   return { log, life, replica, publicApp, internalApp, ...running };
+}
+
+/** What every replica goes round for by itself. */
+function composePatrols(parts: {
+  clock: Clock;
+  log: Log;
+  store: Store;
+  api: WechatApi;
+  keeper: Keeper;
+  ticketMemory: TicketMemory;
+  clocks: ClockWatch;
+  watch: SelfTestWatch;
+  components: Config['components'];
+}) {
+  const { clock, store, api, keeper, ticketMemory, clocks, watch, components } = parts;
+  const log = parts.log.in('credentials');
+  const patrol = createPatrol(
+    clock,
+    log,
+    () => ticketMemory.keep(components),
+    () => keeper.patrol(),
+    () => watchTickets({ store, api, log: parts.log.in('pushes'), components }),
+    () => clocks.check(),
+    () => watch.onPatrol(),
+  );
+  // One of their own for authorizers: thousands of slow calls must not hold up the rest.
+  return [patrol, createPatrol(clock, log, () => keeper.patrolAuthorizers())];
 }
 
 /** Tickets on their way in, and what is remembered of them. */

@@ -70,21 +70,31 @@ function sourceOf(
   record: CredentialRecord,
   remembered: RememberedRecord | undefined,
 ): CredentialRecord | undefined {
+  if (remembered !== undefined && lacks(record, remembered)) return remembered;
   if (record.revokedAt !== undefined) return undefined;
-  if (remembered?.value !== undefined) {
-    const sameCommit = record.committedOp === remembered.committedOp;
-    // The same value again is a longer life of it, under the same seq.
-    const sameValue = record.value === remembered.value;
-    const countsAnew = !sameCommit && !sameValue && record.seq === remembered.seq;
-    if (record.value === undefined || record.seq < remembered.seq || countsAnew) {
-      return record.authEpoch <= remembered.authEpoch ? remembered : undefined;
-    }
-    const edited =
-      record.value !== remembered.value || record.expiresAt !== remembered.storedExpiresAt;
-    if (sameCommit && edited) return remembered;
-  }
   const live = record.value !== undefined && record.expiresAt > record.readAt;
   return live && record.mirror !== record.value ? record : undefined;
+}
+
+/** Whether the record may lack something that is remembered; the script decides. */
+function lacks(record: CredentialRecord, remembered: RememberedRecord): boolean {
+  const order = decidedAt(record) - decidedAt(remembered);
+  if (order !== 0) return order < 0;
+  if (record.revokedAt !== undefined) return false;
+  if (record.refreshToken === undefined && remembered.refreshToken !== undefined) return true;
+  if (remembered.value === undefined) return false;
+  if (record.value === undefined || record.seq < remembered.seq) return true;
+  const sameValue = record.value === remembered.value;
+  if (record.committedOp === remembered.committedOp) {
+    return !sameValue || record.expiresAt !== remembered.storedExpiresAt;
+  }
+  // The same value again is a longer life of it, under the same seq.
+  return !sameValue && record.seq === remembered.seq;
+}
+
+/** When WeChat says that the account authorized last, or ended its authorization. */
+function decidedAt({ authorizedAt = 0, revokedAt = 0 }: CredentialRecord): number {
+  return Math.max(authorizedAt, revokedAt);
 }
 
 /** A record spoiled by hand counts as absent, is kept aside, and a person is told. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { CredentialId } from '../store/keys.ts';
+import type { CredentialId, CredentialKindName } from '../store/keys.ts';
 import type { CredentialRecord } from '../store/records.ts';
 import type { StoreTime } from '../store/store-time.ts';
 
@@ -14,7 +14,8 @@ export interface Memory {
    */
   remember(id: CredentialId, record: CredentialRecord): CredentialRecord;
   recall(id: CredentialId): RememberedRecord | undefined;
-  forget(id: CredentialId): void;
+  /** The subjects of which something of this kind is remembered. */
+  subjects(kind: CredentialKindName): string[];
 }
 
 export interface RememberedRecord extends CredentialRecord {
@@ -35,7 +36,8 @@ export function createMemory(clock: Clock, time: StoreTime): Memory {
   const remembered = new Map<string, Remembered>();
   return {
     remember(id, record) {
-      if (record.value === undefined) return record;
+      const { value, refreshToken, revokedAt } = record;
+      if ((value ?? refreshToken ?? revokedAt) === undefined) return record;
       const key = keyOf(id);
       const known = remembered.get(key);
       const leftMs = record.expiresAt - record.readAt;
@@ -57,7 +59,11 @@ export function createMemory(clock: Clock, time: StoreTime): Memory {
       const storedExpiresAt = known.record.expiresAt;
       return { ...known.record, storedExpiresAt, expiresAt: Math.floor(expiresAt) };
     },
-    forget: (id) => void remembered.delete(keyOf(id)),
+    subjects(kind) {
+      const start = `${kind}:`;
+      const keys = [...remembered.keys()].filter((key) => key.startsWith(start));
+      return keys.map((key) => key.slice(start.length));
+    },
   };
 }
 

@@ -25,6 +25,7 @@ export function createPatrol(
   ...errands: (() => Promise<void> | void)[]
 ): Patrol {
   let running: Promise<void> | undefined;
+  const report = createReport(log);
   let again = false;
   let started = false;
   let stopped = false;
@@ -43,12 +44,6 @@ export function createPatrol(
     } while (wantsAnother());
     running = undefined;
     plan(ROUND_MS);
-  }
-  function report(error: unknown): void {
-    const away = error instanceof KeeperError && error.code === 'store_unavailable';
-    // That Redis is away is said where the connection is watched.
-    if (away) log.debug('a patrol met no Redis');
-    else log.error('a patrol failed; the next one comes all the same', { error });
   }
   // A function, because it changes while a round is awaited.
   const wantsAnother = () => again && !stopped;
@@ -77,5 +72,20 @@ export function createPatrol(
       cancel();
       await running;
     },
+  };
+}
+
+/** That Redis is away is said where the connection is watched; what it complains of, here, once. */
+function createReport(log: Log): (error: unknown) => void {
+  let lastComplaint: string | undefined;
+  return (error) => {
+    const store = error instanceof KeeperError && error.code === 'store_unavailable';
+    const cause = store ? error.cause : undefined;
+    const complaint =
+      cause instanceof Error && cause.name === 'ReplyError' ? cause.message : undefined;
+    const known = store && complaint === lastComplaint;
+    if (known || (store && complaint === undefined)) log.debug('a patrol met no Redis');
+    else log.error('a patrol failed; the next one comes all the same', { error });
+    lastComplaint = complaint ?? lastComplaint;
   };
 }

@@ -1,12 +1,7 @@
 import { sleep, type Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
 import type { CredentialId } from '../store/keys.ts';
-import {
-  readRecord,
-  takeValue,
-  type CredentialRecord,
-  type StoredError,
-} from '../store/records.ts';
+import { takeValue, type CredentialRecord, type StoredError } from '../store/records.ts';
 import { isLive, judgeFreshness, type FreshnessState } from './freshness.ts';
 import { readAndHeal } from './heal.ts';
 import type { Keeper } from './keeper.ts';
@@ -70,13 +65,13 @@ export async function readCredential(context: ReadContext, id: CredentialId): Pr
 
 /** The state and expiry of a credential without its value; uses nothing up. */
 export async function peekCredential(
-  { store, keeper, windowMs }: ReadContext,
+  context: ReadContext,
   id: CredentialId,
 ): Promise<{ expiresAt: number; seq: number; state: FreshnessState }> {
-  const kind = keeper.kindOf(id);
+  const kind = context.keeper.kindOf(id);
   if (kind === undefined) throw new KeeperError('not_found', 'No such credential is kept here.');
-  const record = await readRecord(store, id);
-  const { state } = judgeFreshness(record, record.readAt, windowMs, kind.singleUse);
+  const record = await readAndHeal(context, { id, kind });
+  const { state } = judgeFreshness(record, record.readAt, context.windowMs, kind.singleUse);
   return { expiresAt: record.expiresAt, seq: record.seq, state };
 }
 
@@ -94,6 +89,9 @@ async function readShared(
     if (!(error instanceof KeeperError) || error.code !== 'store_unavailable') throw error;
     const record = context.memory.recall(id);
     if (record === undefined) throw error;
+    if (record.revokedAt !== undefined) {
+      throw new KeeperError('authorizer_revoked', 'This account has ended its authorization.');
+    }
     const now = context.store.time.now();
     if (record.expiresAt - now < MIN_MEMORY_LIFE_MS) throw error;
     return serve(context, record, now, 'memory');

@@ -50,12 +50,20 @@ async function sweepAuthorizers(
       // A look that could not move its entry on must not be repeated for ever.
       if (fresh.length === 0) break;
       for (const { subject } of fresh) seen.add(subject);
-      const queue = fresh.values();
-      const worker = async () => {
-        for (const id of queue) await look(id);
-      };
-      await Promise.all(Array.from({ length: AT_ONCE }, worker));
+      await lookAtMany(fresh, look);
       if (due.length < BATCH) break;
     }
   }
+}
+
+/** A few at a time. */
+export async function lookAtMany(
+  ids: readonly CredentialId[],
+  look: (id: CredentialId) => Promise<unknown>,
+): Promise<void> {
+  const queue = ids.values();
+  const worker = async () => {
+    for (const id of queue) await look(id);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }

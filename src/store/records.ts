@@ -62,6 +62,8 @@ export interface CredentialRecord {
   quarantineUntil: number;
   /** Authorizers only. */
   refreshToken: string | undefined;
+  /** When WeChat says that it was authorized. */
+  authorizedAt: number | undefined;
   revokedAt: number | undefined;
   reauthorizeAt: number | undefined;
   authEpoch: number;
@@ -124,7 +126,7 @@ export async function readRecord(store: Store, id: CredentialId): Promise<Creden
 
 const NUMBERS =
   'seq expires_at obtained_at value_since clock committed failures retry_at suspect refused_at ' +
-  'refused_seq foreign_since last_error_at day day_calls half_life_ms quarantine_until revoked_at ' +
+  'refused_seq foreign_since last_error_at day day_calls half_life_ms quarantine_until authorized_at revoked_at ' +
   'reauthorize_at auth_epoch budget_at budget_level spare_at spare_level settle_at lock_until lock_begin taken_at';
 
 /** @throws SpoiledRecordError */
@@ -173,6 +175,7 @@ function parseRecord(
     callsToday: number('day') === Math.floor((now + BEIJING_MS) / DAY_MS) ? number('day_calls') : 0,
     quarantineUntil: number('quarantine_until'),
     refreshToken: fields.refresh_token,
+    authorizedAt: moment('authorized_at'),
     revokedAt: moment('revoked_at'),
     reauthorizeAt: moment('reauthorize_at'),
     authEpoch: number('auth_epoch'),

@@ -34,8 +34,11 @@ export async function restoreRecord(
       reason: remembered.reason,
       replica: remembered.replica,
       half_life_ms: remembered.halfLifeMs,
-      auth_epoch: remembered.authEpoch,
       refresh_token: remembered.refreshToken,
+      authorized_at: remembered.authorizedAt,
+      revoked_at: remembered.revokedAt,
+      reauthorize_at: remembered.reauthorizeAt,
+      auth_epoch: remembered.authEpoch,
     },
   );
   return outcome as RestoreOutcome;

@@ -9,10 +9,11 @@ local known = math.max(tonumber(r.authorized_at or 0), tonumber(r.revoked_at or 
 if a.authorized_at < known then
   return 'older'
 end
--- A mint under way was asked for with the former refresh token: the new epoch makes it void.
+-- A mint under way was asked for with the former refresh token: the new epoch makes it void, also when
+-- the record, and with it the former epoch, was lost in between.
 write({
   refresh_token = a.refresh_token, authorized_at = a.authorized_at,
-  auth_epoch = tonumber(r.auth_epoch or 0) + 1, epoch = r.epoch or epoch, schema = 2,
+  auth_epoch = math.max(tonumber(r.auth_epoch or 0) + 1, a.authorized_at), epoch = r.epoch or epoch, schema = 2,
 })
 redis.call('HDEL', key, 'revoked_at', 'reauthorize_at', 'value', 'expires_at',
   'retry_at', 'failures', 'lock_op', 'lock_until', 'lock_begin', 'lock_epoch', 'lock_spare')

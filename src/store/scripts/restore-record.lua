@@ -2,15 +2,41 @@
 -- hand, a restart without data, a failover that lost the last writes.
 --
 -- KEYS  1 record   2 mirror (string)
--- a     the remembered value, value_since, expires_at, obtained_at, seq, clock, committed, committed_op,
---       committed_epoch, reason, replica, half_life_ms, auth_epoch, refresh_token
+-- a     the remembered value (may be none), value_since, expires_at, obtained_at, seq, clock, committed,
+--       committed_op, committed_epoch, reason, replica, half_life_ms
+--       authorizers only: refresh_token, authorized_at, revoked_at, reauthorize_at, auth_epoch
 -- Returns 'restored', 'mirror' when only that was missing, 'renumbered' when Redis has a newer value
 --         under a seq that was given out before, or 'kept' when Redis knows better
 local r = read('value', 'expires_at', 'obtained_at', 'seq', 'clock', 'committed_op',
-  'committed_epoch', 'epoch', 'auth_epoch', 'revoked_at')
+  'committed_epoch', 'epoch', 'auth_epoch', 'authorized_at', 'revoked_at', 'refresh_token')
 
-if r.revoked_at or tonumber(r.auth_epoch or a.auth_epoch or 0) ~= (a.auth_epoch or 0) then
+local outcome
+
+-- Authorizations and revocations are ordered by WeChat's time, whatever was lost in between.
+local function decided_at(x)
+  return math.max(tonumber(x.authorized_at or 0), tonumber(x.revoked_at or 0))
+end
+if decided_at(r) > decided_at(a) or (r.revoked_at and decided_at(r) == decided_at(a)) then
   return 'kept'
+end
+local lost_authorization = decided_at(r) < decided_at(a)
+if lost_authorization or (a.refresh_token and not r.refresh_token) then
+  outcome = 'restored'
+  write({
+    refresh_token = a.refresh_token, authorized_at = a.authorized_at, revoked_at = a.revoked_at,
+    reauthorize_at = a.reauthorize_at, auth_epoch = a.auth_epoch, epoch = r.epoch or epoch, schema = 2,
+  })
+end
+if lost_authorization and r.value then
+  redis.call('HDEL', key, 'value', 'expires_at')
+  redis.call('DEL', KEYS[2])
+  r.value = nil
+end
+if a.revoked_at then
+  redis.call('HDEL', key, 'refresh_token')
+end
+if a.revoked_at or not a.value then
+  return outcome or 'kept'
 end
 
 local seq, clock = tonumber(r.seq or 0), math.max(a.clock, tonumber(r.clock or 0))
@@ -24,7 +50,6 @@ if r.value and r.value ~= a.value and not same and seq <= a.seq and after_loss t
   return 'renumbered'
 end
 
-local outcome
 local missing = not r.value
 local older = r.value and seq < a.seq
 -- A commit writes its value once: the same commit with another value was edited by hand.
@@ -32,17 +57,14 @@ local edited = r.value and same and (r.value ~= a.value or tonumber(r.expires_at
 if missing or older or edited then
   outcome = 'restored'
   write({
-    value = a.value, value_since = a.value_since, expires_at = a.expires_at, obtained_at = a.obtained_at, seq = a.seq,
-    clock = clock, committed = a.committed,
+    value = a.value, value_since = a.value_since, expires_at = a.expires_at,
+    obtained_at = a.obtained_at, seq = a.seq, clock = clock, committed = a.committed,
     committed_op = a.committed_op, committed_epoch = a.committed_epoch, reason = a.reason,
     replica = a.replica, half_life_ms = a.half_life_ms, epoch = r.epoch or a.committed_epoch,
     auth_epoch = a.auth_epoch or 0, schema = 2,
   })
-  if a.refresh_token then
-    write({ refresh_token = a.refresh_token })
-  end
 elseif r.value ~= a.value or not same then
-  return 'kept'
+  return outcome or 'kept'
 end
 
 if a.expires_at > now and redis.pcall('GET', KEYS[2]) ~= a.value then

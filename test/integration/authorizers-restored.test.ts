@@ -1,0 +1,148 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { authorizerToken, revokeAuthorization } from '../../src/store/authorizations.ts';
+import {
+  authorizationOf,
+  authorize,
+  AUTHORIZED,
+  AUTHORIZER_API,
+  createPlatform,
+  mintsFor,
+} from '../support/authorizers.ts';
+import { TOKEN } from '../support/liveness.ts';
+import { logged, read, stored } from '../support/observe.ts';
+import { becomes, secondsUntil } from '../support/redis-story.ts';
+import { COMPONENT, HOUR, MINUTE, type Station } from '../support/station.ts';
+
+const RESTORED = 'Redis had lost a credential; restored from memory';
+/** Seconds in which what a replica remembers is back. */
+const AT_MOST = 60;
+
+let station: Station;
+let server: RedisServer | undefined;
+afterEach(async () => {
+  await station.close();
+  await server?.stop();
+  server = undefined;
+});
+
+async function platformWithToken(
+  redisUrl?: string,
+): Promise<{ refreshToken: string; value: string }> {
+  station = await createPlatform(redisUrl === undefined ? {} : { redisUrl });
+  station.redis.on('error', () => undefined);
+  const refreshToken = await authorize(station);
+  await station.pass(MINUTE);
+  const { kept } = await stored(station, AUTHORIZED);
+  return { refreshToken, value: String(kept.value) };
+}
+
+const dueIndex = () => station.keys.due(AUTHORIZED.kind, COMPONENT.appid);
+const record = () => station.redis.hgetall(station.keys.record(AUTHORIZED));
+
+describe('rows 4 and 6: what Redis has lost of an authorizer', () => {
+  it.each([
+    [
+      'all of it',
+      () => [station.keys.record(AUTHORIZED), station.keys.mirror(AUTHORIZED), dueIndex()],
+    ],
+    ['its record', () => [station.keys.record(AUTHORIZED)]],
+    ['the key for readers', () => [station.keys.mirror(AUTHORIZED)]],
+    ['the index', () => [dueIndex()]],
+  ])('%s is back within a minute, without anybody asking and without a call', async (_, lost) => {
+    const { refreshToken, value } = await platformWithToken();
+    const planned = (await authorizationOf(station)).lookAt;
+    const calls = station.simulator.ledger.calls.length;
+    await station.redis.del(lost());
+    const back = async () => {
+      expect(await station.redis.get(station.keys.mirror(AUTHORIZED))).toBe(value);
+      expect(await record()).toMatchObject({ value, refresh_token: refreshToken });
+      expect((await authorizationOf(station)).lookAt).toBe(planned);
+    };
+    expect(await secondsUntil(station, AT_MOST, back)).toBeGreaterThan(0);
+    expect(station.simulator.ledger.calls).toHaveLength(calls);
+    station.simulator.setPushing(true);
+    await station.pass(2 * HOUR);
+    expect(mintsFor(station)).toHaveLength(3);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
+  });
+
+  it('a refresh token alone is written back', async () => {
+    const { refreshToken } = await platformWithToken();
+    await station.redis.hdel(station.keys.record(AUTHORIZED), 'refresh_token');
+    const back = async () => expect(await record()).toMatchObject({ refresh_token: refreshToken });
+    expect(await secondsUntil(station, AT_MOST, back)).toBeGreaterThan(0);
+    expect(logged(station, RESTORED, AUTHORIZED.kind)).toMatchObject([{ level: 'warn' }]);
+  });
+});
+
+describe('row 71: an authorization after the record was lost', () => {
+  it('wins over what is remembered of the former one', async () => {
+    const { refreshToken, value } = await platformWithToken();
+    await station.redis.del(station.keys.record(AUTHORIZED), station.keys.mirror(AUTHORIZED));
+    const newer = await authorize(station);
+    expect(newer).not.toBe(refreshToken);
+    await station.pass(MINUTE);
+    expect(await record()).toMatchObject({ refresh_token: newer });
+    const seen = await read(station, AUTHORIZED);
+    expect(seen.value).not.toBe(value);
+    expect(station.simulator.isLive(AUTHORIZED.kind, seen.value ?? '')).toBe(true);
+    station.simulator.setPushing(true);
+    await station.pass(2 * HOUR + 5 * MINUTE);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
+    expect(await record()).toMatchObject({ refresh_token: newer });
+  });
+});
+
+describe('row 70: a revocation is remembered', () => {
+  it('while Redis is away, and when it comes back without it', async () => {
+    server = await startRedisServer();
+    await platformWithToken(server.url);
+    await revokeAuthorization(station.store, AUTHORIZED, station.clock.now());
+    const gone = { status: 410, error: { code: 'authorizer_revoked' } };
+    expect(await read(station, AUTHORIZED)).toMatchObject(gone);
+    await server.kill();
+    await becomes(station, 503);
+    expect(await read(station, AUTHORIZED)).toMatchObject(gone);
+    await server.start();
+    await becomes(station, 200);
+    await station.pass(MINUTE);
+    expect(await read(station, AUTHORIZED)).toMatchObject(gone);
+    const { revoked, refreshToken, lookAt } = await authorizationOf(station);
+    expect({ revoked, refreshToken, lookAt }).toEqual({ revoked: true });
+    expect(await station.redis.exists(station.keys.mirror(AUTHORIZED))).toBe(0);
+  });
+});
+
+describe('row 75: many authorizers whose calls hang', () => {
+  it('do not keep the patrol from the rest', async () => {
+    station = await createPlatform();
+    await station.pass(MINUTE);
+    for (let index = 0; index < 60; index += 1) {
+      const appid = `wx${index.toString(16).padStart(16, '0')}`;
+      await authorize(station, authorizerToken(COMPONENT.appid, appid));
+    }
+    const { simulator, clock, redis, keys } = station;
+    simulator.addFault({ api: AUTHORIZER_API, times: 'forever', fault: { type: 'hang' } });
+    const asked = () => simulator.ledger.calls.filter(({ api }) => api === AUTHORIZER_API).length;
+    const mirror = await redis.get(keys.mirror(TOKEN));
+    let seconds = 0;
+    for (; asked() === 0 && seconds < 60; seconds += 1) await step();
+    await redis.del(keys.mirror(TOKEN));
+    for (seconds = 0; seconds < 40; seconds += 1) {
+      if ((await redis.get(keys.mirror(TOKEN))) === mirror) break;
+      await step();
+    }
+    expect(seconds).toBeLessThanOrEqual(16);
+    expect(asked()).toBeLessThan(60);
+    // Those under way are given up, so that the process can end.
+    simulator.clearFaults();
+    await step(8_000);
+
+    /** Time in which calls may hang; Redis and HTTP get their turn. */
+    async function step(ms = 1_000): Promise<void> {
+      await clock.advance(ms);
+      for (let turn = 0; turn < 20; turn += 1) await redis.ping();
+    }
+  });
+});
