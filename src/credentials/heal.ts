@@ -8,7 +8,7 @@ import {
 import { restoreRecord } from '../store/restore.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import type { RefreshContext } from './look.ts';
-import type { RememberedRecord } from './memory.ts';
+import { differ, type RememberedRecord } from './memory.ts';
 
 /**
  * Reads a record and gives back what Redis has lost of it: a key deleted or edited by hand, a
@@ -86,7 +86,7 @@ function lacks(record: CredentialRecord, remembered: RememberedRecord): boolean 
   if (record.value === undefined || record.seq < remembered.seq) return true;
   const sameValue = record.value === remembered.value;
   if (record.committedOp === remembered.committedOp) {
-    return !sameValue || record.expiresAt !== remembered.storedExpiresAt;
+    return !sameValue || differ(record.expiresAt, remembered.storedExpiresAt);
   }
   // The same value again is a longer life of it, under the same seq.
   return !sameValue && record.seq === remembered.seq;

@@ -55,9 +55,12 @@ export function createMemory(clock: Clock, time: StoreTime): Memory {
       if (known === undefined) return undefined;
       // Counted by the monotonic clock alone: Redis, whose clock it was, may be away.
       const now = time.now();
-      const expiresAt = Math.min(known.record.expiresAt, now + known.endsAt - clock.monotonic());
       const storedExpiresAt = known.record.expiresAt;
-      return { ...known.record, storedExpiresAt, expiresAt: Math.floor(expiresAt) };
+      const endsAt = Math.floor(now + known.endsAt - clock.monotonic());
+      const expiresAt = differ(endsAt, storedExpiresAt)
+        ? Math.min(endsAt, storedExpiresAt)
+        : storedExpiresAt;
+      return { ...known.record, storedExpiresAt, expiresAt };
     },
     subjects(kind) {
       const start = `${kind}:`;
@@ -65,6 +68,11 @@ export function createMemory(clock: Clock, time: StoreTime): Memory {
       return keys.map((key) => key.slice(start.length));
     },
   };
+}
+
+/** Whether two moments, epoch ms, are further apart than clocks are inexact. */
+export function differ(one: number, other: number): boolean {
+  return Math.abs(one - other) > TOLERANCE_MS;
 }
 
 function keyOf({ kind, subject }: CredentialId): string {

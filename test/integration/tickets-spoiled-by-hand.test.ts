@@ -150,7 +150,6 @@ describe('row 7: somebody writes into the keys of the ticket what we do not writ
     expect(await ticketMirror(station)).toBe(push.ticket);
   });
 
-  // A known fault of the program: this turns red when it is mended.
   it('a time far ahead does not keep later tickets out', async () => {
     const { redis } = station;
     const [hash] = keysOfTicket();
