@@ -7,6 +7,7 @@ import type { Attempt, LookOutcome, LookReason, RefreshContext, Target } from '.
 import { refreshIfDue } from './refresh.ts';
 import { noteRefusal } from './refusal.ts';
 import { configuredIds, dependentsOf, targetOf, type Subjects } from './subjects.ts';
+import { createRota } from './rota.ts';
 import { sweep, type SweepResult } from './sweep.ts';
 
 /**
@@ -20,8 +21,12 @@ export interface Keeper {
   lookAtSubject(appid: string, reason: LookReason): Promise<void>;
   /** Looks at one kind of all subjects; of authorizers, only at those that are due. */
   sweep(kind: CredentialKindName, reason: LookReason): Promise<SweepResult>;
-  /** Looks at everything that the configuration names, and at what else is due. */
+  /** Looks at everything that the configuration names. */
   patrol(): Promise<void>;
+  /** Looks at the authorizers that are due, and at some of the others. May take long. */
+  patrolAuthorizers(): Promise<void>;
+  /** Redis may have lost something: the next patrol looks at all authorizers that are remembered. */
+  onRedisBack(): void;
   /** The kind of this id, when we keep it for this subject. */
   kindOf(id: CredentialId): CredentialKind | undefined;
   /** Resolves when nothing is being looked at. Waiting timers do not count. */
@@ -41,6 +46,8 @@ interface KeeperState extends RefreshContext {
   subjects: Subjects;
   /** One look per credential at a time in this process; the lock in Redis serves the others. */
   inFlight: Map<string, Promise<LookOutcome>>;
+  /** By credential and reason: looks that follow one under way, which came too early for them. */
+  following: Map<string, Promise<LookOutcome>>;
   /** Cancels the planned next look of a credential. */
   planned: Map<string, () => void>;
   stopping: boolean;
@@ -52,11 +59,13 @@ export function createKeeper(context: RefreshContext & { subjects: Subjects }): 
   const state: KeeperState = {
     ...context,
     inFlight: new Map(),
+    following: new Map(),
     planned: new Map(),
     stopping: false,
     storeProblems: new Map(),
   };
-  const { subjects } = context;
+  const { subjects, memory } = context;
+  const rota = createRota(memory, (id) => look(state, id, 'patrol'));
   const keeper: Keeper = {
     look: (id, reason) => look(state, id, reason),
     async lookAtSubject(appid, reason) {
@@ -67,8 +76,12 @@ export function createKeeper(context: RefreshContext & { subjects: Subjects }): 
     sweep: (kind, reason) => sweep({ ...context, keeper }, kind, reason),
     async patrol() {
       for (const id of configuredIds(subjects)) await look(state, id, 'patrol');
+    },
+    async patrolAuthorizers() {
+      await rota.next();
       await sweep({ ...context, keeper }, 'authorizer_access_token', 'patrol');
     },
+    onRedisBack: () => rota.restart(),
     kindOf: (id) => targetOf(subjects, id)?.kind,
     idle: () => idle(state),
     async stop() {
@@ -84,10 +97,38 @@ export function createKeeper(context: RefreshContext & { subjects: Subjects }): 
 function look(state: KeeperState, id: CredentialId, reason: LookReason): Promise<LookOutcome> {
   const key = `${id.kind}:${id.subject}`;
   const running = state.inFlight.get(key);
-  if (running !== undefined) return running;
+  if (running !== undefined) {
+    return isNews(reason) ? lookAfter(state, id, reason, running) : running;
+  }
   const promise = attempt(state, id, { reason }).finally(() => state.inFlight.delete(key));
   state.inFlight.set(key, promise);
   void promise.then((outcome) => followUp(state, id, outcome));
+  return promise;
+}
+
+/** Changes what a look finds or may do: one that began before does not know of it. */
+function isNews(reason: LookReason): boolean {
+  return reason === 'ticket' || reason === 'refused' || reason === 'forced';
+}
+
+/** Looks once more after the look under way, for all who ask with this reason meanwhile. */
+function lookAfter(
+  state: KeeperState,
+  id: CredentialId,
+  reason: LookReason,
+  running: Promise<LookOutcome>,
+): Promise<LookOutcome> {
+  const key = `${id.kind}:${id.subject}:${reason}`;
+  const known = state.following.get(key);
+  if (known !== undefined) return known;
+  const promise = running.then((outcome) => {
+    state.following.delete(key);
+    // Only a new ticket makes it worth while to call again at once after a call that failed.
+    const answered =
+      outcome.did === 'refreshed' || (outcome.did === 'failed' && reason !== 'ticket');
+    return answered ? outcome : look(state, id, reason);
+  });
+  state.following.set(key, promise);
   return promise;
 }
 
@@ -129,9 +170,9 @@ async function refreshAfterParent(
   const parentReason = attempt.reason === 'patrol' ? 'patrol' : 'needed';
   const parent =
     target.parent === undefined ? undefined : await look(state, target.parent, parentReason);
-  // Its successor is being minted, which may kill it under our call: wait for the new one.
-  if (parent?.did === 'locked')
+  if (parent?.did === 'locked' && (await mustAwaitParent(state, target, parent.because))) {
     return { did: 'locked', until: state.store.time.now() + PARENT_WAIT_MS };
+  }
   const outcome = await refreshIfDue(state, target, attempt);
   if (outcome.did === 'blocked' && parent !== undefined && 'error' in parent) {
     if (parent.did === 'blocked') return parent;
@@ -139,6 +180,20 @@ async function refreshAfterParent(
   }
   if (outcome.did !== 'failed' || outcome.deadParentSeq === undefined) return outcome;
   return renewParentAndRetry(state, target, outcome, outcome.deadParentSeq);
+}
+
+/**
+ * While its successor is being minted, which may kill it under our call. When that is merely not
+ * known to be over, it serves for as long as it lives.
+ */
+async function mustAwaitParent(
+  { store }: KeeperState,
+  { parent }: Target,
+  because: Extract<LookOutcome, { did: 'locked' }>['because'] = 'locked',
+): Promise<boolean> {
+  if (parent === undefined || because === 'locked') return true;
+  const { value, expiresAt, readAt } = await readRecord(store, parent);
+  return value === undefined || expiresAt <= readAt;
 }
 
 /** Logs a problem with Redis once, not at every look that meets it. */
@@ -207,5 +262,8 @@ function followUp(state: KeeperState, id: CredentialId, outcome: LookOutcome): v
 }
 
 async function idle(state: KeeperState): Promise<void> {
-  while (state.inFlight.size > 0) await Promise.allSettled(state.inFlight.values());
+  const { inFlight, following } = state;
+  while (inFlight.size + following.size > 0) {
+    await Promise.allSettled([...inFlight.values(), ...following.values()]);
+  }
 }

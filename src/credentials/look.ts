@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { CredentialId } from '../store/keys.ts';
-import type { MintBudget } from '../store/mints.ts';
+import type { MintBudget, Refusal } from '../store/mints.ts';
 import type { CredentialRecord, StoredError } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
 import type { WechatApi, WechatError } from '../wechat/api.ts';
@@ -35,7 +35,7 @@ export type LookOutcome =
   | { did: 'nothing_due'; until: number; dueAt: number }
   | { did: 'refreshed'; seq: number; until: number; dueAt: number }
   /** Another process is minting, or it must first be over what another one may have done. */
-  | { did: 'locked'; until: number }
+  | { did: 'locked'; until: number; because?: Exclude<Refusal, 'backoff'> }
   /** A recent failure, or the budget, asks for patience. */
   | { did: 'waited'; until: number; error: StoredError | undefined }
   | {

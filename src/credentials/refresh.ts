@@ -100,7 +100,7 @@ async function refreshOnce(
     case 'unresolved':
     case 'quarantined':
     case 'settling':
-      return { did: 'locked', until: begun.until };
+      return { did: 'locked', until: begun.until, because: begun.outcome };
   }
 }
 
@@ -135,15 +135,18 @@ async function readParent(
 }
 
 /**
- * A new ticket ends the wait for a ticket; a restart may have brought the corrected setting; a dead
- * value need not wait for WeChat to be less busy. What needs a person is not hammered by any of it.
+ * A new ticket ends the wait for a ticket; a restart may have brought the corrected setting; a value
+ * that has died since the failure need not wait for WeChat to be less busy, once: the next failure
+ * is about this death, however many complain of it. What needs a person is not hammered by any of it.
  */
 function outlivedBackoff(record: CredentialRecord, reason: LookReason): boolean {
+  const { lastErrorAt = 0, refusedAt = 0 } = record;
   const waitedFor = record.lastError?.class;
   return (
     (reason === 'ticket' && waitedFor === 'ticket') ||
     (reason === 'start' && waitedFor === 'config') ||
     ((reason === 'refused' || reason === 'forced') &&
+      refusedAt > lastErrorAt &&
       (waitedFor === 'retry' || waitedFor === 'token'))
   );
 }
@@ -192,6 +195,10 @@ async function mintAndCommit(
   };
   if (minted.lifeAssumed)
     context.log.warn('WeChat gave an odd expires_in; a life is assumed', facts);
+  const { record } = begun;
+  const repeated = committed.outcome === 'stored' && committed.seq === record.seq;
+  if (record.refused && !record.forced && repeated)
+    context.log.warn('WeChat gave the value again that was called dead: it is alive', facts);
   return concludeCommit(context, target, committed, doubtful, facts);
 }
 

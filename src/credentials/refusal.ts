@@ -6,14 +6,16 @@ import type { RefreshContext } from './look.ts';
  * Takes note that WeChat called a value dead, and tells people what it means.
  * @param refusal.by who says so
  * @param refusal.ownDoing a person wants another value, though nobody called this one dead
+ * @param refusal.quiet that it came too soon is not worth another log line
  * @throws KeeperError `store_unavailable`
  */
 export async function noteRefusal(
   { store, log }: Pick<RefreshContext, 'store' | 'log'>,
   id: CredentialId,
-  refusal: { seq: number; by: string; ownDoing: boolean },
+  refusal: { seq: number; by: string; ownDoing: boolean; quiet?: boolean },
 ): Promise<RefusalOutcome> {
   const result = await refuseValue(store, id, refusal);
+  if (refusal.quiet === true && result.outcome === 'throttled') return result;
   const facts = { kind: id.kind, subject: id.subject, seq: refusal.seq, by: refusal.by };
   switch (result.outcome) {
     case 'accepted':

@@ -2,7 +2,10 @@ import { sleep, type Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
 import type { CredentialId } from '../store/keys.ts';
 import { readRecord } from '../store/records.ts';
+import { REFUSAL_INTERVAL_MS } from '../store/refusals.ts';
 import { explainErrcode } from '../wechat/errcodes.ts';
+import { readAndHeal } from './heal.ts';
+import type { CredentialKind } from './kinds/kind.ts';
 import { readCredential, within, type Credential, type ReadContext } from './read.ts';
 import { noteRefusal } from './refusal.ts';
 import type { LookReason, RefreshContext } from './look.ts';
@@ -38,6 +41,7 @@ export interface RejectionAnswer {
 
 /** Counts the complaints that came too soon, per caller. */
 export interface ComplaintLimit {
+  isSpent(caller: string): boolean;
   /** @throws KeeperError `too_many_requests` */
   check(caller: string): void;
   count(caller: string): void;
@@ -52,10 +56,12 @@ export function createComplaintLimit(clock: Clock): ComplaintLimit {
     callers.set(caller, fresh);
     return fresh;
   };
+  const isSpent = (caller: string) => current(caller).count >= MAX_VAIN_PER_MINUTE;
   return {
+    isSpent,
     check(caller) {
-      const { since, count } = current(caller);
-      if (count < MAX_VAIN_PER_MINUTE) return;
+      if (!isSpent(caller)) return;
+      const { since } = current(caller);
       const retryAfterSeconds = Math.ceil((since + MINUTE_MS - clock.monotonic()) / 1000);
       const message = 'Too many complaints about values that were just minted; wait as told.';
       throw new KeeperError('too_many_requests', message, { retryAfterSeconds });
@@ -79,15 +85,20 @@ export async function rejectCredential(
   complaint: Complaint,
 ): Promise<RejectionAnswer> {
   const { store, clock, complaints } = context;
-  assertMakesSense(context, id, complaint);
-  complaints.check(complaint.caller);
-  const seq = complaint.seq ?? (await readRecord(store, id)).seq;
+  const kind = kindToReject(context, id, complaint);
+  const record = await readAndHeal(context, { id, kind });
+  const seq = complaint.seq ?? record.seq;
   const asked = complaint.errcode === undefined;
   const refusal = await noteRefusal(context, id, {
     seq,
     by: `${asked ? 'asked for' : `reported (errcode ${complaint.errcode})`} by ${complaint.caller}`,
     ownDoing: asked,
+    quiet: complaints.isSpent(complaint.caller),
   });
+  // Whoever shares a key with somebody mistaken still gets a newer value, and reports a fresh death.
+  if (refusal.outcome === 'throttled' || refusal.outcome === 'joined') {
+    complaints.check(complaint.caller);
+  }
   if (refusal.outcome === 'throttled') {
     complaints.count(complaint.caller);
     return throttled(context, id, (refusal.until - store.time.now()) / 1000);
@@ -111,11 +122,12 @@ export async function rejectCredential(
   return { outcome, current, retryAfterSeconds: undefined };
 }
 
-function assertMakesSense(
+/** @throws KeeperError `not_found`, `bad_request` when the complaint makes no sense */
+function kindToReject(
   { keeper }: RejectContext,
   id: CredentialId,
   { errcode }: Complaint,
-): void {
+): CredentialKind {
   const kind = keeper.kindOf(id);
   if (kind === undefined) throw new KeeperError('not_found', 'No such credential is kept here.');
   if (kind.singleUse) {
@@ -124,12 +136,17 @@ function assertMakesSense(
   }
   const ticket = id.kind === 'jsapi_ticket' || id.kind === 'wx_card_ticket';
   // A bad signature with a ticket has no errcode that would tell a dead ticket from a wrong sum.
-  if (errcode === undefined || ticket || explainErrcode(errcode, false).class === 'token') return;
+  if (errcode === undefined || ticket || explainErrcode(errcode, false).class === 'token') {
+    return kind;
+  }
   const message = `errcode ${errcode} does not mean that the value is dead; 40001, 40014 and 42001 do.`;
   throw new KeeperError('bad_request', message);
 }
 
-/** Waits until the value with this seq has a successor. @returns the seconds to wait when it has not */
+/**
+ * Waits until the value with this seq has a successor.
+ * @returns the seconds to wait when it has none, be it that WeChat stands by the value
+ */
 async function refreshBefore(
   { store, clock, keeper }: RejectContext,
   id: CredentialId,
@@ -141,7 +158,11 @@ async function refreshBefore(
     const left = giveUpAt - clock.monotonic();
     const outcome = left <= 0 ? undefined : await within(clock, left, keeper.look(id, reason));
     const record = await readRecord(store, id);
-    if (record.seq !== seq || !record.refused) return undefined;
+    if (record.seq !== seq) return undefined;
+    if (!record.refused) {
+      const { refusedAt = record.readAt } = record;
+      return (refusedAt + REFUSAL_INTERVAL_MS - record.readAt) / 1000;
+    }
     if (outcome === undefined) return 2;
     if (outcome.did === 'blocked') return outcome.error.retryAfterSeconds ?? 60;
     if (outcome.did === 'waited' || outcome.did === 'failed') {

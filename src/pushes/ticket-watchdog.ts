@@ -1,6 +1,6 @@
 import type { Log } from '../log.ts';
 import type { Store } from '../store/store.ts';
-import { watchTicket } from '../store/tickets.ts';
+import { notePushUnanswered, watchTicket } from '../store/tickets.ts';
 import { WechatError, type WechatApi } from '../wechat/api.ts';
 import { startPushTicket } from '../wechat/component.ts';
 
@@ -16,6 +16,8 @@ const PATIENCE = {
   askAfter: 30 * MINUTE_MS,
   alarmAfter: 60 * MINUTE_MS,
   askEvery: 60 * MINUTE_MS,
+  /** When WeChat did not answer: it has most likely not heard us. */
+  askAgainAfter: 5 * MINUTE_MS,
   /** Without any ticket nothing works at all. */
   askFirstAfter: MINUTE_MS,
 } as const;
@@ -61,7 +63,7 @@ async function watchOne(
 }
 
 async function askForPushes(
-  { api, log }: WatchdogContext,
+  { store, api, log }: WatchdogContext,
   component: { appid: string; appsecret: string },
   facts: Record<string, unknown>,
 ): Promise<void> {
@@ -71,9 +73,11 @@ async function askForPushes(
   } catch (error) {
     if (!(error instanceof WechatError)) throw error;
     const { class: errorClass, meaning, advice, errcode, rid } = error.facts;
-    log.warn('WeChat would not start pushing tickets; asked again in an hour', {
-      ...facts,
-      failure: { class: errorClass, meaning, advice, errcode, rid },
-    });
+    const answered = errcode !== undefined;
+    const message = answered
+      ? 'WeChat would not start pushing tickets; asked again in an hour'
+      : 'WeChat could not be asked to push tickets; asked again in 5 minutes';
+    log.warn(message, { ...facts, failure: { class: errorClass, meaning, advice, errcode, rid } });
+    if (!answered) await notePushUnanswered(store, component.appid);
   }
 }

@@ -126,7 +126,7 @@ export async function readRecord(store: Store, id: CredentialId): Promise<Creden
 
 const NUMBERS =
   'seq expires_at obtained_at value_since clock committed failures retry_at suspect refused_at ' +
-  'refused_seq foreign_since last_error_at day day_calls half_life_ms quarantine_until authorized_at revoked_at ' +
+  'refused_seq counted_at foreign_since last_error_at day day_calls half_life_ms quarantine_until authorized_at revoked_at ' +
   'reauthorize_at auth_epoch budget_at budget_level spare_at spare_level settle_at lock_until lock_begin taken_at';
 
 /** @throws SpoiledRecordError */

@@ -7,7 +7,7 @@ import type { Store } from './store.ts';
 /** Milliseconds: a complaint about a younger value may be older than the value itself. */
 const YOUNG_MS = 60_000;
 /** Milliseconds between two complaints that are acted on. */
-const INTERVAL_MS = 300_000;
+export const REFUSAL_INTERVAL_MS = 300_000;
 /** The same while somebody else mints with our secret: answering each blow feeds the war. */
 const FOREIGN_INTERVAL_MS = 1_800_000;
 
@@ -38,7 +38,7 @@ export async function refuseValue(
     by: refusal.by,
     own_doing: refusal.ownDoing,
     young_ms: YOUNG_MS,
-    interval_ms: INTERVAL_MS,
+    interval_ms: REFUSAL_INTERVAL_MS,
     foreign_interval_ms: FOREIGN_INTERVAL_MS,
   })) as [RefusalOutcome['outcome'], number?];
   if (outcome === 'throttled') return { outcome, until: number ?? 0 };

@@ -34,6 +34,7 @@ export async function testStore({ redis, keys }: Store): Promise<SelfTest> {
     ['HGETALL', hash],
     ['HINCRBY', hash, 'a', 1],
     ['HDEL', hash, 'b'],
+    ['TYPE', hash],
     ['RENAME', hash, other],
     ['SET', text, 1, 'PX', 1_000],
     ['GET', text],

@@ -168,6 +168,8 @@ export interface TicketPatience {
   askAfter: number;
   alarmAfter: number;
   askEvery: number;
+  /** When WeChat did not answer. */
+  askAgainAfter: number;
   /** Before the first ticket ever. */
   askFirstAfter: number;
 }
@@ -192,8 +194,17 @@ export async function watchTicket(
         TICKET_LIFE_MS,
         patience.askEvery,
         patience.askFirstAfter,
+        patience.askAgainAfter,
       ],
     ),
   )) as ['' | 'silent' | 'silent_long' | 'expired', number, number];
   return { news: news === '' ? undefined : news, ask: ask === 1, silenceMs };
+}
+
+/**
+ * Notes that WeChat could not be asked for pushes, so that nobody waits an hour for what it never heard.
+ * @throws KeeperError `store_unavailable`
+ */
+export async function notePushUnanswered({ redis, keys }: Store, appid: string): Promise<void> {
+  await onRedis(() => redis.hset(keys.ticketRecord(appid), 'push_unanswered', 1));
 }

@@ -169,14 +169,20 @@ describe('row 7: somebody writes into our keys what no program of ours writes', 
     { damage: 'a number too long for one', type: 'hash', harm: field('clock', '9'.repeat(40)) },
     { damage: 'no number for the value', type: 'hash', harm: field('seq', '0') },
     { damage: 'broken JSON', type: 'hash', harm: field('intents', '{"half') },
-  ])('$damage: is put aside, a person is told, the value is there', expectPutAside);
-
-  // Known faults of the program: these turn red when they are mended, and then belong above.
-  it.each<Spoiling>([
     { damage: 'JSON null', type: 'hash', harm: field('intents', 'null') },
     { damage: 'a JSON string', type: 'hash', harm: field('intents', '"x"') },
     { damage: 'JSON of another shape', type: 'hash', harm: field('intents', '{"x":"y"}') },
   ])('$damage: is put aside, a person is told, the value is there', expectPutAside);
+
+  it.each(['HEAD', 'POST'])('a string in place of the record: %s is answered', async (method) => {
+    const { redis, keys } = station;
+    await redis.set(keys.record(TOKEN), 'garbage');
+    const path = `/v1/credentials/${TOKEN.kind}/${TOKEN.subject}`;
+    const asked = station.internal(method === 'POST' ? `${path}/refresh` : path, { method });
+    await station.settle();
+    expect((await asked).status).toBe(200);
+    expect(await redis.get(keys.spoiled(TOKEN))).toBe('garbage');
+  });
 
   it('a list in place of the key that services read: it is a string again', async () => {
     const { redis, keys, simulator } = station;

@@ -108,6 +108,12 @@ describe('row 14: the ACL of Redis forbids what is needed', () => {
     { what: 'scripts', rules: ['-@scripting'], forbidden: ['EVAL', 'EVALSHA'], push: 503 },
     { what: 'the clock of scripts', rules: ['-time'], forbidden: ['TIME'], push: 200 },
     { what: 'what tells of a failover', rules: ['-info'], forbidden: ['INFO'], push: 200 },
+    {
+      what: 'what tells a record from something else',
+      rules: ['-type'],
+      forbidden: ['TYPE'],
+      push: 200,
+    },
     { what: 'channels', rules: ['resetchannels'], forbidden: ['PUBLISH'], push: 200 },
     {
       what: 'our keys',

@@ -17,6 +17,7 @@ const SILENT_LONG = /^no ticket push for an hour\. Check in the console/;
 const EXPIRED = /^the last ticket is 12 hours old: nothing can be refreshed\. Check in the console/;
 const ASKED = 'asked WeChat to push tickets again';
 const WOULD_NOT = 'WeChat would not start pushing tickets; asked again in an hour';
+const COULD_NOT = 'WeChat could not be asked to push tickets; asked again in 5 minutes';
 /** Seconds: the watchdog looks in each patrol. */
 const ROUND = 15;
 
@@ -83,10 +84,52 @@ describe('row 47: ticket pushes stop', () => {
     ]);
     expect(await codes()).toEqual(['ticket_silent']);
     expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'fresh' });
+    await passUntil(89 * MINUTE);
+    expect(callsSince(station, START_PUSH, since)).toHaveLength(1);
     await passUntil(91 * MINUTE);
     expect(callsSince(station, START_PUSH, since)).toHaveLength(2);
     expect(logged(station, ASKED)).toHaveLength(1);
     expect(await codes()).toEqual([]);
+  });
+
+  it.each([
+    { what: 'a reset', fault: { type: 'reset' } as const },
+    { what: 'a 502', fault: { type: 'status', status: 502 } as const },
+    { what: 'a web page', fault: { type: 'html' } as const },
+  ])('of a new deployment: asks again five minutes after $what', async ({ fault }) => {
+    station = await createStation();
+    since = station.clock.now();
+    station.simulator.addFault({ api: START_PUSH, fault });
+    await station.pass(2 * MINUTE);
+    expect(callsSince(station, START_PUSH, since)).toHaveLength(1);
+    expect(logged(station, COULD_NOT)).toMatchObject([
+      { level: 'warn', appid: COMPONENT.appid, silent_minutes: 1, failure: { class: 'retry' } },
+    ]);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 503, error: { code: 'no_ticket' } });
+    await passUntil(6 * MINUTE + 2 * ROUND * 1_000);
+    const [first = 0, second = 0, ...more] = callsSince(station, START_PUSH, since);
+    expect(more).toEqual([]);
+    expect(second - first).toBeGreaterThanOrEqual(300);
+    expect(second - first).toBeLessThanOrEqual(300 + ROUND);
+    expect(logged(station, ASKED)).toHaveLength(1);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'fresh' });
+    await expectHealed(station);
+  });
+
+  it('asks every five minutes while WeChat cannot be reached, then hourly (2 replicas)', async () => {
+    await start({ replicas: 2 });
+    station.simulator.clearFaults();
+    station.simulator.addFault({ api: START_PUSH, times: 3, fault: { type: 'reset' } });
+    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    await passUntil(3 * HOUR);
+    const asked = gaps(callsSince(station, START_PUSH, since));
+    expect(asked).toHaveLength(5);
+    for (const [index, gap] of asked.entries()) {
+      const pause = index < 3 ? 300 : 3_600;
+      expect(gap).toBeGreaterThanOrEqual(pause);
+      expect(gap).toBeLessThanOrEqual(pause + ROUND);
+    }
+    expect(logged(station, COULD_NOT)).toHaveLength(3);
   });
 
   it('refreshes with the stored ticket for its twelve hours, and serves to the end of the last token', async () => {

@@ -12,18 +12,17 @@ export const componentAccessToken: ComponentKind = {
   of: 'component',
   singleUse: false,
   budget: () => ({ ...TOKEN_BUDGET, dailyCalls: DAILY_CALLS }),
-  async prepare({ store, api, now }, component) {
+  async prepare(context, component) {
+    const { store, api, now } = context;
     const stored = await readTicket(store, component.appid);
     const ticket = usable(stored, now);
     if (ticket === undefined) return { blocked: whyNone(stored, now) };
+    context.sentTicket = ticket;
     return { mint: () => fetchComponentAccessToken(api, { ...component, ticket }) };
   },
-  async afterRefusal({ store, now }, { facts }, component) {
-    if (facts.class !== 'ticket') return undefined;
-    const stored = await readTicket(store, component.appid);
-    const ticket = usable(stored, now);
-    if (ticket === undefined) return undefined;
-    const left = await refuseTicket(store, component.appid, ticket, now);
+  async afterRefusal({ store, now, sentTicket }, { facts }, component) {
+    if (facts.class !== 'ticket' || sentTicket === undefined) return undefined;
+    const left = await refuseTicket(store, component.appid, sentTicket, now);
     return left ? 'try_again' : undefined;
   },
 };

@@ -36,6 +36,8 @@ export interface KindContext {
   parent: string;
   /** The store's time, epoch ms. */
   now: number;
+  /** Left by `prepare` for `afterRefusal`: the ticket of this call, whatever has arrived since. */
+  sentTicket?: string;
 }
 
 /** Everything is at hand to mint; or why it is not. */

@@ -13,7 +13,7 @@
 --       reason, replica, kind, subject, channel, history_length
 -- Returns {'stored' | 'overlapped' | 'superseded', seq, expires_at ms}
 local r = read('seq', 'value', 'value_since', 'expires_at', 'committed_op', 'committed', 'lock_op', 'suspect',
-  'auth_epoch', 'foreign_since', 'refused_at', 'half_life_ms')
+  'auth_epoch', 'foreign_since', 'refused_seq', 'refused_at', 'counted_at', 'half_life_ms')
 local seq = tonumber(r.seq or 0)
 
 if r.committed_op == a.operation then
@@ -40,6 +40,7 @@ local obtained_at = now - a.age_ms
 local expires_at = obtained_at + a.life_ms
 -- The same value again means another end, not another value to learn.
 local value_since = r.value == a.value and tonumber(r.value_since) or obtained_at
+local alive_after_all = r.value == a.value and tonumber(r.refused_seq) == seq
 if r.value ~= a.value then
   seq = seq + 1
 end
@@ -61,9 +62,11 @@ elseif a.doubtful then
 elseif r.suspect and tonumber(r.suspect) <= a.begin then
   redis.call('HDEL', key, 'suspect', 'settle_at')
 end
--- A whole life without a refusal: whoever minted with our secret has stopped.
-if r.foreign_since and now - tonumber(r.refused_at or 0) >= a.life_ms then
-  redis.call('HDEL', key, 'foreign_since', 'refusals')
+-- A value that WeChat gives again was never ended, whoever called it dead. And after a whole life
+-- without a refusal, whoever minted with our secret has stopped.
+local blamed_at = tonumber(r.counted_at or r.refused_at) or 0
+if alive_after_all or (r.foreign_since and now - blamed_at >= a.life_ms) then
+  redis.call('HDEL', key, 'foreign_since', 'refusals', 'counted_at')
 end
 
 if expires_at > now then

@@ -8,7 +8,7 @@ if ARGV[1] == r[1] and r[3] ~= 'both' then
   redis.call('HSET', KEYS[1], 'refused', 'newest', 'refused_at', ARGV[2])
   return r[2] and r[2] ~= r[1] and 1 or 0
 end
-if ARGV[1] == r[2] then
+if ARGV[1] == r[2] and r[3] then
   redis.call('HSET', KEYS[1], 'refused', 'both', 'refused_at', ARGV[2])
   return 0
 end

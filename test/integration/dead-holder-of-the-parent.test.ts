@@ -1,0 +1,69 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beginMint, LEASE_MS } from '../../src/store/mints.ts';
+import { CODE, TOKEN } from '../support/liveness.ts';
+import { callsSince, stored } from '../support/observe.ts';
+import { MINUTE, type Station } from '../support/station.ts';
+import { expectHealed, stationBeforeRefresh } from '../support/story.ts';
+
+const CREATE = 'api_create_preauthcode';
+
+/** A replica began to renew the component_access_token inside its window, and was never heard of again. */
+describe('row 26: the holder of the token is killed while visitors ask for codes', () => {
+  let station: Station;
+  let begunAt: number;
+  beforeEach(async () => {
+    station = await stationBeforeRefresh();
+    const { redis, keys, clock, store } = station;
+    const { expires_at, seq } = await redis.hgetall(keys.record(TOKEN));
+    await station.pass(Number(expires_at) - clock.now() - 15 * MINUTE + 1_000);
+    begunAt = clock.now();
+    const begun = await beginMint(store, TOKEN, {
+      ...{ operation: 'dies', judgedSeq: Number(seq), ignoreBackoff: false, needed: false },
+      budget: { most: 30, spare: 6, dailyCalls: 0 },
+    });
+    expect(begun).toMatchObject({ outcome: 'granted' });
+  });
+  afterEach(() => station.close());
+
+  /** Simulated seconds until the next visitor has an answer. */
+  async function visit(): Promise<{ status: number; seconds: number }> {
+    const { clock } = station;
+    const from = clock.now();
+    let status = 0;
+    const answer = station.internal(`/v1/credentials/${CODE.kind}/${CODE.subject}`);
+    void answer.then((response) => (status = response.status));
+    for (;;) {
+      await station.settle();
+      // An answer that needs no time to pass is on its way within a moment of real time.
+      const patience = performance.now() + 50;
+      while (status === 0 && performance.now() < patience) await new Promise(setImmediate);
+      if (status !== 0) break;
+      await clock.advance(500, station.settle);
+    }
+    await (await answer).text();
+    await station.settle();
+    return { status, seconds: (clock.now() - from) / 1_000 };
+  }
+
+  it('makes them wait for the lease, and after it asks with the token that lives', async () => {
+    // The code that was ready.
+    expect(await visit()).toEqual({ status: 200, seconds: 0 });
+    expect(callsSince(station, CREATE, begunAt)).toEqual([]);
+    await station.pass(begunAt + LEASE_MS - 1 - station.clock.now());
+    expect(callsSince(station, CREATE, begunAt)).toEqual([]);
+
+    await station.pass(2_000);
+    while (station.clock.now() < begunAt + 55_000) {
+      const { status, seconds } = await visit();
+      expect(status).toBe(200);
+      expect(seconds).toBeLessThanOrEqual(1);
+      await station.pass(3_000);
+    }
+    // Meanwhile nobody knows whether the dead one has renewed it; then somebody does.
+    expect(await stored(station, TOKEN)).toMatchObject({ kept: { seq: '1' } });
+    await station.pass(20_000);
+    expect(await stored(station, TOKEN)).toMatchObject({ kept: { seq: '2' } });
+    await station.pass(MINUTE);
+    await expectHealed(station);
+  });
+});
