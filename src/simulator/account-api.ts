@@ -88,7 +88,8 @@ export function getTicket(world: World, request: ApiRequest): Outcome {
 function answer(world: World, { value, expiresAt }: Issued): Outcome {
   return {
     access_token: value,
-    expires_in: Math.floor((expiresAt - world.clock.now()) / 1000),
+    // Up, so that a fresh one is stated with its full life however long this answer took.
+    expires_in: Math.ceil((expiresAt - world.clock.now()) / 1000),
   };
 }
 
