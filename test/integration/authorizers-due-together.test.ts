@@ -65,7 +65,8 @@ describe('row 75: a thousand authorizers are due at the same moment', () => {
 
     // All of them are due again in the same second: one patrol finds them all.
     const minted = tokenMints(station);
-    await station.pass(104 * MINUTE);
+    station.clock.sleepThrough(103 * MINUTE);
+    await station.pass(MINUTE);
     expect(callsSoFar()).toBe(THOUSAND.length);
     await station.pass(MINUTE + 15_000);
     expect(callsSoFar()).toBe(2 * THOUSAND.length);
