@@ -48,7 +48,8 @@ export function watchCalls({ station, judge }: Soak): void {
     // WeChat has minted and nobody knows the value: it may have ended the one that is stored.
     if (call.errcode !== 0) return;
     judge.allow([kept], MINTS_PER_FAULT);
-    if (kept === TOKEN) judge.excuse([TOKEN], 'answer lost after mint', AFTER_LOST_ANSWER);
+    // A code that is missing just then has to wait for the token that it is asked for with.
+    if (kept === TOKEN) judge.excuse([TOKEN, CODE], 'answer lost after mint', AFTER_LOST_ANSWER);
   });
 }
 
