@@ -160,13 +160,14 @@ async function temporaryFolders(): Promise<string[]> {
   return names.filter((name) => name.startsWith('wxkeeper-redis-')).sort();
 }
 
-/** A process that starts a server, tells us about it and then runs `rest`. */
+/** A process that starts a server, runs `rest` and then tells us about the server. */
 async function launcher(rest: string) {
   const script = `
     const { startRedisServer } = await import(${JSON.stringify(LAUNCHER)});
     const server = await startRedisServer();
-    console.log(JSON.stringify({ pid: server.pid(), socket: server.socketPath }));
-    ${rest}`;
+    ${rest}
+    // Last: whoever has read it may send a signal, and its handler is in place.
+    console.log(JSON.stringify({ pid: server.pid(), socket: server.socketPath }));`;
   const child = spawn(
     process.execPath,
     ['--import', 'tsx', '--input-type=module', '--eval', script],
@@ -213,7 +214,8 @@ describe('a launcher that goes', () => {
         clearInterval(rest);
       });`);
     process.kill(-(child.pid ?? 0), 'SIGINT');
-    await once(child, 'exit');
+    // Not `exit`: its last words may still be in the pipe then.
+    await once(child, 'close');
     expect(said()).toContain('drained');
     expect(isAlive(server.pid)).toBe(false);
     expect(existsSync(dirname(server.socket))).toBe(false);
