@@ -22,9 +22,10 @@ const MAY_IMPORT = {
   store: [],
   credentials: ['wechat', 'store'],
   pushes: ['credentials', 'wechat', 'store'],
-  status: ['credentials', 'wechat', 'store'],
-  schedule: ['pushes', 'status', 'credentials', 'wechat', 'store'],
-  http: ['pushes', 'status', 'credentials', 'wechat', 'store'],
+  authorizers: ['credentials', 'wechat', 'store'],
+  status: ['authorizers', 'credentials', 'wechat', 'store'],
+  schedule: ['pushes', 'authorizers', 'status', 'credentials', 'wechat', 'store'],
+  http: ['pushes', 'authorizers', 'status', 'credentials', 'wechat', 'store'],
 };
 const ROOMS = [...Object.keys(MAY_IMPORT), 'simulator', 'commands'];
 const TOP = ['app.ts', 'main.ts'];

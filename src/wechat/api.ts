@@ -1,7 +1,7 @@
 import { deadline, type Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { explainErrcode, type ErrorClass } from './errcodes.ts';
-import { exchange, ExchangeError, type Exchanged } from './exchange.ts';
+import { exchange, ExchangeError, MAX_ANSWER_BYTES, type Exchanged } from './exchange.ts';
 
 /**
  * One function that calls WeChat's HTTP API, with everything bounded: 8 s in all, 64 KB of answer,
@@ -29,6 +29,8 @@ export interface WechatRequest {
   expects?: string;
   /** True when the call is authenticated by the AppSecret: 40001 then means a wrong secret. */
   issuesToken: boolean;
+  /** Default 64 KB. */
+  maxAnswerBytes?: number;
 }
 
 export interface WechatAnswer {
@@ -174,7 +176,8 @@ async function send(
   const get = request.method === 'GET';
   const payload = get ? undefined : Buffer.from(JSON.stringify(request.body ?? {}));
   try {
-    return await exchange(url, payload, clock, signal);
+    const most = request.maxAnswerBytes ?? MAX_ANSWER_BYTES;
+    return await exchange(url, payload, clock, signal, most);
   } catch (error) {
     if (!(error instanceof ExchangeError)) throw error;
     const { fault, sent, cause } = error;

@@ -1,18 +1,16 @@
 import type { WechatApi } from './api.ts';
-import { isUsable, readMinted, type Minted } from './minted.ts';
+import { readMinted, type Minted } from './minted.ts';
 
 /**
  * The calls of a third-party platform.
  * Source: developers.weixin.qq.com, openApi/ticket-token (api_getcomponentaccesstoken,
- * api_getpreauthcode, api_startpushticket, api_getauthorizeraccesstoken).
+ * api_getpreauthcode, api_startpushticket).
  */
 
 /** Seconds a component_access_token lives by the documentation. */
 export const COMPONENT_ACCESS_TOKEN_LIFE_SECONDS = 7200;
 /** Seconds a pre_auth_code lives by the documentation; its own sample answer says 600. */
 export const PRE_AUTH_CODE_LIFE_SECONDS = 1800;
-/** Seconds an authorizer_access_token lives by the documentation. */
-const AUTHORIZER_ACCESS_TOKEN_LIFE_SECONDS = 7200;
 
 /** @throws WechatError */
 export async function fetchComponentAccessToken(
@@ -49,39 +47,6 @@ export async function createPreAuthCode(
     issuesToken: false,
   });
   return readMinted(name, answer, 'pre_auth_code', PRE_AUTH_CODE_LIFE_SECONDS);
-}
-
-/**
- * The token of an authorizer. The answer brings a refresh token too, which replaces the one that was
- * sent; an unusable one is left out, because the access token must not be lost for it.
- * @throws WechatError
- */
-export async function fetchAuthorizerToken(
-  api: WechatApi,
-  call: {
-    componentAppid: string;
-    componentAccessToken: string;
-    authorizerAppid: string;
-    refreshToken: string;
-  },
-): Promise<Minted & { refreshToken: string | undefined }> {
-  const name = 'api_authorizer_token';
-  const answer = await api({
-    name,
-    path: '/cgi-bin/component/api_authorizer_token',
-    query: { component_access_token: call.componentAccessToken },
-    body: {
-      component_appid: call.componentAppid,
-      authorizer_appid: call.authorizerAppid,
-      authorizer_refresh_token: call.refreshToken,
-    },
-    expects: 'authorizer_access_token',
-    issuesToken: false,
-  });
-  const field = 'authorizer_access_token';
-  const minted = readMinted(name, answer, field, AUTHORIZER_ACCESS_TOKEN_LIFE_SECONDS);
-  const { authorizer_refresh_token: refreshToken } = answer.fields;
-  return { ...minted, refreshToken: isUsable(refreshToken) ? refreshToken : undefined };
 }
 
 /**

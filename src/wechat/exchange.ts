@@ -4,7 +4,8 @@ import type { Clock } from '../clock.ts';
 
 /** Milliseconds to connect to one host before the next one is tried. */
 const CONNECT_DEADLINE_MS = 2_500;
-const MAX_ANSWER_BYTES = 64 * 1024;
+/** Bytes of an answer, unless a call is known for longer ones. */
+export const MAX_ANSWER_BYTES = 64 * 1024;
 
 /** An exchange that brought no answer. */
 export class ExchangeError extends Error {
@@ -39,6 +40,7 @@ export function exchange(
   payload: Buffer | undefined,
   clock: Clock,
   signal: AbortSignal,
+  maxAnswerBytes: number,
 ): Promise<Exchanged> {
   return new Promise((resolve, reject) => {
     let sent = false;
@@ -73,7 +75,7 @@ export function exchange(
       response.on('data', (chunk: Buffer) => {
         size += chunk.length;
         chunks.push(chunk);
-        if (size > MAX_ANSWER_BYTES) fail('bad_body');
+        if (size > maxAnswerBytes) fail('bad_body');
       });
       response.on('error', (error) => fail(signal.aborted ? 'timeout' : 'bad_body', error));
       response.on('end', () => {

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Log } from '../../src/log.ts';
 import { fetchAccessToken, fetchStableAccessToken, fetchTicket } from '../../src/wechat/account.ts';
 import { createWechatApi, WechatError, type WechatApi } from '../../src/wechat/api.ts';
-import { fetchAuthorizerToken } from '../../src/wechat/component.ts';
+import { fetchAuthorizerToken } from '../../src/wechat/authorizer.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 
 interface Received {

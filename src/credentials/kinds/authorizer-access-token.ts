@@ -1,6 +1,6 @@
 import { KeeperError } from '../../errors.ts';
 import { awaitReauthorization } from '../../store/authorizations.ts';
-import { fetchAuthorizerToken } from '../../wechat/component.ts';
+import { fetchAuthorizerToken } from '../../wechat/authorizer.ts';
 import { TOKEN_BUDGET, type AuthorizerKind } from './kind.ts';
 
 /**

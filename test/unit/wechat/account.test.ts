@@ -5,7 +5,7 @@ import {
   fetchTicket,
 } from '../../../src/wechat/account.ts';
 import { WechatError, type WechatApi } from '../../../src/wechat/api.ts';
-import { fetchAuthorizerToken } from '../../../src/wechat/component.ts';
+import { fetchAuthorizerToken } from '../../../src/wechat/authorizer.ts';
 import type { Minted } from '../../../src/wechat/minted.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
