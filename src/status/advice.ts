@@ -215,6 +215,19 @@ export function clockProblems({ wrong, processVsRedis, processVsWechat }: ClockS
   ];
 }
 
+/** @param problem what comparing the sealing keys with the stored tokens has shown */
+export function sealProblems(problem: string | undefined): Problem[] {
+  if (problem === undefined) return [];
+  return [
+    {
+      code: 'seal_key_wrong',
+      component: null,
+      message: `${problem}. Tokens of these authorizers are not refreshed; nothing is overwritten.`,
+      advice: 'Put the key that sealed them back into REFRESH_TOKEN_KEYS and restart wxkeeper.',
+    },
+  ];
+}
+
 export function storeProblem(message: string): Problem {
   return {
     code: 'store_unavailable',

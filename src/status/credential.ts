@@ -1,4 +1,4 @@
-import { isLive, judgeFreshness } from '../credentials/freshness.ts';
+import { isLive, judgeFreshness, windowOf } from '../credentials/freshness.ts';
 import type { Target } from '../credentials/look.ts';
 import {
   readHistory,
@@ -27,7 +27,12 @@ export async function describeCredential(context: CredentialStatusContext, targe
   const { id, kind, budget } = target;
   const [record, history] = await Promise.all([read(store, target), readHistory(store, id)]);
   const now = record.readAt;
-  const { state, reason, dueAt } = judgeFreshness(record, now, windowMs, kind.singleUse);
+  const { state, reason, dueAt } = judgeFreshness(
+    record,
+    now,
+    windowOf(id, windowMs),
+    kind.singleUse,
+  );
   const obtained = record.value !== undefined;
   return {
     kind: id.kind,

@@ -6,12 +6,14 @@ import type { ClockSkew } from '../store/clock-watch.ts';
 import { readJobRuns } from '../store/job-runs.ts';
 import { readPushStats } from '../store/push-stats.ts';
 import { onRedis } from '../store/redis.ts';
+import { sealProblem } from '../store/seal-check.ts';
 import type { SelfTest } from '../store/self-test.ts';
 import type { Store } from '../store/store.ts';
 import { readTicket, TICKET_LIFE_MS, type Ticket } from '../store/tickets.ts';
 import {
   clockProblems,
   credentialProblems,
+  sealProblems,
   selfTestProblems,
   storeProblem,
   ticketProblems,
@@ -96,6 +98,7 @@ async function describeStored(context: SnapshotContext, now: number) {
   const skew = context.clockSkew();
   const problems = [
     ...selfTestProblems(context.selfTest()),
+    ...sealProblems(sealProblem(store)),
     ...clockProblems(skew),
     ...[...components, ...accounts].flatMap((one) => one.problems),
   ];

@@ -19,15 +19,16 @@ function partsOf(stdout: string): { key: string; setting: string } {
   };
 }
 
+const SETTINGS = {
+  REDIS_URL: 'redis://127.0.0.1',
+  COMPONENT_APPID: 'wx0123456789abcdef',
+  COMPONENT_APPSECRET: 's'.repeat(32),
+  COMPONENT_TOKEN: 'token',
+  COMPONENT_ENCODING_AES_KEY: 'k'.repeat(43),
+};
+
 function apiKeysOf(setting: string) {
-  return loadConfig({
-    REDIS_URL: 'redis://127.0.0.1',
-    COMPONENT_APPID: 'wx0123456789abcdef',
-    COMPONENT_APPSECRET: 's'.repeat(32),
-    COMPONENT_TOKEN: 'token',
-    COMPONENT_ENCODING_AES_KEY: 'k'.repeat(43),
-    API_KEYS: setting,
-  }).apiKeys;
+  return loadConfig({ ...SETTINGS, API_KEYS: setting }).apiKeys;
 }
 
 describe('npm run keys', () => {
@@ -65,6 +66,18 @@ describe('npm run keys', () => {
     expect(parts.map(({ key }) => findApiKey(apiKeys, key)?.id)).toEqual(['one', 'two']);
   });
 
+  it('makes a key for refresh tokens, another one each time, named by the day or as one likes', async () => {
+    const [first, second] = await Promise.all([keys('--sealing'), keys('--sealing', '--id', 'b')]);
+    const entries = [first, second].map(
+      ({ stdout }) => /^REFRESH_TOKEN_KEYS=(\S+)$/m.exec(stdout)?.[1] ?? '',
+    );
+    const { refreshTokenKeys } = loadConfig({ ...SETTINGS, REFRESH_TOKEN_KEYS: entries.join(',') });
+    const ids = refreshTokenKeys.map(({ id }) => id);
+    expect(ids).toEqual([expect.stringMatching(/^\d{4}-\d\d-\d\d$/), 'b']);
+    for (const { key } of refreshTokenKeys) expect(Buffer.from(key, 'base64')).toHaveLength(32);
+    expect(first.stdout).not.toContain('wxk_');
+  });
+
   it('explains itself', async () => {
     const { stdout } = await keys('--help');
     expect(stdout).toContain('--scopes');
@@ -80,6 +93,8 @@ describe('npm run keys', () => {
     [['--scopes', 'credentials:write'], /"credentials:write" is none of credentials:read/],
     [['--scopes', 'status:read+'], /"" is none of/],
     [['--scopes', 'admin@wxshort'], /"admin@wxshort" is none of/],
+    [['--sealing', '--id', 'Main'], /--id must be/],
+    [['--sealing', '--scopes', 'admin'], /--scopes is for API keys/],
     [['--nonsense'], /--nonsense/],
     [['shop'], /shop/],
   ])('refuses %j with exit code 64', async (flags, message) => {

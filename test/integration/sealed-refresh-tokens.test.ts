@@ -1,0 +1,222 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { SealKey } from '../../src/setting-formats.ts';
+import { readRecord } from '../../src/store/records.ts';
+import { createSeal } from '../../src/store/seal.ts';
+import { authorizationOf, authorize, AUTHORIZED, mintsFor } from '../support/authorizers.ts';
+import { logged, read } from '../support/observe.ts';
+import { secondsUntil } from '../support/redis-story.ts';
+import {
+  CANNOT,
+  createSealedPlatform,
+  NEW,
+  OLD,
+  OTHER,
+  type Replica,
+  type SealedPlatform,
+} from '../support/sealing.ts';
+import { HOUR, MINUTE, type Station } from '../support/station.ts';
+
+/** From one mint to the next, and a little. */
+const ONE_LIFE = 2 * HOUR;
+
+let platform: SealedPlatform;
+let station: Station;
+afterEach(async () => {
+  await platform.close();
+});
+
+async function start(...keys: readonly SealKey[]): Promise<void> {
+  platform = await createSealedPlatform(...keys);
+  ({ station } = platform);
+}
+
+const record = () => station.redis.hgetall(station.keys.record(AUTHORIZED));
+const sealedBy = async () => (await authorizationOf(station)).refreshToken?.split(':')[2];
+
+async function problems(): Promise<{ code: string; message: string }[]> {
+  const answer = await station.internal('/status');
+  return ((await answer.json()) as { problems: { code: string; message: string }[] }).problems;
+}
+
+describe('a sealed refresh token', () => {
+  it('is nowhere in Redis as it is, whatever happens to it, and is refreshed with', async () => {
+    await start(OLD);
+    const first = await authorize(station, AUTHORIZED, { rotating: true });
+    const second = await authorize(station, OTHER);
+    await platform.pass(ONE_LIFE);
+    expect(mintsFor(station)).toHaveLength(3);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
+    const { refreshToken: now } = await readRecord(
+      { ...station.store, seal: createSeal([OLD]) },
+      AUTHORIZED,
+    );
+    expect(now).not.toBe(first);
+    for (const plain of [first, second, now ?? '']) {
+      expect(plain).toMatch(/^refreshtoken@@@/);
+      expect(await platform.keysThatHold(plain)).toEqual([]);
+    }
+    expect(await platform.keysThatHold('refreshtoken@@@')).toEqual([]);
+    expect(await platform.keysThatHold(OLD.key)).toEqual([]);
+    expect(await platform.keysThatHold('sealed:v1:old:')).toHaveLength(3);
+    expect(JSON.stringify(station.logs)).not.toContain(OLD.key);
+  });
+
+  it('would be found by the same search if it were not sealed', async () => {
+    await start();
+    const plain = await authorize(station);
+    await platform.pass(MINUTE);
+    expect(await platform.keysThatHold(plain)).toEqual([station.keys.record(AUTHORIZED)]);
+    expect(await station.redis.exists(station.keys.sealKeys)).toBe(0);
+  });
+
+  it('is sealed again when a replica gives it back to a Redis that was emptied', async () => {
+    await start(OLD);
+    const plain = await authorize(station);
+    await platform.pass(MINUTE);
+    const { value } = await read(station, AUTHORIZED);
+    await station.redis.del([...(await platform.everything()).keys()]);
+    const back = async () => {
+      expect(await sealedBy()).toBe('old');
+      expect(await station.redis.hkeys(station.keys.sealKeys)).toEqual(['old']);
+    };
+    expect(await secondsUntil(station, 90, back)).toBeGreaterThan(0);
+    expect(await platform.keysThatHold(plain)).toEqual([]);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, value });
+    expect(await readRecord({ ...station.store }, AUTHORIZED)).toMatchObject({
+      refreshToken: plain,
+    });
+  });
+
+  it('does not open in the record of another account, and blocks only that one', async () => {
+    await start(OLD);
+    await authorize(station, AUTHORIZED);
+    await authorize(station, OTHER);
+    await platform.pass(MINUTE);
+    const { refreshToken: moved = '' } = await authorizationOf(station, OTHER);
+    await station.redis.hset(station.keys.record(AUTHORIZED), 'refresh_token', moved);
+    await platform.pass(ONE_LIFE);
+    expect(await read(station, AUTHORIZED)).toMatchObject({
+      status: 503,
+      error: { code: 'sealed_unreadable' },
+    });
+    expect(await read(station, OTHER)).toMatchObject({ status: 200, state: 'fresh' });
+    expect(mintsFor(station)).toHaveLength(2);
+    expect((await authorizationOf(station)).refreshToken).toBe(moved);
+    expect(logged(station, CANNOT)).toMatchObject([{ level: 'error' }]);
+    expect(await problems()).toContainEqual(
+      expect.objectContaining({
+        code: 'seal_key_wrong',
+        message: expect.stringContaining('old') as string,
+      }),
+    );
+
+    await authorize(station);
+    await platform.pass(5 * MINUTE);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
+    expect(logged(station, 'refresh tokens can be opened again')).toHaveLength(1);
+    expect((await problems()).map(({ code }) => code)).not.toContain('seal_key_wrong');
+  });
+
+  it('that does not open is not overwritten from memory, though that is newer', async () => {
+    await start(OLD);
+    await authorize(station);
+    await platform.pass(MINUTE);
+    const foreign = createSeal([NEW]).seal('refreshtoken@@@of another key', AUTHORIZED.subject);
+    const authorizedAt = Number((await record()).authorized_at) - HOUR;
+    await station.redis.hset(station.keys.record(AUTHORIZED), {
+      ...{ refresh_token: foreign, authorized_at: authorizedAt },
+    });
+    await platform.pass(5 * MINUTE);
+    expect(await record()).toMatchObject({ refresh_token: foreign });
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
+
+    // It is given back as it was found, for whoever has the key.
+    await station.redis.del([...(await platform.everything()).keys()]);
+    const back = async () => expect(await record()).toMatchObject({ refresh_token: foreign });
+    expect(await secondsUntil(station, 90, back)).toBeGreaterThan(0);
+  });
+});
+
+describe('switching it on', () => {
+  it('seals each token that is there at its next refresh', async () => {
+    await start();
+    const plain = await authorize(station);
+    await platform.pass(MINUTE);
+    await station.app.stop();
+    const replica = await platform.addReplica(OLD);
+    expect(await replica.read()).toMatchObject({ status: 200 });
+    expect(await platform.keysThatHold(plain)).toEqual([station.keys.record(AUTHORIZED)]);
+    await platform.pass(ONE_LIFE);
+    expect(mintsFor(station)).toHaveLength(3);
+    expect(await sealedBy()).toBe('old');
+    expect(await platform.keysThatHold(plain)).toEqual([]);
+    expect(await replica.read()).toMatchObject({ status: 200 });
+  });
+});
+
+describe('another key in two steps, replica by replica', () => {
+  it('is nowhere seen by a reader, and then the former key may go', async () => {
+    await start(OLD);
+    const plain = await authorize(station);
+    await platform.pass(MINUTE);
+    await station.app.stop();
+    const all: Replica[] = [await platform.addReplica(OLD), await platform.addReplica(OLD)];
+    const logs = all.map((one) => one.logs);
+    const bad: unknown[] = [];
+    const path = `/v1/credentials/${AUTHORIZED.kind}/${AUTHORIZED.subject}/refresh`;
+    /** Each replica mints once while the others have other keys, and all can be read. */
+    const everybodyMints = async () => {
+      for (const minter of all) {
+        await platform.pass(10 * MINUTE);
+        expect((await minter.internal(path, 'POST')).status).toBe(200);
+        await minter.app.idle();
+        for (const reader of all) {
+          const { status, value = '' } = await reader.read();
+          const live = station.simulator.isLive(AUTHORIZED.kind, value);
+          if (status !== 200 || !live) bad.push({ status, live });
+        }
+      }
+    };
+    const mints = mintsFor(station).length;
+    for (const stage of [[OLD, NEW], [NEW, OLD], [NEW]]) {
+      for (const index of all.keys()) {
+        const replica = await platform.addReplica(...stage);
+        logs.push(replica.logs);
+        await all.splice(index, 1, replica)[0]?.stop();
+        await everybodyMints();
+      }
+    }
+    expect(mintsFor(station)).toHaveLength(mints + 12);
+    expect(bad).toEqual([]);
+    expect(await sealedBy()).toBe('new');
+    expect(await platform.keysThatHold(plain)).toEqual([]);
+    expect((await station.redis.hkeys(station.keys.sealKeys)).sort()).toEqual(['new', 'old']);
+    const said = logs.flat().join('');
+    expect(said).not.toContain('cannot be opened');
+    expect(said).not.toContain('sealed_unreadable');
+  });
+
+  it('in one step: who lacks the key leaves the token alone and tells a person', async () => {
+    await start(OLD);
+    await authorize(station);
+    await platform.pass(MINUTE);
+    const newer = await platform.addReplica(NEW, OLD);
+    await station.redis.hset(station.keys.record(AUTHORIZED), {
+      refresh_token: createSeal([NEW]).seal(
+        (await readRecord({ ...station.store }, AUTHORIZED)).refreshToken ?? '',
+        AUTHORIZED.subject,
+      ),
+    });
+    const { refresh_token: sealed } = await record();
+    await newer.stop();
+    await platform.pass(ONE_LIFE);
+    expect((await record()).refresh_token).toBe(sealed);
+    expect(logged(station, CANNOT)).toMatchObject([
+      { level: 'error', problem: expect.stringContaining('with: new') as string },
+    ]);
+    const replica = await platform.addReplica(NEW, OLD);
+    await platform.pass(2 * MINUTE);
+    expect(await replica.read()).toMatchObject({ status: 200 });
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
+  });
+});
