@@ -1,5 +1,12 @@
 import { classicToken, getTicket, stableToken } from './account-api.ts';
 import {
+  getAuthorizerInfo,
+  getAuthorizerList,
+  imitateQueryAuth,
+  queryAuth,
+  sendCustomMessage,
+} from './authorization-api.ts';
+import {
   authorizerToken,
   componentToken,
   createPreAuthCode,
@@ -37,6 +44,10 @@ interface Api {
   run: (world: World, request: ApiRequest) => Outcome;
   /** What its answer brings, and under which name. */
   issues?: { kind: MintKind; field: string };
+  /** For an answer that has more to it. */
+  imitate?: (world: World) => Answer;
+  /** It changes nothing, so a fault may as well spoil the true answer. */
+  reads?: true;
 }
 
 const APIS: Readonly<Record<ApiName, Api>> = {
@@ -62,6 +73,29 @@ const APIS: Readonly<Record<ApiName, Api>> = {
     method: 'POST',
     run: authorizerToken,
     issues: { kind: 'authorizer_access_token', field: 'authorizer_access_token' },
+  },
+  api_query_auth: {
+    path: '/cgi-bin/component/api_query_auth',
+    method: 'POST',
+    run: queryAuth,
+    imitate: imitateQueryAuth,
+  },
+  api_get_authorizer_info: {
+    path: '/cgi-bin/component/api_get_authorizer_info',
+    method: 'POST',
+    run: getAuthorizerInfo,
+    reads: true,
+  },
+  api_get_authorizer_list: {
+    path: '/cgi-bin/component/api_get_authorizer_list',
+    method: 'POST',
+    run: getAuthorizerList,
+    reads: true,
+  },
+  send: {
+    path: '/cgi-bin/message/custom/send',
+    method: 'POST',
+    run: sendCustomMessage,
   },
   token: {
     path: '/cgi-bin/token',
@@ -90,14 +124,19 @@ export function isApiPath(name: ApiName, path: string): boolean {
 export function callApi(world: World, name: ApiName, request: ApiRequest): Answer {
   const { method, run } = APIS[name];
   const wrongMethod = method === 'POST' ? 43002 : 43001;
-  const outcome = request.method === method ? run(world, request) : wrongMethod;
-  return typeof outcome === 'number' ? failure(outcome, world.clock.now()) : outcome;
+  return answerOf(world, request.method === method ? run(world, request) : wrongMethod);
 }
 
 /** A success that never happened: for faults that pretend work without doing any. */
-export function imitateAnswer(world: World, name: ApiName): Answer {
-  const { issues } = APIS[name];
+export function imitateAnswer(world: World, name: ApiName, request: ApiRequest): Answer {
+  const { issues, imitate, reads } = APIS[name];
+  if (reads) return callApi(world, name, request);
+  if (imitate !== undefined) return imitate(world);
   if (issues === undefined) return { errcode: 0, errmsg: 'ok' };
   const { kind, field } = issues;
   return { [field]: randomValue(kind), expires_in: Math.floor(lifeMs(world, kind) / 1000) };
+}
+
+function answerOf(world: World, outcome: Outcome): Answer {
+  return typeof outcome === 'number' ? failure(outcome, world.clock.now()) : outcome;
 }

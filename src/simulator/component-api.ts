@@ -28,7 +28,7 @@ export function componentToken(world: World, request: ApiRequest): Outcome {
 }
 
 export function createPreAuthCode(world: World, request: ApiRequest): Outcome {
-  const component = authorize(world, request);
+  const component = callerOf(world, request);
   if (typeof component === 'number') return component;
   return {
     pre_auth_code: issue(world, component.appid, 'pre_auth_code').value,
@@ -48,14 +48,15 @@ export function startPushTicket(world: World, request: ApiRequest): Outcome {
 }
 
 export function authorizerToken(world: World, request: ApiRequest): Outcome {
-  const component = authorize(world, request);
+  const component = callerOf(world, request);
   if (typeof component === 'number') return component;
   const appid = request.body?.['authorizer_appid'];
   const refreshToken = request.body?.['authorizer_refresh_token'];
   if (typeof appid !== 'string' || typeof refreshToken !== 'string') return 40013;
   const authorization = findAuthorization(world, component.appid, appid);
   if (authorization === undefined) return 61003;
-  if (authorization.refreshToken !== refreshToken) return 61023;
+  // There is none to match before its code was exchanged.
+  if (refreshToken === '' || authorization.refreshToken !== refreshToken) return 61023;
   const answer: Record<string, unknown> = {
     authorizer_access_token: mintAuthorizerToken(world, component.appid, appid),
     expires_in: Math.floor(lifeMs(world, 'authorizer_access_token') / 1000),
@@ -65,7 +66,7 @@ export function authorizerToken(world: World, request: ApiRequest): Outcome {
 }
 
 /** Who calls, by the live component token in the query. */
-function authorize(world: World, request: ApiRequest): Component | number {
+export function callerOf(world: World, request: ApiRequest): Component | number {
   // Both names are documented for this call: older pages use the first, newer ones the second.
   const token =
     request.query.get('component_access_token') ?? request.query.get('access_token') ?? '';

@@ -2,13 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { sendText } from './answers.ts';
 import type { ApiRequest } from './api.ts';
-import { authorize, unauthorize } from './authorizers.ts';
+import { listAuthorizations } from './authorizers.ts';
+import { AUTHORIZATION_ROUTES } from './control-authorizations.ts';
 import { FOREIGN_KINDS, mintElsewhere } from './elsewhere.ts';
 import { pushFaultSchema } from './faults.ts';
 import { hostAt, killHost, reviveHost } from './hosts.ts';
 import { clearLedger, type Ledger } from './ledger.ts';
 import { isLoopback } from './options.ts';
-import { TICKET_INFO_TYPE } from './push-message.ts';
+import { TICKET_INFO_TYPE, type PushFields } from './push-message.ts';
 import { push, setPushing } from './pusher.ts';
 import { issue, usePreAuthCode } from './values.ts';
 import { addFault, componentOf, componentsOf, type World } from './world.ts';
@@ -40,24 +41,23 @@ class ControlError extends Error {
   }
 }
 
-const LEDGER_KINDS = ['mints', 'calls', 'pushes'] as const;
+const LEDGER_KINDS = ['mints', 'calls', 'pushes', 'messages'] as const;
+/** Authorizations that the state lists by name. */
+const LISTED = 1000;
 
+const fieldsBody: z.ZodType<PushFields> = z.lazy(() =>
+  z.record(z.string(), z.union([z.string(), z.number(), fieldsBody])),
+);
 const pushBody = pushFaultSchema.omit({ skip: true, stop: true }).extend({
   appid: z.string().optional(),
   info_type: z.string().min(1).optional(),
   xml: z.string().startsWith('<').optional(),
-  fields: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
+  fields: fieldsBody.optional(),
 });
 const pushingBody = z.strictObject({ on: z.boolean(), appid: z.string().optional() });
 const ticketBody = z.strictObject({ appid: z.string().optional() });
 const hostBody = z.strictObject({ index: z.number().int(), alive: z.boolean() });
 const codeBody = z.strictObject({ code: z.string() });
-const authorizerAppid = z.string().regex(/^[^:]+$/, 'an appid');
-const unauthorizeBody = z.strictObject({
-  authorizer: authorizerAppid,
-  appid: z.string().optional(),
-});
-const authorizeBody = unauthorizeBody.extend({ rotating: z.boolean().optional() });
 const elsewhereBody = z.strictObject({ kind: z.enum(FOREIGN_KINDS), appid: z.string().optional() });
 /** A date that JavaScript can write: its years end at 275760, and ours need not come near. */
 const dateBody = z.strictObject({ offsetMs: z.number().min(-1e12).max(1e12) });
@@ -90,15 +90,7 @@ const ROUTES: Readonly<Record<string, Handler>> = {
   'POST pre-auth-codes/use': ({ world }, body) => ({
     result: usePreAuthCode(world, codeBody.parse(body).code),
   }),
-  'POST authorize': ({ world }, body) => {
-    const { appid, authorizer, rotating } = authorizeBody.parse(body);
-    return authorize(world, componentOf(world, appid).appid, authorizer, { rotating });
-  },
-  'POST unauthorize': ({ world }, body) => {
-    const { appid, authorizer } = unauthorizeBody.parse(body);
-    unauthorize(world, componentOf(world, appid).appid, authorizer);
-    return { ok: true };
-  },
+  ...AUTHORIZATION_ROUTES,
   'POST mint-elsewhere': ({ world }, body) => {
     const { kind, appid } = elsewhereBody.parse(body);
     mintElsewhere(world, kind, appid);
@@ -199,12 +191,22 @@ function describe(world: World): unknown {
       pushing: component.pushing,
     })),
     accounts: [...world.accounts.keys()].map((appid) => ({ appid })),
-    authorizations: [...world.authorizations].map(([owner, { rotating }]) => ({
-      appid: owner.slice(0, owner.indexOf(':')),
-      authorizer: owner.slice(owner.indexOf(':') + 1),
-      rotating,
-    })),
+    authorizations: describeAuthorizations(world),
+    authorizationCount: [...world.authorizations.values()].reduce((sum, one) => sum + one.size, 0),
     dateOffsetMs: world.dateOffsetMs,
     faults: world.faults.length,
   };
+}
+
+/** The first ones of each component: there may be a hundred thousand. */
+function describeAuthorizations(world: World): unknown[] {
+  return [...world.authorizations.keys()].flatMap((appid) =>
+    Array.from(
+      listAuthorizations(world, appid, 0, LISTED),
+      ([authorizer, { rotating, kind, refreshToken }]) => ({
+        ...{ appid, authorizer, rotating, kind },
+        exchanged: refreshToken !== '',
+      }),
+    ),
+  );
 }

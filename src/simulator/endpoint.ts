@@ -5,6 +5,7 @@ import { handleControl } from './control.ts';
 import { failure } from './errcodes.ts';
 import { isApiName, takeApiFault, type ApiFaultRule, type ApiName } from './faults.ts';
 import { note, type CallRecord } from './ledger.ts';
+import { handlePage, isPage } from './pages.ts';
 import type { World } from './world.ts';
 
 /** Far above any real call, low enough that nobody fills our memory. */
@@ -28,7 +29,9 @@ export async function handleRequest(
   incoming: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const [path = '', query = ''] = (incoming.url ?? '').split('?', 2);
+  // Only the first question mark counts: a redirect_uri that is not encoded has another.
+  const [path = '', ...rest] = (incoming.url ?? '').split('?');
+  const query = rest.join('?');
   // The control API is not part of the pretended world, so it keeps nobody waiting for idle().
   const isControl = path.startsWith('/_simulator/');
   const release = isControl ? () => undefined : countUntilClosed(world, response);
@@ -44,6 +47,7 @@ export async function handleRequest(
     body: parseObject(text),
   };
   if (isControl) await handleControl({ world, host, path, request, incoming, response });
+  else if (isPage(path)) handlePage(world, path, request, incoming, response);
   else handleCall(world, host, path, request, response, release);
 }
 
@@ -93,7 +97,7 @@ function answerWithFault(call: Call, rule: ApiFaultRule): void {
     return;
   }
   const worksFirst = rule.afterMint ?? (fault.type === 'patch' || fault.type === 'drip');
-  const answer = worksFirst ? work(call) : imitateAnswer(world, call.api);
+  const answer = worksFirst ? work(call) : imitateAnswer(world, call.api, call.request);
   if (fault.type === 'errcode') record.errcode = fault.errcode;
   announce(call, answer);
   if (fault.type === 'drip' || fault.type === 'hang') call.release();

@@ -10,6 +10,11 @@ const API_NAMES = [
   'api_create_preauthcode',
   'api_start_push_ticket',
   'api_authorizer_token',
+  'api_query_auth',
+  'api_get_authorizer_info',
+  'api_get_authorizer_list',
+  // Of message/custom/.
+  'send',
   'token',
   'stable_token',
   'getticket',

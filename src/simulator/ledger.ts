@@ -3,6 +3,8 @@ export interface Ledger {
   readonly mints: MintRecord[];
   readonly calls: CallRecord[];
   readonly pushes: PushRecord[];
+  /** What was sent to users through message/custom/send. */
+  readonly messages: MessageRecord[];
 }
 
 export type MintKind =
@@ -12,9 +14,10 @@ export type MintKind =
   | 'access_token'
   | 'jsapi_ticket'
   | 'wx_card_ticket'
-  | 'authorizer_access_token';
+  | 'authorizer_access_token'
+  | 'authorization_code';
 
-/** Times are epoch milliseconds of the simulator's clock, in all three records. */
+/** Times are epoch milliseconds of the simulator's clock, in all records. */
 export interface MintRecord {
   at: number;
   appid: string;
@@ -23,7 +26,7 @@ export interface MintRecord {
   expiresAt: number;
   /** The ticket that a component_access_token was bought with. */
   ticket?: string;
-  /** Of an authorizer's token: the component it was issued to. */
+  /** Of an authorizer's token or code: the component it was issued to. */
   component?: string;
   /** Of an account's access_token: which of the two calls issued it. */
   api?: 'token' | 'stable_token';
@@ -70,20 +73,34 @@ export interface PushRecord {
   attempt: number;
 }
 
-export function createLedger(): Ledger {
-  return { mints: [], calls: [], pushes: [] };
+export interface MessageRecord {
+  at: number;
+  /** The account that it was sent from. */
+  appid: string;
+  /** The openid of the user. */
+  touser: string;
+  content: string;
 }
 
-/** Appends, and forgets the oldest entry beyond `limit`. */
+export function createLedger(): Ledger {
+  return { mints: [], calls: [], pushes: [], messages: [] };
+}
+
+/** Long lists forget a share of their limit at once: each forgetting moves all that stays. */
+const LONG = 10_000;
+
+/** Appends, and forgets the oldest entries beyond `limit`, or beyond 1.1 times a long one. */
 export function note<T>(list: T[], entry: T, limit: number): void {
   list.push(entry);
-  if (list.length > limit) list.shift();
+  const slack = limit < LONG ? 0 : Math.floor(limit / 10);
+  if (list.length > limit + slack) list.splice(0, list.length - limit);
 }
 
 export function clearLedger(ledger: Ledger): void {
   ledger.mints.length = 0;
   ledger.calls.length = 0;
   ledger.pushes.length = 0;
+  ledger.messages.length = 0;
 }
 
 export function latestMint(ledger: Ledger, kind: MintKind, appid: string): MintRecord | undefined {

@@ -43,6 +43,8 @@ export interface SimulatorOptions {
   componentAccessTokenSeconds?: number | undefined;
   /** Default 1800. */
   preAuthCodeSeconds?: number | undefined;
+  /** Default 600. */
+  authorizationCodeSeconds?: number | undefined;
   /** Life of an account's and an authorizer's access_token, default 7200. */
   accessTokenSeconds?: number | undefined;
   /** Life of a jsapi_ticket or wx_card_ticket, default 7200. */
@@ -63,8 +65,10 @@ export interface SimulatorOptions {
   pushing?: boolean | undefined;
   /** Whether the first of them goes out at once, default true. */
   pushOnStart?: boolean | undefined;
-  /** How many entries of each kind the ledger keeps, default 100000. */
+  /** How many entries of each kind the ledger keeps at least, default 100000. */
   ledgerLimit?: number | undefined;
+  /** How many issued values of each kind are kept beside the live ones, default 400000. */
+  rememberedValues?: number | undefined;
   /** Called when the fate of a call is decided. */
   onCall?: ((call: CallRecord) => void) | undefined;
   /** Called after each delivery, good or bad. */
@@ -80,6 +84,7 @@ export interface Settings {
   ticketIntervalMs: number;
   componentAccessTokenMs: number;
   preAuthCodeMs: number;
+  authorizationCodeMs: number;
   accessTokenMs: number;
   accountTicketMs: number;
   accountOverlapMs: number;
@@ -90,6 +95,7 @@ export interface Settings {
   pushing: boolean;
   pushOnStart: boolean;
   ledgerLimit: number;
+  rememberedValues: number;
 }
 
 const LOOPBACK = /^(localhost|::1|(::ffff:)?127(\.\d{1,3}){3})$/;
@@ -121,6 +127,7 @@ export function resolveSettings(options: SimulatorOptions): Settings {
       options.componentAccessTokenSeconds ?? 7200,
     ),
     preAuthCodeMs: life('preAuthCodeSeconds', options.preAuthCodeSeconds ?? 1800),
+    authorizationCodeMs: life('authorizationCodeSeconds', options.authorizationCodeSeconds ?? 600),
     accessTokenMs: life('accessTokenSeconds', options.accessTokenSeconds ?? 7200),
     accountTicketMs: life('accountTicketSeconds', options.accountTicketSeconds ?? 7200),
     accountOverlapMs: life('accountOverlapSeconds', options.accountOverlapSeconds ?? 300, 0),
@@ -131,6 +138,12 @@ export function resolveSettings(options: SimulatorOptions): Settings {
     pushing: options.pushing ?? true,
     pushOnStart: options.pushOnStart ?? true,
     ledgerLimit: whole('ledgerLimit', options.ledgerLimit ?? 100_000, 1, Number.MAX_SAFE_INTEGER),
+    rememberedValues: whole(
+      'rememberedValues',
+      options.rememberedValues ?? 400_000,
+      0,
+      Number.MAX_SAFE_INTEGER,
+    ),
   };
 }
 

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { encryptMessage, sign } from '../wechat/envelope.ts';
 import type { PushFault } from './faults.ts';
+import { sampleFields } from './samples.ts';
 import { issue } from './values.ts';
 import { signingSecrets, type Component, type World } from './world.ts';
 
@@ -21,28 +22,34 @@ export interface PushMessage {
 
 export const TICKET_INFO_TYPE = 'component_verify_ticket';
 
-/** Further elements of the inner document. Texts are wrapped in CDATA, numbers are not. */
-export type PushFields = Readonly<Record<string, string | number>>;
+/**
+ * Further elements of the inner document. Texts are wrapped in CDATA, numbers are not; fields of a
+ * field are elements inside it.
+ */
+export interface PushFields {
+  readonly [name: string]: string | number | PushFields;
+}
 
 /**
  * Builds a push as of now.
  * @param infoTypeOrXml an InfoType, or a whole inner document, told apart by its leading `<`
- * @param fields further elements of the inner document; a ticket push without its ticket gets one
+ * @param fields further elements of the inner document; without any, those of a sample. A ticket
+ *   push without its ticket gets one
  * @throws RangeError when an old key or token is wanted that the component does not have
  */
 export function buildPush(
   world: World,
   component: Component,
   infoTypeOrXml: string,
-  fields: PushFields = {},
+  fields?: PushFields,
   fault: PushFault = {},
 ): PushMessage {
   const now = unixSeconds(world);
   const xml = infoTypeOrXml.startsWith('<')
     ? infoTypeOrXml
     : innerXml(component.appid, now, infoTypeOrXml, {
-        ...(infoTypeOrXml === TICKET_INFO_TYPE && ticketField(world, component, fields)),
-        ...fields,
+        ...(infoTypeOrXml === TICKET_INFO_TYPE && ticketField(world, component, fields ?? {})),
+        ...(fields ?? sampleFields(world, component, infoTypeOrXml)),
       });
   const { key, token } = signingSecrets(component, fault);
   const encrypted = encryptMessage(key, component.appid, xml);
@@ -97,11 +104,17 @@ function innerXml(appid: string, createTime: number, infoType: string, fields: P
     InfoType: infoType,
     ...fields,
   });
-  // WeChat leaves numbers bare and wraps every text.
-  const lines = elements.map(
-    ([name, value]) => `<${name}>${typeof value === 'number' ? value : cdata(value)}</${name}>`,
-  );
-  return `<xml>${lines.join('\n')}\n</xml>`;
+  return `<xml>${linesOf(elements)}\n</xml>`;
+}
+
+function linesOf(elements: readonly [string, PushFields[string]][]): string {
+  return elements.map(([name, value]) => `<${name}>${contentOf(value)}</${name}>`).join('\n');
+}
+
+/** WeChat leaves numbers bare and wraps every text. */
+function contentOf(value: PushFields[string]): string {
+  if (typeof value === 'object') return linesOf(Object.entries(value));
+  return typeof value === 'number' ? String(value) : cdata(value);
 }
 
 function cdata(text: string): string {

@@ -1,4 +1,20 @@
-import { authorize, unauthorize, type Authorized } from './authorizers.ts';
+import {
+  pushAuthorized,
+  pushUnauthorized,
+  type AuthorizedEvent,
+  type UnauthorizedEvent,
+} from './authorization-events.ts';
+import {
+  authorize,
+  findAuthorization,
+  grant,
+  populate,
+  unauthorize,
+  type AccountTraits,
+  type Authorized,
+  type Grant,
+  type GrantOptions,
+} from './authorizers.ts';
 import { firstOwner, mintElsewhere, type ForeignKind } from './elsewhere.ts';
 import { handleRequest } from './endpoint.ts';
 import type { FaultRule, PushFault } from './faults.ts';
@@ -10,6 +26,7 @@ import {
   type MintRecord,
   type PushRecord,
 } from './ledger.ts';
+import { CONFIRMATION, type Confirmation } from './confirmation.ts';
 import { checkCallbackUrl, type SimulatorOptions } from './options.ts';
 import { buildPush, TICKET_INFO_TYPE, type PushFields, type PushMessage } from './push-message.ts';
 import { push, setPushing } from './pusher.ts';
@@ -17,7 +34,7 @@ import { isLive, issue, usePreAuthCode } from './values.ts';
 import { addFault, componentOf, componentsOf, createWorld, type World } from './world.ts';
 
 /** A pretend WeChat. Where an appid may be left out, the first component is meant. */
-export interface Simulator {
+export interface Simulator extends Authorizations {
   /** Opens the hosts and begins to push. */
   start(): Promise<void>;
   /** Ends everything: pushes under way, hanging answers, timers, sockets. Can be started again. */
@@ -37,6 +54,7 @@ export interface Simulator {
   /**
    * Pushes now; resolves with what came of it (of the last sending, if there are several).
    * @param infoTypeOrXml an InfoType, or a whole inner document beginning with `<`
+   * @param fields without any, those of a sample; see samples.ts
    * @param fault what to do wrong; without it the next push rule of the queue applies
    * @throws RangeError without a callback URL
    */
@@ -64,13 +82,6 @@ export interface Simulator {
   killHost(index: number): Promise<void>;
   reviveHost(index: number): Promise<void>;
 
-  /** An account authorizes a component; a second time, it authorizes anew. @throws RangeError */
-  authorize(
-    componentAppid: string,
-    authorizerAppid: string,
-    options?: { rotating?: boolean },
-  ): Authorized;
-  unauthorize(componentAppid: string, authorizerAppid: string): void;
   /**
    * Somebody else who knows our secret mints: a value of ours dies as by our own hand.
    * @param appid of an authorizer's token: `component:authorizer`
@@ -92,11 +103,44 @@ export interface Simulator {
   idle(): Promise<void>;
 }
 
+/** What merchants do. All throw or reject with a RangeError when there is no such component. */
+interface Authorizations {
+  /** The merchant authorizes and the code is exchanged; a second time, it authorizes anew. */
+  authorize(componentAppid: string, authorizerAppid: string, options?: AccountTraits): Authorized;
+  /** The merchant authorizes; the codes that come of it are to be exchanged, and nothing is pushed. */
+  grant(componentAppid: string, authorizerAppid: string, options?: GrantOptions): Grant;
+  unauthorize(componentAppid: string, authorizerAppid: string): void;
+  /** Pushes the event that carries the code of a `grant`. Resolves as `push` does. */
+  pushAuthorized(
+    componentAppid: string,
+    authorizerAppid: string,
+    code: string,
+    event?: AuthorizedEvent,
+  ): Promise<PushRecord>;
+  /** Ends the authorization, unless told to `keep` it, and pushes the event. */
+  pushUnauthorized(
+    componentAppid: string,
+    authorizerAppid: string,
+    event?: UnauthorizedEvent,
+  ): Promise<PushRecord>;
+  /**
+   * Many accounts that have authorized and whose codes were exchanged; fit for 100,000.
+   * @param options number of the first, default 0; the same numbers are the same accounts
+   * @returns their appids
+   */
+  populate(componentAppid: string, count: number, options?: { from?: number }): string[];
+  /** What comes of confirming on the authorization page from now on; what is left out is normal. */
+  setConfirmation(confirmation: Partial<Confirmation>): void;
+  /** The one that works now; undefined without an authorization and before its first exchange. */
+  refreshTokenOf(componentAppid: string, authorizerAppid: string): string | undefined;
+}
+
 /** @throws RangeError when an option makes no sense */
 export function createSimulator(options: SimulatorOptions): Simulator {
   const world = createWorld(options);
   return {
     ...lifecycle(world),
+    ...authorizations(world),
     get urls() {
       return world.hosts.map((host) => host.url);
     },
@@ -129,13 +173,29 @@ export function createSimulator(options: SimulatorOptions): Simulator {
     usePreAuthCode: (code) => usePreAuthCode(world, code),
     isLive: (kind, value, at = world.clock.now()) => isLive(world, kind, value, at),
     latestMint: (kind, appid) => latestMint(world.ledger, kind, appid ?? firstOwner(world, kind)),
-    authorize: (component, authorizer, options) => authorize(world, component, authorizer, options),
-    unauthorize: (component, authorizer) => unauthorize(world, component, authorizer),
     mintElsewhere: (kind, appid) => mintElsewhere(world, kind, appid),
     setDateOffset(ms) {
       world.dateOffsetMs = ms;
     },
     idle: () => world.activity.idle(),
+  };
+}
+
+function authorizations(world: World): Authorizations {
+  return {
+    authorize: (component, authorizer, options) => authorize(world, component, authorizer, options),
+    grant: (component, authorizer, options) => grant(world, component, authorizer, options),
+    unauthorize: (component, authorizer) => unauthorize(world, component, authorizer),
+    pushAuthorized: async (component, authorizer, code, event) =>
+      pushAuthorized(world, component, authorizer, code, event),
+    pushUnauthorized: async (component, authorizer, event) =>
+      pushUnauthorized(world, component, authorizer, event),
+    populate: (component, count, options) => populate(world, component, count, options),
+    setConfirmation(confirmation) {
+      world.confirmation = { ...CONFIRMATION, ...confirmation };
+    },
+    refreshTokenOf: (component, authorizer) =>
+      findAuthorization(world, component, authorizer)?.refreshToken || undefined,
   };
 }
 

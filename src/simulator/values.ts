@@ -15,9 +15,6 @@ export interface Issued {
   endedAt: number;
 }
 
-/** Values remembered per kind, live or not: bounds the memory of endless runs. */
-const REMEMBERED = 400_000;
-
 /** Which values replace each other, and how long the former one stays usable. */
 interface Succession {
   /** Tokens of one family end their predecessor; the classic and the stable family are apart. */
@@ -46,7 +43,7 @@ export function issue(
     if (former) former.endedAt = Math.min(former.endedAt, at + succession.overlapMs);
     world.current.set(key, issued);
   }
-  remember(world.issued[kind], issued);
+  remember(world, world.issued[kind], issued);
   const appid = owner.slice(owner.indexOf(':') + 1);
   note(
     world.ledger.mints,
@@ -74,6 +71,8 @@ export function lifeMs(world: World, kind: MintKind): number {
       return settings.componentAccessTokenMs;
     case 'pre_auth_code':
       return settings.preAuthCodeMs;
+    case 'authorization_code':
+      return settings.authorizationCodeMs;
     case 'access_token':
     case 'authorizer_access_token':
       return settings.accessTokenMs;
@@ -95,6 +94,8 @@ export function randomValue(kind: MintKind): string {
       return `9_${randomBytes(96).toString('base64url')}`;
     case 'pre_auth_code':
       return `preauthcode@@@${randomBytes(66).toString('base64url')}`;
+    case 'authorization_code':
+      return `queryauthcode@@@${randomBytes(66).toString('base64url')}`;
     case 'jsapi_ticket':
     case 'wx_card_ticket':
       return `sM4AOVdWfPE4DxkXGEs8V${randomBytes(48).toString('base64url')}`;
@@ -128,12 +129,20 @@ export function usePreAuthCode(world: World, code: string): 'ok' | 'used' | 'exp
   return 'ok';
 }
 
-function remember(values: Map<string, Issued>, issued: Issued): void {
+/**
+ * Bounds the memory of endless runs: forgets the oldest values beyond the setting, but none that
+ * still lives.
+ */
+function remember(world: World, values: Map<string, Issued>, issued: Issued): void {
   values.set(issued.value, issued);
-  if (values.size <= REMEMBERED) return;
-  // A Map iterates in the order of insertion, so the first one is the oldest.
-  for (const oldest of values.keys()) {
-    values.delete(oldest);
-    return;
+  const limit = world.settings.rememberedValues;
+  // Many at once: an iteration begins with all the places that deleting has left empty.
+  if (values.size <= limit || values.size % Math.ceil((limit + 1) / 256) !== 0) return;
+  // A Map iterates in the order of insertion, which is that of the ends, too: when the first one
+  // lives, so do those after it.
+  for (const [value, oldest] of values) {
+    if (values.size <= limit) return;
+    if (judge(oldest, issued.issuedAt) === 'live') return;
+    values.delete(value);
   }
 }

@@ -4,6 +4,7 @@ import { parseRule, type FaultRule, type PushFault } from './faults.ts';
 import type { Authorization } from './authorizers.ts';
 import { createLedger, type Ledger, type MintKind } from './ledger.ts';
 import type { Host } from './hosts.ts';
+import { CONFIRMATION, type Confirmation } from './confirmation.ts';
 import {
   resolveSettings,
   type AccountOptions,
@@ -30,8 +31,8 @@ export interface World {
   readonly faults: FaultRule[];
   readonly components: ReadonlyMap<string, Component>;
   readonly accounts: ReadonlyMap<string, AccountOptions>;
-  /** By `component:authorizer`. */
-  readonly authorizations: Map<string, Authorization>;
+  /** By component and account. */
+  readonly authorizations: Map<string, Map<string, Authorization>>;
   /** Every value issued, by kind and text. */
   readonly issued: Readonly<Record<MintKind, Map<string, Issued>>>;
   /** The newest value of each family and owner. */
@@ -41,6 +42,8 @@ export interface World {
   readonly hosts: Host[];
   readonly onCall: SimulatorOptions['onCall'];
   readonly onPush: SimulatorOptions['onPush'];
+  /** What comes of a merchant's confirmation on a page. */
+  confirmation: Confirmation;
   /** By how much the `Date` of answers differs from the clock. */
   dateOffsetMs: number;
   /** Set by stop: whatever ends because of it must not begin anything new. */
@@ -69,9 +72,11 @@ export function createWorld(options: SimulatorOptions): World {
       jsapi_ticket: new Map(),
       wx_card_ticket: new Map(),
       authorizer_access_token: new Map(),
+      authorization_code: new Map(),
     },
     current: new Map(),
     forces: new Map(),
+    confirmation: CONFIRMATION,
     dateOffsetMs: 0,
     hosts: [],
     onCall: options.onCall,

@@ -28,7 +28,10 @@ describe('the simulator command', () => {
     expect(await exitCode).toBe(0);
     expect(output()).toContain('--divide-times-by');
     expect(output()).toContain('curl $S/state');
-    for (const route of ['authorize', 'unauthorize', 'mint-elsewhere', 'date']) {
+    for (const route of [
+      ...['authorize', 'unauthorize', 'grant', 'push-authorized', 'push-unauthorized', 'populate'],
+      ...['authorization', 'mint-elsewhere', 'date'],
+    ]) {
       expect(output()).toMatch(new RegExp(`curl -d '.+' \\$S/${route}\\s`));
     }
   });
@@ -40,6 +43,7 @@ describe('the simulator command', () => {
     [['--port='], /--port must be a number/],
     [['--speed', '0'], /--speed/],
     [['--hosts', '99'], /hosts/],
+    [['--authorizers', '1.5'], /--authorizers must be a whole number/],
     [['--account-overlap=-1'], /accountOverlapSeconds/],
     [['--account', 'wx5ca1ab1e0ddba11a'], /twice/],
     [['--aes-key', 'short'], /43 letters and digits/],
@@ -55,7 +59,16 @@ describe('the simulator command', () => {
 
   it('prints the settings of the service, pushes tickets, and stops on SIGINT', async () => {
     const receiver = await startReceiver();
-    const simulator = run('--port', '0', '--hosts', '2', '--callback', receiver.url);
+    const simulator = run(
+      '--port',
+      '0',
+      '--hosts',
+      '2',
+      '--callback',
+      receiver.url,
+      '--authorizers',
+      '3',
+    );
     await until(() => simulator.output().includes('success after'));
     const output = simulator.output();
     const setting = (name: string): string =>
@@ -84,6 +97,9 @@ describe('the simulator command', () => {
     const query = `grant_type=client_credential&appid=${appid}&secret=${appsecret}`;
     const answer = await fetch(`${urls[1] ?? ''}/cgi-bin/token?${query}`);
     expect(await answer.json()).toMatchObject({ expires_in: 7200 });
+
+    const state = await fetch(`${urls[0] ?? ''}/_simulator/state`);
+    expect(await state.json()).toMatchObject({ authorizationCount: 3 });
 
     simulator.child.kill('SIGINT');
     expect(await simulator.exitCode).toBe(0);

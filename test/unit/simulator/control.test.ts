@@ -55,7 +55,7 @@ describe('the control API', () => {
     expect(mints).toEqual({ mints: simulator.ledger.mints });
     expect((await control(simulator, 'GET ledger?kind=nonsense')).status).toBe(400);
     await control(simulator, 'DELETE ledger');
-    expect(simulator.ledger).toEqual({ mints: [], calls: [], pushes: [] });
+    expect(simulator.ledger).toEqual({ mints: [], calls: [], pushes: [], messages: [] });
   });
 
   it('takes, shows and clears fault rules', async () => {
@@ -153,7 +153,12 @@ describe('the control API', () => {
     expect((await ask())['authorizer_refresh_token']).not.toBe(refreshToken);
     expect(simulator.isLive('authorizer_access_token', String(accessToken))).toBe(false);
     const state = async () => (await control(simulator, 'GET state')).json['authorizations'];
-    expect(await state()).toEqual([{ appid: COMPONENT.appid, authorizer, rotating: true }]);
+    expect(await state()).toEqual([
+      {
+        ...{ appid: COMPONENT.appid, authorizer, rotating: true },
+        ...{ kind: 'official', exchanged: true },
+      },
+    ]);
 
     await control(simulator, 'POST unauthorize', { authorizer, appid: COMPONENT.appid });
     expect(await ask()).toMatchObject({ errcode: 61003 });

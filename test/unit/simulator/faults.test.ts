@@ -54,7 +54,7 @@ describe('the queue of rules', () => {
     const { simulator } = await startSimulator();
     const bad: object[] = [
       {},
-      { api: 'api_query_auth', fault: { type: 'hang' } },
+      { api: 'api_query_nothing', fault: { type: 'hang' } },
       { api: '*', fault: { type: 'explode' } },
       { api: '*', fault: { type: 'delay' } },
       { api: '*', fault: { type: 'hang' }, times: 0 },

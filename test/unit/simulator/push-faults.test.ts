@@ -67,7 +67,7 @@ describe('a push fault', () => {
     simulator.setPushing(true);
     clock.advance(10 * MINUTE);
     await simulator.idle();
-    expect(simulator.ledger).toEqual({ mints: [], calls: [], pushes: [] });
+    expect(simulator.ledger).toEqual({ mints: [], calls: [], pushes: [], messages: [] });
     clock.advance(10 * MINUTE);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(1);

@@ -107,7 +107,7 @@ describe('the schedule', () => {
   it('issues no tickets while there is nowhere to push them', async () => {
     const { simulator, clock } = await startSimulator({ pushing: true });
     clock.advance(HOUR);
-    expect(simulator.ledger).toEqual({ mints: [], calls: [], pushes: [] });
+    expect(simulator.ledger).toEqual({ mints: [], calls: [], pushes: [], messages: [] });
   });
 
   it('serves every component with its own key', async () => {

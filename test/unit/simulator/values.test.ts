@@ -93,6 +93,7 @@ describe('a value that is issued', () => {
 
 describe('the kinds of values', () => {
   const LIVES: Record<MintKind, number> = {
+    authorization_code: 600,
     component_verify_ticket: 43_200,
     component_access_token: 7_200,
     pre_auth_code: 1_800,
@@ -111,6 +112,7 @@ describe('the kinds of values', () => {
   );
 
   it.each<[MintKind, RegExp]>([
+    ['authorization_code', /^queryauthcode@@@[\w-]{88}$/],
     ['component_verify_ticket', /^ticket@@@[\w-]{80,90}$/],
     ['component_access_token', /^9_[\w-]{128}$/],
     ['access_token', /^9_[\w-]{128}$/],
@@ -122,5 +124,40 @@ describe('the kinds of values', () => {
     const [one, other] = [randomValue(kind), randomValue(kind)];
     expect(one).toMatch(shape);
     expect(one).not.toBe(other);
+  });
+});
+
+describe('what is remembered', () => {
+  const family = { family: 'f', overlapMs: 0 };
+
+  it('ends with the oldest values beyond the setting', () => {
+    const { world } = makeWorld({ rememberedValues: 2 });
+    const values = [1, 2, 3, 4].map(() => issue(world, OWNER, 'access_token', family).value);
+    const known = values.map((value) => find(world, 'access_token', value) !== undefined);
+    expect(known).toEqual([false, false, true, true]);
+  });
+
+  it('has every value that still lives, however many there are', () => {
+    const { world, clock } = makeWorld({ rememberedValues: 2 });
+    const owners = Array.from({ length: 5 }, (_, index) => `wx${index}`);
+    const values = owners.map((owner) => issue(world, owner, 'access_token', family).value);
+    const known = () => values.filter((value) => find(world, 'access_token', value)).length;
+    clock.advance(2 * HOUR - 1);
+    issue(world, OWNER, 'access_token', family);
+    expect(known()).toBe(5);
+    clock.advance(1);
+    issue(world, OWNER, 'access_token', family);
+    expect(known()).toBe(0);
+  });
+
+  it('is no more than a little above the setting, for long lists too', () => {
+    const { world } = makeWorld({ rememberedValues: 20_000, ledgerLimit: 10_000 });
+    const sizes = Array.from({ length: 30_000 }, () => {
+      issue(world, OWNER, 'access_token', family);
+      return [world.issued.access_token.size, world.ledger.mints.length] as const;
+    });
+    expect(Math.max(...sizes.map(([values]) => values))).toBeLessThan(20_200);
+    const listed = sizes.slice(10_000).map(([, mints]) => mints);
+    expect([Math.min(...listed), Math.max(...listed)]).toEqual([10_000, 11_000]);
   });
 });
