@@ -20,22 +20,31 @@ import {
   type PushFields,
 } from '../wechat/push-xml.ts';
 import { handlerOf, recordMessage } from './handlers/index.ts';
-import type { HandlerContext, OpenedPush, PushOutcome } from './handlers/handler.ts';
+import type { HandlerContext, OpenedPush, PushOutcome, StoredMessage } from './handlers/handler.ts';
 
 /**
  * What happens to a push, whatever carried it here: open, check, handle (which dedupes and stores
- * in one step), then say `success`. `success` is said only after Redis acknowledged.
+ * in one step), then say `success`. `success` is said only after Redis acknowledged. A message may
+ * be replied to instead, which is the answer as well.
  * What WeChat need not wait for happens behind the answer.
  */
 export interface Receiver {
   /**
-   * @returns the plain text to answer with, status 200
+   * @returns what to answer with, status 200
    * @throws KeeperError with the status and text of design's table of answers
    */
-  receive(push: ArrivedPush): Promise<string>;
+  receive(push: ArrivedPush): Promise<Answer>;
   /** Answers WeChat's echostr check. @throws KeeperError */
   echo(componentAppid: string, query: Readonly<Record<string, unknown>>): string;
   knows(componentAppid: string): boolean;
+}
+
+export interface Answer {
+  type: 'text/plain' | 'text/xml';
+  /** Empty when WeChat shall know that it arrived, and the user see nothing. */
+  body: string;
+  /** To be called once, when the answer is out or WeChat has hung up. */
+  afterwards?: () => void;
 }
 
 export interface ArrivedPush {
@@ -55,7 +64,7 @@ export interface ReceiverOptions extends HandlerContext {
 
 /** Seconds by which the signed timestamp may differ from our clock, either way. */
 const MAX_SKEW_SECONDS = 300;
-const ANSWER = 'success';
+const SUCCESS: Answer = { type: 'text/plain', body: 'success' };
 
 const eventFields = z.object({ AppId: z.string(), InfoType: z.string().min(1).max(64) });
 
@@ -77,7 +86,7 @@ async function receive(
   options: ReceiverOptions,
   secrets: EnvelopeSecrets,
   arrived: ArrivedPush,
-): Promise<string> {
+): Promise<Answer> {
   const now = options.clock.now();
   const query = parseSignedQuery(arrived.query, 'msg_signature');
   const { encrypt_type: encryptType } = arrived.query;
@@ -97,11 +106,34 @@ async function receive(
     fingerprint: [arrived.authorizerAppid, opened.fingerprint].filter(Boolean).join(':'),
     contentHash: createHash('sha256').update(opened.message).digest('hex'),
   };
-  const outcome = await (arrived.authorizerAppid === undefined
-    ? handleEvent(options, push, opened)
-    : recordMessage({ ...push, authorizerAppid: arrived.authorizerAppid }, options));
+  const { authorizerAppid } = arrived;
+  if (authorizerAppid === undefined) {
+    noteOutcome(options, push, opened, await handleEvent(options, push, opened));
+    return SUCCESS;
+  }
+  const outcome = await recordMessage({ ...push, authorizerAppid }, options);
   noteOutcome(options, push, opened, outcome);
-  return ANSWER;
+  return answerTo(options, { ...push, authorizerAppid, outcome }, (xml) =>
+    opened.seal(xml, Math.floor(now / 1000), query.nonce),
+  );
+}
+
+/** The message is stored by now, so whatever fails here must not make WeChat send it again. */
+function answerTo(
+  { replyTo, log }: ReceiverOptions,
+  message: StoredMessage,
+  seal: (xml: string) => string,
+): Answer {
+  try {
+    const reply = replyTo?.(message);
+    if (reply === undefined) return SUCCESS;
+    const { xml, ...rest } = reply;
+    if (xml === '') return { type: 'text/plain', body: '', ...rest };
+    return { type: 'text/xml', body: seal(xml), ...rest };
+  } catch (error) {
+    log.error('a message could not be replied to', { request_id: message.requestId, error });
+    return SUCCESS;
+  }
 }
 
 /** Checks the outer document and returns its Encrypt. */

@@ -23,6 +23,25 @@ export interface OpenedPush {
 /** `older` and `duplicate` changed nothing and are answered `success` all the same. */
 export type PushOutcome = 'stored' | 'older' | 'duplicate';
 
+/** A message or event of an authorizer that was stored, now or before. */
+export interface StoredMessage {
+  requestId: string;
+  componentAppid: string;
+  /** As the URL says. */
+  authorizerAppid: string;
+  fields: PushFields;
+  /** `duplicate` when it was stored before: answered alike, but nothing is done twice. */
+  outcome: PushOutcome;
+}
+
+/** What a message is answered with instead of `success`. */
+export interface Reply {
+  /** A whole XML document, still to be encrypted; the empty text is the empty answer. */
+  xml: string;
+  /** Called once, when the answer is out or WeChat has hung up. Must not throw. */
+  afterwards?: () => void;
+}
+
 export interface HandlerContext {
   store: Store;
   clock: Clock;
@@ -30,6 +49,12 @@ export interface HandlerContext {
   pendingTickets: PendingTickets;
   /** Called behind the answer when a ticket was stored, now or before. */
   onTicket: (arrived: ArrivedTicket) => void;
+  /** Called when an authorization code was stored; with the pre_auth_code that it came by. */
+  onCode: (component: string, preAuthCode: string | undefined) => void;
+  /** Called when an account has ended its authorization. */
+  onRevoked: (component: string, authorizer: string) => void;
+  /** Chooses a reply to a message; undefined is `success`. Not async: WeChat waits 5 s at most. */
+  replyTo?: (message: StoredMessage) => Reply | undefined;
 }
 
 /** One InfoType: a file in this folder and a line in `index.ts`. */

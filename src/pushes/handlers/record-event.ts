@@ -1,16 +1,12 @@
 import { z } from 'zod';
-import { KeeperError } from '../../errors.ts';
-import { appendEvent, type EventFields } from '../../store/events.ts';
 import { shaped } from '../../wechat/push-xml.ts';
 import { eventEntry } from './event-entry.ts';
 import type { HandlerContext, OpenedPush, PushHandler, PushOutcome } from './handler.ts';
-
-/** Milliseconds: WeChat may be late with an event, but not by a day. */
-const MAX_AGE_MS = 24 * 3600 * 1000;
+import { storeEvent } from './store-event.ts';
 
 /** Every InfoType without a handler of its own: written to the event stream for others to use. */
 export const recordEvent: Omit<PushHandler, 'infoType'> = {
-  handle: (push, context) => append(push, context, [push.fingerprint], eventEntry(push)),
+  handle: (push, context) => storeEvent(push, context, [push.fingerprint], eventEntry(push)),
 };
 
 /** What WeChat sends to the message & event URL names an account and is no event of the platform. */
@@ -37,23 +33,5 @@ export async function recordMessage(
     identities.push(`${push.authorizerAppid}:msgid:${MsgId}`);
   }
   const entry = { ...eventEntry(push), authorizer_appid: push.authorizerAppid };
-  return append(push, context, identities, entry);
-}
-
-async function append(
-  push: OpenedPush,
-  context: HandlerContext,
-  identities: readonly string[],
-  entry: EventFields,
-): Promise<PushOutcome> {
-  // Repeats are recognised for as long as a signature is accepted, so nothing is done twice. A
-  // signature does not tell timestamp from nonce, so the time inside the encryption counts as well.
-  const age = push.receivedAt - Number(push.fields.CreateTime) * 1000;
-  if (!push.timely || age >= MAX_AGE_MS)
-    throw new KeeperError('stale_push', 'timestamp too far from ours');
-  try {
-    return await appendEvent(context.store, push.componentAppid, identities, entry);
-  } catch (cause) {
-    throw new KeeperError('push_not_stored', 'not stored, send again', { cause });
-  }
+  return storeEvent(push, context, identities, entry);
 }

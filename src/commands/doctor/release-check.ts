@@ -1,0 +1,154 @@
+import { parseArgs } from 'node:util';
+import { loadConfig, type Config } from '../../config.ts';
+import { isLoopback } from '../../simulator/options.ts';
+import {
+  runReleaseCheck,
+  type CheckedAccount,
+  type CheckResult,
+  type CheckStep,
+} from '../../simulator/release-checker.ts';
+import { createSimulator, type Simulator } from '../../simulator/simulator.ts';
+import { UsageError } from './usage.ts';
+
+/** WeChat's check before a release, played against a running instance by a simulator of our own. */
+
+export const HELP = `Plays WeChat's check before a release (全网发布检测) against a wxkeeper that runs.
+
+  npm run doctor -- release-check [--callback URL]
+
+  --callback URL   where that wxkeeper listens for WeChat (http://127.0.0.1:PUBLIC_PORT)
+  --help           print this
+
+WeChat is played by a simulator, which must be the only WeChat that the instance knows. Start one for
+the trial, with a REDIS_KEY_PREFIX of its own so that it touches nothing of a real one:
+
+  export WECHAT_API_BASE_URLS=http://127.0.0.1:3900 REDIS_KEY_PREFIX=trial:
+  npm start
+
+and run this in another terminal, with the same settings. It reads them as the service does, from
+the environment, the files they name and .env, and writes nothing to Redis.`;
+
+/** What a failed step asks a person to do; the detail beside it says what was seen. */
+const ADVICE: Readonly<Record<CheckStep, string>> = {
+  ticket:
+    'compare Token, EncodingAESKey and appid of the instance with these settings; look at its log',
+  authorized: 'the authorization-event URL must answer success; look at the log of the instance',
+  text: 'the message & event URL must reply to the text; look at the log of the instance',
+  code: 'the answer must be empty and come before any call to WeChat; look at the log',
+  'api message':
+    'the log says why. After 40001: the instance still holds a component_access_token of an earlier ' +
+    'simulator; give it a fresh REDIS_KEY_PREFIX, or wait five minutes and run this again',
+  event: 'the message & event URL must reply to the event; look at the log of the instance',
+  unauthorized: 'the authorization-event URL must answer success; look at the log of the instance',
+};
+
+/**
+ * @returns whether every step passed
+ * @throws UsageError, ConfigError, Error with a message for the user
+ */
+export async function releaseCheck(args: readonly string[]): Promise<boolean> {
+  const { callback } = readFlags(args);
+  const config = loadConfig();
+  if (config.components.length === 0) {
+    throw new Error('No component is configured, so there is nothing to release.');
+  }
+  const base = callback ?? publicAddress(config);
+  const simulator = createSimulator({
+    components: config.components.map(({ appid, appsecret, token, encodingAesKey }) => ({
+      ...{ appid, secret: appsecret, token, encodingAesKey },
+      callbackUrl: `${base}/callback/${appid}`,
+    })),
+    ...simulatorAddress(config),
+    pushing: false,
+    // As at WeChat, the token before the last one serves for some minutes more.
+    overlapSeconds: 300,
+  });
+  await startSimulator(simulator, config);
+  try {
+    return await checkAll(simulator, config, base);
+  } finally {
+    await simulator.stop();
+  }
+}
+
+/** @throws UsageError */
+function readFlags(args: readonly string[]): { callback: string | undefined } {
+  let callback;
+  try {
+    const options = { callback: { type: 'string' } } as const;
+    ({ callback } = parseArgs({ args: [...args], options, strict: true }).values);
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+  if (callback !== undefined && !(URL.canParse(callback) && /^https?:/.test(callback))) {
+    throw new UsageError(`--callback must be a whole http or https URL, not "${callback}"`);
+  }
+  return { callback: callback?.replace(/\/+$/, '') };
+}
+
+/** Where the instance listens for WeChat, as seen from this machine. */
+function publicAddress({ publicHost, publicPort }: Config): string {
+  const host = ['0.0.0.0', '::', ''].includes(publicHost) ? '127.0.0.1' : publicHost;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${publicPort}`;
+}
+
+/** @throws Error that says how to start the instance */
+function simulatorAddress({ wechatApiBaseUrls }: Config): { host: string; port: number } {
+  const [first = '', ...more] = wechatApiBaseUrls;
+  const { protocol, hostname, port } = new URL(first);
+  const host = hostname.replace(/^\[(.*)\]$/, '$1');
+  if (more.length === 0 && protocol === 'http:' && isLoopback(host)) {
+    return { host, port: Number(port || 80) };
+  }
+  throw new Error(`WECHAT_API_BASE_URLS must name one http address of this machine, where the pretended WeChat
+will be; it is ${wechatApiBaseUrls.join(',')}.
+
+${HELP.slice(HELP.indexOf('Start one for'))}`);
+}
+
+/** @throws Error with a message for the user */
+async function startSimulator(simulator: Simulator, config: Config): Promise<void> {
+  try {
+    await simulator.start();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const address = config.wechatApiBaseUrls.join('');
+    const reason =
+      code === 'EADDRINUSE'
+        ? 'something listens there already. If it is npm run simulator, stop it first'
+        : String(code ?? error);
+    throw new Error(`The pretended WeChat cannot listen on ${address}: ${reason}.`, {
+      cause: error,
+    });
+  }
+}
+
+async function checkAll(simulator: Simulator, config: Config, base: string): Promise<boolean> {
+  const results: CheckResult[] = [];
+  for (const { appid, appsecret: secret, token, encodingAesKey } of config.components) {
+    console.log(`Component ${appid} at ${base}/callback/${appid}`);
+    let account: CheckedAccount | undefined;
+    const onResult = (result: CheckResult): void => {
+      if (account !== result.account) {
+        ({ account } = result);
+        console.log(`\n${account.type} ${account.appid} (${account.userName})`);
+      }
+      console.log(lineOf(result));
+    };
+    const component = { appid, secret, token, encodingAesKey };
+    const messageUrl = `${base}/callback/${appid}/$APPID$`;
+    results.push(...(await runReleaseCheck(simulator, { component, messageUrl, onResult })));
+  }
+  const failed = results.filter(({ ok }) => !ok).length;
+  console.log(
+    failed === 0
+      ? `\nAll ${results.length} steps passed. WeChat's own check also needs the URLs, the IP whitelist and\nthe permission sets of the console: docs/release-check.md.`
+      : `\n${failed} of ${results.length} steps FAILED. docs/release-check.md explains each of them.`,
+  );
+  return failed === 0;
+}
+
+function lineOf({ step, ok, detail, tookMs }: CheckResult): string {
+  const line = `  ${ok ? 'ok    ' : 'FAILED'} ${String(tookMs).padStart(5)} ms  ${step.padEnd(13)}${detail}`;
+  return ok ? line : `${line}\n                    What to do: ${ADVICE[step]}.`;
+}

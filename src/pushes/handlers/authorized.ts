@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import { addExchange } from '../../store/exchanges.ts';
+import { eventEntry } from './event-entry.ts';
+import type { HandlerContext, OpenedPush, PushHandler, PushOutcome } from './handler.ts';
+import { assertTimely, orSendAgain, readFields, storeEvent } from './store-event.ts';
+
+/**
+ * An account authorized the platform, or changed what it grants. The code in it is exchanged behind the
+ * answer; it is stored before, because the event may never come again.
+ * Source: developers.weixin.qq.com, 授权变更通知推送 (authorize_event).
+ */
+
+const APPID = /^wx[0-9a-zA-Z]{16}$/;
+const CODE = /^[\x21-\x7E]{1,512}$/;
+const authorizedFields = z.object({
+  AuthorizerAppid: z.string().regex(APPID),
+  AuthorizationCode: z.string().regex(CODE),
+  AuthorizationCodeExpiredTime: z.string().max(32).optional(),
+  PreAuthCode: z.string().max(512).optional(),
+  CreateTime: z.string().regex(/^\d{1,12}$/),
+});
+/** The names of what must not be read by whoever reads the event stream. */
+const SECRET_FIELDS = ['AuthorizationCode', 'PreAuthCode', 'auth_code'];
+
+/** Seconds a code lives when WeChat does not say; its own samples say so. */
+const CODE_LIFE_SECONDS = 600;
+/** Seconds: no code lives longer, by anybody's measure. */
+const MAX_CODE_LIFE_SECONDS = 7200;
+/** What is larger is a moment, what is smaller a duration. */
+const MOMENT = 1e9;
+
+export const authorized: PushHandler = handlerFor('authorized');
+export const updateAuthorized: PushHandler = handlerFor('updateauthorized');
+
+function handlerFor(infoType: string): PushHandler {
+  return {
+    infoType,
+    async handle(push, context) {
+      const fields = readFields(push, context, authorizedFields);
+      if (fields === undefined) {
+        return storeEvent(push, context, [push.fingerprint], eventEntry(push, SECRET_FIELDS));
+      }
+      const { AuthorizationCodeExpiredTime: expiry, PreAuthCode: preAuthCode } = fields;
+      const authorizedAt = Number(fields.CreateTime) * 1000;
+      return takeCode(push, context, {
+        authorizer: fields.AuthorizerAppid,
+        code: fields.AuthorizationCode,
+        authorizedAt,
+        expiresAt: codeExpiry(expiry, authorizedAt),
+        preAuthCode,
+      });
+    },
+  };
+}
+
+/** A code that an event brought, on its way to be exchanged. @throws KeeperError */
+export async function takeCode(
+  push: OpenedPush,
+  context: HandlerContext,
+  { preAuthCode, ...exchange }: ArrivedCode,
+): Promise<PushOutcome> {
+  assertTimely(push);
+  const { componentAppid: component, fingerprint } = push;
+  await orSendAgain(() => addExchange(context.store, component, exchange));
+  // Already now: were the event not stored, WeChat would send it again, and the code is known then.
+  context.onCode(component, preAuthCode);
+  return storeEvent(push, context, [fingerprint], eventEntry(push, SECRET_FIELDS));
+}
+
+export interface ArrivedCode {
+  authorizer: string;
+  code: string;
+  /** Epoch ms by WeChat's clock. */
+  authorizedAt: number;
+  expiresAt: number;
+  preAuthCode?: string | undefined;
+}
+
+/**
+ * When a code ends, epoch ms. The page calls AuthorizationCodeExpiredTime a number of seconds, but real
+ * pushes carry the moment itself.
+ */
+export function codeExpiry(stated: string | undefined, createdAt: number): number {
+  const number = stated !== undefined && /^\d{1,12}$/.test(stated) ? Number(stated) : 0;
+  const life = number > MOMENT ? number - createdAt / 1000 : number;
+  const seconds = life > 0 ? Math.min(life, MAX_CODE_LIFE_SECONDS) : CODE_LIFE_SECONDS;
+  return createdAt + seconds * 1000;
+}

@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { authorizerToken, revokeAuthorization } from '../../store/authorizations.ts';
+import { forgetLook } from '../../store/due-index.ts';
+import { mergeAuthorizer } from '../../store/registry.ts';
+import { eventEntry } from './event-entry.ts';
+import type { PushHandler } from './handler.ts';
+import { assertTimely, orSendAgain, readFields, storeEvent } from './store-event.ts';
+
+/**
+ * An account ended its authorization. Its tokens go and a tombstone stays. One that is older than the
+ * authorization that stands came late and ends nothing.
+ * Source: developers.weixin.qq.com, 授权变更通知推送 (authorize_event).
+ */
+const unauthorizedFields = z.object({
+  AuthorizerAppid: z.string().regex(/^wx[0-9a-zA-Z]{16}$/),
+  CreateTime: z.string().regex(/^\d{1,12}$/),
+});
+
+export const unauthorized: PushHandler = {
+  infoType: 'unauthorized',
+  async handle(push, context) {
+    const fields = readFields(push, context, unauthorizedFields);
+    if (fields === undefined)
+      return storeEvent(push, context, [push.fingerprint], eventEntry(push));
+    const { AuthorizerAppid: authorizer, CreateTime } = fields;
+    assertTimely(push);
+    const { store, log } = context;
+    const { componentAppid: component, fingerprint } = push;
+    const id = authorizerToken(component, authorizer);
+    const revokedAt = Number(CreateTime) * 1000;
+    const outcome = await orSendAgain(async () => {
+      const came = await revokeAuthorization(store, id, revokedAt);
+      if (came === 'older') return came;
+      await forgetLook(store, id);
+      await mergeAuthorizer(store, component, authorizer, { state: 'revoked', stateAt: revokedAt });
+      return came;
+    });
+    const facts = { component, authorizer, create_time: CreateTime };
+    if (outcome === 'older') log.info('a revocation came after a newer authorization', facts);
+    else log.info('an account ended its authorization', facts);
+    if (outcome === 'revoked') context.onRevoked(component, authorizer);
+    return storeEvent(push, context, [fingerprint], eventEntry(push));
+  },
+};
