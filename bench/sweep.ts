@@ -9,6 +9,7 @@ import { createSimulator, type Simulator } from '../src/simulator/simulator.ts';
 import { authorizerToken, grantAuthorization } from '../src/store/authorizations.ts';
 import { createKeys, type CredentialId } from '../src/store/keys.ts';
 import { connectRedis, whenReady } from '../src/store/redis.ts';
+import { createSeal } from '../src/store/seal.ts';
 import { createStoreTime } from '../src/store/store-time.ts';
 import type { Store } from '../src/store/store.ts';
 import { acceptTicket } from '../src/store/tickets.ts';
@@ -82,12 +83,13 @@ interface Platform {
 
 async function createPlatform(redis: Redis, simulator: Simulator): Promise<Platform> {
   const time = createStoreTime(systemClock);
-  const store = { redis, keys: createKeys('bench:sweep:'), time };
+  const store = { redis, keys: createKeys('bench:sweep:'), time, seal: createSeal([]) };
   const api = createWechatApi({ baseUrls: simulator.urls, clock: systemClock, log: SILENT });
   const keeper = createKeeper({
     ...{ store, api, clock: systemClock, log: SILENT, replica: 'bench' },
     memory: createMemory(systemClock, time),
     windowMs: WINDOW_MS,
+    pace: { perSecond: 1_000, burst: 1_000 },
     subjects: {
       components: [{ appid: COMPONENT.appid, appsecret: COMPONENT.secret }],
       accounts: [],

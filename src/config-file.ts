@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { secretFormats } from './setting-formats.ts';
+import { returnUrlsSchema, secretFormats } from './setting-formats.ts';
 
 /** The JSON file of CONFIG_FILE: what does not fit into variables. Faults never quote a value. */
 
@@ -11,6 +11,8 @@ export interface ComponentConfig {
   encodingAesKey: string;
   previousToken: string | undefined;
   previousEncodingAesKey: string | undefined;
+  /** Where merchants may be sent after an authorization: these, and what is below them. */
+  returnUrls: readonly string[];
 }
 
 export interface AccountConfig {
@@ -28,6 +30,7 @@ export const componentSchema = z.strictObject({
   encoding_aes_key: secretFormats.key,
   previous_token: secretFormats.token.optional(),
   previous_encoding_aes_key: secretFormats.key.optional(),
+  return_urls: returnUrlsSchema.optional(),
 });
 
 const accountSchema = z.strictObject({
@@ -88,5 +91,6 @@ export function toComponent(raw: z.infer<typeof componentSchema>): ComponentConf
     encodingAesKey: raw.encoding_aes_key,
     previousToken: raw.previous_token,
     previousEncodingAesKey: raw.previous_encoding_aes_key,
+    returnUrls: raw.return_urls ?? [],
   };
 }

@@ -10,15 +10,19 @@ import {
 } from './config-file.ts';
 import type { LogLevel } from './log.ts';
 import {
+  authorizationUrlsSchema,
   levelSchema,
   portSchema,
   prefixSchema,
+  sealKeysSchema,
   protocolSchema,
   redisUrlSchema,
   publicUrlSchema,
   cronSchema,
+  rateSchema,
   windowSchema,
   hostsSchema,
+  type SealKey,
 } from './setting-formats.ts';
 import { SETTINGS } from './settings.ts';
 
@@ -42,10 +46,15 @@ export interface Config {
   /** Official accounts and mini-programs of our own. */
   accounts: readonly AccountConfig[];
   wechatApiBaseUrls: readonly string[];
+  /** Origins of WeChat's authorization pages. */
+  wechatAuthorizationUrls: { pc: string; mobile: string };
   componentAccessTokenCron: string;
   preAuthCodeCron: string;
   refreshWindowSeconds: number;
+  authorizerRefreshesPerSecond: number;
   apiKeys: readonly ApiKey[];
+  /** The first seals refresh tokens, all of them open; none: tokens are stored as they are. */
+  refreshTokenKeys: readonly SealKey[];
   logLevel: LogLevel;
 }
 
@@ -92,13 +101,19 @@ export function loadConfig(env: Environment = process.env): Config {
     components: [...readEnvComponent(read, faults), ...file.components],
     accounts: file.accounts,
     wechatApiBaseUrls: parse('WECHAT_API_BASE_URLS', hostsSchema, []),
+    wechatAuthorizationUrls: parse('WECHAT_AUTHORIZATION_URLS', authorizationUrlsSchema, {
+      pc: '',
+      mobile: '',
+    }),
     componentAccessTokenCron: parse('COMPONENT_ACCESS_TOKEN_CRON', cronSchema, ''),
     preAuthCodeCron: parse('PRE_AUTH_CODE_CRON', cronSchema, ''),
     refreshWindowSeconds: parse('REFRESH_WINDOW_SECONDS', windowSchema, 0),
+    authorizerRefreshesPerSecond: parse('AUTHORIZER_REFRESHES_PER_SECOND', rateSchema, 1),
     apiKeys: [
       ...parseKeys('API_KEYS', (read('API_KEYS') ?? '').split(','), faults),
       ...parseKeys('CONFIG_FILE api_keys', file.apiKeys, faults),
     ],
+    refreshTokenKeys: parse('REFRESH_TOKEN_KEYS', sealKeysSchema.optional(), undefined) ?? [],
     logLevel: parse('LOG_LEVEL', levelSchema, 'info'),
   };
   if (
@@ -127,6 +142,7 @@ export function secretsOf(config: Config): string[] {
       one.previousEncodingAesKey,
     ]),
     ...config.accounts.map((one) => one.appsecret),
+    ...config.refreshTokenKeys.map((one) => one.key),
     password,
     decodeURIComponent(password),
   ].filter((secret): secret is string => secret !== undefined && secret !== '');

@@ -20,6 +20,9 @@ const ERROR_TABLE = {
   too_large: { status: 413, retryable: false },
   unsupported_media: { status: 415, retryable: false },
   too_many_requests: { status: 429, retryable: true },
+  link_invalid: { status: 403, retryable: false },
+  link_expired: { status: 410, retryable: false },
+  not_configured: { status: 503, retryable: false },
   internal: { status: 500, retryable: false },
   // Credentials that cannot be handed out right now.
   no_ticket: { status: 503, retryable: true },
@@ -28,6 +31,7 @@ const ERROR_TABLE = {
   wechat_unavailable: { status: 503, retryable: true },
   wechat_refused: { status: 503, retryable: true },
   quota_exhausted: { status: 503, retryable: true },
+  sealed_unreadable: { status: 503, retryable: true },
   stopping: { status: 503, retryable: true },
 } as const satisfies Record<string, { status: number; retryable: boolean }>;
 

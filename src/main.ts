@@ -49,6 +49,10 @@ async function main(): Promise<void> {
     app = createApp(config, { log });
     await app.start();
   } catch (error) {
+    if (error instanceof ConfigError) {
+      process.stderr.write(`wxkeeper: ${error.message}\n`);
+      return exit(EX_CONFIG);
+    }
     log.error('cannot start', { error });
     await exit(EX_UNAVAILABLE);
   }

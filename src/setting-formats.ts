@@ -40,17 +40,74 @@ export const redisUrlSchema = z
 export const publicUrlSchema = z
   .string()
   .transform((url) => url.replace(/\/$/, ''))
-  .refine((url) => /^https:\/\/[a-z0-9.-]+$/i.test(url), 'must be an https origin without a path');
+  .refine(
+    (url) => /^https:\/\/[a-z0-9.-]+$/i.test(url) || (url.startsWith('http:') && isSafeOrigin(url)),
+    'must be an https origin without a path; http only to loopback',
+  );
 export const cronSchema = z.string().refine((text) => isCron(text), 'must be a cron expression');
 export const windowSchema = z
   .string()
   .regex(/^\d{1,5}$/, 'must be whole seconds')
   .transform(Number)
   .refine((seconds) => seconds >= 1 && seconds <= 3600, 'must be between 1 and 3600');
+
+/** What seals refresh tokens in Redis. */
+export interface SealKey {
+  /** Name of the key in what it has sealed. */
+  id: string;
+  /** 32 bytes in base64. */
+  key: string;
+}
+
+const SEAL_KEY = /^[a-z0-9-]{1,32}:[A-Za-z0-9+/]{43}=$/;
+export const sealKeysSchema = z
+  .string()
+  .transform((text) => text.split(',').map((one) => one.trim()))
+  .refine(
+    (entries) => entries.every((entry) => SEAL_KEY.test(entry)),
+    'must be id:base64 of 32 bytes, comma-separated (npm run keys -- --sealing makes one)',
+  )
+  .transform((entries) =>
+    entries.map((entry): SealKey => {
+      const [id = '', key = ''] = entry.split(':');
+      return { id, key };
+    }),
+  )
+  .refine(
+    (keys) =>
+      ['id', 'key'].every(
+        (name) => new Set(keys.map((one) => one[name as keyof SealKey])).size === keys.length,
+      ),
+    'must not name the same key twice',
+  );
+export const rateSchema = z
+  .string()
+  .regex(/^\d{1,4}$/, 'must be a whole number')
+  .transform(Number)
+  .refine((perSecond) => perSecond >= 1, 'must be between 1 and 9999');
 export const hostsSchema = z
   .string()
   .transform((text) => text.split(',').map((one) => one.trim().replace(/\/$/, '')))
   .refine((urls) => urls.every(isSafeOrigin), 'must be https origins; http only to loopback');
+export const authorizationUrlsSchema = z
+  .string()
+  .transform((text) => text.split(',').map((one) => one.trim().replace(/\/$/, '')))
+  .refine(
+    (urls) => urls.length === 2 && urls.every(isSafeOrigin),
+    'must be two https origins, for computers and for phones; http only to loopback',
+  )
+  .transform(([pc = '', mobile = '']) => ({ pc, mobile }));
+/** A list in the file, comma-separated in the environment. */
+export const returnUrlsSchema = z.preprocess(
+  (raw) => (typeof raw === 'string' ? raw.split(',').map((one) => one.trim()) : raw),
+  z
+    .array(z.string(), 'must be a list of URLs')
+    .refine(
+      (urls) => urls.every((one) => readWebUrl(one)?.search === '' && !one.endsWith('?')),
+      'must be https URLs without query and fragment, their paths without %, // and ..; ' +
+        'http only to loopback',
+    ),
+);
 
 function isRedisUrl(text: string): boolean {
   if (!/^rediss?:\/\/\S+$/.test(text) || !URL.canParse(text)) return false;
@@ -61,6 +118,22 @@ function isRedisUrl(text: string): boolean {
     return false;
   }
   return hostname !== '' && /^\/?\d{0,5}$/.test(pathname) && search === '' && !/@.*@/.test(text);
+}
+
+const WEB_URL =
+  /^(https?:\/\/[a-z0-9.:[\]-]+)((?:\/[A-Za-z0-9_~.!$&'()*+,=:@-]+)*\/?)(?:\?[!$-[\]-~]*)?$/;
+
+/**
+ * Reads an address of the web for browsers, or nothing when it could be read in two ways. Left out
+ * are user names, backslashes, fragments, dot segments, percent-encoding and `;` in the path, and
+ * every spelling that URL parsers would change.
+ */
+export function readWebUrl(text: string): URL | undefined {
+  const [, origin = '', path = ''] = WEB_URL.exec(text) ?? [];
+  if (!isSafeOrigin(origin)) return undefined;
+  const url = new URL(text);
+  const same = url.origin === origin && url.pathname === (path === '' ? '/' : path);
+  return same && url.username === '' ? url : undefined;
 }
 
 function isSafeOrigin(text: string): boolean {

@@ -76,6 +76,14 @@ export const SETTINGS: readonly Setting[] = [
     doc: { en: 'still accepted while the key is changed', zh: '更换 Key 期间仍接受的旧值' },
   },
   {
+    name: 'COMPONENT_RETURN_URLS',
+    example: 'https://shop.example.com/wechat',
+    doc: {
+      en: 'comma-separated; merchants may be sent there, and below, after an authorization',
+      zh: '逗号分隔；授权结束后允许跳转到这些地址及其下级路径',
+    },
+  },
+  {
     name: 'CONFIG_FILE',
     example: '/etc/wxkeeper.json',
     doc: {
@@ -97,8 +105,8 @@ export const SETTINGS: readonly Setting[] = [
     name: 'PUBLIC_BASE_URL',
     example: 'https://wx.example.com',
     doc: {
-      en: 'https origin that WeChat sees; shown in the status as the URLs for the console',
-      zh: '微信访问用的 https 源；状态页据此给出控制台应填的 URL',
+      en: 'https origin that WeChat and merchants see; start links and the URLs for the console are built from it',
+      zh: '微信和商家访问用的 https 源；授权链接和控制台应填的 URL 都以它开头',
     },
   },
   {
@@ -120,6 +128,14 @@ export const SETTINGS: readonly Setting[] = [
     doc: {
       en: "WeChat's hosts in order of preference; plain http only to loopback",
       zh: '微信接口域名，按优先顺序；只有回环地址可用 http',
+    },
+  },
+  {
+    name: 'WECHAT_AUTHORIZATION_URLS',
+    default: 'https://mp.weixin.qq.com,https://open.weixin.qq.com',
+    doc: {
+      en: "WeChat's authorization pages, for computers and for phones; plain http only to loopback",
+      zh: '微信授权页的域名，先电脑端后手机端；只有回环地址可用 http',
     },
   },
   {
@@ -147,12 +163,29 @@ export const SETTINGS: readonly Setting[] = [
     },
   },
   {
+    name: 'AUTHORIZER_REFRESHES_PER_SECOND',
+    default: '50',
+    doc: {
+      en: 'tokens of authorizers refreshed per second and component at most, by all replicas together',
+      zh: '每个平台每秒最多刷新的授权方令牌数，所有副本合计',
+    },
+  },
+  {
     name: 'API_KEYS',
     secret: true,
     example: 'shop:<sha256 hex>:credentials:read',
     doc: {
       en: 'internal callers, comma-separated `id:sha256hex:scope+scope`; `npm run keys` makes one',
       zh: '内部调用方，逗号分隔的 `id:sha256hex:scope+scope`；用 `npm run keys` 生成',
+    },
+  },
+  {
+    name: 'REFRESH_TOKEN_KEYS',
+    secret: true,
+    example: 'main:<base64 of 32 bytes>',
+    doc: {
+      en: 'seal refresh tokens in Redis: comma-separated `id:base64`, the first seals, all open; `npm run keys -- --sealing` makes one',
+      zh: '加密保存在 Redis 里的 refresh token：逗号分隔的 `id:base64`，第一个用于加密，全部可用于解密；用 `npm run keys -- --sealing` 生成',
     },
   },
   {

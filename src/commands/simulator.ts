@@ -27,6 +27,7 @@ const FLAGS = {
   'previous-aes-key': [undefined, 'KEY', 'key before a rotation, for the previousKey fault'],
   account: ['wx5ca1ab1e0acc0011', 'APPID', 'appid of an account with a secret of its own'],
   'account-secret': ['acc0011eacc0011eacc0011eacc0011e', 'TEXT', 'its appsecret'],
+  authorizers: ['0', 'N', 'made-up accounts that have authorized the component already'],
   'divide-times-by': ['1', 'N', 'shortens every life and interval; 60 makes an hour a minute'],
   speed: ['1', 'N', 'runs the clock N times as fast; see below'],
   'ticket-interval': ['600', 'S', 'seconds between ticket pushes'],
@@ -56,7 +57,7 @@ While it runs, this machine can steer it (the routes are listed by GET /_simulat
 
   S=http://127.0.0.1:8787/_simulator
   curl $S/state
-  curl "$S/ledger?kind=mints"                        # or calls, pushes; DELETE empties it
+  curl "$S/ledger?kind=mints"                        # or calls, pushes, messages; DELETE empties it
   curl -d '{}' $S/push                               # a ticket, now
   curl -d '{"info_type":"unauthorized","fields":{"AuthorizerAppid":"wx1"}}' $S/push
   curl -d '{"twice":true}' $S/push                   # also lateMs, previousKey, previousToken
@@ -67,6 +68,13 @@ While it runs, this machine can steer it (the routes are listed by GET /_simulat
   curl -d '{"code":"preauthcode@@@..."}' $S/pre-auth-codes/use
   curl -d '{"authorizer":"wx1"}' $S/authorize        # gives its tokens; again: others; rotating
   curl -d '{"authorizer":"wx1"}' $S/unauthorize
+  curl -d '{"authorizer":"wx1"}' $S/grant            # a code to exchange; also twoCodes, update,
+                                                     # preAuthCode, kind, funcs, nickname
+  curl -d '{"authorizer":"wx1","code":"queryauthcode@@@..."}' $S/push-authorized
+  curl -d '{"authorizer":"wx1"}' $S/push-unauthorized  # ends it and says so; keep: only says so
+  curl -d '{"count":1000}' $S/populate               # accounts that have authorized; from
+  curl -d '{"event":"lost"}' $S/authorization        # of confirming on the page; redirect, twoCodes
+  curl -d '{"info_type":"notify_third_fasteregister"}' $S/push      # with the fields of a sample
   curl -d '{"kind":"component_access_token"}' $S/mint-elsewhere     # a stranger kills yours
   curl -d '{"kind":"access_token"}' $S/mint-elsewhere
   curl -d '{"offsetMs":120000}' $S/date              # of the Date header; 0 for none
@@ -80,7 +88,8 @@ Faults wait in a queue; each call or push takes the first rule that fits it:
   curl $S/faults; curl -X DELETE $S/faults
 
   api    api_component_token, api_create_preauthcode, api_start_push_ticket,
-         api_authorizer_token, token, stable_token, getticket or *
+         api_authorizer_token, api_query_auth, api_get_authorizer_info,
+         api_get_authorizer_list, send (of message/custom), token, stable_token, getticket or *
   host   only calls to this host; times: how often (1) or "forever"
   afterMint  do the work first, then spoil the answer
   fault  delay ms | hang | reset | html | status status body? | body body contentType?
@@ -146,6 +155,15 @@ function accountFrom(values: Values): AccountOptions {
   return { appid: text(values, 'account'), secret: text(values, 'account-secret') };
 }
 
+/** As many as the control API takes at once. @throws RangeError */
+function authorizersFrom(values: Values): number {
+  const count = number(values, 'authorizers');
+  if (!Number.isInteger(count) || count < 0 || count > 1_000_000) {
+    throw new RangeError('--authorizers must be a whole number from 0 to 1000000');
+  }
+  return count;
+}
+
 /** @throws RangeError */
 function optionsFrom(values: Values): SimulatorOptions {
   const speed = number(values, 'speed');
@@ -207,6 +225,7 @@ COMPONENT_APPID=${component.appid}
 COMPONENT_APPSECRET=${component.secret}
 COMPONENT_TOKEN=${component.token}
 COMPONENT_ENCODING_AES_KEY=${component.encodingAesKey}
+WECHAT_AUTHORIZATION_URLS=${simulator.url},${simulator.url}
 
 For the file that CONFIG_FILE names, if it shall keep an account too:
 
@@ -229,6 +248,7 @@ async function main(): Promise<void> {
     component = componentFrom(values);
     account = accountFrom(values);
     simulator = createSimulator(optionsFrom(values));
+    simulator.populate(component.appid, authorizersFrom(values));
   } catch (error) {
     console.error(`${messageOf(error)}\nnpm run simulator -- --help lists the flags.`);
     process.exitCode = EX_USAGE;

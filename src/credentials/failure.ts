@@ -31,7 +31,7 @@ export async function recordFailure(
   const { id, kind } = target;
   const { record, freshness, operation, kindContext } = begun;
   const { store, clock, log } = context;
-  const error = describe(thrown);
+  const error = describeFailure(thrown);
   const facts = thrown instanceof WechatError ? thrown.facts : undefined;
   const paused = thrown instanceof PausedError;
   // A single-use value that got lost harms nobody: another one does not end it.
@@ -75,7 +75,8 @@ function needsPerson(errorClass: string, state: Freshness['state'], failures: nu
   return state === 'missing' && failures >= 3;
 }
 
-function describe(thrown: unknown): StoredError {
+/** What is kept and shown of a failure: no secret, and words a person can act on. */
+export function describeFailure(thrown: unknown): StoredError {
   if (thrown instanceof PausedError) {
     return { class: 'retry', message: thrown.message, advice: 'Nothing to do: it is tried again.' };
   }

@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto';
+import type { CredentialId } from '../store/keys.ts';
+
 /**
  * The one judgement about a credential: cron jobs, readers and the status page all ask here, so
  * that what an admin sees is what the keeper acts on.
@@ -63,6 +66,20 @@ export function judgeFreshness(
   if (record.refused) return { state: 'due', reason: 'refused', dueAt: now, urgentAt };
   if (now >= dueAt) return { state: 'due', reason: 'inside_window', dueAt, urgentAt };
   return { state: 'fresh', reason: 'in_its_life', dueAt, urgentAt };
+}
+
+/** The smallest part of the window that is left to an authorizer. */
+const LEAST_SHARE = 0.4;
+
+/**
+ * The upper bound of one credential's window, milliseconds. Authorizers have different ones, each always
+ * the same, so that those whose tokens came together do not come back together: the moment spreads over
+ * the window, and nobody is refreshed earlier for it.
+ */
+export function windowOf({ kind, subject }: CredentialId, windowMs: number): number {
+  if (kind !== 'authorizer_access_token') return windowMs;
+  const share = createHash('sha256').update(subject).digest().readUInt32BE(0) / 2 ** 32;
+  return Math.ceil((windowMs * (LEAST_SHARE + (1 - LEAST_SHARE) * share)) / 1000) * 1000;
 }
 
 /** Whether a value may still be handed out. */

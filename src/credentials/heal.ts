@@ -78,10 +78,12 @@ function sourceOf(
 
 /** Whether the record may lack something that is remembered; the script decides. */
 function lacks(record: CredentialRecord, remembered: RememberedRecord): boolean {
+  const { unreadableRefreshToken: sealed } = record;
   const order = decidedAt(record) - decidedAt(remembered);
-  if (order !== 0) return order < 0;
+  // What we cannot open is no gap: whoever has the key will know what to do with it.
+  if (order !== 0) return order < 0 && sealed === undefined;
   if (record.revokedAt !== undefined) return false;
-  if (record.refreshToken === undefined && remembered.refreshToken !== undefined) return true;
+  if ((record.refreshToken ?? sealed) === undefined && hasToken(remembered)) return true;
   if (remembered.value === undefined) return false;
   if (record.value === undefined || record.seq < remembered.seq) return true;
   const sameValue = record.value === remembered.value;
@@ -90,6 +92,10 @@ function lacks(record: CredentialRecord, remembered: RememberedRecord): boolean 
   }
   // The same value again is a longer life of it, under the same seq.
   return !sameValue && record.seq === remembered.seq;
+}
+
+function hasToken({ refreshToken, unreadableRefreshToken }: CredentialRecord): boolean {
+  return (refreshToken ?? unreadableRefreshToken) !== undefined;
 }
 
 /** When WeChat says that the account authorized last, or ended its authorization. */

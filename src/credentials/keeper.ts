@@ -1,6 +1,7 @@
 import { KeeperError } from '../errors.ts';
 import { readRecord } from '../store/records.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
+import type { Pace } from '../store/due-index.ts';
 import { noteDue } from './due.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import type { Attempt, LookOutcome, LookReason, RefreshContext, Target } from './look.ts';
@@ -8,7 +9,7 @@ import { refreshIfDue } from './refresh.ts';
 import { noteRefusal } from './refusal.ts';
 import { configuredIds, dependentsOf, targetOf, type Subjects } from './subjects.ts';
 import { createRota } from './rota.ts';
-import { sweep, type SweepResult } from './sweep.ts';
+import { createSweeper, type SweepResult } from './sweep.ts';
 
 /**
  * Keeps every credential fresh. Whoever has a reason (a cron tick, a new ticket, a reader, a retry)
@@ -55,7 +56,7 @@ interface KeeperState extends RefreshContext {
   storeProblems: Map<string, string | undefined>;
 }
 
-export function createKeeper(context: RefreshContext & { subjects: Subjects }): Keeper {
+export function createKeeper(context: RefreshContext & { subjects: Subjects; pace: Pace }): Keeper {
   const state: KeeperState = {
     ...context,
     inFlight: new Map(),
@@ -65,7 +66,8 @@ export function createKeeper(context: RefreshContext & { subjects: Subjects }): 
     storeProblems: new Map(),
   };
   const { subjects, memory } = context;
-  const rota = createRota(memory, (id) => look(state, id, 'patrol'));
+  const sweeper = createSweeper(context, (id, reason) => look(state, id, reason));
+  const rota = createRota(memory, (id) => look(state, id, 'rota'));
   const keeper: Keeper = {
     look: (id, reason) => look(state, id, reason),
     async lookAtSubject(appid, reason) {
@@ -73,22 +75,26 @@ export function createKeeper(context: RefreshContext & { subjects: Subjects }): 
         if (id.subject === appid) await look(state, id, reason);
       }
     },
-    sweep: (kind, reason) => sweep({ ...context, keeper }, kind, reason),
+    sweep: (kind, reason) => sweeper.sweep(kind, reason),
     async patrol() {
       for (const id of configuredIds(subjects)) await look(state, id, 'patrol');
     },
     async patrolAuthorizers() {
       await rota.next();
-      await sweep({ ...context, keeper }, 'authorizer_access_token', 'patrol');
+      await sweeper.sweep('authorizer_access_token', 'patrol');
     },
     onRedisBack: () => rota.restart(),
     kindOf: (id) => targetOf(subjects, id)?.kind,
-    idle: () => idle(state),
+    async idle() {
+      await sweeper.idle();
+      await idle(state);
+    },
     async stop() {
       state.stopping = true;
+      sweeper.stop();
       for (const cancel of state.planned.values()) cancel();
       state.planned.clear();
-      await idle(state);
+      await keeper.idle();
     },
   };
   return keeper;
@@ -167,6 +173,8 @@ async function refreshAfterParent(
   target: Target,
   attempt: Attempt,
 ): Promise<LookOutcome> {
+  // The rota mints nothing, so it needs nothing to mint with.
+  if (attempt.reason === 'rota') return refreshIfDue(state, target, attempt);
   const parentReason = attempt.reason === 'patrol' ? 'patrol' : 'needed';
   const parent =
     target.parent === undefined ? undefined : await look(state, target.parent, parentReason);

@@ -18,6 +18,8 @@ export type LookReason =
   | 'start'
   | 'made_up'
   | 'patrol'
+  /** Only to see what Redis has lost: what is due is left to the sweep. */
+  | 'rota'
   | 'ticket'
   | 'retry'
   | 'read'

@@ -36,8 +36,9 @@ export function createMemory(clock: Clock, time: StoreTime): Memory {
   const remembered = new Map<string, Remembered>();
   return {
     remember(id, record) {
-      const { value, refreshToken, revokedAt } = record;
-      if ((value ?? refreshToken ?? revokedAt) === undefined) return record;
+      const { value, refreshToken, unreadableRefreshToken, revokedAt } = record;
+      const something = value ?? refreshToken ?? unreadableRefreshToken ?? revokedAt;
+      if (something === undefined) return record;
       const key = keyOf(id);
       const known = remembered.get(key);
       const leftMs = record.expiresAt - record.readAt;

@@ -2,7 +2,7 @@ import { sleep, type Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
 import type { CredentialId } from '../store/keys.ts';
 import { takeValue, type CredentialRecord, type StoredError } from '../store/records.ts';
-import { isLive, judgeFreshness, type FreshnessState } from './freshness.ts';
+import { isLive, judgeFreshness, windowOf, type FreshnessState } from './freshness.ts';
 import { readAndHeal } from './heal.ts';
 import type { Keeper } from './keeper.ts';
 import type { CredentialKind } from './kinds/kind.ts';
@@ -41,7 +41,7 @@ export type ReadContext = Pick<
 /**
  * Reads a credential. A single-use value is handed out: nobody else gets it.
  * @throws KeeperError `not_found`, `authorizer_revoked`, `store_unavailable`, `no_ticket`,
- *   `ticket_expired`, `wechat_unavailable`, `wechat_refused`, `quota_exhausted`
+ *   `ticket_expired`, `sealed_unreadable`, `wechat_unavailable`, `wechat_refused`, `quota_exhausted`
  */
 export async function readCredential(context: ReadContext, id: CredentialId): Promise<Credential> {
   const { clock, keeper, store } = context;
@@ -71,7 +71,8 @@ export async function peekCredential(
   const kind = context.keeper.kindOf(id);
   if (kind === undefined) throw new KeeperError('not_found', 'No such credential is kept here.');
   const record = await readAndHeal(context, { id, kind });
-  const { state } = judgeFreshness(record, record.readAt, context.windowMs, kind.singleUse);
+  const window = windowOf(id, context.windowMs);
+  const { state } = judgeFreshness(record, record.readAt, window, kind.singleUse);
   return { expiresAt: record.expiresAt, seq: record.seq, state };
 }
 
@@ -82,7 +83,7 @@ async function readShared(
 ): Promise<Credential | undefined> {
   try {
     const record = await readAndHeal(context, { id, kind });
-    const found = serve(context, record, record.readAt, 'redis');
+    const found = serve(windowOf(id, context.windowMs), record, record.readAt, 'redis');
     if (found !== undefined && found.state !== 'fresh') void context.keeper.look(id, 'read');
     return found;
   } catch (error) {
@@ -94,12 +95,12 @@ async function readShared(
     }
     const now = context.store.time.now();
     if (record.expiresAt - now < MIN_MEMORY_LIFE_MS) throw error;
-    return serve(context, record, now, 'memory');
+    return serve(windowOf(id, context.windowMs), record, now, 'memory');
   }
 }
 
 function serve(
-  { windowMs }: ReadContext,
+  windowMs: number,
   record: CredentialRecord,
   now: number,
   source: Credential['source'],

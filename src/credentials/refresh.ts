@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { sleep } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
+import type { CredentialId } from '../store/keys.ts';
 import { beginMint, commitMint, LEASE_MS, MAX_BACKOFF_MS, SETTLE_MS } from '../store/mints.ts';
 import { readRecord, type CredentialRecord, type StoredError } from '../store/records.ts';
 import { recordFailure } from './failure.ts';
-import { judgeFreshness, type Freshness } from './freshness.ts';
+import { judgeFreshness, windowOf, type Freshness } from './freshness.ts';
 import { readAndHeal } from './heal.ts';
 import type { Preparation } from './kinds/kind.ts';
 import {
@@ -51,10 +52,12 @@ async function refreshOnce(
   const { id, kind } = target;
   const record = await readAndHeal(context, target);
   const now = record.readAt;
-  const freshness = judgeFreshness(record, now, context.windowMs, kind.singleUse);
+  const window = windowOf(id, context.windowMs);
+  const freshness = judgeFreshness(record, now, window, kind.singleUse);
   if (freshness.state === 'fresh' || isLeftToTick(target, attempt, freshness, record)) {
     return { did: 'nothing_due', until: freshness.urgentAt, dueAt: freshness.dueAt };
   }
+  if (attempt.reason === 'rota') return leftToSweep(context, target, record, freshness);
   const ignoreBackoff = attempt.ignoreBackoff === true || outlivedBackoff(record, attempt.reason);
   const waiting = record.retryAt > now && record.retryAt <= now + MAX_BACKOFF_MS;
   if (waiting && !ignoreBackoff) {
@@ -89,12 +92,7 @@ async function refreshOnce(
     case 'backoff':
       return { did: 'waited', until: begun.until, error: record.lastError };
     case 'throttled':
-      if (begun.news) {
-        context.log.warn('a mint was held back: its budget is spent', {
-          ...{ kind: id.kind, subject: id.subject, state: freshness.state },
-          until: new Date(begun.until).toISOString(),
-        });
-      }
+      if (begun.news) sayHeldBack(context, id, freshness, begun.until);
       return { did: 'waited', until: begun.until, error: BUDGET_SPENT };
     case 'locked':
     case 'unresolved':
@@ -102,6 +100,29 @@ async function refreshOnce(
     case 'settling':
       return { did: 'locked', until: begun.until, because: begun.outcome };
   }
+}
+
+function sayHeldBack(
+  { log }: RefreshContext,
+  { kind, subject }: CredentialId,
+  { state }: Freshness,
+  until: number,
+): void {
+  const facts = { kind, subject, state, until: new Date(until).toISOString() };
+  log.warn('a mint was held back: its budget is spent', facts);
+}
+
+/** Nothing is minted; when the sweep shall come is all there is to say, or that it need not. */
+async function leftToSweep(
+  context: RefreshContext,
+  target: Target,
+  record: CredentialRecord,
+  { urgentAt, dueAt }: Freshness,
+): Promise<LookOutcome> {
+  const { readAt: now, retryAt } = record;
+  const prepared = await target.prepare({ ...context, id: target.id, record, now, parent: '' });
+  if ('blocked' in prepared) return { did: 'blocked', error: prepared.blocked };
+  return { did: 'nothing_due', until: urgentAt, dueAt: Math.max(dueAt, retryAt) };
 }
 
 /** What is merely inside its window waits for the tick; the patrol mends what cannot wait for it. */
@@ -230,7 +251,12 @@ async function concludeCommit(
   // Read again rather than assumed: it is what everybody sees, and what is kept in memory.
   const record = await readAndHeal(context, target).catch(() => undefined);
   if (record === undefined) return { did: 'refreshed', seq, until: now, dueAt: now };
-  const { urgentAt, dueAt } = judgeFreshness(record, now, context.windowMs, false);
+  const { urgentAt, dueAt } = judgeFreshness(
+    record,
+    now,
+    windowOf(target.id, context.windowMs),
+    false,
+  );
   return { did: 'refreshed', seq, until: Math.max(urgentAt, now), dueAt };
 }
 

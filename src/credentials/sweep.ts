@@ -1,7 +1,7 @@
-import { dueLooks } from '../store/due-index.ts';
+import type { Clock } from '../clock.ts';
+import { claimDue, type Pace } from '../store/due-index.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';
-import type { Keeper } from './keeper.ts';
 import type { LookOutcome, LookReason } from './look.ts';
 import { configuredIds, type Subjects } from './subjects.ts';
 
@@ -14,46 +14,105 @@ export interface SweepResult {
   summary: string;
 }
 
-/** Mints under way at once: WeChat's limits are for a whole platform. */
-const AT_ONCE = 10;
-/** Authorizers taken from the index at a time. */
-const BATCH = 200;
+/** Looks at one credential; never rejects. */
+type Look = (id: CredentialId, reason: LookReason) => Promise<LookOutcome>;
 
-export async function sweep(
-  context: { subjects: Subjects; store: Store; keeper: Keeper },
-  kind: CredentialKindName,
-  reason: LookReason,
-): Promise<SweepResult> {
-  const counts = new Map<LookOutcome['did'], number>();
-  const look = async (id: CredentialId) => {
-    const { did } = await context.keeper.look(id, reason);
-    counts.set(did, (counts.get(did) ?? 0) + 1);
-  };
-  if (kind === 'authorizer_access_token') await sweepAuthorizers(context, look);
-  else {
-    for (const id of configuredIds(context.subjects)) if (id.kind === kind) await look(id);
-  }
-  const undone = ['failed', 'waited', 'blocked'] as const;
-  const summary = [...counts].map(([did, count]) => `${count} ${did.replace('_', ' ')}`).join(', ');
-  return { ok: !undone.some((did) => counts.has(did)), summary: summary || 'nothing due' };
+interface SweepContext {
+  subjects: Subjects;
+  store: Store;
+  clock: Clock;
+  /** Of authorizers; the other kinds are few. */
+  pace: Pace;
 }
 
-async function sweepAuthorizers(
-  { subjects, store }: { subjects: Subjects; store: Store },
+export interface Sweeper {
+  /** @throws KeeperError `store_unavailable` */
+  sweep(kind: CredentialKindName, reason: LookReason): Promise<SweepResult>;
+  /** Resolves when no sweep over authorizers is under way. */
+  idle(): Promise<unknown>;
+  /** No further looks by itself. */
+  stop(): void;
+}
+
+/** Mints under way at once: WeChat's limits are for a whole platform. */
+const AT_ONCE = 10;
+/** Authorizers taken from the index at a time: no more than are looked at before a claim ends. */
+const BATCH = 20;
+
+/** Sweeps over authorizers one at a time, and goes on by itself for as long as more is due. */
+export function createSweeper(context: SweepContext, look: Look): Sweeper {
+  let running: Promise<SweepResult> | undefined;
+  let stopped = false;
+  let cancel: () => void = () => undefined;
+
+  async function sweepAuthorizers(kind: CredentialKindName, reason: LookReason) {
+    cancel();
+    const { result, moreInMs } = await sweep(context, look, kind, reason);
+    if (moreInMs !== undefined && !stopped) {
+      cancel = context.clock.setTimer(moreInMs, () => void again(kind, reason));
+    }
+    return result;
+  }
+  function begin(kind: CredentialKindName, reason: LookReason) {
+    running ??= sweepAuthorizers(kind, reason).finally(() => (running = undefined));
+    return running;
+  }
+  // Redis may be away: the next patrol sweeps again.
+  const again = (kind: CredentialKindName, reason: LookReason) =>
+    begin(kind, reason).catch(() => undefined);
+  return {
+    async sweep(kind, reason) {
+      if (kind === 'authorizer_access_token') return begin(kind, reason);
+      return (await sweep(context, look, kind, reason)).result;
+    },
+    idle: async () => running?.catch(() => undefined),
+    stop() {
+      stopped = true;
+      cancel();
+    },
+  };
+}
+
+async function sweep(
+  context: SweepContext,
+  look: Look,
+  kind: CredentialKindName,
+  reason: LookReason,
+): Promise<{ result: SweepResult; moreInMs: number | undefined }> {
+  const counts = new Map<LookOutcome['did'], number>();
+  const count = async (id: CredentialId) => {
+    const { did } = await look(id, reason);
+    counts.set(did, (counts.get(did) ?? 0) + 1);
+  };
+  let moreInMs: number | undefined;
+  if (kind === 'authorizer_access_token') moreInMs = await lookAtDue(context, count);
+  else {
+    for (const id of configuredIds(context.subjects)) if (id.kind === kind) await count(id);
+  }
+  const undone = ['failed', 'waited', 'blocked'] as const;
+  const summary = [...counts].map(([did, times]) => `${times} ${did.replace('_', ' ')}`).join(', ');
+  const ok = !undone.some((did) => counts.has(did));
+  return { result: { ok, summary: summary || 'nothing due' }, moreInMs };
+}
+
+/** Returns when to go on, because more is due than may be asked for at once. */
+async function lookAtDue(
+  { subjects, store, pace }: SweepContext,
   look: (id: CredentialId) => Promise<void>,
-): Promise<void> {
+): Promise<number | undefined> {
+  const waits: number[] = [];
   for (const { appid } of subjects.components) {
-    const seen = new Set<string>();
     for (;;) {
-      const due = await dueLooks(store, 'authorizer_access_token', appid, store.time.now(), BATCH);
-      const fresh = due.filter(({ subject }) => !seen.has(subject));
-      // A look that could not move its entry on must not be repeated for ever.
-      if (fresh.length === 0) break;
-      for (const { subject } of fresh) seen.add(subject);
-      await lookAtMany(fresh, look);
-      if (due.length < BATCH) break;
+      const claim = await claimDue(store, 'authorizer_access_token', appid, BATCH, pace);
+      await lookAtMany(claim.ids, look);
+      if (claim.moreInMs === undefined) break;
+      if (claim.ids.length < BATCH) {
+        waits.push(claim.moreInMs);
+        break;
+      }
     }
   }
+  return waits.length === 0 ? undefined : Math.min(...waits);
 }
 
 /** A few at a time. */

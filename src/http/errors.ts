@@ -60,7 +60,8 @@ function setRetryAfter(response: Response, error: KeeperError): void {
   } else if (error.retryable) response.set('Retry-After', '1');
 }
 
-function fromHttp(thrown: unknown): KeeperError {
+/** What to answer to anything a handler or the router threw. */
+export function fromHttp(thrown: unknown): KeeperError {
   const { status } = (thrown ?? {}) as HttpFault;
   if (thrown instanceof KeeperError || typeof status !== 'number') return asKeeperError(thrown);
   if (status >= 400 && status < 500) return new KeeperError('bad_request', 'bad request');

@@ -6,6 +6,8 @@ import { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { takeSnapshot, type SnapshotContext } from '../status/snapshot.ts';
 import { createAuthentication } from './authentication.ts';
+import { authorizationLinkRoutes, type AuthorizationLinks } from './authorization-link-routes.ts';
+import { authorizerRoutes, type AuthorizersOptions } from './authorizer-routes.ts';
 import { credentialRoutes } from './credential-routes.ts';
 import { internalErrors } from './errors.ts';
 
@@ -15,6 +17,8 @@ export interface InternalAppOptions {
   apiKeys: readonly ApiKey[];
   reading: RejectContext;
   status: SnapshotContext;
+  authorizationLinks?: AuthorizationLinks;
+  authorizers?: AuthorizersOptions;
   /** Why this process should get no traffic, or undefined when it is ready. */
   notReady: () => string | undefined;
   log: Log;
@@ -46,6 +50,12 @@ export function createInternalApp(options: InternalAppOptions): Express {
     response.json(await takeSnapshot({ ...status, components, accounts }));
   });
   app.use(credentialRoutes(options.reading, requireScope));
+  if (options.authorizationLinks !== undefined) {
+    app.use(authorizationLinkRoutes(options.authorizationLinks, requireScope));
+  }
+  if (options.authorizers !== undefined) {
+    app.use(authorizerRoutes(options.authorizers, requireScope));
+  }
   app.all('/status', () => {
     throw new KeeperError('method_not_allowed', 'Only GET is served here.');
   });

@@ -1,12 +1,13 @@
-import express, { type Express, type Request } from 'express';
+import express, { type Express, type Request, type Response } from 'express';
 import getRawBody from 'raw-body';
 import { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Receiver } from '../pushes/receiver.ts';
+import type { Answer, Receiver } from '../pushes/receiver.ts';
+import { authorizationPages, type AuthorizationPages } from './authorization-pages.ts';
 import { publicErrors } from './errors.ts';
 import { MAX_BODY_BYTES } from './server.ts';
 
-/** What WeChat and the world can reach: callbacks and a sign of life. Everything else is 404. */
+/** What WeChat and the world can reach: callbacks, pages for merchants and a sign of life. */
 
 /** Milliseconds of silence after which the rest of a refused body is no longer waited for. */
 const LINGER_MS = 1_000;
@@ -15,7 +16,11 @@ const APPID = /^wx[0-9a-f]{16}$/;
 const MAY_BE_XML = /^(?:text\/|application\/(?:xml|octet-stream)|[^;]*\+xml)/i;
 const CHARSET = /charset\s*=\s*"?([^\s;"]+)/i;
 
-export function createPublicApp(receiver: Receiver, log: Log): Express {
+export function createPublicApp(
+  receiver: Receiver,
+  log: Log,
+  authorization?: AuthorizationPages,
+): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.set('query parser', 'simple');
@@ -46,13 +51,14 @@ export function createPublicApp(receiver: Receiver, log: Log): Express {
         query: request.query,
         body: await readBody(request),
       });
-      response.type('text/plain').send(answer);
+      sendAnswer(response, answer);
     },
   );
   app.all(paths, (request) => {
     addressOf(request, receiver);
     throw new KeeperError('method_not_allowed', 'GET or POST');
   });
+  if (authorization !== undefined) app.use(authorizationPages(authorization, log));
   app.use(() => {
     throw new KeeperError('not_found', 'not found');
   });
@@ -74,6 +80,16 @@ function addressOf(
     throw new KeeperError('not_found', 'not an appid');
   }
   return { component, authorizer };
+}
+
+/** Sends the answer to a push, and lets what follows it begin when it is out. */
+function sendAnswer(response: Response, { type, body, afterwards }: Answer): void {
+  if (afterwards !== undefined) {
+    // WeChat may have hung up while Redis was slow: there is nothing left to close then.
+    if (response.closed) afterwards();
+    else response.once('close', afterwards);
+  }
+  response.type(type).send(body);
 }
 
 /**

@@ -1,5 +1,8 @@
 import { loadRecordScript, runRecordScript } from './scripts.ts';
 import type { CredentialId } from './keys.ts';
+import { LEASE_MS, SETTLE_MS, valueArguments, type MintedValue } from './mints.ts';
+import { readRecord } from './records.ts';
+import { sealToken } from './seal-check.ts';
 import type { Store } from './store.ts';
 
 /**
@@ -9,27 +12,73 @@ import type { Store } from './store.ts';
 
 const grantScript = loadRecordScript('grant-authorization');
 const revokeScript = loadRecordScript('revoke-authorization');
+const replaceScript = loadRecordScript('replace-refresh-token');
 const reauthorizeScript = loadRecordScript('await-reauthorization');
 
 export function authorizerToken(component: string, authorizer: string): CredentialId {
   return { kind: 'authorizer_access_token', subject: `${component}:${authorizer}` };
 }
 
+/** An access token that came with an authorization. */
+export interface GrantedToken extends MintedValue {
+  /** An earlier try of the same call may have issued one too: one more mint must settle it. */
+  doubtful: boolean;
+}
+
 /**
- * Takes in the refresh token of an authorization made at `authorizedAt` (epoch ms, WeChat's).
- * `older`: something newer is known, and nothing was changed.
+ * Takes in an authorization made at `authorizedAt` (epoch ms, WeChat's), and the access token that
+ * came with it. `known`: nothing is new; `older`: something newer is known, and nothing was changed.
+ * @param grant `refreshToken` is undefined when the account granted nothing that comes with a token
  * @throws RangeError for an empty token; KeeperError `store_unavailable`
  */
 export async function grantAuthorization(
   store: Store,
   id: CredentialId,
-  grant: { refreshToken: string; authorizedAt: number },
-): Promise<'granted' | 'older'> {
-  if (grant.refreshToken === '') throw new RangeError('a refresh token must not be empty');
-  return (await runRecordScript(store, grantScript, recordAndMirror(store, id), {
-    refresh_token: grant.refreshToken,
-    authorized_at: grant.authorizedAt,
-  })) as 'granted' | 'older';
+  grant: {
+    refreshToken: string | undefined;
+    authorizedAt: number;
+    token?: GrantedToken | undefined;
+  },
+): Promise<'granted' | 'known' | 'older'> {
+  const { refreshToken, authorizedAt, token } = grant;
+  if (refreshToken === '') throw new RangeError('a refresh token must not be empty');
+  const { keys } = store;
+  const standing = await readRecord(store, id);
+  const unchanged = refreshToken !== undefined && standing.refreshToken === refreshToken;
+  return (await runRecordScript(
+    store,
+    grantScript,
+    [...recordAndMirror(store, id), keys.history(id)],
+    {
+      refresh_token: await sealToken(store, id, refreshToken),
+      authorized_at: authorizedAt,
+      unchanged_epoch: unchanged ? standing.authEpoch : undefined,
+      ...(token && {
+        ...valueArguments(store, id, token),
+        doubtful: token.doubtful,
+        overlap_ms: LEASE_MS,
+        settle_ms: SETTLE_MS,
+      }),
+    },
+  )) as 'granted' | 'known' | 'older';
+}
+
+/**
+ * Takes in the refresh token that WeChat names for an authorization that stands, in place of one that
+ * is refused or lost. False when the authorization has ended or begun anew since `authEpoch`.
+ * @throws RangeError for an empty token; KeeperError `store_unavailable`
+ */
+export async function replaceRefreshToken(
+  store: Store,
+  id: CredentialId,
+  { refreshToken, authEpoch }: { refreshToken: string; authEpoch: number },
+): Promise<boolean> {
+  if (refreshToken === '') throw new RangeError('a refresh token must not be empty');
+  const replaced = await runRecordScript(store, replaceScript, [store.keys.record(id)], {
+    refresh_token: await sealToken(store, id, refreshToken),
+    auth_epoch: authEpoch,
+  });
+  return replaced === 1;
 }
 
 /**

@@ -36,6 +36,18 @@ export interface Keys {
   spoiledTicket(appid: string): string;
   /** Sorted set of authorizer appids of one component, by the moment to look at them next. */
   due(kind: CredentialKindName, component: string): string;
+  /** Hash: how many authorizers of one component may be refreshed just now. */
+  pace(component: string): string;
+  /** Hash: authorizer appid to what people see of it, as JSON; and their appids in order. */
+  authorizers(component: string): string;
+  authorizerIndex(component: string): string;
+  /** Hash: authorization codes that are exchanged, or were just now, by the hash of the code. */
+  exchanges(component: string): string;
+  /** Exists while one replica does a piece of work for a component. */
+  lease(work: string, component: string): string;
+  /** Hash: how far the comparison with WeChat's list has come; and the set of whom it has seen. */
+  reconciliation(component: string): string;
+  reconciliationSeen(component: string): string;
   /** Stream of every accepted event of one component. */
   events(appid: string): string;
   /** Exists for some minutes after a push was accepted. */
@@ -44,6 +56,8 @@ export interface Keys {
   pushStats(appid: string): string;
   /** Hash: job name to the JSON of its last run. */
   jobs: string;
+  /** Hash: name of a sealing key to a known text sealed with it. */
+  sealKeys: string;
   /** Channel that announces each new value, never the value itself. */
   rotations: string;
   /** Prefix of keys that only live while a connection is tried out. */
@@ -60,10 +74,18 @@ export function createKeys(prefix: string): Keys {
     spoiled: (id) => `${prefix}spoiled:${id.kind}:${tagged(id.subject)}`,
     spoiledTicket: (appid) => `${prefix}spoiled:component_verify_ticket:{${appid}}`,
     due: (kind, component) => `${prefix}due:${kind}:{${component}}`,
+    pace: (component) => `${prefix}pace:{${component}}`,
+    authorizers: (component) => `${prefix}authorizers:{${component}}`,
+    authorizerIndex: (component) => `${prefix}authorizer_index:{${component}}`,
+    exchanges: (component) => `${prefix}exchanges:{${component}}`,
+    lease: (work, component) => `${prefix}lease:${work}:{${component}}`,
+    reconciliation: (component) => `${prefix}reconciliation:{${component}}`,
+    reconciliationSeen: (component) => `${prefix}reconciliation_seen:{${component}}`,
     events: (appid) => `${prefix}events:{${appid}}`,
     seen: (appid, fingerprint) => `${prefix}seen:{${appid}}:${fingerprint}`,
     pushStats: (appid) => `${prefix}push_stats:{${appid}}`,
     jobs: `${prefix}jobs`,
+    sealKeys: `${prefix}seal_keys`,
     rotations: `${prefix}rotations`,
     selfTest: (name) => `${prefix}self_test:{self_test}:${name}`,
   };

@@ -1,6 +1,7 @@
 import { loadRecordScript, runRecordScript } from './scripts.ts';
 import type { CredentialId } from './keys.ts';
 import type { StoredError } from './records.ts';
+import { sealToken } from './seal-check.ts';
 import type { Store } from './store.ts';
 
 /**
@@ -94,16 +95,20 @@ export async function beginMint(
   return { outcome, until: number };
 }
 
-export interface MintToCommit {
+/** A value that WeChat issued, and how it came about. */
+export interface MintedValue {
   operation: string;
-  begin: number;
-  epoch: string;
   value: string;
   lifeMs: number;
   /** Since the call to WeChat started: a life counted from then can only be too short. */
   ageMs: number;
   reason: string;
   replica: string;
+}
+
+export interface MintToCommit extends MintedValue {
+  begin: number;
+  epoch: string;
   /** An earlier try of the same call may have minted too: one more mint must settle it. */
   doubtful: boolean;
   singleUse: boolean;
@@ -123,26 +128,37 @@ export async function commitMint(
   id: CredentialId,
   mint: MintToCommit,
 ): Promise<{ outcome: 'stored' | 'overlapped' | 'superseded'; seq: number; expiresAt: number }> {
-  const { lifeMs, ageMs, singleUse, authEpoch, refreshToken, ...rest } = mint;
+  const { begin, epoch, doubtful, singleUse, authEpoch, refreshToken } = mint;
   const [outcome, seq, expiresAt] = (await runRecordScript(
     store,
     scripts.commit,
     [store.keys.record(id), store.keys.mirror(id), store.keys.history(id)],
     {
-      ...rest,
-      life_ms: Math.round(lifeMs),
-      age_ms: Math.round(ageMs),
+      ...valueArguments(store, id, mint),
+      ...{ begin, epoch, doubtful },
       single_use: singleUse,
       auth_epoch: authEpoch,
-      refresh_token: refreshToken,
+      refresh_token: await sealToken(store, id, refreshToken),
       settle_ms: SETTLE_MS,
-      history_length: HISTORY_LENGTH,
-      channel: store.keys.rotations,
-      kind: id.kind,
-      subject: id.subject,
     },
   )) as ['stored' | 'overlapped' | 'superseded', number, number];
   return { outcome, seq, expiresAt };
+}
+
+/** What `store_value` in `record.lua` takes. */
+export function valueArguments(
+  { keys }: Store,
+  { kind, subject }: CredentialId,
+  value: MintedValue,
+) {
+  return {
+    ...{ operation: value.operation, value: value.value, kind, subject },
+    life_ms: Math.round(value.lifeMs),
+    age_ms: Math.round(value.ageMs),
+    ...{ reason: value.reason, replica: value.replica },
+    history_length: HISTORY_LENGTH,
+    channel: keys.rotations,
+  };
 }
 
 /**

@@ -62,6 +62,8 @@ export interface CredentialRecord {
   quarantineUntil: number;
   /** Authorizers only. */
   refreshToken: string | undefined;
+  /** The stored text when none of our keys opens it: neither absent nor to be overwritten. */
+  unreadableRefreshToken: string | undefined;
   /** When WeChat says that it was authorized. */
   authorizedAt: number | undefined;
   revokedAt: number | undefined;
@@ -121,7 +123,8 @@ export async function readRecord(store: Store, id: CredentialId): Promise<Creden
   store.time.learn(now);
   const fields: Record<string, string> = {};
   for (let i = 0; i < flat.length; i += 2) fields[flat[i] ?? ''] = flat[i + 1] ?? '';
-  return parseRecord(fields, mirror ?? undefined, now, epoch);
+  const tokens = openRefreshToken(store, id, fields.refresh_token);
+  return { ...parseRecord(fields, mirror ?? undefined, now, epoch), ...tokens };
 }
 
 const NUMBERS =
@@ -135,7 +138,7 @@ function parseRecord(
   mirror: string | undefined,
   now: number,
   epoch: string,
-): CredentialRecord {
+): Omit<CredentialRecord, keyof ReturnType<typeof openRefreshToken>> {
   for (const name of NUMBERS.split(' ')) {
     if (fields[name] !== undefined && !/^\d{1,15}$/.test(fields[name]))
       throw new SpoiledRecordError();
@@ -174,7 +177,6 @@ function parseRecord(
     replica: fields.replica,
     callsToday: number('day') === Math.floor((now + BEIJING_MS) / DAY_MS) ? number('day_calls') : 0,
     quarantineUntil: number('quarantine_until'),
-    refreshToken: fields.refresh_token,
     authorizedAt: moment('authorized_at'),
     revokedAt: moment('revoked_at'),
     reauthorizeAt: moment('reauthorize_at'),
@@ -185,6 +187,12 @@ function parseRecord(
     committedEpoch: fields.committed_epoch,
     halfLifeMs: number('half_life_ms'),
   };
+}
+
+function openRefreshToken({ seal }: Store, { subject }: CredentialId, stored: string | undefined) {
+  const refreshToken = stored === undefined ? undefined : seal.open(stored, subject);
+  const unreadable = stored !== undefined && refreshToken === undefined;
+  return { refreshToken, unreadableRefreshToken: unreadable ? stored : undefined };
 }
 
 /** The moments at which mints that have begun can no longer be under way. @throws SpoiledRecordError */
@@ -221,17 +229,20 @@ export async function putAside({ redis, keys }: Store, id: CredentialId): Promis
 
 /**
  * Takes a single-use value, which nobody else will be given.
+ * @param only takes this value and no other: somebody has used it
  * @throws KeeperError `store_unavailable`
  */
 export async function takeValue(
   store: Store,
   id: CredentialId,
+  only?: string,
 ): Promise<
   { value: string; expiresAt: number; seq: number; obtainedAt: number; readAt: number } | undefined
 > {
   const keys = [store.keys.record(id), store.keys.mirror(id)];
   const taken = (await runRecordScript(store, takeScript, keys, {
     min_life_ms: MIN_TAKEN_LIFE_MS,
+    only,
   })) as [string, number, number, number, number] | null;
   if (taken === null) return undefined;
   const [value, expiresAt, seq, obtainedAt, readAt] = taken;

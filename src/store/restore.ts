@@ -1,6 +1,7 @@
 import { loadRecordScript, runRecordScript } from './scripts.ts';
 import type { CredentialId } from './keys.ts';
 import type { CredentialRecord } from './records.ts';
+import { sealToken } from './seal-check.ts';
 import type { Store } from './store.ts';
 
 const restoreScript = loadRecordScript('restore-record');
@@ -34,7 +35,8 @@ export async function restoreRecord(
       reason: remembered.reason,
       replica: remembered.replica,
       half_life_ms: remembered.halfLifeMs,
-      refresh_token: remembered.refreshToken,
+      refresh_token:
+        remembered.unreadableRefreshToken ?? (await sealToken(store, id, remembered.refreshToken)),
       authorized_at: remembered.authorizedAt,
       revoked_at: remembered.revokedAt,
       reauthorize_at: remembered.reauthorizeAt,

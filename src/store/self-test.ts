@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { onRedis } from './redis.ts';
+import { checkSealKeys, sealProblem } from './seal-check.ts';
 import type { Store } from './store.ts';
 
 /**
@@ -32,6 +33,7 @@ export async function testStore({ redis, keys }: Store): Promise<SelfTest> {
     ['HGET', hash, 'a'],
     ['HMGET', hash, 'a', 'b'],
     ['HGETALL', hash],
+    ['HSETNX', hash, 'a', 1],
     ['HINCRBY', hash, 'a', 1],
     ['HDEL', hash, 'b'],
     ['TYPE', hash],
@@ -85,6 +87,7 @@ export function createSelfTestWatch(store: Store, log: Log, clock: Clock): SelfT
       const result = await testStore(store);
       report(log, last, result);
       last = result;
+      await checkSealKeys(store, log);
     } catch (error) {
       log.debug('Redis went away while it was tried out', { error });
     }
@@ -94,7 +97,7 @@ export function createSelfTestWatch(store: Store, log: Log, clock: Clock): SelfT
       running = tryOut();
     },
     async onPatrol() {
-      const trouble = last === undefined || isTrouble(last);
+      const trouble = last === undefined || isTrouble(last) || sealProblem(store) !== undefined;
       if (trouble || clock.monotonic() - testedAt >= EVERY_MS) await tryOut();
     },
     last: () => last,

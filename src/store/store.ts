@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Keys } from './keys.ts';
+import type { Seal } from './seal.ts';
 import type { StoreTime } from './store-time.ts';
 
 /** What every function of this room works on. */
@@ -7,4 +8,6 @@ export interface Store {
   redis: Redis;
   keys: Keys;
   time: StoreTime;
+  /** For refresh tokens. */
+  seal: Seal;
 }

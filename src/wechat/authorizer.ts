@@ -78,9 +78,9 @@ const permissionSets = z
 
 const authorizationInfo = z.object({
   authorizer_appid: z.string().regex(APPID),
-  authorizer_access_token: z.unknown(),
-  expires_in: z.unknown(),
-  authorizer_refresh_token: z.unknown(),
+  authorizer_access_token: z.unknown().optional(),
+  expires_in: z.unknown().optional(),
+  authorizer_refresh_token: z.unknown().optional(),
   func_info: permissionSets,
 });
 
@@ -94,7 +94,7 @@ const authorizerInfo = z.object({
   service_type_info: typeId,
   verify_type_info: typeId,
   account_status: z.coerce.number().int().optional().catch(undefined),
-  MiniProgramInfo: z.unknown(),
+  MiniProgramInfo: z.unknown().optional(),
 });
 
 const listAnswer = z.object({
@@ -102,7 +102,7 @@ const listAnswer = z.object({
   list: z.array(
     z.object({
       authorizer_appid: z.string().regex(APPID),
-      refresh_token: z.unknown(),
+      refresh_token: z.unknown().optional(),
       auth_time: z.coerce.number().int().nonnegative(),
     }),
   ),

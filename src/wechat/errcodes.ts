@@ -35,6 +35,10 @@ const WHITELIST_ADVICE =
 const REAUTHORIZE_ADVICE =
   'The account must open the authorization page again; until then nothing is called for it.';
 
+const NEW_CODE_ADVICE =
+  'The merchant must authorize again, or change the permission sets in the console of the account, which ' +
+  'sends a fresh code.';
+
 const row = (cls: ErrorClass, meaning: string, advice: string): ErrcodeMeaning => ({
   class: cls,
   meaning,
@@ -87,13 +91,19 @@ const MEANINGS: Readonly<Record<number, ErrcodeMeaning>> = {
   48006: row('quota', 'no quota clearing is left this month', 'Wait for the next day.'),
   61003: row('reauthorize', 'this account has not authorized the platform', REAUTHORIZE_ADVICE),
   61023: row('reauthorize', 'the refresh token is invalid', REAUTHORIZE_ADVICE),
+  61009: row('reauthorize', 'the authorization code is invalid or was used', NEW_CODE_ADVICE),
+  61010: row('reauthorize', 'the authorization code has expired', NEW_CODE_ADVICE),
   42007: row('reauthorize', 'the account changed its password', REAUTHORIZE_ADVICE),
   48001: row('permission', 'this call is not granted', 'Check the permission sets.'),
   48004: row('permission', 'this call is banned', 'See the console for the reason.'),
+  45015: row('permission', 'the user wrote too long ago to be answered', 'Nothing to do.'),
+  45047: row('permission', 'the user was answered too often', 'Nothing to do.'),
   50002: row('permission', 'the user is restricted', 'See the console for the reason.'),
   61007: row('permission', 'the permission set is not granted', 'Check the permission sets.'),
   40002: row('bug', 'the grant_type is wrong', BUG_ADVICE),
   40097: row('bug', 'a parameter is wrong', BUG_ADVICE),
+  40033: row('bug', 'the text holds characters that WeChat refuses', BUG_ADVICE),
+  40170: row('bug', 'a page of the list is too long', BUG_ADVICE),
   41001: row('bug', 'the access token is missing', BUG_ADVICE),
   41002: row('bug', 'the appid is missing', BUG_ADVICE),
   41018: row('bug', 'component_appid is missing', BUG_ADVICE),

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { readAuthorizer } from '../../src/store/registry.ts';
 import {
   authorizationOf,
   authorize,
@@ -10,14 +11,21 @@ import {
 } from '../support/authorizers.ts';
 import { callsSince, gaps, logged, read, stored } from '../support/observe.ts';
 import { secondsUntil } from '../support/redis-story.ts';
-import { MINUTE, type Station } from '../support/station.ts';
+import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../support/station.ts';
 import { FAILED, NEEDS_PERSON, REFRESHED } from '../support/story.ts';
 
 /** Seconds: a due authorizer is found by the next patrol, a lost answer is waited for before. */
 const ROUND = 15;
 const SETTLE = 10;
 
+const INFO_API = 'api_get_authorizer_info';
+
 let station: Station;
+/** What the log says of refresh tokens that WeChat refuses. */
+const refusals = () =>
+  [...logged(station, FAILED), ...logged(station, NEEDS_PERSON)].filter(({ failure }) =>
+    JSON.stringify(failure).includes('61023'),
+  );
 afterEach(() => station.close());
 
 /** Lets the token become due and its first refresh fail; says what was stored before. */
@@ -59,17 +67,44 @@ describe('row 73: the answer with the next refresh token is lost', () => {
     expect(logged(station, NEEDS_PERSON)).toEqual([]);
   });
 
-  it('tells a person when WeChat has forgotten the old one; the next authorization heals it', async () => {
+  it('asks WeChat for it when WeChat has forgotten the old one; nobody is needed', async () => {
     const { before, since, refreshToken } = await lose(true, true);
-    await station.pass((SETTLE + ROUND) * 1_000);
+    const healed = await secondsUntil(station, SETTLE + 2 * ROUND, async () => {
+      expect((await stored(station, AUTHORIZED)).kept.seq).toBe('2');
+    });
+    expect(healed).toBeGreaterThanOrEqual(SETTLE);
     const calls = callsSince(station, AUTHORIZER_API, since);
-    expect(calls).toHaveLength(2);
+    expect(calls).toHaveLength(3);
     expect(gaps(calls)[0]).toBeGreaterThanOrEqual(SETTLE);
-    expect(logged(station, NEEDS_PERSON)).toMatchObject([
-      { level: 'error', failures: 2, failure: { class: 'reauthorize', errcode: 61023 } },
+    // The refusal and the question are in the same second, the next try is in the next round.
+    expect(callsSince(station, INFO_API, since)).toEqual([calls[1]]);
+    expect(gaps(calls)[1]).toBeGreaterThanOrEqual(1);
+    expect(gaps(calls)[1]).toBeLessThanOrEqual(ROUND);
+    await expectServed(station, { seq: 2 });
+    expect((await stored(station, AUTHORIZED)).kept.value).not.toBe(before.kept.value);
+    expect((await authorizationOf(station)).refreshToken).not.toBe(refreshToken);
+    expect(refusals()).toMatchObject([{ failures: 2, failure: { errcode: 61023 } }]);
+    expect(await readAuthorizer(station.store, COMPONENT.appid, AUTHORIZER)).toBeUndefined();
+  });
+
+  it('tells a person when WeChat names none in its place; the next authorization heals it', async () => {
+    const { before, since, refreshToken } = await lose(true, true);
+    const nameless = { authorizer_appid: AUTHORIZER, func_info: [] };
+    station.simulator.addFault({
+      ...{ api: INFO_API, times: 'forever' },
+      fault: { type: 'patch', fields: { authorization_info: nameless } },
+    });
+    await station.pass((SETTLE + ROUND) * 1_000);
+    expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(2);
+    expect(callsSince(station, INFO_API, since)).toHaveLength(1);
+    expect(refusals()).toMatchObject([
+      { level: 'error', message: NEEDS_PERSON, failures: 2, failure: { errcode: 61023 } },
     ]);
     expect(await authorizationOf(station)).toMatchObject({
       ...{ refreshToken, revoked: false, awaitsReauthorization: true },
+    });
+    expect(await readAuthorizer(station.store, COMPONENT.appid, AUTHORIZER)).toMatchObject({
+      state: 'reauthorize',
     });
     expect(await stored(station, AUTHORIZED)).toMatchObject({
       ...{ kept: before.kept, failures: 2, locked: false },

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { revokeAuthorization } from '../../src/store/authorizations.ts';
+import { readAuthorizer } from '../../src/store/registry.ts';
 import {
   authorizationOf,
   authorize,
@@ -10,16 +11,21 @@ import {
   platformBeforeRefresh,
 } from '../support/authorizers.ts';
 import { callsSince, logged, read, stored } from '../support/observe.ts';
-import { POLLING } from '../support/redis-story.ts';
+import { POLLING, secondsUntil } from '../support/redis-story.ts';
 import { AUTHORIZER, COMPONENT, HOUR, MINUTE, type Station } from '../support/station.ts';
 import { FAILED, NEEDS_PERSON, REFRESHED } from '../support/story.ts';
 
 /** Seconds: an authorizer that is due is found by the next patrol. */
 const ROUND = 15;
+/** Seconds between two refusals of which nobody knows whether a person is needed. */
+const UNKNOWN_RETRY = 600;
 const DROPPED = 'a minted token belongs to an authorization that has ended; dropped';
 const NOTHING_KEPT = { value: undefined, expires_at: undefined, mirror: null };
 
+const INFO_API = 'api_get_authorizer_info';
+
 let station: Station;
+const failures = () => [...logged(station, FAILED), ...logged(station, NEEDS_PERSON)];
 afterEach(() => station.close());
 
 /** Seconds, one by one, until the authorizer's value is one that WeChat takes. */
@@ -32,57 +38,130 @@ async function secondsUntilServed(limit: number): Promise<number> {
   throw new Error(`nothing was minted within ${limit} s`);
 }
 
-describe.each([
-  {
-    errcode: 61003,
-    name: 'that the account has not authorized us',
-    end: () => station.simulator.unauthorize(COMPONENT.appid, AUTHORIZER),
-  },
-  {
-    errcode: 61023,
-    name: 'that the refresh token is void',
-    // The account authorized anew, and we have heard nothing of it.
-    end: () => void station.simulator.authorize(COMPONENT.appid, AUTHORIZER),
-  },
-])('row 43: WeChat says $name (errcode $errcode)', ({ errcode, end }) => {
+/** Nothing of it can be had again, and the merchant must come: until then nobody asks WeChat. */
+async function expectToldAndHealed(since: number, errcode: number): Promise<void> {
+  const { store, simulator } = station;
+  expect(await authorizationOf(station)).toMatchObject({
+    ...{ revoked: false, awaitsReauthorization: true },
+  });
+  expect(await readAuthorizer(store, COMPONENT.appid, AUTHORIZER)).toMatchObject({
+    state: 'reauthorize',
+  });
+  expect(logged(station, NEEDS_PERSON)).toMatchObject([
+    {
+      ...{ level: 'error', kind: AUTHORIZED.kind, subject: AUTHORIZED.subject, failures: 1 },
+      failure: { class: 'reauthorize', errcode },
+    },
+  ]);
+  expect(JSON.stringify(logged(station, NEEDS_PERSON))).toContain('open the authorization page');
+
+  await station.pass(14 * MINUTE);
+  const refused = await read(station, AUTHORIZED);
+  expect(refused).toMatchObject({ status: 410, error: { code: 'authorizer_revoked' } });
+  expect(refused.error?.message).toMatch(/must authorize.*again/);
+  // Looked at no more, for as long as it takes.
+  expect((await authorizationOf(station)).lookAt).toBeUndefined();
+  await station.pass(HOUR);
+  expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(1);
+  expect(logged(station, NEEDS_PERSON, AUTHORIZED.kind)).toHaveLength(1);
+
+  simulator.clearFaults();
+  await authorize(station);
+  expect(await secondsUntilServed(ROUND)).toBeGreaterThan(0);
+  await expectServed(station, { seq: 2 });
+}
+
+describe('row 43: WeChat says that the account has not authorized us (errcode 61003)', () => {
   it('asks once, tells a person, serves the value to its end, and heals with the next authorization', async () => {
     station = await platformBeforeRefresh();
-    const { clock } = station;
     const before = await stored(station, AUTHORIZED);
-    const { refreshToken } = await authorizationOf(station);
-    end();
-    const since = clock.now();
+    station.simulator.unauthorize(COMPONENT.appid, AUTHORIZER);
+    const since = station.clock.now();
     await station.pass(2 * MINUTE);
     expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(1);
+    // There is nothing to ask about an account that is not ours.
+    expect(callsSince(station, INFO_API, since)).toEqual([]);
     expect(await read(station, AUTHORIZED)).toMatchObject({
       ...{ status: 200, value: before.kept.value, seq: 1, state: 'due', source: 'redis' },
     });
     expect(await stored(station, AUTHORIZED)).toEqual({ ...before, failures: 1 });
-    expect(await authorizationOf(station)).toMatchObject({
-      ...{ refreshToken, revoked: false, awaitsReauthorization: true },
-    });
-    expect(logged(station, NEEDS_PERSON)).toMatchObject([
-      {
-        ...{ level: 'error', kind: AUTHORIZED.kind, subject: AUTHORIZED.subject, failures: 1 },
-        failure: { class: 'reauthorize', errcode },
-      },
-    ]);
-    expect(JSON.stringify(logged(station, NEEDS_PERSON))).toContain('open the authorization page');
+    await expectToldAndHealed(since, 61003);
+  });
+});
 
-    await station.pass(14 * MINUTE);
-    expect(await read(station, AUTHORIZED)).toMatchObject({
-      ...{ status: 410, error: { code: 'authorizer_revoked' } },
-    });
-    expect((await read(station, AUTHORIZED)).error?.message).toMatch(/must authorize.*again/);
-    // Looked at no more, for as long as it takes.
-    expect((await authorizationOf(station)).lookAt).toBeUndefined();
-    await station.pass(3 * HOUR);
+describe('row 43: WeChat says that the refresh token is void (errcode 61023)', () => {
+  const voidToken = { type: 'errcode', errcode: 61023 } as const;
+
+  it.each([
+    { name: 'the same', fields: undefined },
+    { name: 'none', fields: { authorizer_appid: AUTHORIZER, func_info: [] } },
+    {
+      name: 'an empty one',
+      fields: { authorizer_appid: AUTHORIZER, authorizer_refresh_token: '', func_info: [] },
+    },
+  ])('tells a person when WeChat names $name if asked for another', async ({ fields }) => {
+    station = await platformBeforeRefresh();
+    const { simulator, clock } = station;
+    const before = await stored(station, AUTHORIZED);
+    const { refreshToken } = await authorizationOf(station);
+    simulator.addFault({ api: AUTHORIZER_API, times: 'forever', fault: voidToken });
+    if (fields !== undefined) {
+      const fault = { type: 'patch', fields: { authorization_info: fields } } as const;
+      simulator.addFault({ api: INFO_API, fault });
+    }
+    const since = clock.now();
+    await station.pass(2 * MINUTE);
     expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(1);
-    expect(logged(station, NEEDS_PERSON, AUTHORIZED.kind)).toHaveLength(1);
+    expect(callsSince(station, INFO_API, since)).toHaveLength(1);
+    expect(await read(station, AUTHORIZED)).toMatchObject({
+      ...{ status: 200, value: before.kept.value, seq: 1, state: 'due', source: 'redis' },
+    });
+    expect(await stored(station, AUTHORIZED)).toEqual({ ...before, failures: 1 });
+    expect(await authorizationOf(station)).toMatchObject({ refreshToken });
+    await expectToldAndHealed(since, 61023);
+  });
 
-    await authorize(station);
+  it('goes on by itself when WeChat names another one: the account authorized anew, and nobody told us', async () => {
+    station = await platformBeforeRefresh();
+    const { simulator, clock, store } = station;
+    const before = await stored(station, AUTHORIZED);
+    const { refreshToken } = simulator.authorize(COMPONENT.appid, AUTHORIZER);
+    const since = clock.now();
+    await secondsUntil(station, 60 + ROUND, async () => {
+      expect(callsSince(station, INFO_API, since)).toHaveLength(1);
+      expect((await stored(station, AUTHORIZED)).failures).toBe(1);
+    });
+    expect(await stored(station, AUTHORIZED)).toEqual({ ...before, failures: 1 });
+    expect(await authorizationOf(station)).toMatchObject({
+      ...{ refreshToken, revoked: false, awaitsReauthorization: false },
+    });
     expect(await secondsUntilServed(ROUND)).toBeGreaterThan(0);
-    await expectServed(station, { seq: 2 });
+    await expectServed(station, { seq: 2, refreshToken });
+    expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(2);
+    expect(callsSince(station, INFO_API, since)).toHaveLength(1);
+    expect(failures()).toMatchObject([{ failures: 1, failure: { errcode: 61023 } }]);
+    expect(await readAuthorizer(store, COMPONENT.appid, AUTHORIZER)).not.toMatchObject({
+      state: 'reauthorize',
+    });
+  });
+
+  it('gives nothing up while WeChat cannot be asked for another one', async () => {
+    station = await platformBeforeRefresh();
+    const { simulator, clock } = station;
+    const { refreshToken } = simulator.authorize(COMPONENT.appid, AUTHORIZER);
+    simulator.addFault({ api: INFO_API, fault: { type: 'status', status: 502 } });
+    const since = clock.now();
+    await secondsUntil(station, 60 + ROUND, () => {
+      expect(simulator.faults).toEqual([]);
+      return Promise.resolve();
+    });
+    expect(await authorizationOf(station)).toMatchObject({ awaitsReauthorization: false });
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, seq: 1, state: 'due' });
+    // The next refusal asks again.
+    expect(await secondsUntilServed(UNKNOWN_RETRY + 2 * ROUND)).toBeGreaterThan(0);
+    await expectServed(station, { seq: 2, refreshToken });
+    expect(callsSince(station, INFO_API, since)).toHaveLength(2);
+    expect(failures()).toHaveLength(2);
   });
 });
 
@@ -156,7 +235,7 @@ describe('row 71: the account authorizes again while its token is being refreshe
     expect([...logged(station, FAILED), ...logged(station, NEEDS_PERSON)]).toEqual([]);
   });
 
-  it('does not wait for the old call, whose late answer changes nothing', async () => {
+  it('does not wait for the old call; one more mint settles which token its late answer left alive', async () => {
     const { answer } = await refreshInFlight(true);
     const refreshToken = await authorize(station);
     const other = await station.addReplica();
@@ -165,8 +244,8 @@ describe('row 71: the account authorizes again while its token is being refreshe
     expect(before).toMatchObject({ locked: false, kept: { seq: '2' } });
     await answer();
     expect(logged(station, DROPPED)).toHaveLength(1);
-    expect(await stored(station, AUTHORIZED)).toEqual(before);
-    await expectServed(station, { seq: 2, refreshToken });
+    await station.pass(ROUND * 1_000);
+    await expectServed(station, { seq: 3, refreshToken });
   });
 
   it('does not stop for the refusal of the old refresh token', async () => {

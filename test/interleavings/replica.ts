@@ -5,6 +5,7 @@ import type { RefreshContext } from '../../src/credentials/look.ts';
 import { createMemory } from '../../src/credentials/memory.ts';
 import { createPatrol } from '../../src/credentials/patrol.ts';
 import type { Log } from '../../src/log.ts';
+import { createSeal } from '../../src/store/seal.ts';
 import { createStoreTime } from '../../src/store/store-time.ts';
 import type { WechatAnswer } from '../../src/wechat/api.ts';
 import { ID, nameOf, type ScriptName } from './shared-store.ts';
@@ -72,6 +73,7 @@ export function createReplica(world: World, name: string): Replica {
     redis: createWaitingRedis(world, calls),
     keys: world.store.keys,
     time: createStoreTime(clock),
+    seal: createSeal([]),
   };
   const api = () =>
     new Promise<WechatAnswer>((resolve, reject) => {
@@ -83,7 +85,10 @@ export function createReplica(world: World, name: string): Replica {
   const log = createTraceLog(world, name);
   const memory = createMemory(clock, store.time);
   const context = { store, api, clock, log, memory, windowMs: WINDOW_MS, replica: name };
-  const keeper = createKeeper({ ...context, subjects: { components: [], accounts: [ACCOUNT] } });
+  const keeper = createKeeper({
+    ...{ ...context, pace: { perSecond: 1, burst: 1 } },
+    subjects: { components: [], accounts: [ACCOUNT] },
+  });
   const patrol = createPatrol(clock, log, () => keeper.patrol());
   patrol.start();
   return {

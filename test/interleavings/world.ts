@@ -1,6 +1,7 @@
 import { setImmediate as microtasksDone } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { readCredential, type Credential } from '../../src/credentials/read.ts';
+import { createSeal } from '../../src/store/seal.ts';
 import { createStoreTime } from '../../src/store/store-time.ts';
 import { beginMint, commitMint } from '../../src/store/mints.ts';
 import { CLOCK_START } from '../support/manual-clock.ts';
@@ -88,7 +89,7 @@ export async function giveValue(world: World, leftSeconds: number | undefined): 
     const made = mint(world.wechat, at);
     const { redis, keys } = world.store;
     const time = { ...createStoreTime({ ...NO_CLOCK, simulatedStoreNow: () => at }) };
-    const store = { redis, keys, time };
+    const store = { redis, keys, time, seal: createSeal([]) };
     const operation = world.operation('before');
     const budget = { most: 30, spare: 6, dailyCalls: 0 };
     const begun = await beginMint(store, ID, {

@@ -37,6 +37,7 @@ export function createDoomedReplica(station: Station, point: StoppingPoint): Doo
   const keeper = createKeeper({
     ...{ store, clock, log, memory: createMemory(clock, store.time), replica: 'doomed' },
     windowMs: config.refreshWindowSeconds * 1000,
+    pace: { perSecond: 50, burst: 100 },
     subjects: { components: config.components, accounts: config.accounts },
     async api(request) {
       await stopAt('before send');

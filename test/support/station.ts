@@ -10,6 +10,7 @@ import type { StartCron } from '../../src/schedule/cron.ts';
 import type { SimulatorOptions } from '../../src/simulator/options.ts';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
 import { createKeys, type Keys } from '../../src/store/keys.ts';
+import { createSeal } from '../../src/store/seal.ts';
 import { createStoreTime } from '../../src/store/store-time.ts';
 import type { Store } from '../../src/store/store.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
@@ -59,7 +60,8 @@ export const COMPONENT = {
   previousToken: 'formerToken',
   previousEncodingAesKey: 'GFEDCBA9876543210zyxwvutsrqponmlkjihgfedcba',
 };
-export const AUTHORIZER = 'wxfedcba9876543210';
+/** One of those whose window is as long as windows can be. */
+export const AUTHORIZER = 'wx5ca6a28cbf8bf405';
 /** WeChat says yes and pushes nothing: for tests in which no ticket may come unasked. */
 export const NO_PUSHES_ON_REQUEST = {
   api: 'api_start_push_ticket',
@@ -133,7 +135,7 @@ export async function createStation(options: StationOptions = {}): Promise<Stati
     settle,
     apiKey: key,
     keys,
-    store: { redis, keys, time },
+    store: { redis, keys, time, seal: createSeal(config.refreshTokenKeys) },
     internal: (path, init) =>
       fetch(`http://127.0.0.1:${app.internalPort()}${path}`, {
         ...init,

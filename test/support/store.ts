@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import { createKeys, type CredentialId } from '../../src/store/keys.ts';
 import { beginMint, commitMint, failMint, type BeginResult } from '../../src/store/mints.ts';
+import { createSeal } from '../../src/store/seal.ts';
 import { createStoreTime } from '../../src/store/store-time.ts';
 import type { Store } from '../../src/store/store.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
@@ -18,7 +19,7 @@ export function createTestStore(redisUrl = inject('redisUrl')): TestStore {
   const redis = new Redis(redisUrl);
   const keys = createKeys(`test${randomBytes(6).toString('hex')}:`);
   const time = createStoreTime(clock);
-  return { redis, keys, time, clock, close: () => redis.disconnect() };
+  return { redis, keys, time, seal: createSeal([]), clock, close: () => redis.disconnect() };
 }
 
 export const LIFE = 7_200_000;

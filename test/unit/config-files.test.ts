@@ -31,6 +31,7 @@ const SECRETS: Record<string, string> = {
   COMPONENT_PREVIOUS_TOKEN: 'canaryFormerToken',
   COMPONENT_PREVIOUS_ENCODING_AES_KEY: `canary${OTHER_KEY.slice(6)}`,
   API_KEYS: makeApiKey('canary', 'admin').entry,
+  REFRESH_TOKEN_KEYS: `main:${'A'.repeat(43)}=`,
 };
 
 let folder: string;
@@ -109,7 +110,9 @@ describe('CONFIG_FILE', () => {
     const [one, two] = [makeApiKey('shop', 'admin'), makeApiKey('ops', 'admin')];
     const third = { ...COMPONENT, appid: 'wxbbbbbbbbbbbbbbbb' };
     const previous = { previous_token: 'formerToken', previous_encoding_aes_key: KEY };
-    const content = { components: [COMPONENT, { ...third, ...previous }], api_keys: [two.entry] };
+    const returning = { return_urls: ['https://shop.example.com/wechat'] };
+    const last = { ...third, ...previous, ...returning };
+    const content = { components: [COMPONENT, last], api_keys: [two.entry] };
     const config = loadConfig({ ...GOOD, API_KEYS: one.entry, CONFIG_FILE: fileWith(content) });
     const appids = config.components.map(({ appid }) => appid);
     expect(appids).toEqual(['wx0123456789abcdef', 'wxaaaaaaaaaaaaaaaa', 'wxbbbbbbbbbbbbbbbb']);
@@ -120,6 +123,7 @@ describe('CONFIG_FILE', () => {
       encodingAesKey: OTHER_KEY,
       previousToken: 'formerToken',
       previousEncodingAesKey: KEY,
+      returnUrls: ['https://shop.example.com/wechat'],
     });
     expect(config.apiKeys.map(({ id }) => id)).toEqual(['shop', 'ops']);
   });
@@ -153,6 +157,16 @@ describe('CONFIG_FILE', () => {
       'has a wrong secret',
       { components: [{ ...COMPONENT, appsecret: 'canary' }] },
       /^CONFIG_FILE components\.0\.appsecret must be/,
+    ],
+    [
+      'has a return URL with a query',
+      { components: [{ ...COMPONENT, return_urls: ['https://shop.example.com/?canary'] }] },
+      /^CONFIG_FILE components\.0\.return_urls must be/,
+    ],
+    [
+      'has a number for the return URLs',
+      { components: [{ ...COMPONENT, return_urls: 7 }] },
+      /^CONFIG_FILE components\.0\.return_urls must be/,
     ],
     [
       'has a number for a token',
@@ -214,6 +228,7 @@ describe('the secrets that a log must hide', () => {
       new Set([
         ...own.map(([, value]) => value),
         'canary',
+        SECRETS.REFRESH_TOKEN_KEYS?.slice('main:'.length),
         COMPONENT.appsecret,
         COMPONENT.token,
         OTHER_KEY,

@@ -13,6 +13,8 @@ const GOOD = {
   COMPONENT_ENCODING_AES_KEY: KEY,
 };
 const HASH = 'a'.repeat(64);
+/** 32 bytes. */
+const SEAL_KEY = `${'A/+0'.repeat(10)}AAA=`;
 
 function faultsOf(env: Record<string, string>): readonly string[] {
   try {
@@ -48,9 +50,24 @@ const BAD: Record<string, string[]> = {
   COMPONENT_ENCODING_AES_KEY: ['canary', `${KEY}H`, `${KEY.slice(1)}=`],
   COMPONENT_PREVIOUS_TOKEN: ['ca', 'canary_token'],
   COMPONENT_PREVIOUS_ENCODING_AES_KEY: ['canary', `${OTHER_KEY}=`],
+  COMPONENT_RETURN_URLS: [
+    'http://canary.example',
+    'https://canary.example/a?b=c',
+    'https://canary.example/a#b',
+    'https://user:canary@shop.example.com',
+    'https://shop.example.com/canary/../b',
+    'https://shop.example.com,canary',
+    'https://shop.example.com,',
+  ],
   CONFIG_FILE: ['/nowhere/canary.json'],
   PUBLIC_PORT: ['canary', '65536', '-1', '30.5', '0x10', '123456'],
-  PUBLIC_BASE_URL: ['http://canary.example', 'https://canary.example/wx', 'canary.example'],
+  PUBLIC_BASE_URL: [
+    'http://canary.example',
+    'https://canary.example/wx',
+    'canary.example',
+    'http://127.0.0.1.canary.example',
+    'http://127.0.0.1:3000/canary',
+  ],
   INTERNAL_PORT: ['canary', '65536', '-1'],
   WECHAT_API_BASE_URLS: [
     'http://canary.example',
@@ -61,10 +78,22 @@ const BAD: Record<string, string[]> = {
     'http://127.0.0.1.canary.example',
     'ftp://127.0.0.1',
   ],
+  WECHAT_AUTHORIZATION_URLS: [
+    'https://canary.example',
+    'https://a.example,http://canary.example',
+    'https://a.example,https://b.example,https://canary.example',
+    'https://a.example,https://b.example/canary',
+  ],
   COMPONENT_ACCESS_TOKEN_CRON: ['canary', '61 * * * *', '* * *'],
   PRE_AUTH_CODE_CRON: ['canary', '* 25 * * *', '* * * * * * *'],
   REFRESH_WINDOW_SECONDS: ['canary', '0', '3601', '-5', '1.5', '900s'],
+  AUTHORIZER_REFRESHES_PER_SECOND: ['canary', '0', '-1', '1.5', '10000'],
   API_KEYS: ['canary', `canary:${HASH}:root`, `canary:${HASH}`, `canary::admin`],
+  REFRESH_TOKEN_KEYS: [
+    ...['canary', `:${SEAL_KEY}`, `Canary:${SEAL_KEY}`, `${'c'.repeat(33)}:${SEAL_KEY}`, SEAL_KEY],
+    ...[`canary:${SEAL_KEY.slice(4)}`, `canary:AAAA${SEAL_KEY}`, `canary:${SEAL_KEY},`],
+    ...[`canary:${SEAL_KEY},canary:B${SEAL_KEY.slice(1)}`, `canary:${SEAL_KEY},b:${SEAL_KEY}`],
+  ],
   LOG_LEVEL: ['canary', 'INFO', 'trace'],
 };
 /** Any text is an address; whether it can be listened on shows at start. */
@@ -155,6 +184,7 @@ describe('good settings', () => {
           encodingAesKey: KEY,
           previousToken: undefined,
           previousEncodingAesKey: undefined,
+          returnUrls: [],
         },
       ],
       accounts: [],
@@ -165,10 +195,16 @@ describe('good settings', () => {
         'https://sz.api.weixin.qq.com',
         'https://hk.api.weixin.qq.com',
       ],
+      wechatAuthorizationUrls: {
+        pc: 'https://mp.weixin.qq.com',
+        mobile: 'https://open.weixin.qq.com',
+      },
       componentAccessTokenCron: '*/10 * * * *',
       preAuthCodeCron: '*/10 * * * *',
       refreshWindowSeconds: 900,
+      authorizerRefreshesPerSecond: 50,
       apiKeys: [],
+      refreshTokenKeys: [],
       logLevel: 'info',
     });
   });
@@ -182,12 +218,16 @@ describe('good settings', () => {
     ['PUBLIC_PORT', 'publicPort', '65535', 65_535],
     ['PUBLIC_BASE_URL', 'publicBaseUrl', 'https://wx.example.com', undefined],
     ['PUBLIC_BASE_URL', 'publicBaseUrl', 'https://wx.example.com/', 'https://wx.example.com'],
+    ['PUBLIC_BASE_URL', 'publicBaseUrl', 'http://127.0.0.1:3000', undefined],
+    ['PUBLIC_BASE_URL', 'publicBaseUrl', 'http://localhost:3000/', 'http://localhost:3000'],
     ['INTERNAL_HOST', 'internalHost', '10.0.0.1', undefined],
     ['INTERNAL_PORT', 'internalPort', '0', 0],
     ['COMPONENT_ACCESS_TOKEN_CRON', 'componentAccessTokenCron', '*/5 * * * *', undefined],
     ['PRE_AUTH_CODE_CRON', 'preAuthCodeCron', '0 0 1 1 *', undefined],
     ['REFRESH_WINDOW_SECONDS', 'refreshWindowSeconds', '3600', 3600],
     ['REFRESH_WINDOW_SECONDS', 'refreshWindowSeconds', '1', 1],
+    ['AUTHORIZER_REFRESHES_PER_SECOND', 'authorizerRefreshesPerSecond', '9999', 9999],
+    ['REFRESH_TOKEN_KEYS', 'refreshTokenKeys', `a:${SEAL_KEY}`, [{ id: 'a', key: SEAL_KEY }]],
     ['LOG_LEVEL', 'logLevel', 'debug', undefined],
   ] as const)('%s goes to %s: %s', (name, field, text, value) => {
     expect(loadConfig({ ...GOOD, [name]: text })[field]).toEqual(value ?? text);
@@ -200,6 +240,23 @@ describe('good settings', () => {
       'http://127.0.0.1:8080',
       'http://localhost:1',
       'http://[::1]:2',
+    ]);
+  });
+
+  it("name WeChat's authorization pages, and where merchants may be sent", () => {
+    const config = loadConfig({
+      ...GOOD,
+      WECHAT_AUTHORIZATION_URLS: 'https://a.example/, http://127.0.0.1:8080',
+      COMPONENT_RETURN_URLS: 'https://shop.example.com/wechat , http://localhost:3000',
+    });
+    expect(config.wechatAuthorizationUrls).toEqual({
+      pc: 'https://a.example',
+      mobile: 'http://127.0.0.1:8080',
+    });
+    const [component] = config.components;
+    expect(component?.returnUrls).toEqual([
+      'https://shop.example.com/wechat',
+      'http://localhost:3000',
     ]);
   });
 

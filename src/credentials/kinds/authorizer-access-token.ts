@@ -1,7 +1,13 @@
 import { KeeperError } from '../../errors.ts';
-import { awaitReauthorization } from '../../store/authorizations.ts';
-import { fetchAuthorizerToken } from '../../wechat/authorizer.ts';
-import { TOKEN_BUDGET, type AuthorizerKind } from './kind.ts';
+import { awaitReauthorization, replaceRefreshToken } from '../../store/authorizations.ts';
+import { mergeAuthorizer } from '../../store/registry.ts';
+import { cannotOpen, readySeal } from '../../store/seal-check.ts';
+import { WechatError } from '../../wechat/api.ts';
+import { fetchAuthorizerInfo, fetchAuthorizerToken } from '../../wechat/authorizer.ts';
+import { TOKEN_BUDGET, type AuthorizerKind, type KindContext } from './kind.ts';
+
+/** errcode of a refresh token that WeChat does not take, or no more. */
+const INVALID_REFRESH_TOKEN = 61023;
 
 /**
  * The token of an account that authorized a component, minted with the refresh token of the same
@@ -14,20 +20,27 @@ export const authorizerAccessToken: AuthorizerKind = {
   singleUse: false,
   needs: 'component_access_token',
   budget: () => ({ ...TOKEN_BUDGET, dailyCalls: 0 }),
-  prepare({ api, record, parent }, { component, authorizer }) {
-    const { refreshToken, revokedAt, reauthorizeAt } = record;
+  async prepare({ store, api, record, parent }, { component, authorizer }) {
+    const { refreshToken, unreadableRefreshToken, revokedAt, reauthorizeAt } = record;
     if (revokedAt !== undefined) {
       const message = 'This account has ended its authorization.';
-      return blocked(new KeeperError('authorizer_revoked', message));
+      return { blocked: new KeeperError('authorizer_revoked', message) };
     }
     if (reauthorizeAt !== undefined) {
       const message =
         'WeChat refuses the stored authorization: the account must authorize the platform again.';
-      return blocked(new KeeperError('authorizer_revoked', message));
+      return { blocked: new KeeperError('authorizer_revoked', message) };
+    }
+    if (unreadableRefreshToken !== undefined) {
+      return { blocked: cannotOpen(store, unreadableRefreshToken) };
     }
     if (refreshToken === undefined) {
-      return blocked(new KeeperError('not_found', 'This account has not authorized the platform.'));
+      const message = 'This account has not authorized the platform.';
+      return { blocked: new KeeperError('not_found', message) };
     }
+    // Asked before the call: the refresh token that it brings must be storable.
+    const problem = await readySeal(store);
+    if (problem !== undefined) return { blocked: problem };
     const mint = () =>
       fetchAuthorizerToken(api, {
         componentAppid: component,
@@ -35,14 +48,43 @@ export const authorizerAccessToken: AuthorizerKind = {
         authorizerAppid: authorizer,
         refreshToken,
       });
-    return Promise.resolve({ mint });
+    return { mint };
   },
-  async afterRefusal({ store, id, record }, { facts }) {
-    if (facts.class === 'reauthorize') await awaitReauthorization(store, id, record.authEpoch);
+  async afterRefusal(context, { facts }, { component, authorizer }) {
+    if (facts.class !== 'reauthorize') return undefined;
+    const { store, id, record } = context;
+    const { authEpoch } = record;
+    if (facts.errcode === INVALID_REFRESH_TOKEN) {
+      const named = await askForRefreshToken(context, component, authorizer);
+      if (named === 'unknown') return undefined;
+      const other = named !== undefined && named !== record.refreshToken;
+      if (other && (await replaceRefreshToken(store, id, { refreshToken: named, authEpoch }))) {
+        return 'try_again';
+      }
+    }
+    await awaitReauthorization(store, id, authEpoch);
+    const stateAt = store.time.now();
+    await mergeAuthorizer(store, component, authorizer, { state: 'reauthorize', stateAt });
     return undefined;
   },
 };
 
-function blocked(error: KeeperError): Promise<{ blocked: KeeperError }> {
-  return Promise.resolve({ blocked: error });
+/**
+ * The refresh token that WeChat itself names for this account: ours may have been replaced by an answer
+ * that never reached us. `unknown` when it could not be asked; the next refusal asks again.
+ */
+async function askForRefreshToken(
+  { api, parent }: KindContext,
+  component: string,
+  authorizer: string,
+): Promise<string | undefined> {
+  const platform = { componentAppid: component, componentAccessToken: parent };
+  try {
+    const call = { ...platform, authorizerAppid: authorizer };
+    const { refreshToken } = await fetchAuthorizerInfo(api, call);
+    return refreshToken;
+  } catch (error) {
+    if (!(error instanceof WechatError)) throw error;
+    return error.facts.class === 'reauthorize' ? undefined : 'unknown';
+  }
 }

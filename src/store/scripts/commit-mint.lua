@@ -26,6 +26,10 @@ end
 
 -- Revoked or authorized anew while the call was under way: this value belongs to the past.
 if tonumber(r.auth_epoch or 0) ~= (a.auth_epoch or 0) then
+  -- But it may have ended the token of the authorization that stands now.
+  if r.value then
+    doubt(0)
+  end
   return { 'superseded', seq, 0 }
 end
 
@@ -36,22 +40,9 @@ if not newer and not nothing_live then
   return { 'overlapped', seq, tonumber(r.expires_at) }
 end
 
-local obtained_at = now - a.age_ms
-local expires_at = obtained_at + a.life_ms
--- The same value again means another end, not another value to learn.
-local value_since = r.value == a.value and tonumber(r.value_since) or obtained_at
 local alive_after_all = r.value == a.value and tonumber(r.refused_seq) == seq
-if r.value ~= a.value then
-  seq = seq + 1
-end
-local clock = tick()
-write({
-  value = a.value, value_since = value_since, expires_at = expires_at, obtained_at = obtained_at,
-  seq = seq, committed = clock, committed_op = a.operation, committed_epoch = epoch,
-  reason = a.reason, replica = a.replica, failures = 0, schema = 2,
-  half_life_ms = math.max(tonumber(r.half_life_ms or 0), math.floor(a.life_ms / 2)),
-})
-redis.call('HDEL', key, 'retry_at', 'taken_at', 'refused_seq', 'forced')
+local expires_at
+seq, expires_at = store_value(r)
 if a.refresh_token then
   write({ refresh_token = a.refresh_token })
 end
@@ -69,16 +60,4 @@ if alive_after_all or (r.foreign_since and now - blamed_at >= a.life_ms) then
   redis.call('HDEL', key, 'foreign_since', 'refusals', 'counted_at')
 end
 
-if expires_at > now then
-  redis.call('SET', KEYS[2], a.value, 'PX', expires_at - now)
-else
-  redis.call('DEL', KEYS[2])
-end
--- History is for people: that somebody spoiled its key must not cost a value.
-local entry = { obtained_at = obtained_at, expires_at = expires_at, seq = seq, reason = a.reason, replica = a.replica }
-if type(redis.pcall('LPUSH', KEYS[3], cjson.encode(entry))) == 'number' then
-  redis.call('LTRIM', KEYS[3], 0, a.history_length - 1)
-end
-redis.pcall('PUBLISH', a.channel,
-  cjson.encode({ kind = a.kind, subject = a.subject, seq = seq, expires_at = expires_at }))
 return { 'stored', seq, expires_at }

@@ -77,3 +77,36 @@ local function drop_intent(operation)
   open[operation] = nil
   save_intents(open)
 end
+
+-- Makes `a.value` the value for everybody to read and announces it. A value that WeChat repeats keeps
+-- its seq: it has another end, and is not another value to learn. Returns seq and end.
+-- r: the record before, with seq, value, value_since, half_life_ms
+-- a: operation, value, life_ms, age_ms: time since the call to WeChat started, reason, replica, kind,
+--    subject, channel, history_length; KEYS 2 mirror, 3 history
+local function store_value(r)
+  local obtained_at = now - a.age_ms
+  local expires_at = obtained_at + a.life_ms
+  local same = r.value == a.value
+  local seq = tonumber(r.seq or 0) + (same and 0 or 1)
+  write({
+    value = a.value, value_since = same and tonumber(r.value_since) or obtained_at,
+    expires_at = expires_at, obtained_at = obtained_at, seq = seq, committed = tick(),
+    committed_op = a.operation, committed_epoch = epoch, reason = a.reason, replica = a.replica,
+    failures = 0, schema = 2,
+    half_life_ms = math.max(tonumber(r.half_life_ms or 0), math.floor(a.life_ms / 2)),
+  })
+  redis.call('HDEL', key, 'retry_at', 'taken_at', 'refused_seq', 'forced')
+  if expires_at > now then
+    redis.call('SET', KEYS[2], a.value, 'PX', expires_at - now)
+  else
+    redis.call('DEL', KEYS[2])
+  end
+  -- History is for people: that somebody spoiled its key must not cost a value.
+  local entry = { obtained_at = obtained_at, expires_at = expires_at, seq = seq, reason = a.reason, replica = a.replica }
+  if type(redis.pcall('LPUSH', KEYS[3], cjson.encode(entry))) == 'number' then
+    redis.call('LTRIM', KEYS[3], 0, a.history_length - 1)
+  end
+  redis.pcall('PUBLISH', a.channel,
+    cjson.encode({ kind = a.kind, subject = a.subject, seq = seq, expires_at = expires_at }))
+  return seq, expires_at
+end

@@ -4,12 +4,13 @@
 --
 -- KEYS  1 record   2 mirror (string)
 -- a     min_life_ms: what the value must have left to be worth giving
+--       only: this very value and no other, because it was used elsewhere
 -- Returns {value, expires_at, seq, obtained_at, now} or nil when there is nothing to give
 local r = read('value', 'expires_at', 'seq', 'obtained_at', 'taken_at')
 if not r.value or r.taken_at or tonumber(r.expires_at) <= now + a.min_life_ms then
   return nil
 end
-if redis.pcall('GET', KEYS[2]) ~= r.value then
+if (a.only and a.only ~= r.value) or redis.pcall('GET', KEYS[2]) ~= r.value then
   return nil
 end
 redis.call('DEL', KEYS[2])

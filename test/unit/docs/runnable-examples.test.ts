@@ -10,6 +10,7 @@ import { loadConfig } from '../../../src/config.ts';
 import { CREDENTIAL_KINDS } from '../../../src/credentials/kinds/index.ts';
 import { createKeys } from '../../../src/store/keys.ts';
 import { testStore } from '../../../src/store/self-test.ts';
+import { createSeal } from '../../../src/store/seal.ts';
 import { createStoreTime } from '../../../src/store/store-time.ts';
 import { CODE, TOKEN } from '../../support/liveness.ts';
 import { COMPONENT, createStation, MINUTE, type Station } from '../../support/station.ts';
@@ -187,7 +188,8 @@ describe('the other examples', () => {
       const lines = readDocument('docs/production.md').text.match(/^ACL SETUSER .+$/gm) ?? [];
       for (const line of lines) await clients[0]?.call('ACL', ...line.split(' ').slice(1));
       const keys = createKeys('wx:');
-      const store = { redis: connect('wxkeeper'), keys, time: createStoreTime(systemClock) };
+      const time = createStoreTime(systemClock);
+      const store = { redis: connect('wxkeeper'), keys, time, seal: createSeal([]) };
       expect(await testStore(store)).toMatchObject({ forbidden: [], evicts: false });
       await expect(store.redis.get('other')).rejects.toThrow('NOPERM');
       await expect(store.redis.flushall()).rejects.toThrow('NOPERM');

@@ -1,0 +1,151 @@
+import type { PlatformContext } from '../credentials/platform.ts';
+import {
+  authorizerToken,
+  grantAuthorization,
+  replaceRefreshToken,
+} from '../store/authorizations.ts';
+import { planLook } from '../store/due-index.ts';
+import type { CredentialId } from '../store/keys.ts';
+import { unplannedOf } from '../store/reconciliations.ts';
+import {
+  putAside,
+  readRecord,
+  SpoiledRecordError,
+  type CredentialRecord,
+} from '../store/records.ts';
+import { mergeAuthorizer, readAuthorizers, type AuthorizerEntry } from '../store/registry.ts';
+import type { ListedAuthorizer } from '../wechat/authorizer.ts';
+import { KeeperError } from '../errors.ts';
+
+/** What one page of WeChat's list is good for: bringing back what Redis has lost or never heard of. */
+
+/** Records read and written at the same time. */
+const AT_ONCE = 50;
+
+export interface PageResult {
+  restored: number;
+  failed: number;
+}
+
+/** @throws KeeperError `store_unavailable`; one account that is in trouble does not stop the others */
+export async function restorePage(
+  context: PlatformContext,
+  component: string,
+  list: readonly ListedAuthorizer[],
+): Promise<PageResult> {
+  const { store, log } = context;
+  const appids = list.map((one) => one.authorizerAppid);
+  const [entries, unplanned] = await Promise.all([
+    readAuthorizers(store, component, appids),
+    unplannedOf(store, component, appids),
+  ]);
+  const result = { restored: 0, failed: 0 };
+  const queue = list.values();
+  const worker = async () => {
+    for (const listed of queue) {
+      const { authorizerAppid: authorizer } = listed;
+      const known = { entry: entries.get(authorizer), planned: !unplanned.has(authorizer) };
+      try {
+        if (await restoreOne(context, component, listed, known)) result.restored += 1;
+      } catch (error) {
+        if (error instanceof KeeperError && error.code === 'store_unavailable') throw error;
+        result.failed += 1;
+        log.warn('an account of the list could not be looked at', { component, authorizer, error });
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  return result;
+}
+
+/** Whether anything was brought back. */
+async function restoreOne(
+  { store, log }: PlatformContext,
+  component: string,
+  listed: ListedAuthorizer,
+  known: { entry: AuthorizerEntry | undefined; planned: boolean },
+): Promise<boolean> {
+  const { authorizerAppid: authorizer, authorizedAt } = listed;
+  const id = authorizerToken(component, authorizer);
+  const record = await readOrPutAside(store, id, log);
+  const held = record.refreshToken !== undefined || record.unreadableRefreshToken !== undefined;
+  const state = { entry: known.entry, authorizedAt };
+  if (listed.refreshToken === undefined) {
+    const ended = record.revokedAt !== undefined && record.revokedAt >= authorizedAt;
+    if (!held && !ended) await noteState(store, component, authorizer, 'unexchanged', state);
+    return false;
+  }
+  const outcome = await bringBack(store, id, record, {
+    ...listed,
+    refreshToken: listed.refreshToken,
+  });
+  if (outcome === 'ended') return false;
+  const restored = outcome === 'restored';
+  const planless = !known.planned && record.refreshToken !== undefined;
+  if (restored || planless) await planLook(store, id, store.time.now());
+  if (restored) log.debug('an authorization was restored from the list', { component, authorizer });
+  await noteState(store, component, authorizer, 'authorized', state);
+  return restored;
+}
+
+/**
+ * Takes the listed refresh token in if ours is gone, refused or of an authorization before. Otherwise
+ * ours stays: where refresh tokens change with each use, it may be newer than the list.
+ */
+async function bringBack(
+  store: PlatformContext['store'],
+  id: CredentialId,
+  record: CredentialRecord,
+  { refreshToken, authorizedAt }: { refreshToken: string; authorizedAt: number },
+): Promise<'restored' | 'kept' | 'ended'> {
+  // Under a sealing key that is not there now: it is worth more than what would take its place.
+  if (record.unreadableRefreshToken !== undefined) return 'kept';
+  const stands = record.authorizedAt !== undefined && record.revokedAt === undefined;
+  const decidedAt = Math.max(record.authorizedAt ?? -1, record.revokedAt ?? -1);
+  const newer = authorizedAt > decidedAt;
+  const same = record.refreshToken === refreshToken;
+  const useless = record.refreshToken === undefined || record.reauthorizeAt !== undefined;
+  if (!newer && !stands) return 'ended';
+  if (!newer && !useless) return 'kept';
+  if (!newer) {
+    const { authEpoch } = record;
+    const replaced = await replaceRefreshToken(store, id, { refreshToken, authEpoch });
+    return replaced ? 'restored' : 'kept';
+  }
+  // Ours has brought a token since that authorization: it belongs to it, and may have changed since.
+  if (stands && !useless && !same && record.obtainedAt > authorizedAt) return 'kept';
+  const granted = await grantAuthorization(store, id, { refreshToken, authorizedAt });
+  if (granted === 'older') return 'ended';
+  return same && !useless ? 'kept' : 'restored';
+}
+
+/** For people: only what differs is written. */
+async function noteState(
+  store: PlatformContext['store'],
+  component: string,
+  authorizer: string,
+  state: 'authorized' | 'unexchanged',
+  { entry, authorizedAt }: { entry: AuthorizerEntry | undefined; authorizedAt: number },
+): Promise<void> {
+  if (entry?.state === state) return;
+  const stateAt = Math.max(authorizedAt, entry?.stateAt ?? 0);
+  await mergeAuthorizer(store, component, authorizer, { state, stateAt });
+}
+
+/** What a person has spoiled begins anew from the list. */
+async function readOrPutAside(
+  store: PlatformContext['store'],
+  id: CredentialId,
+  log: PlatformContext['log'],
+): Promise<CredentialRecord> {
+  try {
+    return await readRecord(store, id);
+  } catch (error) {
+    if (!(error instanceof SpoiledRecordError)) throw error;
+    log.error('a record was edited by hand and cannot be read; it was put aside', {
+      ...{ kind: id.kind, subject: id.subject },
+    });
+    await putAside(store, id);
+    return readRecord(store, id);
+  }
+}

@@ -1,0 +1,48 @@
+import { authorizersAfter, readAuthorizers } from '../store/registry.ts';
+import { WechatError } from '../wechat/api.ts';
+import { refreshProfile } from './profiles.ts';
+import type { Step } from './reconcile-steps.ts';
+
+/** Names for accounts that nobody has asked WeChat about yet. Only people look at them: no hurry. */
+
+/** Accounts of the registry that are looked through at a time. */
+const SCAN = 200;
+/** Ten calls a second. */
+const AT_ONCE = 5;
+const PAUSE_MS = 500;
+/** What will not be otherwise for the next account: the next run goes on. */
+const HOPELESS: readonly string[] = ['config', 'quota', 'rate', 'bug'];
+
+/**
+ * Asks about the next few.
+ * @returns milliseconds until the next ones
+ * @throws KeeperError when there is no token to ask with
+ */
+export async function fetchProfiles(step: Step): Promise<number> {
+  const { context, component, run, save } = step;
+  const { store, log } = context;
+  const appids = await authorizersAfter(store, component, run.profileCursor ?? '', SCAN);
+  const entries = await readAuthorizers(store, component, appids);
+  const unknown = appids.filter((appid) => {
+    const entry = entries.get(appid);
+    return entry?.profileAt === undefined && entry?.state !== 'revoked';
+  });
+  const asked = unknown.slice(0, AT_ONCE);
+  const results = await Promise.allSettled(
+    asked.map((authorizer) => refreshProfile(context, component, authorizer)),
+  );
+  let hopeless = false;
+  for (const [index, result] of results.entries()) {
+    if (result.status === 'fulfilled') continue;
+    const error: unknown = result.reason;
+    if (!(error instanceof WechatError)) throw error;
+    hopeless ||= HOPELESS.includes(error.facts.class);
+    const authorizer = asked[index];
+    log.debug('a profile could not be fetched', { component, authorizer, error });
+  }
+  const cursor = asked.length < unknown.length ? asked.at(-1) : appids.at(-1);
+  const over = hopeless || cursor === undefined;
+  const nextAt = asked.length > 0 ? store.time.now() + PAUSE_MS : 0;
+  await save({ profileCursor: over ? undefined : cursor, nextAt, lastError: undefined });
+  return asked.length > 0 ? PAUSE_MS : 0;
+}

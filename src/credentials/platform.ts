@@ -1,0 +1,33 @@
+import type { PlatformCall } from '../wechat/authorizer.ts';
+import { WechatError } from '../wechat/api.ts';
+import type { RefreshContext } from './look.ts';
+import { readCredential, type ReadContext } from './read.ts';
+import { noteRefusal } from './refusal.ts';
+
+/** What calls in the name of a platform need. */
+export type PlatformContext = ReadContext & Pick<RefreshContext, 'api'>;
+
+/**
+ * Calls WeChat with a component's live token. When WeChat calls that token dead, it is renewed as after
+ * any complaint, and the call is made once more, no more.
+ * @throws WechatError; KeeperError as `readCredential` does when there is no live token
+ */
+export async function callAsPlatform<T>(
+  context: PlatformContext,
+  component: string,
+  call: (platform: PlatformCall) => Promise<T>,
+): Promise<T> {
+  const id = { kind: 'component_access_token', subject: component } as const;
+  const token = await readCredential(context, id);
+  try {
+    return await call({ componentAppid: component, componentAccessToken: token.value });
+  } catch (error) {
+    if (!(error instanceof WechatError) || error.facts.class !== 'token') throw error;
+    const by = `WeChat, when asked for ${error.facts.api}`;
+    await noteRefusal(context, id, { seq: token.seq, by, ownDoing: false, quiet: true });
+    await context.keeper.look(id, 'refused');
+    const renewed = await readCredential(context, id);
+    if (renewed.seq === token.seq) throw error;
+    return call({ componentAppid: component, componentAccessToken: renewed.value });
+  }
+}

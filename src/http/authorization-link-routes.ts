@@ -1,0 +1,103 @@
+import express, { type Router } from 'express';
+import { z } from 'zod';
+import { AUTH_TYPES, createLink, DEFAULT_AUTH_TYPE } from '../authorizers/links.ts';
+import { isAllowedReturnUrl } from '../authorizers/return-urls.ts';
+import type { Clock } from '../clock.ts';
+import { KeeperError } from '../errors.ts';
+import { secretFormats } from '../setting-formats.ts';
+import type { RequireScope } from './authentication.ts';
+import type { LinkedComponent } from './authorization-pages.ts';
+
+/** `POST /v1/components/{component}/authorization-links`: the link that a merchant is sent. */
+
+export interface AuthorizationLinks {
+  components: readonly LinkedComponent[];
+  publicBaseUrl: string | undefined;
+  clock: Clock;
+}
+
+const PATH = '/v1/components/:component/authorization-links';
+const MAX_BODY = '4kb';
+const MIN_LIFE_SECONDS = 60;
+const MAX_LIFE_SECONDS = 7 * 24 * 3600;
+const DEFAULT_LIFE_SECONDS = 24 * 3600;
+
+const linkSchema = z.strictObject({
+  auth_type: z
+    .literal([...AUTH_TYPES], `must be one of ${AUTH_TYPES.join(', ')}`)
+    .default(DEFAULT_AUTH_TYPE),
+  biz_appid: secretFormats.appid.optional(),
+  category_id_list: z
+    .array(z.int('must be numbers').positive('must be positive'), 'must be a list of numbers')
+    .max(100, 'must have at most 100 entries')
+    .default([]),
+  return_url: z.string('must be a URL').optional(),
+  state: z
+    .string('must be text')
+    .regex(/^[\x20-\x7E]{0,512}$/, 'must be at most 512 printable ASCII characters')
+    .optional(),
+  expires_in: z
+    .int('must be whole seconds')
+    .min(MIN_LIFE_SECONDS, `must be at least ${MIN_LIFE_SECONDS}`)
+    .max(MAX_LIFE_SECONDS, `must be at most ${MAX_LIFE_SECONDS}`)
+    .default(DEFAULT_LIFE_SECONDS),
+  lang: z.enum(['zh', 'en'], 'must be zh or en').optional(),
+});
+
+export function authorizationLinkRoutes(
+  links: AuthorizationLinks,
+  requireScope: RequireScope,
+): Router {
+  const router = express.Router();
+  const json = express.json({ limit: MAX_BODY, inflate: false, type: () => true });
+  router.post(PATH, requireScope('credentials:read'), json, (request, response) => {
+    const component = links.components.find(({ appid }) => appid === request.params.component);
+    if (component === undefined) {
+      throw new KeeperError('unknown_component', 'No such component is configured here.');
+    }
+    const wanted = readWanted(request.body, component.returnUrls);
+    if (links.publicBaseUrl === undefined) {
+      const message = 'Set PUBLIC_BASE_URL: links begin with it.';
+      throw new KeeperError('not_configured', message);
+    }
+    // Whole seconds, so that the answer says the very moment the link counts.
+    const expiresAt = (Math.floor(links.clock.now() / 1000) + wanted.expires_in) * 1000;
+    const { appid, appsecret } = component;
+    const token = createLink(
+      appsecret,
+      {
+        component: appid,
+        authType: wanted.auth_type,
+        bizAppid: wanted.biz_appid,
+        categoryIds: wanted.category_id_list,
+        returnUrl: wanted.return_url,
+        state: wanted.state,
+        language: wanted.lang,
+      },
+      expiresAt,
+    );
+    response.status(201).json({
+      url: `${links.publicBaseUrl}/authorize/${appid}?link=${token}`,
+      expires_at: new Date(expiresAt).toISOString(),
+    });
+  });
+  router.all(PATH, () => {
+    throw new KeeperError('method_not_allowed', 'Only POST is served here.');
+  });
+  return router;
+}
+
+/** @throws KeeperError `bad_request` with every fault */
+function readWanted(body: unknown, returnUrls: readonly string[]): z.output<typeof linkSchema> {
+  // Without a body everything is as it is by default.
+  const result = linkSchema.safeParse(body ?? {});
+  const faults = (result.error?.issues ?? []).map(({ path, message }) =>
+    path.length === 0 ? message : `${path.join('.')} ${message}`,
+  );
+  const returnUrl = (body as { return_url?: unknown } | undefined | null)?.return_url;
+  if (typeof returnUrl === 'string' && !isAllowedReturnUrl(returnUrl, returnUrls)) {
+    faults.push('return_url is not below any of the return URLs configured for this component');
+  }
+  if (result.success && faults.length === 0) return result.data;
+  throw new KeeperError('bad_request', `${faults.join('; ')}.`);
+}

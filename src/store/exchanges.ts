@@ -1,0 +1,142 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { onRedis, parseDisplay } from './redis.ts';
+import { loadScript, runScript } from './scripts.ts';
+import type { StoredError } from './records.ts';
+import type { Store } from './store.ts';
+
+/**
+ * Authorization codes that are to be exchanged. Each works once and for minutes only, and neither the
+ * redirect nor the event that brings it comes again: so it is stored before anybody is told that it has
+ * arrived. Times are epoch ms by the store's clock unless said otherwise.
+ */
+
+/** How it ended. `superseded`: something newer is known about this account. */
+export type ExchangeEnd = 'authorized' | 'expired' | 'superseded';
+
+export interface Exchange {
+  /** Hash of the code, the same whichever way it comes. */
+  id: string;
+  /** Gone when it has ended. */
+  code: string | undefined;
+  /** Known from the event, or from WeChat's answer; a redirect does not say. */
+  authorizer: string | undefined;
+  /** WeChat's time at which the account authorized, as well as we know it. */
+  authorizedAt: number;
+  expiresAt: number;
+  nextAt: number;
+  attempts: number;
+  /** A try whose answer was lost may have used the code up. */
+  maybeUsed: boolean;
+  lastError: StoredError | undefined;
+  outcome: ExchangeEnd | undefined;
+}
+
+export interface NewExchange {
+  code: string;
+  authorizer?: string | undefined;
+  authorizedAt: number;
+  expiresAt: number;
+}
+
+/** Milliseconds for which the end of an exchange is remembered: a merchant may reload the page. */
+const REMEMBERED_MS = 3_600_000;
+
+const mergeScript = loadScript('merge-exchange');
+
+const stored = z
+  .object({
+    code: z.string().optional(),
+    authorizer: z.string().optional(),
+    authorized_at: z.number(),
+    expires_at: z.number(),
+    next_at: z.number().catch(0),
+    attempts: z.number().catch(0),
+    maybe_used: z.boolean().catch(false),
+    last_error: z.unknown().optional(),
+    outcome: z.enum(['authorized', 'expired', 'superseded']).optional(),
+  })
+  .transform((one): Omit<Exchange, 'id'> => ({
+    ...{ code: one.code, authorizer: one.authorizer, outcome: one.outcome },
+    ...{ authorizedAt: one.authorized_at, expiresAt: one.expires_at, nextAt: one.next_at },
+    ...{ attempts: one.attempts, maybeUsed: one.maybe_used },
+    lastError: one.last_error as StoredError | undefined,
+  }));
+
+/**
+ * Stores a code. One that came before, by another way, stays as it is and learns what it lacked.
+ * @throws KeeperError `store_unavailable`
+ */
+export async function addExchange(
+  store: Store,
+  component: string,
+  { code, authorizer, authorizedAt, expiresAt }: NewExchange,
+): Promise<Exchange> {
+  const id = createHash('sha256').update(code).digest('hex').slice(0, 32);
+  const fields = { code, authorizer, authorized_at: authorizedAt, expires_at: expiresAt };
+  const merged = await merge(store, component, id, { ...fields, next_at: 0 }, 'add');
+  if (merged === undefined) throw new Error('an exchange cannot be read back');
+  return merged;
+}
+
+/** Undefined when it is not there any more. @throws KeeperError `store_unavailable` */
+export async function changeExchange(
+  store: Store,
+  component: string,
+  id: string,
+  change: Partial<Omit<Exchange, 'id' | 'code' | 'expiresAt'>>,
+): Promise<Exchange | undefined> {
+  const fields = {
+    ...{ authorizer: change.authorizer, authorized_at: change.authorizedAt },
+    ...{ next_at: change.nextAt, attempts: change.attempts, maybe_used: change.maybeUsed },
+    ...{ last_error: change.lastError, outcome: change.outcome },
+  };
+  return merge(store, component, id, fields, 'change');
+}
+
+/** Those that have not ended, oldest first; forgets what ended long ago. @throws KeeperError */
+export async function openExchanges(store: Store, component: string): Promise<Exchange[]> {
+  const key = store.keys.exchanges(component);
+  const hash = await onRedis(() => store.redis.hgetall(key));
+  const all = Object.entries(hash).map(([id, json]) => [id, parse(id, json)] as const);
+  const now = store.time.now();
+  const over = all.filter(
+    ([, one]) =>
+      one === undefined || (one.outcome !== undefined && one.expiresAt + REMEMBERED_MS < now),
+  );
+  if (over.length > 0) {
+    await onRedis(() => store.redis.hdel(key, ...over.map(([id]) => id)));
+  }
+  return all
+    .flatMap(([, one]) => (one === undefined || one.outcome !== undefined ? [] : [one]))
+    .sort((one, other) => one.authorizedAt - other.authorizedAt);
+}
+
+/** @throws KeeperError `store_unavailable` */
+export async function readExchange(
+  { keys, redis }: Store,
+  component: string,
+  id: string,
+): Promise<Exchange | undefined> {
+  const json = await onRedis(() => redis.hget(keys.exchanges(component), id));
+  return json === null ? undefined : parse(id, json);
+}
+
+async function merge(
+  { keys, redis }: Store,
+  component: string,
+  id: string,
+  fields: Readonly<Record<string, unknown>>,
+  how: 'add' | 'change',
+): Promise<Exchange | undefined> {
+  const args = [id, JSON.stringify(fields), how];
+  const merged = await onRedis(() =>
+    runScript(redis, mergeScript, [keys.exchanges(component)], args),
+  );
+  return typeof merged === 'string' ? parse(id, merged) : undefined;
+}
+
+function parse(id: string, json: string): Exchange | undefined {
+  const fields = stored.safeParse(parseDisplay(json)).data;
+  return fields === undefined ? undefined : { id, ...fields };
+}

@@ -1,0 +1,148 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterEach, describe, expect, inject, it, onTestFinished } from 'vitest';
+import { killServices, startService } from '../support/service.ts';
+import { COMPONENT, stationEnv } from '../support/station.ts';
+
+/** The doctor as a process of its own, as a person starts it, and a service to examine. */
+
+afterEach(killServices);
+
+async function doctor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const script = join(import.meta.dirname, '../../src/commands/doctor.ts');
+  const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const text = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (chunk: string) => (text[name] += chunk));
+  }
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, ...text };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** The settings of a trial: WeChat is on this machine, and nobody is there yet. */
+async function trialSettings(): Promise<Record<string, string>> {
+  const prefix = `test${randomBytes(6).toString('hex')}:`;
+  onTestFinished(async () => {
+    const redis = new Redis(inject('redisUrl'));
+    const left = await redis.keys(`${prefix}*`);
+    if (left.length > 0) await redis.del(left);
+    redis.disconnect();
+  });
+  const urls = [`http://127.0.0.1:${await freePort()}`];
+  return stationEnv({ urls }, inject('redisUrl'), prefix);
+}
+
+/** @returns the settings, with the port that the service has */
+async function startTrial(): Promise<Record<string, string>> {
+  const env = await trialSettings();
+  const { public_port: port } = await startService(env).line('wxkeeper started');
+  return { ...env, PUBLIC_PORT: String(port) };
+}
+
+const steps = (output: string, mark: string) =>
+  output.split('\n').filter((line) => line.startsWith(`  ${mark}`));
+
+describe('npm run doctor -- release-check', () => {
+  it('passes a good instance: one line for each step of each account', async () => {
+    const env = await startTrial();
+    const { code, stdout, stderr } = await doctor(['release-check'], env);
+    expect(stderr).toBe('');
+    expect(steps(stdout, 'FAILED')).toEqual([]);
+    expect(steps(stdout, 'ok')).toHaveLength(70);
+    expect(stdout).toContain('official account wx570bc396a51b8ff8 (gh_3c884a361561)');
+    expect(stdout).toContain('All 70 steps passed.');
+    expect(code).toBe(0);
+    for (const secret of [COMPONENT.secret, COMPONENT.token, COMPONENT.encodingAesKey]) {
+      expect(stdout).not.toContain(secret);
+    }
+  });
+
+  it('names what fails and what to do, and ends with 1', async () => {
+    const env = await startTrial();
+    const other = { ...env, COMPONENT_TOKEN: 'anotherToken', COMPONENT_PREVIOUS_TOKEN: '' };
+    const { code, stdout } = await doctor(['release-check'], other);
+    expect(code).toBe(1);
+    expect(steps(stdout, 'FAILED')).toHaveLength(70);
+    expect(stdout).toMatch(
+      /FAILED .* ticket +the answer is status 401\n +What to do: compare Token/,
+    );
+    expect(stdout).toContain('70 of 70 steps FAILED.');
+  });
+
+  it('ends at once when no instance is there', async () => {
+    const env = { ...(await trialSettings()), PUBLIC_PORT: String(await freePort()) };
+    const { code, stdout } = await doctor(['release-check'], env);
+    expect(code).toBe(1);
+    expect(steps(stdout, 'FAILED')).toHaveLength(1);
+    expect(stdout).toContain('ECONNREFUSED');
+  });
+
+  it.each([
+    ['https://api.weixin.qq.com', 'the true WeChat'],
+    ['http://127.0.0.1:1,http://127.0.0.1:2', 'two of them'],
+  ])('explains how to begin when WECHAT_API_BASE_URLS is %s: %s', async (urls) => {
+    const env = { ...stationEnv({ urls: [urls] }, 'redis://127.0.0.1:1', 'x:') };
+    const { code, stdout, stderr } = await doctor(['release-check'], env);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toContain('WECHAT_API_BASE_URLS=http://127.0.0.1:3900');
+    expect(stderr).toContain('REDIS_KEY_PREFIX');
+  });
+
+  it('says that the place of the pretended WeChat is taken', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const urls = [`http://127.0.0.1:${(server.address() as AddressInfo).port}`];
+    const env = stationEnv({ urls }, 'redis://127.0.0.1:1', 'x:');
+    const { code, stderr } = await doctor(['release-check'], env);
+    expect(code).toBe(1);
+    expect(stderr).toContain('something listens there already');
+  });
+
+  it('names wrong settings, as the service does', async () => {
+    const { code, stderr } = await doctor(['release-check'], { REDIS_URL: '' });
+    expect(code).toBe(1);
+    expect(stderr).toContain('REDIS_URL is required');
+  });
+});
+
+describe('npm run doctor', () => {
+  it.each([
+    [['--help'], /release-check/],
+    [['release-check', '--help'], /--callback URL/],
+  ])('explains itself: %j', async (args, words) => {
+    const { code, stdout } = await doctor(args);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(words);
+  });
+
+  it.each([
+    [[], /release-check/],
+    [['nonsense'], /no "nonsense" here/],
+    [['toString'], /no "toString" here/],
+    [['release-check', '--nonsense'], /--nonsense/],
+    [['release-check', 'positional'], /positional/],
+    [['release-check', '--callback', 'nowhere'], /--callback must be a whole/],
+  ])('refuses %j with exit code 64', async (args, words) => {
+    const { code, stdout, stderr } = await doctor(args);
+    expect([code, stdout]).toEqual([64, '']);
+    expect(stderr).toMatch(words);
+  });
+});
