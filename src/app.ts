@@ -62,6 +62,7 @@ export function createApp(config: Config, options: AppOptions): App {
         scheduler.stop(),
         ...patrols.map((one) => one.stop()),
         parts.authorizations.stop(),
+        parts.reconciler.stop(),
         parts.releaseCheck.idle(),
         keeper.stop(),
       ]);
@@ -77,6 +78,7 @@ export function createApp(config: Config, options: AppOptions): App {
       await scheduler.idle();
       for (const one of patrols) await one.idle();
       await parts.authorizations.idle();
+      await parts.reconciler.idle();
       await parts.releaseCheck.idle();
       await keeper.idle();
     },

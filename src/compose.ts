@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createAuthorizations, type Authorizations } from './authorizers/authorizations.ts';
+import { createReconciler, type Reconciler } from './authorizers/reconcile.ts';
 import { createReleaseCheck, type ReleaseCheck } from './authorizers/release-check.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createKeeper, type Keeper } from './credentials/keeper.ts';
 import { createMemory } from './credentials/memory.ts';
 import { createPatrol } from './credentials/patrol.ts';
-import type { PlatformContext } from './credentials/platform.ts';
 import { readCredential } from './credentials/read.ts';
 import { createComplaintLimit } from './credentials/reject.ts';
 import { noteUsed } from './credentials/used.ts';
@@ -72,27 +72,14 @@ export function compose(config: Config, options: AppOptions) {
   const perSecond = config.authorizerRefreshesPerSecond;
   const pace = { perSecond, burst: perSecond * BURST_SECONDS };
   const keeper = createKeeper({ ...refreshing, pace, subjects: { components, accounts } });
-  const authorizations = composeAuthorizations(config, {
-    ...{ ...refreshing, keeper, log: log.in('authorizers') },
-  });
-  const releaseCheck = createReleaseCheck({ ...refreshing, keeper, log: log.in('authorizers') });
-  const pushes = composePushes(
-    config,
-    { ...ground, log: log.in('pushes') },
-    keeper,
-    authorizations,
-    releaseCheck,
-  );
+  const authorizers = composeAuthorizers(config, { ...ground, keeper });
+  const { authorizations, reconciler, releaseCheck } = authorizers;
+  const pushes = composePushes(config, ground, { keeper, authorizations, releaseCheck });
   const { ticketMemory, pendingTickets, receiver } = pushes;
 
   const watch = createSelfTestWatch(store, log.in('store'), clock);
-  const patrols = composePatrols(config, {
-    ...ground,
-    keeper,
-    authorizations,
-    ticketMemory,
-    watch,
-  });
+  const kept = { keeper, authorizations, reconciler };
+  const patrols = composePatrols(config, { ...ground, ...kept, ticketMemory, watch });
   store.redis.on('ready', () => {
     watch.now();
     void pendingTickets.flush();
@@ -105,22 +92,10 @@ export function compose(config: Config, options: AppOptions) {
   const scheduling = { store, clock, log: log.in('schedule'), startCron, replica, jobs };
   const scheduler = createScheduler(scheduling);
 
-  const apps = composeApps(config, {
-    ...{
-      ...ground,
-      keeper,
-      authorizations,
-      receiver,
-      pendingTickets,
-      scheduler,
-      watch,
-      jobs,
-      life,
-    },
-  });
+  const running = { pendingTickets, scheduler, watch };
+  const apps = composeApps(config, { ...ground, ...kept, ...running, receiver, jobs, life });
   const { redis, seal } = store;
-  const running = { keeper, authorizations, releaseCheck, patrols, pendingTickets, scheduler };
-  return { log, life, replica, redis, seal, watch, ...apps, ...running };
+  return { log, life, replica, redis, seal, ...apps, ...kept, ...running, releaseCheck, patrols };
 }
 
 /** What WeChat and merchants reach, and what services and admins reach. */
@@ -129,6 +104,7 @@ function composeApps(
   parts: Ground & {
     keeper: Keeper;
     authorizations: Authorizations;
+    reconciler: Reconciler;
     receiver: Receiver;
     pendingTickets: PendingTickets;
     scheduler: Scheduler;
@@ -137,7 +113,8 @@ function composeApps(
     life: { stopping: boolean; startedAt: number };
   },
 ) {
-  const { store, clock, authorizations, pendingTickets, scheduler, watch, life } = parts;
+  const { store, clock, authorizations, reconciler, pendingTickets, scheduler } = parts;
+  const { watch, life } = parts;
   const { components, accounts, publicBaseUrl, wechatAuthorizationUrls } = config;
   const log = parts.log.in('http');
   const reading = { ...parts, log: parts.log.in('credentials') };
@@ -152,6 +129,7 @@ function composeApps(
     apiKeys: config.apiKeys,
     reading: { ...reading, complaints: createComplaintLimit(clock) },
     authorizationLinks: links,
+    authorizers: { context: reading, reconciler, components: components.map((one) => one.appid) },
     status: {
       ...{ ...parts, startedAt: life.startedAt, version: VERSION, accounts, publicBaseUrl },
       components: components.map(({ appid, previousEncodingAesKey }) => ({
@@ -162,6 +140,8 @@ function composeApps(
       nextTick: (kind, notBefore) => scheduler.nextTick(kind, notBefore),
       selfTest: () => watch.last(),
       clockSkew: () => parts.clocks.skew(),
+      refreshesPerSecond: config.authorizerRefreshesPerSecond,
+      reconciliation: (component) => reconciler.progress(component),
     },
     notReady: () => notReady(life.stopping, store.redis.status, watch.last()),
     log,
@@ -169,31 +149,35 @@ function composeApps(
   return { publicApp, internalApp };
 }
 
-/** How authorization codes become tokens, and what is done about each account that has authorized. */
-function composeAuthorizations(
-  { components }: Config,
-  context: PlatformContext & Pick<Ground, 'replica' | 'clocks'>,
-): Authorizations {
-  const { clock, clocks, keeper } = context;
-  return createAuthorizations({
+/** What becomes of the accounts that authorize a component. */
+function composeAuthorizers({ components }: Config, parts: Ground & { keeper: Keeper }) {
+  const { clock, clocks, keeper } = parts;
+  const log = parts.log.in('authorizers');
+  const context = { ...parts, log, components: components.map(({ appid }) => appid) };
+  const reconciler = createReconciler(context);
+  const authorizations = createAuthorizations({
     ...context,
-    components: components.map(({ appid }) => appid),
     wechatNow: () => clock.now() - (clocks.skew().processVsWechat ?? 0),
     onAuthorized: (component, authorizer) => {
       void keeper.look(authorizerToken(component, authorizer), 'patrol');
     },
-    onLost: () => undefined,
+    onLost: (component) => {
+      reconciler.request(component).catch((error: unknown) => {
+        log.warn('a reconciliation could not be asked for', { component, error });
+      });
+    },
   });
+  return { authorizations, reconciler, releaseCheck: createReleaseCheck(context) };
 }
 
 /** Tickets on their way in, and what is remembered of them. */
 function composePushes(
   { components }: Config,
-  pushing: Ground,
-  keeper: Keeper,
-  authorizations: Authorizations,
-  releaseCheck: ReleaseCheck,
+  ground: Ground,
+  parts: { keeper: Keeper; authorizations: Authorizations; releaseCheck: ReleaseCheck },
 ) {
+  const { keeper, authorizations, releaseCheck } = parts;
+  const pushing = { ...ground, log: ground.log.in('pushes') };
   const ticketMemory = createTicketMemory(pushing.store, pushing.log);
   const onTicket = (arrived: ArrivedTicket) => {
     ticketMemory.remember(arrived);
@@ -223,11 +207,12 @@ function composePatrols(
   parts: Ground & {
     keeper: Keeper;
     authorizations: Authorizations;
+    reconciler: Reconciler;
     ticketMemory: TicketMemory;
     watch: SelfTestWatch;
   },
 ) {
-  const { clock, store, api, keeper, authorizations, ticketMemory, clocks, watch } = parts;
+  const { clock, store, api, keeper, ticketMemory, clocks, watch } = parts;
   const log = parts.log.in('credentials');
   const patrol = createPatrol(
     clock,
@@ -237,10 +222,12 @@ function composePatrols(
     () => watchTickets({ store, api, log: parts.log.in('pushes'), components }),
     () => clocks.check(),
     () => watch.onPatrol(),
+    // Not awaited, for the same reason as below.
+    () => void parts.authorizations.workAll(),
+    () => void parts.reconciler.patrol(),
   );
-  // Of their own for authorizers: thousands of slow calls must not hold up the rest.
-  const codes = createPatrol(clock, log, () => authorizations.workAll());
-  return [patrol, codes, createPatrol(clock, log, () => keeper.patrolAuthorizers())];
+  // Of its own: thousands of slow calls for authorizers must not hold up the rest.
+  return [patrol, createPatrol(clock, log, () => keeper.patrolAuthorizers())];
 }
 
 function connectStore(config: Config, log: Log, clock: Clock): Store {

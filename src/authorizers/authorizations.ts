@@ -3,7 +3,7 @@ import { within } from '../credentials/read.ts';
 import type { StoredError } from '../store/records.ts';
 import { addExchange, openExchanges, readExchange, type Exchange } from '../store/exchanges.ts';
 import { giveLeaseBack, takeLease } from '../store/leases.ts';
-import { exchangeCode, type ExchangeContext } from './exchange.ts';
+import { exchangeCode, isDue, type ExchangeContext } from './exchange.ts';
 import { refreshProfile } from './profiles.ts';
 
 /**
@@ -91,9 +91,10 @@ async function takeCode(
   lifeSeconds: number,
 ): Promise<CodeOutcome> {
   const { store, clock } = state;
-  const expiresAt = store.time.now() + lifeSeconds * 1000;
-  // A redirect does not say when the account authorized: just now.
-  const authorizedAt = state.wechatNow();
+  const expiresAt = state.wechatNow() + lifeSeconds * 1000;
+  // A redirect does not say when the account authorized: just now. In whole seconds, as events tell it:
+  // the end of an authorization may follow within the same second.
+  const authorizedAt = Math.floor(state.wechatNow() / 1000) * 1000;
   const exchange = await addExchange(store, component, { code, authorizedAt, expiresAt });
   const known = outcomeOf(exchange);
   if (known.did !== 'pending') return known;
@@ -158,7 +159,7 @@ async function round(state: WorkState, component: string): Promise<void> {
   const { store, replica, clock } = state;
   const lease = store.keys.lease('exchange', component);
   const open = await openExchanges(store, component);
-  const due = open.filter((one) => one.nextAt <= store.time.now());
+  const due = open.filter((one) => isDue(one, store.time.now()));
   if (due.length > 0 && (await takeLease(store, lease, replica, LEASE_MS))) {
     try {
       for (const { id } of due) {
@@ -166,21 +167,36 @@ async function round(state: WorkState, component: string): Promise<void> {
         // Read again: another replica may have done it before the lease was ours.
         const exchange = await readExchange(store, component, id);
         const isOpen = exchange !== undefined && exchange.outcome === undefined;
-        if (isOpen && exchange.nextAt <= store.time.now()) {
-          await exchangeCode(state, component, exchange);
+        if (isOpen && isDue(exchange, store.time.now())) {
+          await exchangeOne(state, component, exchange);
         }
       }
     } finally {
       await giveLeaseBack(store, lease, replica);
     }
   }
-  const waiting = (await openExchanges(store, component)).map((one) => one.nextAt);
+  const left = due.length > 0 ? await openExchanges(store, component) : open;
+  const waiting = left.map((one) => one.nextAt);
   state.planned.get(component)?.();
   state.planned.delete(component);
   const next = Math.min(...waiting.filter((at) => at > store.time.now()));
   if (state.stopping || !Number.isFinite(next)) return;
   const cancel = clock.setTimer(next - store.time.now(), () => void work(state, component));
   state.planned.set(component, cancel);
+}
+
+/** What is wrong with one account must not hold up the others. */
+async function exchangeOne(state: WorkState, component: string, one: Exchange): Promise<void> {
+  try {
+    await exchangeCode(state, component, one);
+  } catch (error) {
+    const { authorizer } = one;
+    state.log.warn('an authorization code could not be looked at', {
+      component,
+      authorizer,
+      error,
+    });
+  }
 }
 
 /** Behind everything else: a merchant is served without a name as well. */

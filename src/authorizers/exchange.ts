@@ -4,7 +4,7 @@ import { describeFailure } from '../credentials/failure.ts';
 import { callAsPlatform, type PlatformContext } from '../credentials/platform.ts';
 import { retryDelayMs } from '../credentials/retry.ts';
 import { authorizerToken, grantAuthorization } from '../store/authorizations.ts';
-import { changeExchange, type Exchange } from '../store/exchanges.ts';
+import { changeExchange, readExchange, type Exchange } from '../store/exchanges.ts';
 import { readRecord, type CredentialRecord } from '../store/records.ts';
 import { mergeAuthorizer } from '../store/registry.ts';
 import { readySeal } from '../store/seal-check.ts';
@@ -43,7 +43,7 @@ export async function exchangeCode(
   const { code } = exchange;
   if (code === undefined || (await isOver(context, component, exchange))) return;
   // An overdue code is tried once all the same: whose clock is right is not known.
-  if (exchange.attempts > 0 && store.time.now() >= exchange.expiresAt) {
+  if (exchange.attempts > 0 && context.wechatNow() >= exchange.expiresAt) {
     await recover(context, component, exchange);
     return;
   }
@@ -53,9 +53,11 @@ export async function exchangeCode(
     // Asked before the call: what it brings must be storable.
     const problem = await readySeal(store);
     if (problem !== undefined) throw problem;
-    queried = await callAsPlatform(context, component, (platform) =>
-      queryAuth(api, { ...platform, code }),
-    );
+    queried = await callAsPlatform(context, component, async (platform) => {
+      // Before the call: whoever dies during it cannot say that the code may be used up.
+      await changeExchange(store, component, exchange.id, { maybeUsed: true });
+      return queryAuth(api, { ...platform, code });
+    });
   } catch (error) {
     await noteFailure(context, component, exchange, error);
     return;
@@ -69,13 +71,20 @@ export async function exchangeCode(
       token: grantedToken(context, exchange, queried, clock.monotonic() - startedAt),
     }),
   );
-  await mergeAuthorizer(store, component, authorizer, { permissionSets });
   log.info('an authorization code was exchanged', {
     ...{ component, authorizer, outcome, attempts: exchange.attempts + 1 },
     refresh_token_given: queried.refreshToken !== undefined,
   });
   const end = outcome === 'older' ? 'superseded' : 'authorized';
-  await finish(context, component, exchange, { outcome: end, authorizer });
+  await storePatiently(context, async () => {
+    await mergeAuthorizer(store, component, authorizer, { permissionSets });
+    await finish(context, component, exchange, { outcome: end, authorizer });
+  });
+}
+
+/** A moment further ahead than any pause was written by a clock that has been set right since. */
+export function isDue({ nextAt }: Exchange, now: number): boolean {
+  return nextAt <= now || nextAt > now + 2 * MAX_DELAY_MS;
 }
 
 /** Whether the account has authorized, or ended that, by another way since. */
@@ -159,7 +168,9 @@ async function recover(
   exchange: Exchange,
 ): Promise<void> {
   const { store, api, log } = context;
-  const { authorizer, authorizedAt } = exchange;
+  const { id, authorizedAt } = exchange;
+  // The event may have come, and told it, while WeChat was asked.
+  const authorizer = exchange.authorizer ?? (await readExchange(store, component, id))?.authorizer;
   if (authorizer === undefined) {
     if (exchange.maybeUsed) context.onLost(component);
     await finish(context, component, exchange, { outcome: 'expired' });
@@ -171,8 +182,8 @@ async function recover(
     );
     const { refreshToken, permissionSets } = info;
     if (refreshToken !== undefined) {
-      const id = authorizerToken(component, authorizer);
-      await grantAuthorization(store, id, { refreshToken, authorizedAt });
+      const token = authorizerToken(component, authorizer);
+      await grantAuthorization(store, token, { refreshToken, authorizedAt, answerLost: true });
       await mergeAuthorizer(store, component, authorizer, { permissionSets });
       log.warn('a code was lost; WeChat named the refresh token', { component, authorizer });
       await finish(context, component, exchange, { outcome: 'authorized', authorizer });
@@ -188,7 +199,7 @@ async function recover(
     const over = error instanceof WechatError && error.facts.class === 'reauthorize';
     if (!over) {
       const change = { nextAt: store.time.now() + MAX_DELAY_MS };
-      await changeExchange(store, component, exchange.id, change);
+      await changeExchange(store, component, id, change);
       return;
     }
   }

@@ -41,7 +41,7 @@ export async function recordFailure(
     thrown instanceof WechatError ? await target.afterRefusal(kindContext, thrown) : undefined;
   const usualDelay = retryDelayMs(
     {
-      class: facts?.class ?? (paused ? 'retry' : 'bug'),
+      class: otherwise === 'try_soon' ? 'retry' : (facts?.class ?? (paused ? 'retry' : 'bug')),
       errcode: facts?.errcode,
       failures,
       urgent: freshness.state !== 'due',
@@ -58,7 +58,7 @@ export async function recordFailure(
     ...(facts === undefined && !paused ? { error: thrown } : {}),
   };
   const odd = facts?.fault === 'bad_value';
-  if (odd || needsPerson(error.class, freshness.state, failures)) {
+  if (otherwise === undefined && (odd || needsPerson(error.class, freshness.state, failures))) {
     log.error('refresh failed: a person should look', fields);
   } else log.warn('refresh failed, trying again', fields);
   const noted = await failMint(store, id, { operation, error, retryInMs, mayHaveMinted });

@@ -42,6 +42,8 @@ const COMPLAINT_RETRY_MS = 15_000;
 /** Milliseconds until a value is looked at again whose parent is just being minted. */
 const PARENT_WAIT_MS = 500;
 const MAX_JITTER_MS = 1_000;
+/** Milliseconds: too soon for a patrol. */
+const SOON_MS = 2_000;
 
 interface KeeperState extends RefreshContext {
   subjects: Subjects;
@@ -67,7 +69,7 @@ export function createKeeper(context: RefreshContext & { subjects: Subjects; pac
   };
   const { subjects, memory } = context;
   const sweeper = createSweeper(context, (id, reason) => look(state, id, reason));
-  const rota = createRota(memory, (id) => look(state, id, 'rota'));
+  const rota = createRota(context.store, memory, (id) => look(state, id, 'rota'));
   const keeper: Keeper = {
     look: (id, reason) => look(state, id, reason),
     async lookAtSubject(appid, reason) {
@@ -257,10 +259,11 @@ function followUp(state: KeeperState, id: CredentialId, outcome: LookOutcome): v
       void look(state, dependent, 'renewed_parent');
     }
   }
-  // Authorizers are found by their index: a timer for each of 100,000 would be another one.
-  if (!('until' in outcome) || id.kind === 'authorizer_access_token') return;
-  // Jitter, so that replicas that wait for the same moment do not all wake in it.
+  if (!('until' in outcome)) return;
   const wait = Math.max(0, outcome.until - state.store.time.now());
+  // Authorizers are found by their index: a timer for each of 100,000 would be another one.
+  if (id.kind === 'authorizer_access_token' && (outcome.did !== 'failed' || wait > SOON_MS)) return;
+  // Jitter, so that replicas that wait for the same moment do not all wake in it.
   const delay = wait + state.clock.random() * Math.min(MAX_JITTER_MS, wait / 10);
   const cancel = state.clock.setTimer(delay, () => {
     state.planned.delete(key);

@@ -7,7 +7,7 @@ import type { CredentialRecord, StoredError } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
 import type { WechatApi, WechatError } from '../wechat/api.ts';
 import type { Freshness } from './freshness.ts';
-import type { CredentialKind, KindContext, Preparation } from './kinds/kind.ts';
+import type { CredentialKind, KindContext, Preparation, TryOtherwise } from './kinds/kind.ts';
 import type { Memory } from './memory.ts';
 
 /** What a look at a credential needs, why it is done and what can come of it. */
@@ -57,7 +57,7 @@ export interface Target {
   budget: MintBudget;
   parent: CredentialId | undefined;
   prepare(context: KindContext): Promise<Preparation>;
-  afterRefusal(context: KindContext, error: WechatError): Promise<'try_again' | undefined>;
+  afterRefusal(context: KindContext, error: WechatError): Promise<TryOtherwise | undefined>;
 }
 
 export interface RefreshContext {

@@ -1,10 +1,13 @@
+import { glanceAt, type Glance } from '../store/glance.ts';
 import type { CredentialId } from '../store/keys.ts';
-import type { Memory } from './memory.ts';
+import type { Store } from '../store/store.ts';
+import type { Memory, RememberedRecord } from './memory.ts';
 import { lookAtMany } from './sweep.ts';
 
 /**
  * Looks at remembered authorizers in turn. What is due is found by the index; this finds what Redis has
- * lost without anybody asking: a record, a key for readers, the entry of the index itself.
+ * lost without anybody asking: a record, a key for readers, the entry of the index itself. Most are as
+ * they were, which a glance tells; only the others are looked at in full.
  */
 export interface Rota {
   /** The next ones, or all of them when Redis may have lost anything. */
@@ -16,20 +19,49 @@ export interface Rota {
 /** Authorizers in one round: up to 1,000 are seen within a minute, and 100,000 cost no more. */
 const AT_A_TIME = 250;
 
-export function createRota(memory: Memory, look: (id: CredentialId) => Promise<unknown>): Rota {
+export function createRota(
+  store: Store,
+  memory: Memory,
+  look: (id: CredentialId) => Promise<unknown>,
+): Rota {
   const kind = 'authorizer_access_token';
   let waiting: string[] = [];
   let all = false;
+  async function lookAtChanged(subjects: readonly string[]): Promise<void> {
+    const ids = subjects.map((subject) => ({ kind, subject }) as const);
+    const glances = await glanceAt(store, ids);
+    const changed = ids.filter((id, index) => {
+      const known = memory.recall(id);
+      const glance = glances[index];
+      return known === undefined || glance === undefined || !isAsItWas(known, glance);
+    });
+    await lookAtMany(changed, look);
+  }
   return {
     async next() {
       if (all || waiting.length === 0) waiting = memory.subjects(kind);
-      const count = all ? waiting.length : AT_A_TIME;
+      let left = all ? waiting.length : Math.min(AT_A_TIME, waiting.length);
       all = false;
-      const ids = waiting.splice(0, count).map((subject) => ({ kind, subject }) as const);
-      await lookAtMany(ids, look);
+      while (left > 0) {
+        const some = waiting.splice(0, Math.min(AT_A_TIME, left));
+        left -= some.length;
+        await lookAtChanged(some);
+      }
     },
     restart() {
       all = true;
     },
   };
+}
+
+/** Nothing that is remembered is missing, and nothing newer is there to be remembered. */
+function isAsItWas(known: RememberedRecord, glance: Glance): boolean {
+  if (known.seq !== glance.seq || known.authEpoch !== glance.authEpoch) return false;
+  if (known.value !== glance.value || known.storedExpiresAt !== glance.expiresAt) return false;
+  if ((known.refreshToken ?? known.unreadableRefreshToken) !== undefined) {
+    return (
+      glance.hasRefreshToken && glance.mirror === known.value && glance.plannedAt !== undefined
+    );
+  }
+  return !glance.hasRefreshToken && glance.mirror === undefined;
 }

@@ -5,6 +5,8 @@ import { componentOf, type World } from './world.ts';
 
 /** The accounts that have authorized a component. */
 
+const REFRESH_TOKEN_BYTES = 32;
+
 export interface Authorization {
   /** Empty until the first of its codes is exchanged. */
   refreshToken: string;
@@ -155,12 +157,16 @@ export function populate(
   { from = 0 }: { from?: number | undefined } = {},
 ): string[] {
   const { appid: owner } = componentOf(world, component);
+  // At once, since asking for them one by one is most of the work.
+  const secrets = randomBytes(REFRESH_TOKEN_BYTES * count);
   return Array.from({ length: count }, (_, index) => {
     const number = from + index;
     const appid = `wxa${number.toString(16).padStart(15, '0')}`;
     if (findAuthorization(world, owner, appid) === undefined) {
       const kind = number % 3 === 2 ? 'mini' : 'official';
-      enter(world, owner, appid, { kind }).refreshToken = randomRefreshToken();
+      const at = index * REFRESH_TOKEN_BYTES;
+      const secret = secrets.subarray(at, at + REFRESH_TOKEN_BYTES);
+      enter(world, owner, appid, { kind }).refreshToken = refreshTokenFrom(secret);
     }
     return appid;
   });
@@ -266,5 +272,9 @@ function endCodes({ codes = [] }: Authorization, now: number): void {
 }
 
 function randomRefreshToken(): string {
-  return `refreshtoken@@@${randomBytes(32).toString('base64url')}`;
+  return refreshTokenFrom(randomBytes(REFRESH_TOKEN_BYTES));
+}
+
+function refreshTokenFrom(secret: Buffer): string {
+  return `refreshtoken@@@${secret.toString('base64url')}`;
 }

@@ -8,7 +8,6 @@ import { readPushStats } from '../store/push-stats.ts';
 import { onRedis } from '../store/redis.ts';
 import { sealProblem } from '../store/seal-check.ts';
 import type { SelfTest } from '../store/self-test.ts';
-import type { Store } from '../store/store.ts';
 import { readTicket, TICKET_LIFE_MS, type Ticket } from '../store/tickets.ts';
 import {
   clockProblems,
@@ -20,6 +19,11 @@ import {
   ticketState,
   type TicketState,
 } from './advice.ts';
+import {
+  authorizersProblems,
+  describeAuthorizers,
+  type AuthorizersContext,
+} from './authorizers.ts';
 import { describeCredential } from './credential.ts';
 import { iso, isoOrNull, seconds } from './units.ts';
 
@@ -27,8 +31,7 @@ import { iso, isoOrNull, seconds } from './units.ts';
  * Everything an admin needs to see, without a single value. The states come from the same
  * functions the keeper acts on.
  */
-export interface SnapshotContext {
-  store: Store;
+export interface SnapshotContext extends AuthorizersContext {
   clock: Clock;
   /** Upper bound of the refresh window, milliseconds. */
   windowMs: number;
@@ -138,15 +141,17 @@ async function describeComponent(
 ) {
   const { store, publicBaseUrl } = context;
   const { appid, previousKeySet } = component;
-  const [ticket, pushes, credentials] = await Promise.all([
+  const [ticket, pushes, credentials, authorizers] = await Promise.all([
     readTicket(store, appid),
     readPushStats(store, appid),
     describeCredentialsOf(context, { appid }),
+    describeAuthorizers(context, appid),
   ]);
   const state = ticketState(ticket, now);
   const problems = [
     ...ticketProblems(appid, state, ticket, now),
     ...credentials.flatMap((credential) => credentialProblems(appid, credential)),
+    ...authorizersProblems(appid, authorizers),
   ];
   const callback = publicBaseUrl === undefined ? null : `${publicBaseUrl}/callback/${appid}`;
   return {
@@ -156,6 +161,7 @@ async function describeComponent(
       callback === null ? null : { authorization: callback, message: `${callback}/$APPID$` },
     ticket: describeTicket(state, ticket, now),
     credentials,
+    authorizers,
     pushes: {
       ...pushes.counts,
       previous_key_configured: previousKeySet,

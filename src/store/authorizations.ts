@@ -38,6 +38,8 @@ export async function grantAuthorization(
     refreshToken: string | undefined;
     authorizedAt: number;
     token?: GrantedToken | undefined;
+    /** An exchange of which only the answer was lost has issued a token, and ended the stored one. */
+    answerLost?: boolean;
   },
 ): Promise<'granted' | 'known' | 'older'> {
   const { refreshToken, authorizedAt, token } = grant;
@@ -55,10 +57,10 @@ export async function grantAuthorization(
       unchanged_epoch: unchanged ? standing.authEpoch : undefined,
       ...(token && {
         ...valueArguments(store, id, token),
-        doubtful: token.doubtful,
         overlap_ms: LEASE_MS,
-        settle_ms: SETTLE_MS,
       }),
+      doubtful: token?.doubtful ?? grant.answerLost ?? false,
+      settle_ms: SETTLE_MS,
     },
   )) as 'granted' | 'known' | 'older';
 }

@@ -23,6 +23,7 @@ export interface Exchange {
   authorizer: string | undefined;
   /** WeChat's time at which the account authorized, as well as we know it. */
   authorizedAt: number;
+  /** By WeChat's clock: it is WeChat that ends a code. */
   expiresAt: number;
   nextAt: number;
   attempts: number;

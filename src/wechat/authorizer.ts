@@ -99,13 +99,12 @@ const authorizerInfo = z.object({
 
 const listAnswer = z.object({
   total_count: z.number().int().nonnegative(),
-  list: z.array(
-    z.object({
-      authorizer_appid: z.string().regex(APPID),
-      refresh_token: z.unknown().optional(),
-      auth_time: z.coerce.number().int().nonnegative(),
-    }),
-  ),
+  list: z.array(z.unknown()),
+});
+const listEntry = z.object({
+  authorizer_appid: z.string().regex(APPID),
+  refresh_token: z.unknown().optional(),
+  auth_time: z.coerce.number().int().nonnegative(),
 });
 
 /**
@@ -214,7 +213,7 @@ export async function fetchAuthorizerInfo(
 
 /**
  * One page of all accounts that authorize the platform: the official way to recover lost refresh
- * tokens.
+ * tokens. An entry that makes no sense is left out, so that the list is shorter than it says.
  * @param page `offset` from 0, `count` up to 500
  * @throws WechatError
  */
@@ -236,11 +235,13 @@ export async function listAuthorizers(
   const { total_count: totalCount, list } = shapedAnswer(name, listAnswer, answer.fields);
   return {
     totalCount,
-    list: list.map((one) => ({
-      authorizerAppid: one.authorizer_appid,
-      refreshToken: usable(one.refresh_token),
-      authorizedAt: one.auth_time * 1000,
-    })),
+    list: list.flatMap((entry) => {
+      const one = listEntry.safeParse(entry).data;
+      if (one === undefined) return [];
+      const { authorizer_appid: authorizerAppid, auth_time: authTime } = one;
+      const refreshToken = usable(one.refresh_token);
+      return [{ authorizerAppid, refreshToken, authorizedAt: authTime * 1000 }];
+    }),
   };
 }
 

@@ -15,9 +15,11 @@ describe('the event stream', () => {
     return entries.map(([, flat]) => asObject(flat));
   };
 
-  it('holds every InfoType, known or not, with all its fields', async () => {
-    const fields = { AuthorizerAppid: AUTHORIZER, PreAuthCode: 'p' };
-    await station.simulator.push(undefined, 'authorized', fields);
+  it('holds every InfoType, known or not, with all its fields but codes', async () => {
+    const fields = { AuthorizerAppid: AUTHORIZER, Note: 'as it came' };
+    await station.simulator.push(undefined, 'authorized', {
+      ...{ ...fields, PreAuthCode: 'p', AuthorizationCode: 'c' },
+    });
     const next = await station.simulator.push(undefined, 'something_new_next_year', { N: 5 });
     expect(next).toMatchObject({ status: 200, answer: 'success' });
     const [unknown, authorized] = await newest(2);
@@ -26,7 +28,9 @@ describe('the event stream', () => {
       component_appid: COMPONENT.appid,
     });
     expect(authorized).toMatchObject({ info_type: 'authorized', authorizer_appid: AUTHORIZER });
-    expect(JSON.parse(authorized?.fields ?? '')).toMatchObject(fields);
+    const kept = JSON.parse(authorized?.fields ?? '') as object;
+    expect(kept).toMatchObject(fields);
+    for (const code of ['PreAuthCode', 'AuthorizationCode']) expect(kept).not.toHaveProperty(code);
   });
 
   it('says that a ticket came, without the ticket', async () => {

@@ -1,69 +1,84 @@
-import { createPatrol } from '../../src/credentials/patrol.ts';
-import { createMemory } from '../../src/credentials/memory.ts';
+import { expect } from 'vitest';
 import {
   createReconciler,
   type ReconcileProgress,
   type Reconciler,
 } from '../../src/authorizers/reconcile.ts';
-import type { Log } from '../../src/log.ts';
-import { createWechatApi, type WechatApi } from '../../src/wechat/api.ts';
+import { createMemory } from '../../src/credentials/memory.ts';
+import { createLog } from '../../src/log.ts';
+import { CALL_DEADLINE_MS, createWechatApi, type WechatApi } from '../../src/wechat/api.ts';
 import { listAuthorizers } from '../../src/wechat/authorizer.ts';
 import { TOKEN } from './liveness.ts';
 import { read } from './observe.ts';
 import { COMPONENT, type LogLine, type Station } from './station.ts';
 
-/** Replicas that compare their authorizers with WeChat's list, and what can be seen of that. */
+/** How a station compares its authorizers with WeChat's list, and what can be seen of that. */
 
 export const LIST_API = 'api_get_authorizer_list';
 export const INFO_API = 'api_get_authorizer_info';
+/** So that a list of hundreds costs no hundreds of calls for names; `clearFaults` ends it. */
+export const NO_PROFILES = {
+  api: INFO_API,
+  times: 'forever',
+  fault: { type: 'errcode', errcode: 45009 },
+} as const;
+/** The true answer: for the page before the one that goes wrong. */
+export const NO_FAULT = { type: 'patch', fields: {} } as const;
 
-export interface ReconcilingReplica {
-  reconciler: Reconciler;
-  logs: LogLine[];
-  progress(): Promise<ReconcileProgress>;
-  /** Lets time pass, with everything that happens meanwhile, here and in the station. */
-  pass(ms: number): Promise<void>;
-  stop(): Promise<void>;
+const PATH = `/v1/components/${COMPONENT.appid}/reconcile`;
+
+export async function progressOf(station: Station): Promise<ReconcileProgress> {
+  const answer = await station.internal(PATH);
+  expect(answer.status).toBe(200);
+  return ((await answer.json()) as { reconcile: ReconcileProgress }).reconcile;
 }
 
-/** @param wrapApi changes what this replica hears from WeChat */
-export function createReconcilingReplica(
-  station: Station,
-  { name = 'tests', wrapApi = (api: WechatApi) => api } = {},
-): ReconcilingReplica {
+/** Asks for a run, and lets it come as far as it comes without a pause. */
+export async function reconcile(station: Station): Promise<void> {
+  const answer = await station.internal(PATH, { method: 'POST' });
+  expect(answer.status).toBe(202);
+  await pass(station, 0);
+  await pass(station, 1_000);
+}
+
+/**
+ * Lets time pass, also while calls to WeChat hang: goes on as soon as all that is left to wait for is
+ * a call that only time can end.
+ */
+export async function pass(station: Station, ms: number): Promise<void> {
+  const settle = async () => {
+    const work = { settled: false };
+    void station.settle().then(() => (work.settled = true));
+    while (!work.settled && !hangs(station)) await new Promise(setImmediate);
+  };
+  await station.clock.advance(ms, settle);
+  await settle();
+}
+
+function hangs({ simulator, clock }: Station): boolean {
+  return simulator.ledger.calls.some(
+    ({ fault, at }) => fault === 'hang' && at + CALL_DEADLINE_MS > clock.now(),
+  );
+}
+
+/** The part of another replica that reads the list; `wrapApi` changes what it hears from WeChat. */
+export function createReader(station: Station, wrapApi: (api: WechatApi) => WechatApi): Reconciler {
   const { clock, config, store, app } = station;
-  const logs: LogLine[] = [];
-  const log = collect(logs);
-  const api = wrapApi(createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log }));
-  const reconciler = createReconciler({
-    ...{ store, clock, log, api, keeper: app.keeper, replica: name },
+  const log = createLog({ level: 'error' });
+  return createReconciler({
+    ...{ store, clock, log, keeper: app.keeper, replica: 'reader' },
+    api: wrapApi(createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log })),
     memory: createMemory(clock, store.time),
     windowMs: config.refreshWindowSeconds * 1000,
     components: [COMPONENT.appid],
   });
-  const patrol = createPatrol(clock, log, () => reconciler.patrol());
-  patrol.start();
-  const settle = async () => {
-    for (let round = 0; round < 2; round += 1) {
-      await patrol.idle();
-      await reconciler.idle();
-      await station.settle();
-    }
-  };
-  return {
-    ...{ reconciler, logs },
-    progress: () => reconciler.progress(COMPONENT.appid),
-    pass: (ms) => clock.advance(ms, settle).then(settle),
-    async stop() {
-      await Promise.all([patrol.stop(), reconciler.stop()]);
-    },
-  };
 }
 
 /** What WeChat lists just now: appid to refresh token. */
 export async function listedAtWechat(station: Station): Promise<Map<string, string | undefined>> {
   const { clock, config } = station;
-  const api = createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log: collect([]) });
+  const log = createLog({ level: 'error' });
+  const api = createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log });
   const { value = '' } = await read(station, TOKEN);
   const platform = { componentAppid: COMPONENT.appid, componentAccessToken: value };
   const listed = new Map<string, string | undefined>();
@@ -78,13 +93,6 @@ export function callsOf({ simulator }: Station, api: string): number {
   return simulator.ledger.calls.filter((call) => call.api === api).length;
 }
 
-function collect(lines: LogLine[]): Log {
-  const write = (level: string) => (message: string, fields?: Record<string, unknown>) =>
-    void lines.push({ level, message, ...fields });
-  const log: Log = {
-    ...{ debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
-    in: () => log,
-    close: () => Promise.resolve(),
-  };
-  return log;
+export function said({ logs }: Station, message: string): LogLine[] {
+  return logs.filter((line) => line.message === message);
 }

@@ -56,7 +56,7 @@ export const authorizerAccessToken: AuthorizerKind = {
     const { authEpoch } = record;
     if (facts.errcode === INVALID_REFRESH_TOKEN) {
       const named = await askForRefreshToken(context, component, authorizer);
-      if (named === 'unknown') return undefined;
+      if (named === 'unknown') return 'try_soon';
       const other = named !== undefined && named !== record.refreshToken;
       if (other && (await replaceRefreshToken(store, id, { refreshToken: named, authEpoch }))) {
         return 'try_again';

@@ -45,6 +45,9 @@ export type Preparation =
   | { mint: () => Promise<Minted & { refreshToken?: string | undefined }> }
   | { blocked: KeeperError };
 
+/** `try_again`: something else can be tried at once. `try_soon`: what to try is not known yet. */
+export type TryOtherwise = 'try_again' | 'try_soon';
+
 /** What every kind declares; `Owner` is whom it belongs to. */
 export interface CommonKind<Owner> {
   name: CredentialKindName;
@@ -55,14 +58,14 @@ export interface CommonKind<Owner> {
   budget(owner: Owner): MintBudget;
   prepare(context: KindContext, owner: Owner): Promise<Preparation>;
   /**
-   * Called when WeChat refused to mint. `try_again`: something else can be tried at once.
+   * Called when WeChat refused to mint.
    * @throws KeeperError `store_unavailable`
    */
   afterRefusal?(
     context: KindContext,
     error: WechatError,
     owner: Owner,
-  ): Promise<'try_again' | undefined>;
+  ): Promise<TryOtherwise | undefined>;
 }
 
 export interface ComponentKind extends CommonKind<Component> {

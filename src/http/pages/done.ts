@@ -46,8 +46,9 @@ export function expiredPage(next: NextSteps): Page {
 export function failedPage(next: NextSteps, errcode: number | undefined): Page {
   const words = WORDING[next.language];
   const code = errcode === undefined ? [] : [paragraph(words.failedCode(errcode))];
-  const look = button('', words.reload, false);
-  const body = [paragraph(words.failedText), ...code, look, ...nextSteps(words, next)];
+  // To authorize again would not help before that.
+  const look = button('', words.reload, true);
+  const body = [paragraph(words.failedText), ...code, look, ...nextSteps(words, next, false)];
   return { language: next.language, title: words.failedTitle, body };
 }
 
@@ -57,11 +58,11 @@ export function cancelledPage(next: NextSteps): Page {
   return { language: next.language, title: words.cancelledTitle, body };
 }
 
-function nextSteps(words: Wording, { startAgain, back }: NextSteps): Html[] {
+function nextSteps(words: Wording, { startAgain, back }: NextSteps, primary = true): Html[] {
   return [
     startAgain === undefined
       ? paragraph(words.askAgain)
-      : button(startAgain, words.startAgain, true),
+      : button(startAgain, words.startAgain, primary),
     ...(back === undefined ? [] : [button(back, words.back, false)]),
   ];
 }

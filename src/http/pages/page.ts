@@ -21,6 +21,7 @@ h1 { font-size: 1.5rem; line-height: 1.3; margin: 0 0 1rem; }
 .button { display: block; margin: 1rem 0 .25rem; padding: .75rem 1rem; border: 1px solid #0a7d3c;
   border-radius: .5rem; text-align: center; text-decoration: none; color: inherit; }
 .primary { background: #0a7d3c; color: #fff; font-weight: 600; }
+.again { color: inherit; white-space: nowrap; }
 .hint { margin: 0; font-size: .875rem; opacity: .8; }
 `);
 

@@ -30,7 +30,8 @@ export function startPage(facts: StartFacts): Page {
   const mobile = [
     ...(device === 'phone' ? [paragraph(words.openInWechat)] : []),
     button(wechat.mobile, words.mobileButton, device !== 'pc'),
-    hint(words.mobileHint),
+    // Who is in WeChat has done it, and who is on a phone but not there was just told at length.
+    ...(device === 'pc' ? [hint(words.mobileHint)] : []),
   ];
   const minutes = Math.max(1, Math.floor(facts.expiresInMs / 60_000));
   return {
@@ -43,7 +44,7 @@ export function startPage(facts: StartFacts): Page {
       // An empty address is this page again, with a code of its own.
       html`<p>
         ${words.lasts(minutes, TIME.format(facts.expiresAt))}
-        <a href="">${words.startAgain}</a>
+        <a class="again" href="">${words.startAgain}</a>
       </p>`,
     ],
   };

@@ -5,12 +5,12 @@ import type { Language } from '../../authorizers/links.ts';
 const EN = {
   startTitle: 'Authorize your WeChat account',
   startText:
-    'The administrator of the official account or mini-program confirms the authorization in WeChat. You are shown there what is asked for.',
+    'The administrator of the official account or mini-program confirms the authorization in WeChat. WeChat shows there which permissions are asked for.',
   onlyAccount: (appid: string) => `This link is for the account ${appid} only.`,
   pcButton: 'Scan with WeChat on a computer',
   pcHint: 'Opens a page with a QR code for the administrator’s phone.',
-  mobileButton: 'Authorize in WeChat on this phone',
-  mobileHint: 'For this page opened inside WeChat.',
+  mobileButton: 'Authorize in WeChat on a phone',
+  mobileHint: 'Works where this page is open inside WeChat on the phone.',
   openInWechat:
     'You are not inside WeChat. Send the address of this page to yourself in WeChat and open it there; only then the button below works.',
   lasts: (minutes: number, time: string) =>
@@ -63,8 +63,8 @@ const ZH: Wording = {
   onlyAccount: (appid) => `此链接仅用于账号 ${appid}。`,
   pcButton: '在电脑上用微信扫码授权',
   pcHint: '将打开一个二维码页面，请管理员用手机微信扫描。',
-  mobileButton: '在这台手机的微信中授权',
-  mobileHint: '请在微信里打开本页后使用。',
+  mobileButton: '在手机微信中授权',
+  mobileHint: '请在手机微信里打开本页后使用。',
   openInWechat:
     '当前不在微信中。请把本页地址发到微信里（例如发给文件传输助手）再打开，下面的按钮才有效。',
   lasts: (minutes, time) => `按钮只能使用一次，${minutes} 分钟内有效（北京时间 ${time} 前）。`,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { addExchange } from '../../store/exchanges.ts';
 import { eventEntry } from './event-entry.ts';
 import type { HandlerContext, OpenedPush, PushHandler, PushOutcome } from './handler.ts';
-import { assertTimely, orSendAgain, readFields, storeEvent } from './store-event.ts';
+import { assertTimely, orSendAgain, readFields, statedTime, storeEvent } from './store-event.ts';
 
 /**
  * An account authorized the platform, or changed what it grants. The code in it is exchanged behind the
@@ -10,8 +10,8 @@ import { assertTimely, orSendAgain, readFields, storeEvent } from './store-event
  * Source: developers.weixin.qq.com, 授权变更通知推送 (authorize_event).
  */
 
-const APPID = /^wx[0-9a-zA-Z]{16}$/;
-const CODE = /^[\x21-\x7E]{1,512}$/;
+export const APPID = /^wx[0-9a-zA-Z]{16}$/;
+export const CODE = /^[\x21-\x7E]{1,512}$/;
 const authorizedFields = z.object({
   AuthorizerAppid: z.string().regex(APPID),
   AuthorizationCode: z.string().regex(CODE),
@@ -41,7 +41,7 @@ function handlerFor(infoType: string): PushHandler {
         return storeEvent(push, context, [push.fingerprint], eventEntry(push, SECRET_FIELDS));
       }
       const { AuthorizationCodeExpiredTime: expiry, PreAuthCode: preAuthCode } = fields;
-      const authorizedAt = Number(fields.CreateTime) * 1000;
+      const authorizedAt = statedTime(push, context);
       return takeCode(push, context, {
         authorizer: fields.AuthorizerAppid,
         code: fields.AuthorizationCode,

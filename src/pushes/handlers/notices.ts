@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { codeExpiry, takeCode } from './authorized.ts';
+import { APPID, CODE, codeExpiry, takeCode } from './authorized.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';
-import { readFields, storeEvent } from './store-event.ts';
+import { readFields, statedTime, storeEvent } from './store-event.ts';
 
 /**
  * What WeChat tells a platform about registrations, certifications and filings. Other services act on
@@ -41,6 +41,12 @@ const NOTICES = {
   wxa_nickname_audit: z.object({ ret: number, nickname: text }),
 } as const;
 
+/** The merchant of a new mini-program has authorized the platform by registering through it. */
+const registered = z.object({
+  appid: z.string().regex(APPID),
+  auth_code: z.string().regex(CODE),
+});
+
 type NoticeType = keyof typeof NOTICES;
 
 export const notices: readonly PushHandler[] = Object.keys(NOTICES).map((infoType) =>
@@ -52,13 +58,14 @@ function handlerFor(infoType: NoticeType): PushHandler {
     infoType,
     async handle(push, context) {
       readFields<unknown>(push, context, NOTICES[infoType]);
-      const { appid, status, auth_code: code, CreateTime } = push.fields;
-      // The merchant of a new mini-program has authorized the platform by registering through it.
-      const registered = infoType === 'notify_third_fasteregister' && status === '0';
-      if (registered && typeof code === 'string' && code !== '' && typeof appid === 'string') {
-        const authorizedAt = Number(CreateTime) * 1000;
+      const { status } = push.fields;
+      const registration = infoType === 'notify_third_fasteregister' && status === '0';
+      const granted = registration ? registered.safeParse(push.fields).data : undefined;
+      if (granted !== undefined) {
+        const authorizedAt = statedTime(push, context);
         const expiresAt = codeExpiry(undefined, authorizedAt);
-        return takeCode(push, context, { authorizer: appid, code, authorizedAt, expiresAt });
+        const { appid: authorizer, auth_code: code } = granted;
+        return takeCode(push, context, { authorizer, code, authorizedAt, expiresAt });
       }
       return storeEvent(push, context, [push.fingerprint], eventEntry(push, ['auth_code']));
     },

@@ -5,6 +5,8 @@ import type { HandlerContext, OpenedPush, PushOutcome } from './handler.ts';
 
 /** Milliseconds: WeChat may be late with an event, but not by a day. */
 const MAX_AGE_MS = 24 * 3600 * 1000;
+/** Milliseconds: WeChat's clock may run ahead of ours by this much. */
+const MAX_AHEAD_MS = 300_000;
 
 /**
  * Writes a push to the event stream, unless it is there already.
@@ -30,6 +32,26 @@ export function assertTimely(push: OpenedPush): void {
   const age = push.receivedAt - Number(push.fields.CreateTime) * 1000;
   if (!push.timely || age >= MAX_AGE_MS)
     throw new KeeperError('stale_push', 'timestamp too far from ours');
+}
+
+/**
+ * When WeChat says that it happened, epoch ms. One from the future, or none, counts as now: it must not
+ * outdo everything that follows.
+ */
+export function statedTime(
+  { fields, receivedAt, componentAppid }: OpenedPush,
+  { store, log }: Pick<HandlerContext, 'store' | 'log'>,
+): number {
+  const { CreateTime, InfoType } = fields;
+  const now = Math.max(receivedAt, store.time.now());
+  const stated =
+    typeof CreateTime === 'string' && /^\d{1,12}$/.test(CreateTime)
+      ? Number(CreateTime) * 1000
+      : NaN;
+  if (stated <= now + MAX_AHEAD_MS) return stated;
+  const facts = { component: componentAppid, type: InfoType, CreateTime };
+  log.warn('an event has an odd CreateTime; is our clock right?', facts);
+  return now;
 }
 
 /** @throws KeeperError `push_not_stored`: `success` is not said, and WeChat sends again */

@@ -4,7 +4,7 @@ import { forgetLook } from '../../store/due-index.ts';
 import { mergeAuthorizer } from '../../store/registry.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';
-import { assertTimely, orSendAgain, readFields, storeEvent } from './store-event.ts';
+import { assertTimely, orSendAgain, readFields, statedTime, storeEvent } from './store-event.ts';
 
 /**
  * An account ended its authorization. Its tokens go and a tombstone stays. One that is older than the
@@ -27,7 +27,7 @@ export const unauthorized: PushHandler = {
     const { store, log } = context;
     const { componentAppid: component, fingerprint } = push;
     const id = authorizerToken(component, authorizer);
-    const revokedAt = Number(CreateTime) * 1000;
+    const revokedAt = statedTime(push, context);
     const outcome = await orSendAgain(async () => {
       const came = await revokeAuthorization(store, id, revokedAt);
       if (came === 'older') return came;

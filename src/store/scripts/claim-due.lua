@@ -11,12 +11,21 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 local most, rate, burst = tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, most + 1)
+-- Both keys only save work: what somebody has spoiled is made anew.
+local due = redis.pcall('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, most + 1)
+if due.err then
+  redis.call('DEL', KEYS[1])
+  due = {}
+end
 if #due == 0 then
   return { 0 }
 end
-local at = tonumber(redis.call('HGET', KEYS[2], 'at') or 0)
-local left = tonumber(redis.call('HGET', KEYS[2], 'left') or burst)
+local pace = redis.pcall('HMGET', KEYS[2], 'at', 'left')
+if pace.err then
+  redis.call('DEL', KEYS[2])
+  pace = {}
+end
+local at, left = tonumber(pace[1] or 0) or 0, tonumber(pace[2] or burst) or burst
 -- A clock that was set back must not stop everything until it has caught up.
 local passed = now > at and now - at or 0
 left = math.min(burst, left + passed * rate / 1000)

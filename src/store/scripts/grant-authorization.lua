@@ -6,7 +6,8 @@
 -- a     authorized_at: ms, by which authorizations are ordered
 --       refresh_token: absent when the account granted nothing that comes with a token; never empty
 --       unchanged_epoch: the caller saw this very refresh token under this auth_epoch
---       with a token: operation, value, life_ms, age_ms, overlap_ms, doubtful, settle_ms, reason,
+--       doubtful: an exchange may have issued a token that nobody has; settle_ms
+--       with a token: operation, value, life_ms, age_ms, overlap_ms, reason,
 --       replica, kind, subject, channel, history_length
 -- Returns 'granted', 'known' or 'older'
 local r = read('authorized_at', 'revoked_at', 'auth_epoch', 'epoch', 'obtained_at', 'committed_op',
@@ -22,6 +23,10 @@ local auth_epoch = tonumber(r.auth_epoch or 0)
 if a.unchanged_epoch == auth_epoch and not r.revoked_at and not a.value then
   write({ authorized_at = a.authorized_at })
   redis.call('HDEL', key, 'reauthorize_at')
+  -- An exchange whose answer was lost has issued a token, and thus ended the stored one.
+  if a.doubtful and r.value then
+    doubt(a.settle_ms)
+  end
   return 'known'
 end
 -- A mint under way was asked for with the former refresh token: the new epoch makes it void, also when

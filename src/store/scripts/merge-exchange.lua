@@ -8,10 +8,16 @@ if not text and ARGV[3] == 'change' then
   return nil
 end
 local exchange = cjson.decode(text or '{}')
+local nameless = text and not exchange.authorizer
 for name, value in pairs(cjson.decode(ARGV[2])) do
   if ARGV[3] == 'change' or exchange[name] == nil then
     exchange[name] = value
   end
+end
+-- It was given up because nobody could say whose it was: now WeChat can be asked about that account.
+if ARGV[3] == 'add' and nameless and exchange.authorizer and exchange.outcome == 'expired' then
+  exchange.outcome = nil
+  exchange.next_at = 0
 end
 if exchange.outcome then
   exchange.code = nil

@@ -120,9 +120,11 @@ describe('a populated world', () => {
   it('holds a hundred thousand accounts, within two seconds and with no mint', async () => {
     const { simulator, list } = await startPlatform();
     const minted = simulator.ledger.mints.length;
-    const started = performance.now();
+    // Of the processor, not of the clock on the wall: other tests run beside this one.
+    const started = process.cpuUsage();
     expect(new Set(simulator.populate(COMPONENT.appid, 100_000)).size).toBe(100_000);
-    expect(performance.now() - started).toBeLessThan(2_000);
+    const { user, system } = process.cpuUsage(started);
+    expect((user + system) / 1_000).toBeLessThan(2_000);
     expect(simulator.ledger.mints).toHaveLength(minted);
     const page = (await list(99_990, 500)) as { total_count: number; list: unknown[] };
     expect([page.total_count, page.list.length]).toEqual([100_000, 10]);

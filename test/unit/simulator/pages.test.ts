@@ -163,6 +163,15 @@ describe('the authorization page', () => {
     expect((await get(PC, late)).text).toContain('has expired');
   });
 
+  it('reads a redirect_uri that is not encoded up to its first ampersand', async () => {
+    const { simulator, code } = await startPages();
+    const query = `component_appid=${COMPONENT.appid}&pre_auth_code=${code}`;
+    const url = `${simulator.url}${PC}?${query}&redirect_uri=https://platform.example/?a=1&b=2`;
+    const body = new URLSearchParams({ authorizer: AUTHORIZER });
+    const { headers } = await fetch(url, { method: 'POST', body, redirect: 'manual' });
+    expect(headers.get('location')).toMatch(/^https:..platform.example.\?a=1&auth_code=/);
+  });
+
   it('refuses other methods', async () => {
     const { simulator, code } = await startPages();
     const query = new URLSearchParams({

@@ -1,0 +1,178 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { authorizerToken } from '../../src/store/authorizations.ts';
+import { authorize, AUTHORIZED } from '../support/authorizers.ts';
+import {
+  authorizedEvent,
+  createLinkedPlatform,
+  donePage,
+  exchangesAsked,
+} from '../support/authorizing.ts';
+import {
+  accountOf,
+  C,
+  EXCHANGED,
+  exchangesKept,
+  NOT_YET,
+  opened,
+  QUERY,
+  secondsUntilAlive,
+} from '../support/exchanging.ts';
+import { callsSince, logged, read } from '../support/observe.ts';
+import { createSealedPlatform, newKey, OLD, type SealedPlatform } from '../support/sealing.ts';
+import {
+  AUTHORIZER,
+  createStation,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type Station,
+} from '../support/station.ts';
+
+describe('row 88: there is no ticket, and thus no token to exchange a code with', () => {
+  let station: Station;
+  afterEach(async () => station.close());
+
+  it('waits, and works as soon as a ticket comes', async () => {
+    station = await createStation({ env: { PUBLIC_BASE_URL: 'https://platform.example.com' } });
+    const { simulator, clock } = station;
+    simulator.addFault(NO_PUSHES_ON_REQUEST);
+    const { code } = simulator.grant(C, AUTHORIZER);
+    expect((await authorizedEvent(station, code)).status).toBe(200);
+    await station.settle();
+    const page = await donePage(station, code, { lang: 'en' });
+    expect(await opened(station, page)).toContain('Your authorization was received');
+    await station.pass(4 * MINUTE);
+    expect(exchangesAsked(station)).toEqual([]);
+    expect(logged(station, NOT_YET)[0]).toMatchObject({
+      ...{ level: 'warn', authorizer: AUTHORIZER, failure: { class: 'retry' } },
+    });
+    expect(await read(station, AUTHORIZED)).toMatchObject({
+      ...{ status: 503, error: { code: 'no_ticket' } },
+    });
+    expect(await exchangesKept(station)).toMatchObject([{ maybe_used: false }]);
+    const since = clock.now();
+    await simulator.pushTicket();
+    await station.settle();
+    expect(await secondsUntilAlive(station, 20)).toBeLessThanOrEqual(16);
+    expect(callsSince(station, QUERY, since)).toHaveLength(1);
+    expect(exchangesAsked(station)).toEqual([0]);
+    expect(await opened(station, page)).toContain('The account is authorized');
+  });
+});
+
+describe('refresh tokens that are sealed', () => {
+  let platform: SealedPlatform;
+  afterEach(async () => platform.close());
+  const event = async (station: Station, account = AUTHORIZER) => {
+    const { code } = station.simulator.grant(C, account);
+    expect((await station.simulator.pushAuthorized(C, account, code)).status).toBe(200);
+    await station.settle();
+    return code;
+  };
+
+  it('the one that an exchange brings is sealed', async () => {
+    platform = await createSealedPlatform(OLD);
+    const { station } = platform;
+    await platform.pass(MINUTE);
+    await event(station);
+    await platform.pass(1_000);
+    const record = await station.redis.hgetall(station.keys.record(AUTHORIZED));
+    expect(record.refresh_token).toMatch(/^sealed:v1:old:/);
+    const refreshToken = station.simulator.refreshTokenOf(C, AUTHORIZER) ?? '';
+    expect(refreshToken).not.toBe('');
+    expect(await platform.keysThatHold(refreshToken)).toEqual([]);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, value: record.value });
+    expect(exchangesAsked(station)).toEqual([0]);
+  });
+
+  it('under a wrong key the code is not used up, and works when the key is right', async () => {
+    platform = await createSealedPlatform(OLD);
+    const { station } = platform;
+    const { redis, keys } = station;
+    await authorize(station);
+    await platform.pass(MINUTE);
+    const known = await redis.hgetall(keys.sealKeys);
+    await station.app.stop();
+    // As if Redis had been away at the start: what it knows of keys comes back after it.
+    await redis.del(keys.sealKeys);
+    const wrong = await platform.addReplica(newKey('old'));
+    await redis.hset(keys.sealKeys, known);
+    await platform.pass(2 * MINUTE);
+    const account = accountOf(1);
+    await event(station, account);
+    await platform.pass(MINUTE);
+    expect(exchangesAsked(station)).toEqual([]);
+    expect(wrong.logs.filter((line) => line.includes(NOT_YET)).length).toBeGreaterThan(1);
+    const id = authorizerToken(C, account);
+    const path = `/v1/credentials/${id.kind}/${id.subject}`;
+    expect((await wrong.internal(path)).status).toBe(404);
+    expect(await exchangesKept(station)).toMatchObject([{ maybe_used: false }]);
+    await wrong.stop();
+
+    const right = await platform.addReplica(OLD);
+    await platform.pass(20_000);
+    expect(exchangesAsked(station)).toEqual([0]);
+    const answer = await right.internal(path);
+    expect(answer.status).toBe(200);
+    const { value } = (await answer.json()) as { value: string };
+    expect(station.simulator.isLive(id.kind, value)).toBe(true);
+    expect(await redis.hget(keys.record(id), 'refresh_token')).toMatch(/^sealed:v1:old:/);
+  });
+});
+
+describe('codes and tokens of an authorization', () => {
+  let station: Station;
+  afterEach(async () => station.close());
+
+  it('are in no log line, no event, no status and no page, whatever goes wrong', async () => {
+    station = await createLinkedPlatform();
+    const { simulator, redis, keys, internal } = station;
+    const said: string[] = [];
+    const secrets: string[] = [];
+    const page = async (code: string) => {
+      said.push(await opened(station, await donePage(station, code, { lang: 'en' })));
+    };
+    for (const fault of [
+      { type: 'errcode', errcode: -1 },
+      { type: 'errcode', errcode: 61004, errmsg: 'not in whitelist' },
+      { type: 'truncate' },
+      { type: 'status', status: 502 },
+    ] as const) {
+      simulator.addFault({ api: QUERY, afterMint: true, fault });
+      const { code } = simulator.grant(C, AUTHORIZER);
+      secrets.push(code);
+      await authorizedEvent(station, code);
+      await page(code);
+      await station.pass(2 * MINUTE);
+      secrets.push(simulator.refreshTokenOf(C, AUTHORIZER) ?? '');
+    }
+    const { code } = simulator.grant(C, AUTHORIZER);
+    secrets.push(code);
+    await page(code);
+    // What WeChat sends is not always as documented: it is stored as it is, but for the code.
+    await simulator.push(C, 'authorized', { AuthorizerAppid: 'odd', AuthorizationCode: code });
+    await redis.set(keys.record(authorizerToken(C, accountOf(1))), 'spoiled');
+    const spoiled = simulator.grant(C, accountOf(1)).code;
+    secrets.push(spoiled);
+    await simulator.pushAuthorized(C, accountOf(1), spoiled);
+    await station.settle();
+    for (const { value, kind } of simulator.ledger.mints) {
+      if (kind !== 'component_verify_ticket') secrets.push(value);
+    }
+    for (const path of ['/status', '/readyz', `/v1/components/${C}/authorizers`]) {
+      said.push(await (await internal(path)).text());
+    }
+    const events = JSON.stringify(await redis.xrange(keys.events(C), '-', '+'));
+    const log = station.logs.map((line) => JSON.stringify(line)).join('\n');
+    expect(events).toContain('AuthorizerAppid');
+    expect(log).toContain(EXCHANGED);
+    for (const secret of secrets) {
+      expect(secret.length).toBeGreaterThan(10);
+      expect(log).not.toContain(secret);
+      expect(events).not.toContain(secret);
+      expect(said.join('\n')).not.toContain(secret);
+    }
+    // What has ended keeps no code either.
+    const kept = await exchangesKept(station);
+    for (const one of kept) if (one.outcome !== undefined) expect(one).not.toHaveProperty('code');
+  });
+});

@@ -1,0 +1,217 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { authorizerToken } from '../../src/store/authorizations.ts';
+import { mintsFor } from '../support/authorizers.ts';
+import { authorizedEvent, donePage, exchangesAsked, startLink } from '../support/authorizing.ts';
+import {
+  accountOf,
+  AUTHORIZED,
+  C,
+  createQuietPlatform,
+  entryOf,
+  EXCHANGED,
+  exchangesKept,
+  expectAlive,
+  INFO,
+  QUERY,
+  secondsUntilAlive,
+} from '../support/exchanging.ts';
+import { callsSince, gaps, logged, read } from '../support/observe.ts';
+import { POLLING } from '../support/redis-story.ts';
+import { AUTHORIZER, MINUTE, type Station } from '../support/station.ts';
+
+let station: Station;
+afterEach(async () => station.close());
+
+/** Milliseconds that WeChat takes for an exchange. */
+const SLOW_MS = 300;
+const slowly = () =>
+  station.simulator.addFault({
+    ...{ api: QUERY, times: 'forever', fault: { type: 'delay', ms: SLOW_MS } },
+  });
+
+/** What the merchant's browser reads in the end, whose pages reach these ports in the same moment. */
+async function openedAt(code: string, ports: readonly number[]): Promise<string[]> {
+  const link = await startLink(station, { lang: 'en' });
+  const path = `/authorize/${C}/done?${link}&auth_code=${encodeURIComponent(code)}&expires_in=600`;
+  const texts: string[] = [];
+  const loading = ports.map(async (port) => {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { redirect: 'manual' });
+    texts.push(await answer.text());
+  });
+  // Not `pass`, which would wait for a call that waits for time.
+  await vi.waitFor(async () => {
+    if (texts.length < ports.length) await station.clock.advance(50);
+    expect(texts).toHaveLength(ports.length);
+  }, POLLING);
+  await Promise.all(loading);
+  return texts;
+}
+
+describe('row 88: two replicas get the same code in the same moment', () => {
+  it('it is exchanged once, and each page says so', async () => {
+    station = await createQuietPlatform();
+    const { simulator, clock } = station;
+    const other = await station.addReplica();
+    await station.settle();
+    slowly();
+    const { code } = simulator.grant(C, AUTHORIZER);
+    const since = clock.now();
+    const [here, there] = [station.app.publicPort(), other.publicPort()];
+    const texts = openedAt(code, [here, there, here, there, here, there]);
+    expect((await authorizedEvent(station, code)).status).toBe(200);
+    for (const text of await texts) expect(text).toContain('The account is authorized');
+    await station.pass(MINUTE);
+    expect(callsSince(station, QUERY, since)).toHaveLength(1);
+    expect(exchangesAsked(station)).toEqual([0]);
+    expect(logged(station, EXCHANGED)).toHaveLength(1);
+    expect(await exchangesKept(station)).toHaveLength(1);
+    await expectAlive(station);
+    expect(mintsFor(station)).toHaveLength(1);
+  });
+
+  it('different codes of one account: one after the other, and the last token is served', async () => {
+    station = await createQuietPlatform();
+    const { simulator, clock } = station;
+    const other = await station.addReplica();
+    await station.settle();
+    slowly();
+    const granted = simulator.grant(C, AUTHORIZER, { twoCodes: true });
+    const since = clock.now();
+    const createTime = Math.floor(since / 1000);
+    const texts = openedAt(granted.redirectCode, [other.publicPort()]);
+    await authorizedEvent(station, granted.eventCode, { createTime });
+    expect((await texts)[0]).toContain('The account is authorized');
+    await station.pass(MINUTE);
+    const asked = callsSince(station, QUERY, since);
+    for (const gap of gaps(asked)) expect(Math.round(gap * 1000)).toBeGreaterThanOrEqual(SLOW_MS);
+    expect(asked.length).toBeLessThanOrEqual(2);
+    expect((await exchangesKept(station)).map(({ outcome }) => outcome)).toEqual([
+      'authorized',
+      'authorized',
+    ]);
+    await expectAlive(station);
+  });
+});
+
+describe('row 88: fifty accounts authorize within one second', () => {
+  it('all are served, one exchange after the other', async () => {
+    station = await createQuietPlatform();
+    const { simulator, clock } = station;
+    await station.addReplica();
+    await station.settle();
+    slowly();
+    const accounts = Array.from({ length: 50 }, (_, index) => accountOf(index));
+    const since = clock.now();
+    const pushes = accounts.map((account) => {
+      const { code } = simulator.grant(C, account);
+      return simulator.pushAuthorized(C, account, code);
+    });
+    for (const { status } of await Promise.all(pushes)) expect(status).toBe(200);
+    expect(await exchangesKept(station)).toHaveLength(50);
+    await vi.waitFor(async () => {
+      await clock.advance(SLOW_MS / 2);
+      expect(exchangesAsked(station)).toHaveLength(50);
+    }, POLLING);
+    await station.pass(1_000);
+    const took = (clock.now() - since) / 1000;
+    const asked = callsSince(station, QUERY, since);
+    // Never two in flight.
+    for (const gap of gaps(asked)) expect(Math.round(gap * 1000)).toBeGreaterThanOrEqual(SLOW_MS);
+    expect(took).toBeLessThanOrEqual(60);
+    expect(exchangesAsked(station)).toEqual(Array.from({ length: 50 }, () => 0));
+    const statuses = await Promise.all(
+      accounts.map(async (account) => {
+        const id = authorizerToken(C, account);
+        const path = `/v1/credentials/${id.kind}/${id.subject}`;
+        const answer = await station.internal(path);
+        const { value } = (await answer.json()) as { value: string };
+        return answer.status === 200 && simulator.isLive(id.kind, value);
+      }),
+    );
+    expect(statuses).toEqual(accounts.map(() => true));
+    expect(logged(station, EXCHANGED)).toHaveLength(50);
+    expect(callsSince(station, INFO, since).length).toBeGreaterThanOrEqual(50);
+    for (const account of accounts) {
+      expect(await entryOf(station, account)).toMatchObject({ state: 'authorized' });
+    }
+  });
+});
+
+describe('row 88: an account ends its authorization while its code is exchanged', () => {
+  const revokedAt = (createTime: number) =>
+    station.simulator.pushUnauthorized(C, AUTHORIZER, { createTime });
+
+  it('the tombstone stays, and the token that came is dropped', async () => {
+    station = await createQuietPlatform();
+    const { simulator, clock, redis, keys } = station;
+    const second = Math.floor(clock.now() / 1000);
+    const fault = { type: 'delay', ms: 3_000 } as const;
+    simulator.addFault({ api: QUERY, afterMint: true, fault });
+    await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code, { createTime: second });
+    await vi.waitFor(() => expect(exchangesAsked(station)).toEqual([0]), POLLING);
+    await clock.advance(1_000);
+    expect((await revokedAt(second + 1)).status).toBe(200);
+    await station.pass(5_000);
+    expect(await read(station, AUTHORIZED)).toMatchObject({
+      ...{ status: 410, error: { code: 'authorizer_revoked' } },
+    });
+    expect(await redis.get(keys.mirror(AUTHORIZED))).toBeNull();
+    const record = await redis.hgetall(keys.record(AUTHORIZED));
+    expect(record.revoked_at).toBe(String((second + 1) * 1000));
+    expect(record).not.toHaveProperty('refresh_token');
+    expect(record).not.toHaveProperty('value');
+    expect(await entryOf(station)).toMatchObject({ state: 'revoked' });
+    expect(await exchangesKept(station)).toMatchObject([{ outcome: 'superseded' }]);
+    expect(logged(station, EXCHANGED)).toMatchObject([{ outcome: 'older' }]);
+
+    // Once more, and an older revocation that comes late ends nothing.
+    await station.pass(MINUTE);
+    const again = Math.floor(clock.now() / 1000);
+    await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code, { createTime: again });
+    await station.settle();
+    expect(await secondsUntilAlive(station, 2)).toBeLessThanOrEqual(1);
+    const late = await simulator.pushUnauthorized(C, AUTHORIZER, {
+      ...{ createTime: again - 30, keep: true },
+    });
+    expect(late.status).toBe(200);
+    await station.settle();
+    await expectAlive(station);
+    expect(await entryOf(station)).toMatchObject({ state: 'authorized' });
+    expect(logged(station, 'a revocation came after a newer authorization')).toHaveLength(1);
+  });
+
+  it('before it is exchanged: the code is not even tried', async () => {
+    station = await createQuietPlatform();
+    const { simulator, clock } = station;
+    const second = Math.floor(clock.now() / 1000);
+    const { code } = simulator.grant(C, AUTHORIZER);
+    await revokedAt(second + 2);
+    await authorizedEvent(station, code, { createTime: second });
+    await station.settle();
+    await station.pass(MINUTE);
+    expect(exchangesAsked(station)).toEqual([]);
+    expect(await exchangesKept(station)).toMatchObject([{ outcome: 'superseded' }]);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 410 });
+  });
+
+  it('in the very second in which the redirect came: it is ended all the same', async () => {
+    station = await createQuietPlatform();
+    const { simulator, clock } = station;
+    await station.pass(500);
+    const second = Math.floor(clock.now() / 1000);
+    const page = await donePage(station, simulator.grant(C, AUTHORIZER).code, { lang: 'en' });
+    expect(await (await page()).text()).toContain('The account is authorized');
+    await station.settle();
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
+    // WeChat tells whole seconds.
+    expect((await revokedAt(second)).status).toBe(200);
+    await station.settle();
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 410 });
+    expect(await entryOf(station)).toMatchObject({ state: 'revoked' });
+    // And the other way round: who ended and authorized within a second has authorized.
+    const again = simulator.grant(C, AUTHORIZER).code;
+    expect(await (await (await donePage(station, again))()).text()).not.toBe('');
+    await station.settle();
+    await expectAlive(station);
+  });
+});

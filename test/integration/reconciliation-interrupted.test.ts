@@ -1,0 +1,135 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { authorizerToken } from '../../src/store/authorizations.ts';
+import { readRecord } from '../../src/store/records.ts';
+import { createPlatform } from '../support/authorizers.ts';
+import {
+  callsOf,
+  createReader,
+  LIST_API,
+  NO_FAULT,
+  NO_PROFILES,
+  pass,
+  progressOf,
+} from '../support/reconciling.ts';
+import { becomes } from '../support/redis-story.ts';
+import { COMPONENT, MINUTE, type Station } from '../support/station.ts';
+
+/** Two pages. */
+const MANY = 501;
+
+let station: Station;
+let server: RedisServer | undefined;
+let appids: string[];
+
+async function begin(redisUrl?: string): Promise<void> {
+  station = await createPlatform(redisUrl === undefined ? {} : { redisUrl });
+  station.redis.on('error', () => undefined);
+  station.simulator.addFault(NO_PROFILES);
+  appids = station.simulator.populate(COMPONENT.appid, MANY);
+}
+afterEach(async () => {
+  await station.close();
+  await server?.stop();
+  server = undefined;
+});
+
+/** Redis itself counts its time, which is not the one that the test moves. */
+async function leaseRunsOut(): Promise<void> {
+  const lease = station.keys.lease('reconcile', COMPONENT.appid);
+  expect(await station.redis.pttl(lease)).toBeGreaterThan(20_000);
+  await station.redis.del(lease);
+}
+
+async function restored(): Promise<number> {
+  const ids = appids.map((appid) => authorizerToken(COMPONENT.appid, appid));
+  const records = await Promise.all(ids.map((id) => readRecord(station.store, id)));
+  return records.filter((one) => one.refreshToken !== undefined).length;
+}
+
+describe('row 87: the replica that reads the list dies in the middle', () => {
+  it('and another one goes on at the page where it stopped', async () => {
+    await begin();
+    const asked: unknown[] = [];
+    // Its second page never comes, and it will never do anything again: killed, as others see it.
+    const doomed = createReader(station, (api) => async (request) => {
+      if (request.name === LIST_API) asked.push(request.body?.offset);
+      return asked.length === 2 ? new Promise(() => undefined) : api(request);
+    });
+    void doomed.run(COMPONENT.appid);
+    while (asked.length < 2) await new Promise(setImmediate);
+    expect(asked).toEqual([0, 500]);
+    expect(await progressOf(station)).toMatchObject({ state: 'running', offset: 500, total: MANY });
+    expect(await restored()).toBe(500);
+
+    await pass(station, 16_000);
+    // The lease is still the dead one's.
+    expect(callsOf(station, LIST_API)).toBe(1);
+    await leaseRunsOut();
+    await pass(station, 16_000);
+    expect(await progressOf(station)).toMatchObject({ state: 'done', restored: MANY, calls: 2 });
+    expect(callsOf(station, LIST_API)).toBe(2);
+    expect(await restored()).toBe(MANY);
+  });
+
+  it('and when it comes back to life, it leaves the work to the other one', async () => {
+    await begin();
+    let wake = (): void => undefined;
+    const asleep = new Promise<void>((resolve) => (wake = resolve));
+    let calls = 0;
+    const sleeper = createReader(station, (api) => async (request) => {
+      calls += 1;
+      if (calls === 2) await asleep;
+      return api(request);
+    });
+    const running = sleeper.run(COMPONENT.appid);
+    while (calls < 2) await new Promise(setImmediate);
+    await leaseRunsOut();
+    await pass(station, 16_000);
+    const done = await progressOf(station);
+    expect(done).toMatchObject({ state: 'done', total: MANY, restored: MANY });
+    wake();
+    await running;
+    expect(await progressOf(station)).toEqual(done);
+  });
+});
+
+describe('row 87: a page that hangs', () => {
+  it('is given up and asked for again', async () => {
+    await begin();
+    station.simulator.addFault({ api: LIST_API, fault: NO_FAULT });
+    station.simulator.addFault({ api: LIST_API, fault: { type: 'hang' } });
+    await pass(station, MINUTE);
+    expect(await progressOf(station)).toMatchObject({ state: 'done', restored: MANY, calls: 3 });
+    expect(await restored()).toBe(MANY);
+  });
+});
+
+describe('two replicas', () => {
+  it('read the list once', async () => {
+    await begin();
+    await station.addReplica();
+    await pass(station, MINUTE);
+    expect(callsOf(station, LIST_API)).toBe(2);
+    expect(await progressOf(station)).toMatchObject({ state: 'done', restored: MANY });
+  });
+});
+
+describe('Redis restarts', () => {
+  it('and the list is read again, from the start', async () => {
+    server = await startRedisServer();
+    await begin(server.url);
+    await pass(station, 16_000);
+    expect(await progressOf(station)).toMatchObject({ state: 'done', cause: 'first' });
+    const calls = callsOf(station, LIST_API);
+    await server.kill();
+    await becomes(station, 503);
+    await server.start();
+    await becomes(station, 200);
+    await station.redis.ping();
+    await pass(station, MINUTE);
+    expect(callsOf(station, LIST_API)).toBe(calls + 2);
+    expect(await progressOf(station)).toMatchObject({ state: 'done', total: MANY });
+    expect(await restored()).toBe(MANY);
+  });
+});

@@ -1,0 +1,244 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ApiFaultRule } from '../../src/simulator/faults.ts';
+import { authorizerToken } from '../../src/store/authorizations.ts';
+import { readRecord } from '../../src/store/records.ts';
+import { readAuthorizer } from '../../src/store/registry.ts';
+import { AUTHORIZED, authorizationOf, createPlatform } from '../support/authorizers.ts';
+import { read } from '../support/observe.ts';
+import {
+  callsOf,
+  INFO_API,
+  LIST_API,
+  NO_FAULT,
+  NO_PROFILES,
+  pass,
+  progressOf,
+  reconcile,
+  said,
+} from '../support/reconciling.ts';
+import { AUTHORIZER, COMPONENT, HOUR, MINUTE, type Station } from '../support/station.ts';
+
+const AGAIN = 'the list of authorizers contradicts itself; it is read again';
+const TOMORROW =
+  'the list of authorizers contradicts itself; nobody was taken for missing, tomorrow it is read again';
+const KEPT = 'the list lacks an account that has authorized: it is kept';
+const GONE = 'an account has ended its authorization without our hearing of it';
+const REFUSED = 'WeChat refuses to list the authorizers: a person should look';
+/** Two pages. */
+const MANY = 501;
+
+let station: Station;
+let appids: string[];
+
+beforeEach(async () => {
+  station = await createPlatform();
+});
+afterEach(() => station.close());
+
+/** All are known, and authorized a good while ago. */
+async function knowing(count: number): Promise<void> {
+  appids = station.simulator.populate(COMPONENT.appid, count);
+  // Before they are known, so that no tick mints hundreds of tokens meanwhile.
+  station.clock.sleepThrough(11 * MINUTE);
+  station.simulator.addFault(NO_PROFILES);
+  await pass(station, 16_000);
+  if (count < MANY) station.simulator.clearFaults();
+  expect(await progressOf(station)).toMatchObject({ state: 'done', restored: count });
+}
+
+const progress = () => progressOf(station);
+const faulty = (fault: ApiFaultRule['fault'], times: ApiFaultRule['times'] = 1) =>
+  station.simulator.addFault({ api: LIST_API, times, fault });
+
+async function revoked(): Promise<string[]> {
+  const records = await Promise.all(
+    appids.map((appid) => readRecord(station.store, authorizerToken(COMPONENT.appid, appid))),
+  );
+  return appids.filter((_, index) => records[index]?.revokedAt !== undefined);
+}
+
+describe('row 87: a page of the list that does not come', () => {
+  it('is asked for again, that page alone, and until then nobody is missing', async () => {
+    await knowing(MANY + 1);
+    station.simulator.unauthorize(COMPONENT.appid, appids[0] ?? '');
+    const before = callsOf(station, LIST_API);
+    faulty(NO_FAULT);
+    faulty({ type: 'errcode', errcode: -1 });
+    await reconcile(station);
+    expect(await progress()).toMatchObject({ state: 'waiting', offset: 500, total: MANY });
+    expect((await progress()).last_error).toMatch(/./);
+    expect(await revoked()).toEqual([]);
+    station.simulator.clearFaults();
+    await pass(station, 10_000);
+    expect(await progress()).toMatchObject({ state: 'done', missing: 1, last_error: null });
+    expect(await revoked()).toEqual([appids[0]]);
+    // The first page was not asked for again.
+    expect(callsOf(station, LIST_API) - before).toBe(3);
+  });
+
+  it('refused: a person is told once, and it is asked for every ten minutes', async () => {
+    await knowing(3);
+    faulty({ type: 'errcode', errcode: 48001 }, 3);
+    const before = callsOf(station, LIST_API);
+    await reconcile(station);
+    await pass(station, 25 * MINUTE);
+    expect(callsOf(station, LIST_API) - before).toBe(3);
+    expect(said(station, REFUSED)).toMatchObject([{ level: 'error', component: COMPONENT.appid }]);
+    await pass(station, 10 * MINUTE);
+    expect(await progress()).toMatchObject({ state: 'done' });
+  });
+});
+
+describe('row 87: a list that contradicts itself', () => {
+  it.each<[string, number, () => void, RegExp]>([
+    [
+      'a page too short',
+      3,
+      () => faulty({ type: 'patch', fields: { list: [] } }),
+      /page at 0 had 0 entries/,
+    ],
+    [
+      'another total on the second page',
+      MANY,
+      () => {
+        faulty(NO_FAULT);
+        faulty({ type: 'patch', fields: { total_count: 502 } });
+      },
+      /total_count went from 501 to 502/,
+    ],
+    [
+      'an account twice',
+      3,
+      () => {
+        const one = { authorizer_appid: appids[0], refresh_token: '', auth_time: 1 };
+        faulty({ type: 'patch', fields: { total_count: 2, list: [one, one] } });
+      },
+      /named an account twice/,
+    ],
+    [
+      'the first page once more in place of the second',
+      MANY,
+      () => {
+        faulty(NO_FAULT);
+        const again = { authorizer_appid: appids[0], refresh_token: '', auth_time: 1 };
+        faulty({ type: 'patch', fields: { list: [again] } });
+      },
+      /501 were promised and 500 came/,
+    ],
+  ])('%s: nobody is missing, and it is read again a minute later', async (_, count, lie, doubt) => {
+    await knowing(count);
+    lie();
+    await reconcile(station);
+    expect(said(station, AGAIN)).toMatchObject([
+      { level: 'warn', doubt: expect.stringMatching(doubt) as string },
+    ]);
+    expect(await progress()).toMatchObject({ state: 'waiting', offset: 0 });
+    expect((await progress()).last_error).toMatch(doubt);
+    expect(await revoked()).toEqual([]);
+    await pass(station, MINUTE);
+    expect(await progress()).toMatchObject({ state: 'done', missing: 0, total: count });
+  });
+
+  it('four times in a row: what came is kept, and the next day it is read again', async () => {
+    await knowing(3);
+    const { refreshToken } = station.simulator.authorize(COMPONENT.appid, AUTHORIZER);
+    faulty({ type: 'patch', fields: { total_count: 5 } }, 'forever');
+    await reconcile(station);
+    await pass(station, 4 * MINUTE);
+    expect(said(station, AGAIN)).toHaveLength(3);
+    expect(said(station, TOMORROW)).toMatchObject([{ level: 'warn' }]);
+    expect(await progress()).toMatchObject({ state: 'inconsistent', missing: 0, restored: 1 });
+    expect(await authorizationOf(station)).toMatchObject({ refreshToken });
+    expect(await revoked()).toEqual([]);
+    const calls = callsOf(station, LIST_API);
+    station.simulator.clearFaults();
+    station.clock.sleepThrough(22 * HOUR);
+    await station.simulator.pushTicket();
+    await pass(station, MINUTE);
+    expect(callsOf(station, LIST_API)).toBe(calls);
+    station.clock.sleepThrough(2 * HOUR);
+    await station.simulator.pushTicket();
+    await pass(station, MINUTE);
+    expect(callsOf(station, LIST_API)).toBe(calls + 1);
+    expect(await progress()).toMatchObject({ state: 'done' });
+  });
+});
+
+describe('accounts that a consistent list lacks', () => {
+  it('are asked about one by one, and end when WeChat says so', async () => {
+    await knowing(3);
+    const [gone = ''] = appids;
+    station.simulator.unauthorize(COMPONENT.appid, gone);
+    await reconcile(station);
+    expect(await progress()).toMatchObject({ state: 'done', missing: 1, total: 2 });
+    expect(await revoked()).toEqual([gone]);
+    expect(said(station, GONE)).toMatchObject([{ level: 'warn', authorizer: gone }]);
+    const id = authorizerToken(COMPONENT.appid, gone);
+    expect(await read(station, id)).toMatchObject({
+      ...{ status: 410, error: { code: 'authorizer_revoked' } },
+    });
+    expect((await readAuthorizer(station.store, COMPONENT.appid, gone))?.state).toBe('revoked');
+    expect((await authorizationOf(station, id)).lookAt).toBeUndefined();
+    // An account that comes back later is taken in again.
+    await pass(station, MINUTE);
+    station.simulator.authorize(COMPONENT.appid, gone);
+    await reconcile(station);
+    expect(await revoked()).toEqual([]);
+  });
+
+  it('are kept when WeChat knows them all the same', async () => {
+    await knowing(3);
+    faulty({ type: 'patch', fields: { total_count: 0, list: [] } });
+    const asked = callsOf(station, INFO_API);
+    await reconcile(station);
+    expect(callsOf(station, INFO_API) - asked).toBe(3);
+    expect(said(station, KEPT)).toHaveLength(3);
+    expect(await progress()).toMatchObject({ state: 'done', missing: 0 });
+    expect(await revoked()).toEqual([]);
+  });
+
+  it('are asked about again when WeChat does not answer, and kept if it never does', async () => {
+    await knowing(3);
+    faulty({ type: 'patch', fields: { total_count: 0, list: [] } });
+    station.simulator.addFault({
+      ...{ api: INFO_API, times: 'forever', fault: { type: 'errcode', errcode: -1 } },
+    });
+    await reconcile(station);
+    expect(await progress()).toMatchObject({ state: 'waiting', missing: 0 });
+    await pass(station, 15 * MINUTE);
+    expect(await progress()).toMatchObject({ state: 'done', missing: 0 });
+    expect(await revoked()).toEqual([]);
+  });
+
+  it('are not all asked about: a list that lacks too many is wrong', async () => {
+    await knowing(60);
+    faulty({ type: 'patch', fields: { total_count: 0, list: [] } });
+    const asked = callsOf(station, INFO_API);
+    await reconcile(station);
+    await pass(station, 10_000);
+    expect(callsOf(station, INFO_API) - asked).toBe(21);
+    expect(await progress()).toMatchObject({ state: 'waiting', missing: 0 });
+    expect((await progress()).last_error).toMatch(/lacks 21 accounts that have authorized/);
+    await pass(station, MINUTE);
+    expect(await progress()).toMatchObject({ state: 'done', total: 60, missing: 0 });
+  });
+
+  it('are left alone when they authorized just now', async () => {
+    await knowing(1);
+    station.simulator.authorize(COMPONENT.appid, AUTHORIZER);
+    await reconcile(station);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
+    const asked = callsOf(station, INFO_API);
+    const [listed = ''] = appids;
+    const { refreshToken } = await readRecord(
+      station.store,
+      authorizerToken(COMPONENT.appid, listed),
+    );
+    const list = [{ authorizer_appid: listed, refresh_token: refreshToken, auth_time: 1 }];
+    faulty({ type: 'patch', fields: { total_count: 1, list } });
+    await reconcile(station);
+    expect(callsOf(station, INFO_API) - asked).toBeLessThanOrEqual(1);
+    expect(said(station, KEPT)).toEqual([]);
+    expect(await authorizationOf(station)).toMatchObject({ revoked: false });
+  });
+});

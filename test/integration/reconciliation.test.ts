@@ -1,0 +1,240 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { jitterOf } from '../../src/authorizers/reconcile-rules.ts';
+import {
+  authorizerToken,
+  awaitReauthorization,
+  revokeAuthorization,
+} from '../../src/store/authorizations.ts';
+import { readRecord } from '../../src/store/records.ts';
+import { readAuthorizer } from '../../src/store/registry.ts';
+import { authorizationOf, authorize, AUTHORIZED, createPlatform } from '../support/authorizers.ts';
+import { read } from '../support/observe.ts';
+import {
+  callsOf,
+  INFO_API,
+  LIST_API,
+  listedAtWechat,
+  pass,
+  progressOf,
+  reconcile,
+  said,
+} from '../support/reconciling.ts';
+import {
+  AUTHORIZER,
+  COMPONENT,
+  createStation,
+  HOUR,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type Station,
+} from '../support/station.ts';
+
+const NUMBER: unknown = expect.any(Number);
+const BEGUN = 'reading the list of authorizers';
+const READ = 'the list of authorizers was read';
+
+let station: Station;
+afterEach(() => station.close());
+
+async function begin(): Promise<void> {
+  station = await createPlatform();
+}
+
+/** A first run is over, and nothing is due. */
+async function beginAfterRun(): Promise<void> {
+  await begin();
+  await pass(station, 20_000);
+  expect(await progressOf(station)).toMatchObject({ state: 'done', cause: 'first' });
+}
+
+const id = (appid: string) => authorizerToken(COMPONENT.appid, appid);
+const record = (appid = AUTHORIZER) => readRecord(station.store, id(appid));
+const entry = (appid = AUTHORIZER) => readAuthorizer(station.store, COMPONENT.appid, appid);
+
+describe('a Redis that knows nobody', () => {
+  it('has every refresh token of 600 accounts back by itself, at the cost of two calls', async () => {
+    await begin();
+    const appids = station.simulator.populate(COMPONENT.appid, 600);
+    expect(await progressOf(station)).toMatchObject({ state: 'never', total: null });
+    await pass(station, 16_000);
+    expect(callsOf(station, LIST_API)).toBe(2);
+    const listed = await listedAtWechat(station);
+    for (const appid of appids) {
+      expect((await record(appid)).refreshToken).toBe(listed.get(appid));
+    }
+    expect(await progressOf(station)).toMatchObject({
+      ...{ state: 'done', cause: 'first', offset: 600, total: 600, restored: 600, missing: 0 },
+      ...{ calls: 2, last_error: null, requested_at: null },
+    });
+    expect(said(station, READ)).toMatchObject([
+      { level: 'info', cause: 'first', total: 600, restored: 600, calls: 2, failed: 0 },
+    ]);
+  });
+
+  it('has names and live tokens for all without anybody asking', async () => {
+    await begin();
+    const appids = station.simulator.populate(COMPONENT.appid, 12);
+    await pass(station, 10 * MINUTE);
+    expect(callsOf(station, INFO_API)).toBe(12);
+    for (const appid of appids) {
+      expect(await entry(appid)).toMatchObject({ state: 'authorized', profileAt: NUMBER });
+      expect(await read(station, id(appid))).toMatchObject({ status: 200, state: 'fresh' });
+    }
+    expect(await progressOf(station)).toMatchObject({ state: 'done', calls: 1 });
+  });
+
+  it('is asked about only when there is a token to ask WeChat with', async () => {
+    station = await createStation();
+    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    station.simulator.populate(COMPONENT.appid, 3);
+    await pass(station, 5 * MINUTE);
+    expect(callsOf(station, LIST_API)).toBe(0);
+    expect(await progressOf(station)).toMatchObject({ state: 'never', last_error: null });
+    expect(said(station, BEGUN)).toEqual([]);
+    await station.simulator.pushTicket();
+    await pass(station, 16_000);
+    expect(await progressOf(station)).toMatchObject({ state: 'done', restored: 3 });
+  });
+});
+
+describe('row 72: an authorization of which no event came', () => {
+  it('is found within the day, at the moment that is this component’s own', async () => {
+    await beginAfterRun();
+    const { refreshToken } = station.simulator.authorize(COMPONENT.appid, AUTHORIZER);
+    expect((await read(station, AUTHORIZED)).status).toBe(404);
+    const day = 24 * HOUR + jitterOf(COMPONENT.appid);
+    station.clock.sleepThrough(day - 2 * MINUTE);
+    await station.simulator.pushTicket();
+    await pass(station, MINUTE);
+    expect(callsOf(station, LIST_API)).toBe(1);
+    await pass(station, MINUTE);
+    expect(callsOf(station, LIST_API)).toBe(2);
+    expect(await progressOf(station)).toMatchObject({ state: 'done', cause: 'daily', restored: 1 });
+    expect(await authorizationOf(station)).toMatchObject({ refreshToken, revoked: false });
+    await pass(station, 10 * MINUTE);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
+    expect(await entry()).toMatchObject({ state: 'authorized', profileAt: NUMBER });
+  });
+});
+
+describe('what the list changes of what is known', () => {
+  it('nothing, when nothing is amiss', async () => {
+    await beginAfterRun();
+    await authorize(station);
+    await station.app.keeper.look(AUTHORIZED, 'patrol');
+    await reconcile(station);
+    const before = await station.redis.hgetall(station.keys.record(AUTHORIZED));
+    await reconcile(station);
+    expect(await station.redis.hgetall(station.keys.record(AUTHORIZED))).toEqual(before);
+    expect(await progressOf(station)).toMatchObject({ cause: 'request', restored: 0, total: 1 });
+  });
+
+  it('a lost refresh token comes back, and the live access token stays', async () => {
+    await beginAfterRun();
+    const refreshToken = await authorize(station);
+    await station.app.keeper.look(AUTHORIZED, 'patrol');
+    const { value } = await record();
+    await station.redis.hdel(station.keys.record(AUTHORIZED), 'refresh_token');
+    await reconcile(station);
+    expect(await record()).toMatchObject({ refreshToken, value });
+    expect(await progressOf(station)).toMatchObject({ restored: 1 });
+  });
+
+  it('a newer authorization takes the place of ours', async () => {
+    await beginAfterRun();
+    await authorize(station);
+    await station.app.keeper.look(AUTHORIZED, 'patrol');
+    await pass(station, MINUTE);
+    const { refreshToken } = station.simulator.authorize(COMPONENT.appid, AUTHORIZER);
+    await reconcile(station);
+    expect(await record()).toMatchObject({ refreshToken, value: undefined });
+    await pass(station, 10 * MINUTE);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
+  });
+
+  it('a refresh token that changed with its last use is not put back', async () => {
+    await beginAfterRun();
+    await authorize(station, AUTHORIZED, { rotating: true });
+    const listed = JSON.stringify({
+      total_count: 1,
+      list: [
+        {
+          authorizer_appid: AUTHORIZER,
+          refresh_token: (await record()).refreshToken,
+          auth_time: Math.floor(station.clock.now() / 1000) + 5,
+        },
+      ],
+    });
+    await pass(station, MINUTE);
+    await station.app.keeper.look(AUTHORIZED, 'patrol');
+    const before = await record();
+    station.simulator.addFault({ api: LIST_API, fault: { type: 'body', body: listed } });
+    await reconcile(station);
+    expect(await record()).toMatchObject({
+      ...{ refreshToken: before.refreshToken, value: before.value },
+    });
+    expect(await progressOf(station)).toMatchObject({ state: 'done', restored: 0 });
+  });
+
+  it('a revocation that is later than the listed authorization stands', async () => {
+    await beginAfterRun();
+    await authorize(station);
+    await pass(station, MINUTE);
+    await revokeAuthorization(station.store, AUTHORIZED, station.clock.now());
+    await reconcile(station);
+    expect(await record()).toMatchObject({ refreshToken: undefined });
+    expect((await read(station, AUTHORIZED)).status).toBe(410);
+  });
+
+  it('a sealed refresh token that cannot be opened is not overwritten', async () => {
+    await beginAfterRun();
+    await authorize(station);
+    const key = station.keys.record(AUTHORIZED);
+    await station.redis.hset(key, 'refresh_token', 'sealed:v1:other:AAAA');
+    const { unreadableRefreshToken } = await record();
+    expect(unreadableRefreshToken).toBeDefined();
+    await reconcile(station);
+    expect((await record()).unreadableRefreshToken).toBe(unreadableRefreshToken);
+  });
+
+  it('who is missing in the index of what is due gets back in', async () => {
+    await beginAfterRun();
+    await authorize(station);
+    const due = station.keys.due(AUTHORIZED.kind, COMPONENT.appid);
+    await station.redis.del(due);
+    await reconcile(station);
+    expect(await station.redis.zscore(due, AUTHORIZER)).not.toBeNull();
+  });
+
+  it('a record that somebody spoiled begins anew, and does not stop the others', async () => {
+    await beginAfterRun();
+    const appids = station.simulator.populate(COMPONENT.appid, 3);
+    await station.redis.set(station.keys.record(id(appids[1] ?? '')), 'by hand');
+    await reconcile(station);
+    expect(await progressOf(station)).toMatchObject({ state: 'done', restored: 3 });
+    expect((await record(appids[1])).refreshToken).toBeDefined();
+  });
+
+  it('an account whose code was never exchanged is shown as such', async () => {
+    await beginAfterRun();
+    station.simulator.grant(COMPONENT.appid, AUTHORIZER);
+    await reconcile(station);
+    expect(await entry()).toMatchObject({ state: 'unexchanged' });
+    expect((await record()).authorizedAt).toBeUndefined();
+  });
+});
+
+describe('row 43: an account that WeChat wanted to authorize again', () => {
+  it('comes back when WeChat lists its refresh token', async () => {
+    await beginAfterRun();
+    await authorize(station);
+    const { authEpoch } = await record();
+    await awaitReauthorization(station.store, AUTHORIZED, authEpoch);
+    expect((await read(station, AUTHORIZED)).status).toBe(410);
+    await reconcile(station);
+    expect(await authorizationOf(station)).toMatchObject({ awaitsReauthorization: false });
+    await pass(station, 10 * MINUTE);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
+    expect(await entry()).toMatchObject({ state: 'authorized' });
+  });
+});
