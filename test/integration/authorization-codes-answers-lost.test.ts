@@ -70,31 +70,28 @@ describe('row 88: the answer to the exchange is lost on the wire, and the code i
     expect(exchangesAsked(station)).toEqual([0, 61009]);
   });
 
-  it(
-    'of an account that was served before: the token that the lost one ended is replaced',
-    async () => {
-      station = await createQuietPlatform();
-      const { simulator, clock } = station;
-      await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
-      await station.settle();
-      const before = await read(station, AUTHORIZED);
-      await station.pass(5 * MINUTE);
-      await expectAlive(station);
-      const since = clock.now();
-      simulator.addFault({ api: QUERY, afterMint: true, fault: { type: 'reset' } });
-      const { code } = simulator.grant(C, AUTHORIZER, { update: true });
-      await authorizedEvent(station, code, { infoType: 'updateauthorized' });
-      await station.settle();
-      // WeChat has ended what we hold, and said so to nobody.
-      expect(simulator.isLive(AUTHORIZED.kind, before.value ?? '')).toBe(false);
-      await secondsUntilAlive(station, 60);
-      expect((clock.now() - since) / 1000).toBeLessThanOrEqual(30);
-      expect((await read(station, AUTHORIZED)).value).not.toBe(before.value);
-      expect(logged(station, HEALED)).toHaveLength(1);
-      await station.pass(MINUTE);
-      expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(1);
-    },
-  );
+  it('of an account that was served before: the token that the lost one ended is replaced', async () => {
+    station = await createQuietPlatform();
+    const { simulator, clock } = station;
+    await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
+    await station.settle();
+    const before = await read(station, AUTHORIZED);
+    await station.pass(5 * MINUTE);
+    await expectAlive(station);
+    const since = clock.now();
+    simulator.addFault({ api: QUERY, afterMint: true, fault: { type: 'reset' } });
+    const { code } = simulator.grant(C, AUTHORIZER, { update: true });
+    await authorizedEvent(station, code, { infoType: 'updateauthorized' });
+    await station.settle();
+    // WeChat has ended what we hold, and said so to nobody.
+    expect(simulator.isLive(AUTHORIZED.kind, before.value ?? '')).toBe(false);
+    await secondsUntilAlive(station, 60);
+    expect((clock.now() - since) / 1000).toBeLessThanOrEqual(30);
+    expect((await read(station, AUTHORIZED)).value).not.toBe(before.value);
+    expect(logged(station, HEALED)).toHaveLength(1);
+    await station.pass(MINUTE);
+    expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(1);
+  });
 
   it('of a redirect: the page waits, and the event that comes late heals it', async () => {
     station = await createQuietPlatform();
