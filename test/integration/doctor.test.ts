@@ -74,6 +74,14 @@ describe('npm run doctor -- release-check', () => {
     }
   });
 
+  it('passes it again at once, though it holds the token of the first visit', async () => {
+    const env = await startTrial();
+    expect((await doctor(['release-check'], env)).code).toBe(0);
+    const { code, stdout } = await doctor(['release-check'], env);
+    expect(steps(stdout, 'FAILED')).toEqual([]);
+    expect(code).toBe(0);
+  });
+
   it('names what fails and what to do, and ends with 1', async () => {
     const env = await startTrial();
     const other = { ...env, COMPONENT_TOKEN: 'anotherToken', COMPONENT_PREVIOUS_TOKEN: '' };
@@ -81,7 +89,7 @@ describe('npm run doctor -- release-check', () => {
     expect(code).toBe(1);
     expect(steps(stdout, 'FAILED')).toHaveLength(70);
     expect(stdout).toMatch(
-      /FAILED .* ticket +the answer is status 401\n +What to do: compare Token/,
+      /FAILED .* ticket +the answer is status 401\n +What to do: .*compare its Token/,
     );
     expect(stdout).toContain('70 of 70 steps FAILED.');
   });
@@ -94,11 +102,17 @@ describe('npm run doctor -- release-check', () => {
     expect(stdout).toContain('ECONNREFUSED');
   });
 
+  it('asks for the address when the settings do not tell the port', async () => {
+    const { code, stderr } = await doctor(['release-check'], await trialSettings());
+    expect(code).toBe(1);
+    expect(stderr).toContain('--callback');
+  });
+
   it.each([
     ['https://api.weixin.qq.com', 'the true WeChat'],
     ['http://127.0.0.1:1,http://127.0.0.1:2', 'two of them'],
   ])('explains how to begin when WECHAT_API_BASE_URLS is %s: %s', async (urls) => {
-    const env = { ...stationEnv({ urls: [urls] }, 'redis://127.0.0.1:1', 'x:') };
+    const env = { ...stationEnv({ urls: [urls] }, 'redis://127.0.0.1:1', 'x:'), PUBLIC_PORT: '1' };
     const { code, stdout, stderr } = await doctor(['release-check'], env);
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toContain('WECHAT_API_BASE_URLS=http://127.0.0.1:3900');
@@ -110,7 +124,7 @@ describe('npm run doctor -- release-check', () => {
     await once(server, 'listening');
     onTestFinished(() => void server.close());
     const urls = [`http://127.0.0.1:${(server.address() as AddressInfo).port}`];
-    const env = stationEnv({ urls }, 'redis://127.0.0.1:1', 'x:');
+    const env = { ...stationEnv({ urls }, 'redis://127.0.0.1:1', 'x:'), PUBLIC_PORT: '1' };
     const { code, stderr } = await doctor(['release-check'], env);
     expect(code).toBe(1);
     expect(stderr).toContain('something listens there already');
@@ -140,6 +154,7 @@ describe('npm run doctor', () => {
     [['release-check', '--nonsense'], /--nonsense/],
     [['release-check', 'positional'], /positional/],
     [['release-check', '--callback', 'nowhere'], /--callback must be a whole/],
+    [['release-check', '--callback', 'https://wx.example.com/?a=b'], /without a query/],
   ])('refuses %j with exit code 64', async (args, words) => {
     const { code, stdout, stderr } = await doctor(args);
     expect([code, stdout]).toEqual([64, '']);

@@ -215,7 +215,8 @@ describe('row 55: a captured ticket, judged by its own age', () => {
     ['two days', 48 * HOUR],
   ])('is refused after %s, with nothing stored', async (_what, age) => {
     const push = station.simulator.buildPush(undefined, 'component_verify_ticket');
-    await station.pass(age);
+    station.clock.sleepThrough(age);
+    await station.pass(MINUTE);
     const before = await kept();
     expect(await post(station, push)).toMatch(/^401 /);
     expect(await kept()).toEqual(before);

@@ -119,6 +119,11 @@ describe('a sealed refresh token', () => {
 
   it('that does not open is not overwritten from memory, though that is newer', async () => {
     await start(OLD);
+    // The list would bring the authorization of which the text below is made to be the former one.
+    station.simulator.addFault({
+      ...{ api: 'api_get_authorizer_list', times: 'forever' },
+      fault: { type: 'errcode', errcode: -1 },
+    });
     await authorize(station);
     await platform.pass(MINUTE);
     const foreign = createSeal([NEW]).seal('refreshtoken@@@of another key', AUTHORIZED.subject);

@@ -138,6 +138,8 @@ async function contentOf({ redis }: Station, name: string): Promise<unknown> {
       return redis.lrange(name, 0, -1);
     case 'zset':
       return redis.zrange(name, 0, '-1', 'WITHSCORES');
+    case 'set':
+      return (await redis.smembers(name)).sort();
     case 'stream':
       return redis.xrange(name, '-', '+');
     default:

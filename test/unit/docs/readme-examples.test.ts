@@ -147,7 +147,9 @@ describe('the tables', () => {
     (path) => {
       const rows = tableRows(readDocument(path).prose);
       const source = (file: string) => readFileSync(join(ROOT, 'src', file), 'utf8');
-      const advice = source('status/advice.ts').split('\n');
+      const advice = ['advice', 'authorizers'].flatMap((file) =>
+        source(`status/${file}.ts`).split('\n'),
+      );
       const codes = advice
         .filter((line) => /^ +code: /.test(line))
         .flatMap((line) => [...line.matchAll(/'(\w+)'/g)].map(([, code]) => `\`${code ?? ''}\``));

@@ -175,3 +175,32 @@ describe('component_access_token', () => {
     expect(liveAt('nonsense', START)).toBe(false);
   });
 });
+
+describe('a component token of an earlier simulator', () => {
+  const EARLIER = '9_issued-by-an-earlier-simulator';
+
+  it('is refused, unless the simulator was told to adopt it', async () => {
+    const { simulator } = await startSimulator();
+    expect((await mintCode(simulator, EARLIER)).json['errcode']).toBe(40001);
+    const { simulator: adopting } = await startSimulator({ adoptTokens: true });
+    expect((await mintCode(adopting, EARLIER)).json).toHaveProperty('pre_auth_code');
+    expect(adopting.latestMint('component_access_token')).toBeUndefined();
+  });
+
+  it('lives as long as one issued at that moment, and gives way to the next', async () => {
+    const { simulator, clock } = await startSimulator({ adoptTokens: true, overlapSeconds: 60 });
+    await mintCode(simulator, EARLIER);
+    // There is one now, so this is nobody's.
+    expect((await mintCode(simulator, '9_another')).json['errcode']).toBe(40001);
+    await mintToken(simulator);
+    expect((await mintCode(simulator, EARLIER)).json).toHaveProperty('pre_auth_code');
+    clock.advance(MINUTE);
+    expect((await mintCode(simulator, EARLIER)).json['errcode']).toBe(40001);
+  });
+
+  it('is refused after the first one that is issued here', async () => {
+    const { simulator } = await startSimulator({ adoptTokens: true });
+    await mintToken(simulator);
+    expect((await mintCode(simulator, EARLIER)).json['errcode']).toBe(40001);
+  });
+});

@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createPlatform } from '../../support/authorizers.ts';
+import { AUTHORIZER, COMPONENT, type Station } from '../../support/station.ts';
+import { readDocument } from './markdown.ts';
+
+/** The requests about links and authorizers as the documents show them, sent to a running service. */
+
+const requests = ['README.md', 'docs/authorization.md', 'docs/authorizers.md'].flatMap((path) =>
+  readDocument(path)
+    .codeBlocks.filter(({ language }) => language === 'sh')
+    .flatMap(({ code }) => code.replaceAll('\\\n', ' ').split('\n'))
+    .filter((line) => /^curl .*(?:\/components\/|authorizer_access_token)/.test(line)),
+);
+const links = requests.filter((line) => line.includes('/authorization-links'));
+
+describe('the requests about authorizers', () => {
+  let station: Station;
+  beforeAll(async () => {
+    station = await createPlatform({
+      env: {
+        PUBLIC_BASE_URL: 'https://wx.example.com',
+        COMPONENT_RETURN_URLS: 'https://shop.example.com/wechat',
+      },
+    });
+    const { simulator, settle } = station;
+    const { eventCode } = simulator.grant(COMPONENT.appid, AUTHORIZER);
+    await simulator.pushAuthorized(COMPONENT.appid, AUTHORIZER, eventCode);
+    await settle();
+  });
+  afterAll(() => station.close());
+
+  /** What `curl` would do, with the appids of this station. */
+  function send(command: string): Promise<Response> {
+    const path = /"?http:\/\/127\.0\.0\.1:3001([^\s"]+)"?$/.exec(command)?.[1] ?? '';
+    const body = / -d '([^']+)'/.exec(command)?.[1];
+    const local = path
+      .replace(/\$APPID|wx0123456789abcdef/, COMPONENT.appid)
+      .replace(/\$AUTHORIZER|wxfedcba9876543210/, AUTHORIZER);
+    const method = body !== undefined || command.includes(' -X POST ') ? 'POST' : 'GET';
+    return station.internal(local, { method, ...(body !== undefined && { body }) });
+  }
+
+  it.each(links)('make a link that opens: %s', async (command) => {
+    const answer = await send(command);
+    expect(answer.status).toBe(201);
+    const { url } = (await answer.json()) as { url: string };
+    expect(url).toMatch(/^https:\/\/wx\.example\.com\/authorize\/wx\w{16}\?link=/);
+    const { pathname, search } = new URL(url);
+    expect((await fetch(station.publicUrl(pathname + search))).status).toBe(200);
+  });
+
+  it.each(requests.filter((line) => line.includes('authorizer_access_token')))(
+    'read a live token: %s',
+    async (command) => {
+      const { value } = (await (await send(command)).json()) as { value: string };
+      expect(station.simulator.isLive('authorizer_access_token', value)).toBe(true);
+    },
+  );
+
+  it.each(requests.filter((line) => /\/(?:authorizers|reconcile)\b/.test(line)))(
+    'are answered: %s',
+    async (command) => {
+      const answer = await send(command);
+      expect(answer.status).toBe(command.includes('/reconcile') ? 202 : 200);
+    },
+  );
+
+  it('are all of them', () => {
+    expect(links).toHaveLength(2);
+    expect(requests).toHaveLength(8);
+  });
+
+  it('show an authorizer and a comparison with the fields that they really have', async () => {
+    const { codeBlocks, prose } = readDocument('docs/authorizers.md');
+    const shown = JSON.parse(codeBlocks.find((one) => one.language === 'json')?.code ?? '') as List;
+    const base = `/v1/components/${COMPONENT.appid}`;
+    const list = (await (await station.internal(`${base}/authorizers`)).json()) as List;
+    expect(Object.keys(shown)).toEqual(Object.keys(list));
+    const [one, other] = [shown.authorizers[0], list.authorizers[0]];
+    expect(Object.keys(one ?? {})).toEqual(Object.keys(other ?? {}));
+    expect(Object.keys(one?.token ?? {})).toEqual(Object.keys(other?.token ?? {}));
+    const { reconcile } = (await (await station.internal(`${base}/reconcile`)).json()) as {
+      reconcile: object;
+    };
+    const unnamed = Object.keys(reconcile).filter((name) => !prose.includes(`\`${name}\``));
+    expect(unnamed).toEqual([]);
+  });
+});
+
+interface List {
+  authorizers: { token: object }[];
+}
