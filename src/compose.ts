@@ -153,11 +153,11 @@ function composeApps(
 function composeAuthorizers({ components }: Config, parts: Ground & { keeper: Keeper }) {
   const { clock, clocks, keeper } = parts;
   const log = parts.log.in('authorizers');
-  const context = { ...parts, log, components: components.map(({ appid }) => appid) };
+  const wechatNow = () => clock.now() - (clocks.skew().processVsWechat ?? 0);
+  const context = { ...parts, log, wechatNow, components: components.map(({ appid }) => appid) };
   const reconciler = createReconciler(context);
   const authorizations = createAuthorizations({
     ...context,
-    wechatNow: () => clock.now() - (clocks.skew().processVsWechat ?? 0),
     onAuthorized: (component, authorizer) => {
       void keeper.look(authorizerToken(component, authorizer), 'patrol');
     },

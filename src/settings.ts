@@ -167,7 +167,7 @@ export const SETTINGS: readonly Setting[] = [
     default: '50',
     doc: {
       en: 'tokens of authorizers refreshed per second and component at most, by all replicas together',
-      zh: '每个平台每秒最多刷新的授权方令牌数，所有副本合计',
+      zh: '每个平台每秒最多刷新的授权方 token 数，所有副本合计',
     },
   },
   {

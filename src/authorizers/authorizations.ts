@@ -73,7 +73,7 @@ export function createAuthorizations(
     takeCode: (component, code, lifeSeconds) => takeCode(state, component, code, lifeSeconds),
     work: (component) => work(state, component),
     async workAll() {
-      for (const component of state.components) await work(state, component);
+      await Promise.all(state.components.map((component) => work(state, component)));
     },
     idle: () => idle(state),
     async stop() {

@@ -1,11 +1,13 @@
 import { sleep } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
 import { describeFailure } from '../credentials/failure.ts';
+import { readUnspoiled } from '../credentials/heal.ts';
 import { callAsPlatform, type PlatformContext } from '../credentials/platform.ts';
 import { retryDelayMs } from '../credentials/retry.ts';
 import { authorizerToken, grantAuthorization } from '../store/authorizations.ts';
+import { planLook } from '../store/due-index.ts';
 import { changeExchange, readExchange, type Exchange } from '../store/exchanges.ts';
-import { readRecord, type CredentialRecord } from '../store/records.ts';
+import type { CredentialRecord } from '../store/records.ts';
 import { mergeAuthorizer } from '../store/registry.ts';
 import { readySeal } from '../store/seal-check.ts';
 import { WechatError } from '../wechat/api.ts';
@@ -32,6 +34,8 @@ const MAX_DELAY_MS = 60_000;
 /** Milliseconds for which an answer is kept in hand while Redis does not take it, and between tries. */
 const STORE_PATIENCE_MS = 10_000;
 const STORE_RETRY_MS = 500;
+/** Milliseconds after its end for which WeChat is asked what has become of a code. */
+const RECOVERY_MS = 86_400_000;
 
 /** Never rejects for what WeChat says. @throws KeeperError `store_unavailable` */
 export async function exchangeCode(
@@ -64,13 +68,15 @@ export async function exchangeCode(
   }
   const { authorizerAppid: authorizer, permissionSets } = queried;
   const { authorizedAt } = exchange;
-  const outcome = await storePatiently(context, () =>
-    grantAuthorization(store, authorizerToken(component, authorizer), {
+  const id = authorizerToken(component, authorizer);
+  const outcome = await storePatiently(context, async () => {
+    await readUnspoiled(context, id);
+    return grantAuthorization(store, id, {
       refreshToken: queried.refreshToken,
       authorizedAt,
       token: grantedToken(context, exchange, queried, clock.monotonic() - startedAt),
-    }),
-  );
+    });
+  });
   log.info('an authorization code was exchanged', {
     ...{ component, authorizer, outcome, attempts: exchange.attempts + 1 },
     refresh_token_given: queried.refreshToken !== undefined,
@@ -95,7 +101,7 @@ async function isOver(
 ): Promise<boolean> {
   const { authorizer, authorizedAt } = exchange;
   if (authorizer === undefined) return false;
-  const record = await readRecord(context.store, authorizerToken(component, authorizer));
+  const record = await readUnspoiled(context, authorizerToken(component, authorizer));
   if (decidedAt(record) < authorizedAt) return false;
   const stands = record.revokedAt === undefined;
   // The other way may have brought no refresh token: this code still can.
@@ -155,7 +161,9 @@ async function noteFailure(
 /** What a reader of credentials would be told is what an exchange waits for, too. */
 function describeUnavailable(thrown: unknown) {
   if (!(thrown instanceof KeeperError)) return describeFailure(thrown);
-  return { class: 'retry', message: thrown.message, advice: 'It is tried again.' };
+  const message = thrown.message.replace(/\.$/, '');
+  const person = thrown.code === 'sealed_unreadable' || thrown.code === 'wechat_refused';
+  return { class: person ? 'config' : 'retry', message, advice: 'It is tried again.' };
 }
 
 /**
@@ -183,10 +191,12 @@ async function recover(
     const { refreshToken, permissionSets } = info;
     if (refreshToken !== undefined) {
       const token = authorizerToken(component, authorizer);
-      await grantAuthorization(store, token, { refreshToken, authorizedAt, answerLost: true });
+      const grant = { refreshToken, authorizedAt, answerLost: true };
+      const granted = await grantAuthorization(store, token, grant);
       await mergeAuthorizer(store, component, authorizer, { permissionSets });
       log.warn('a code was lost; WeChat named the refresh token', { component, authorizer });
-      await finish(context, component, exchange, { outcome: 'authorized', authorizer });
+      const outcome = granted === 'older' ? 'superseded' : 'authorized';
+      await finish(context, component, exchange, { outcome, authorizer });
       return;
     }
     await mergeAuthorizer(store, component, authorizer, {
@@ -196,10 +206,13 @@ async function recover(
   } catch (error) {
     const known = error instanceof WechatError || error instanceof KeeperError;
     if (!known || (error instanceof KeeperError && error.code === 'store_unavailable')) throw error;
-    const over = error instanceof WechatError && error.facts.class === 'reauthorize';
-    if (!over) {
-      const change = { nextAt: store.time.now() + MAX_DELAY_MS };
-      await changeExchange(store, component, id, change);
+    const refused = error instanceof WechatError && error.facts.class === 'reauthorize';
+    if (!refused && context.wechatNow() < exchange.expiresAt + RECOVERY_MS) {
+      const lastError = describeUnavailable(error);
+      const fields = { component, authorizer, failure: lastError };
+      log.warn('it is not known yet what became of a code; WeChat is asked again', fields);
+      const nextAt = store.time.now() + MAX_DELAY_MS;
+      await changeExchange(store, component, id, { lastError, nextAt });
       return;
     }
   }
@@ -219,6 +232,9 @@ async function finish(
   if (authorizer !== undefined && outcome === 'authorized') {
     const state = { state: 'authorized', stateAt: authorizedAt } as const;
     await mergeAuthorizer(context.store, component, authorizer, state);
+    // Before the end is noted: whoever stops or dies after that looks at it no more.
+    const { store } = context;
+    await planLook(store, authorizerToken(component, authorizer), store.time.now());
   }
   await changeExchange(context.store, component, id, { ...end });
   if (authorizer !== undefined && outcome === 'authorized') {

@@ -1,5 +1,6 @@
 import { callAsPlatform, type PlatformContext } from '../credentials/platform.ts';
 import { authorizerToken, replaceRefreshToken } from '../store/authorizations.ts';
+import { planLook } from '../store/due-index.ts';
 import { readRecord } from '../store/records.ts';
 import { mergeAuthorizer } from '../store/registry.ts';
 import { fetchAuthorizerInfo } from '../wechat/authorizer.ts';
@@ -25,7 +26,10 @@ export async function refreshProfile(
   const lost = before.refreshToken === undefined && before.unreadableRefreshToken === undefined;
   const stands = before.authorizedAt !== undefined && before.revokedAt === undefined;
   if (lost && stands && refreshToken !== undefined) {
-    await replaceRefreshToken(store, id, { refreshToken, authEpoch: before.authEpoch });
+    const { authEpoch } = before;
+    const replaced = await replaceRefreshToken(store, id, { refreshToken, authEpoch });
+    // Whoever had no refresh token was left out of the sweeps.
+    if (replaced) await planLook(store, id, store.time.now());
     log.warn('WeChat named a refresh token that was lost', { component, authorizer });
   }
   const profileAt = store.time.now();

@@ -101,9 +101,11 @@ async function ask(
 }
 
 async function tombstone({ context, component, run }: Step, authorizer: string): Promise<boolean> {
-  const { store, keeper, log } = context;
+  const { store, keeper, log, wechatNow } = context;
   const id = authorizerToken(component, authorizer);
-  const revokedAt = run.startedAt;
+  // By WeChat's clock, as what comes later will be: Redis's may be wrong.
+  const sinceThen = Math.max(0, store.time.now() - run.startedAt);
+  const revokedAt = Math.round(wechatNow() - sinceThen);
   if ((await revokeAuthorization(store, id, revokedAt)) === 'older') return false;
   await mergeAuthorizer(store, component, authorizer, { state: 'revoked', stateAt: revokedAt });
   await forgetLook(store, id);

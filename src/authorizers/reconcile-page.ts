@@ -1,3 +1,4 @@
+import { readUnspoiled } from '../credentials/heal.ts';
 import type { PlatformContext } from '../credentials/platform.ts';
 import {
   authorizerToken,
@@ -7,20 +8,18 @@ import {
 import { planLook } from '../store/due-index.ts';
 import type { CredentialId } from '../store/keys.ts';
 import { unplannedOf } from '../store/reconciliations.ts';
-import {
-  putAside,
-  readRecord,
-  SpoiledRecordError,
-  type CredentialRecord,
-} from '../store/records.ts';
+import type { CredentialRecord } from '../store/records.ts';
 import { mergeAuthorizer, readAuthorizers, type AuthorizerEntry } from '../store/registry.ts';
 import type { ListedAuthorizer } from '../wechat/authorizer.ts';
 import { KeeperError } from '../errors.ts';
+import type { ReconcileContext } from './reconcile-steps.ts';
 
 /** What one page of WeChat's list is good for: bringing back what Redis has lost or never heard of. */
 
 /** Records read and written at the same time. */
 const AT_ONCE = 50;
+/** Milliseconds by which a listed moment may be ahead of WeChat's clock as we know it. */
+const MAX_AHEAD_MS = 300_000;
 
 export interface PageResult {
   restored: number;
@@ -29,7 +28,7 @@ export interface PageResult {
 
 /** @throws KeeperError `store_unavailable`; one account that is in trouble does not stop the others */
 export async function restorePage(
-  context: PlatformContext,
+  context: ReconcileContext,
   component: string,
   list: readonly ListedAuthorizer[],
 ): Promise<PageResult> {
@@ -60,14 +59,16 @@ export async function restorePage(
 
 /** Whether anything was brought back. */
 async function restoreOne(
-  { store, log }: PlatformContext,
+  context: ReconcileContext,
   component: string,
   listed: ListedAuthorizer,
   known: { entry: AuthorizerEntry | undefined; planned: boolean },
 ): Promise<boolean> {
-  const { authorizerAppid: authorizer, authorizedAt } = listed;
+  const { store, log } = context;
+  const { authorizerAppid: authorizer } = listed;
   const id = authorizerToken(component, authorizer);
-  const record = await readOrPutAside(store, id, log);
+  const record = await readUnspoiled(context, id);
+  const authorizedAt = credibleTime(listed, record, context.wechatNow());
   const held = record.refreshToken !== undefined || record.unreadableRefreshToken !== undefined;
   const state = { entry: known.entry, authorizedAt };
   if (listed.refreshToken === undefined) {
@@ -76,8 +77,7 @@ async function restoreOne(
     return false;
   }
   const outcome = await bringBack(store, id, record, {
-    ...listed,
-    refreshToken: listed.refreshToken,
+    ...{ refreshToken: listed.refreshToken, authorizedAt },
   });
   if (outcome === 'ended') return false;
   const restored = outcome === 'restored';
@@ -86,6 +86,17 @@ async function restoreOne(
   if (restored) log.debug('an authorization was restored from the list', { component, authorizer });
   await noteState(store, component, authorizer, 'authorized', state);
   return restored;
+}
+
+/** A moment from the future must not outdo what is known, nor everything that follows. */
+function credibleTime(
+  { authorizedAt }: ListedAuthorizer,
+  record: CredentialRecord,
+  now: number,
+): number {
+  if (authorizedAt <= now + MAX_AHEAD_MS) return authorizedAt;
+  const known = Math.max(record.authorizedAt ?? 0, record.revokedAt ?? 0);
+  return known > 0 ? known : Math.floor(now / 1000) * 1000;
 }
 
 /**
@@ -130,22 +141,4 @@ async function noteState(
   if (entry?.state === state) return;
   const stateAt = Math.max(authorizedAt, entry?.stateAt ?? 0);
   await mergeAuthorizer(store, component, authorizer, { state, stateAt });
-}
-
-/** What a person has spoiled begins anew from the list. */
-async function readOrPutAside(
-  store: PlatformContext['store'],
-  id: CredentialId,
-  log: PlatformContext['log'],
-): Promise<CredentialRecord> {
-  try {
-    return await readRecord(store, id);
-  } catch (error) {
-    if (!(error instanceof SpoiledRecordError)) throw error;
-    log.error('a record was edited by hand and cannot be read; it was put aside', {
-      ...{ kind: id.kind, subject: id.subject },
-    });
-    await putAside(store, id);
-    return readRecord(store, id);
-  }
 }

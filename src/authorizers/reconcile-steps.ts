@@ -23,6 +23,8 @@ import { doubtAbout, isLastPage, type NextStep } from './reconcile-rules.ts';
 export interface ReconcileContext extends PlatformContext {
   /** Name of this process. */
   replica: string;
+  /** WeChat's clock as far as it is known, epoch ms. */
+  wechatNow: () => number;
 }
 
 /** What one step works on. */

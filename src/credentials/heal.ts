@@ -103,9 +103,12 @@ function decidedAt({ authorizedAt = 0, revokedAt = 0 }: CredentialRecord): numbe
   return Math.max(authorizedAt, revokedAt);
 }
 
-/** A record spoiled by hand counts as absent, is kept aside, and a person is told. */
-async function readUnspoiled(
-  { store, log }: HealContext,
+/**
+ * A record spoiled by hand counts as absent, is kept aside, and a person is told.
+ * @throws KeeperError `store_unavailable`
+ */
+export async function readUnspoiled(
+  { store, log }: Pick<HealContext, 'store' | 'log'>,
   id: CredentialId,
 ): Promise<CredentialRecord> {
   try {

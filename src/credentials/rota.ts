@@ -39,13 +39,20 @@ export function createRota(
   }
   return {
     async next() {
-      if (all || waiting.length === 0) waiting = memory.subjects(kind);
-      let left = all ? waiting.length : Math.min(AT_A_TIME, waiting.length);
+      const everybody = all;
+      if (everybody || waiting.length === 0) waiting = memory.subjects(kind);
+      let left = everybody ? waiting.length : Math.min(AT_A_TIME, waiting.length);
       all = false;
-      while (left > 0) {
-        const some = waiting.splice(0, Math.min(AT_A_TIME, left));
-        left -= some.length;
-        await lookAtChanged(some);
+      try {
+        while (left > 0) {
+          const some = waiting.splice(0, Math.min(AT_A_TIME, left));
+          left -= some.length;
+          await lookAtChanged(some);
+        }
+      } catch (error) {
+        // Redis is away once more: what was not seen is still to be seen.
+        all ||= everybody;
+        throw error;
       }
     },
     restart() {

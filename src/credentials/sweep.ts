@@ -34,7 +34,7 @@ export interface Sweeper {
   stop(): void;
 }
 
-/** Mints under way at once: WeChat's limits are for a whole platform. */
+/** Mints under way at once for one platform: WeChat's limits are for each. */
 const AT_ONCE = 10;
 /** Authorizers taken from the index at a time: no more than are looked at before a claim ends. */
 const BATCH = 20;
@@ -100,19 +100,18 @@ async function lookAtDue(
   { subjects, store, pace }: SweepContext,
   look: (id: CredentialId) => Promise<void>,
 ): Promise<number | undefined> {
-  const waits: number[] = [];
-  for (const { appid } of subjects.components) {
+  const sweepOne = async (component: string) => {
     for (;;) {
-      const claim = await claimDue(store, 'authorizer_access_token', appid, BATCH, pace);
+      const claim = await claimDue(store, 'authorizer_access_token', component, BATCH, pace);
       await lookAtMany(claim.ids, look);
-      if (claim.moreInMs === undefined) break;
-      if (claim.ids.length < BATCH) {
-        waits.push(claim.moreInMs);
-        break;
-      }
+      if (claim.moreInMs === undefined || claim.ids.length < BATCH)
+        return claim.moreInMs ?? Infinity;
     }
-  }
-  return waits.length === 0 ? undefined : Math.min(...waits);
+  };
+  // Together: 100,000 of one platform must not keep those of another waiting.
+  const waits = await Promise.all(subjects.components.map(({ appid }) => sweepOne(appid)));
+  const soonest = Math.min(...waits);
+  return Number.isFinite(soonest) ? soonest : undefined;
 }
 
 /** A few at a time. */

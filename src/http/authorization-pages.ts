@@ -85,7 +85,9 @@ export function authorizationPages(pages: AuthorizationPages, log: Log): Router 
     '/authorize/:component',
     (request, response, next) => {
       response.locals.visit = openVisit(pages, request, 0);
-      next();
+      // A browser that is told so loads the page again when somebody wants to see it.
+      if (isLoadedAhead(request)) response.status(503).end();
+      else next();
     },
     limitByLink(STARTS_PER_LINK, linkId),
     byAddress,
@@ -195,6 +197,11 @@ function openVisit(pages: AuthorizationPages, request: Request, graceMs: number)
   const token = typeof request.query.link === 'string' ? request.query.link : '';
   const link = openLink(appsecret, appid, token, now, graceMs);
   return { component, link, token, language: link.language ?? languageOf(request) };
+}
+
+/** Nobody may ever look at a page that a browser fetches on suspicion: no code is spent on it. */
+function isLoadedAhead(request: Request): boolean {
+  return /\bprefetch\b/i.test(request.get('sec-purpose') ?? request.get('purpose') ?? '');
 }
 
 function visitOf(response: Response): Visit {

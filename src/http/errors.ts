@@ -4,9 +4,10 @@ import type { Log } from '../log.ts';
 
 /** Turns whatever was thrown into the answer: one place for each listener's form. */
 
-/** The router's faults carry a status of their own. */
+/** The faults of the router and of the body's parser carry a status of their own. */
 interface HttpFault {
   status?: unknown;
+  type?: unknown;
 }
 
 export function publicErrors(log: Log): ErrorRequestHandler {
@@ -62,8 +63,11 @@ function setRetryAfter(response: Response, error: KeeperError): void {
 
 /** What to answer to anything a handler or the router threw. */
 export function fromHttp(thrown: unknown): KeeperError {
-  const { status } = (thrown ?? {}) as HttpFault;
+  const { status, type } = (thrown ?? {}) as HttpFault;
   if (thrown instanceof KeeperError || typeof status !== 'number') return asKeeperError(thrown);
+  if (type === 'entity.parse.failed') {
+    return new KeeperError('bad_request', 'The body must be a JSON object.');
+  }
   if (status >= 400 && status < 500) return new KeeperError('bad_request', 'bad request');
   return asKeeperError(thrown);
 }

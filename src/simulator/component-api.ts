@@ -3,7 +3,7 @@ import type { ApiRequest, Outcome } from './api.ts';
 import { findAuthorization, mintAuthorizerToken, renewRefreshToken } from './authorizers.ts';
 import { setPushing } from './pusher.ts';
 import { find, issue, judge, lifeMs } from './values.ts';
-import { mintComponentToken, type Component, type World } from './world.ts';
+import { adoptComponentToken, mintComponentToken, type Component, type World } from './world.ts';
 
 /** The calls of a third-party platform. */
 
@@ -71,10 +71,14 @@ export function callerOf(world: World, request: ApiRequest): Component | number 
   const token =
     request.query.get('component_access_token') ?? request.query.get('access_token') ?? '';
   if (token === '') return 41001;
-  const issued = find(world, 'component_access_token', token);
+  const component = findComponent(world, request);
+  const known = find(world, 'component_access_token', token);
+  const issued =
+    known === undefined && typeof component !== 'number'
+      ? adoptComponentToken(world, component, token)
+      : known;
   const verdict = judge(issued, world.clock.now());
   if (issued === undefined || verdict !== 'live') return verdict === 'expired' ? 42001 : 40001;
-  const component = findComponent(world, request);
   if (typeof component === 'number') return component;
   return component.appid === issued.owner ? component : 40013;
 }

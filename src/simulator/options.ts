@@ -53,6 +53,11 @@ export interface SimulatorOptions {
   accountOverlapSeconds?: number | undefined;
   /** How long a component token outlives its successor's minting, default 0: it dies at once. */
   overlapSeconds?: number | undefined;
+  /**
+   * Whether a component that was issued no token here may use one of an earlier simulator, so that a
+   * service need not begin anew with every simulator. Default false: as WeChat, 40001.
+   */
+  adoptTokens?: boolean | undefined;
   /** Distance at which a failed push is sent again, byte for byte; 0, the default, is never. */
   repushSeconds?: number | undefined;
   /** How often at most one push is sent again, default 3. */
@@ -89,6 +94,7 @@ export interface Settings {
   accountTicketMs: number;
   accountOverlapMs: number;
   overlapMs: number;
+  adoptTokens: boolean;
   repushMs: number;
   repushLimit: number;
   pushTimeoutMs: number;
@@ -132,6 +138,7 @@ export function resolveSettings(options: SimulatorOptions): Settings {
     accountTicketMs: life('accountTicketSeconds', options.accountTicketSeconds ?? 7200),
     accountOverlapMs: life('accountOverlapSeconds', options.accountOverlapSeconds ?? 300, 0),
     overlapMs: life('overlapSeconds', options.overlapSeconds ?? 0, 0),
+    adoptTokens: options.adoptTokens ?? false,
     repushMs: life('repushSeconds', options.repushSeconds ?? 0, 0),
     repushLimit: whole('repushLimit', options.repushLimit ?? 3, 0, 1000),
     pushTimeoutMs: atLeast('pushTimeoutSeconds', (options.pushTimeoutSeconds ?? 5) * 1000, 1),

@@ -53,6 +53,22 @@ export function issue(
   return issued;
 }
 
+/** Takes a value that another world issued as one of this world's own, issued now. */
+export function adopt(
+  world: World,
+  owner: string,
+  kind: MintKind,
+  value: string,
+  family: string,
+): Issued {
+  const at = world.clock.now();
+  const expiresAt = at + lifeMs(world, kind);
+  const adopted: Issued = { value, owner, issuedAt: at, expiresAt, endedAt: Infinity };
+  world.current.set(`${family} ${owner}`, adopted);
+  remember(world, world.issued[kind], adopted);
+  return adopted;
+}
+
 /** The newest value of a family, dead or alive. */
 export function currentOf(world: World, family: string, owner: string): Issued | undefined {
   return world.current.get(`${family} ${owner}`);

@@ -12,7 +12,10 @@ import {
   type Settings,
   type SimulatorOptions,
 } from './options.ts';
-import { issue, type Issued, type MintNote } from './values.ts';
+import { adopt, currentOf, issue, type Issued, type MintNote } from './values.ts';
+
+/** Every token of a component ends the one before it. */
+const COMPONENT_FAMILY = 'component';
 
 export interface Component extends ComponentOptions {
   /** Whether tickets are pushed on schedule. */
@@ -139,6 +142,17 @@ export function mintComponentToken(
   { appid }: Component,
   more: MintNote,
 ): { value: string } {
-  const succession = { family: 'component', overlapMs: world.settings.overlapMs };
+  const succession = { family: COMPONENT_FAMILY, overlapMs: world.settings.overlapMs };
   return issue(world, appid, 'component_access_token', succession, more);
+}
+
+/** With `adoptTokens`, one of an earlier simulator, while this one has issued none. */
+export function adoptComponentToken(
+  world: World,
+  { appid }: Component,
+  value: string,
+): Issued | undefined {
+  if (!world.settings.adoptTokens) return undefined;
+  if (currentOf(world, COMPONENT_FAMILY, appid) !== undefined) return undefined;
+  return adopt(world, appid, 'component_access_token', value, COMPONENT_FAMILY);
 }

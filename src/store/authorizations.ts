@@ -27,8 +27,8 @@ export interface GrantedToken extends MintedValue {
 
 /**
  * Takes in an authorization made at `authorizedAt` (epoch ms, WeChat's), and the access token that
- * came with it. `known`: nothing is new; `older`: something newer is known, and nothing was changed.
- * @param grant `refreshToken` is undefined when the account granted nothing that comes with a token
+ * came with it. `known`: nothing is new; `older`: something newer is known and stays.
+ * @param grant `refreshToken` is undefined when none came with it: the stored one stays
  * @throws RangeError for an empty token; KeeperError `store_unavailable`
  */
 export async function grantAuthorization(

@@ -32,7 +32,13 @@ export async function glanceAt(
     pipeline.hmget(keys.record(id), ...FIELDS);
     pipeline.zscore(keys.due(id.kind, component), authorizer);
   }
-  const replies = (await onRedis(() => pipeline.exec())) ?? [];
+  const replies = await onRedis(async () => {
+    const all = (await pipeline.exec()) ?? [];
+    // A pipeline does not reject: that Redis is silent must not look like 100,000 lost records.
+    const trouble = all.find(([error]) => error !== null && !error.message.includes('WRONGTYPE'));
+    if (trouble?.[0]) throw trouble[0];
+    return all;
+  });
   return ids.map((_, index) => {
     const [mirror, record, planned] = replies
       .slice(index * 3, index * 3 + 3)

@@ -11,6 +11,8 @@ import type { Store } from './store.ts';
 
 /** Entries of refresh history kept per record: a week of pre_auth_codes at three an hour. */
 const HISTORY_LENGTH = 600;
+/** The same for each of perhaps 100,000 authorizers: a day. */
+const AUTHORIZER_HISTORY_LENGTH = 12;
 /** Milliseconds a lock lasts: longer than the longest call to WeChat plus the commit. */
 export const LEASE_MS = 20_000;
 /** Milliseconds after which a mint that has reported nothing can no longer be under way. */
@@ -156,7 +158,7 @@ export function valueArguments(
     life_ms: Math.round(value.lifeMs),
     age_ms: Math.round(value.ageMs),
     ...{ reason: value.reason, replica: value.replica },
-    history_length: HISTORY_LENGTH,
+    history_length: kind === 'authorizer_access_token' ? AUTHORIZER_HISTORY_LENGTH : HISTORY_LENGTH,
     channel: keys.rotations,
   };
 }

@@ -22,9 +22,10 @@ const EVERY_MS = 60_000;
 
 /** @throws KeeperError `store_unavailable` */
 export async function testStore({ redis, keys }: Store): Promise<SelfTest> {
-  const [hash, other, text, list, stream, set] = [
-    ...['hash', 'other', 'text', 'list', 'stream', 'set'].map((name) => keys.selfTest(name)),
-  ] as [string, string, string, string, string, string];
+  const names = ['hash', 'other', 'text', 'list', 'stream', 'sorted', 'set'] as const;
+  const [hash, other, text, list, stream, sorted, set] = names.map((name) =>
+    keys.selfTest(name),
+  ) as [string, string, string, string, string, string, string];
   const commands: [string, ...(string | number)[]][] = [
     ['PING'],
     ['TIME'],
@@ -45,13 +46,23 @@ export async function testStore({ redis, keys }: Store): Promise<SelfTest> {
     ['LTRIM', list, 0, 0],
     ['LRANGE', list, 0, -1],
     ['XADD', stream, '*', 'a', 1],
-    ['ZADD', set, 1, 'a'],
-    ['ZRANGEBYSCORE', set, '-inf', 1, 'LIMIT', 0, 1],
-    ['ZREM', set, 'a'],
+    ['ZADD', sorted, 1, 'a'],
+    ['ZCARD', sorted],
+    ['ZCOUNT', sorted, '-inf', 1],
+    ['ZSCORE', sorted, 'a'],
+    ['ZMSCORE', sorted, 'a'],
+    ['ZRANGE', sorted, 0, 0],
+    ['ZRANGEBYLEX', sorted, '-', '+', 'LIMIT', 0, 1],
+    ['ZRANGEBYSCORE', sorted, '-inf', 1, 'LIMIT', 0, 1],
+    ['ZREM', sorted, 'a'],
+    ['SADD', set, 'a'],
+    ['SCARD', set],
+    ['SMISMEMBER', set, 'a'],
+    ['PEXPIRE', set, 1_000],
     ['PUBLISH', keys.selfTest('channel'), '{}'],
     ['EVAL', 'return 1', 0],
     ['EVALSHA', '0'.repeat(40), 0],
-    ['DEL', hash, other, text, list, stream, set],
+    ['DEL', hash, other, text, list, stream, sorted, set],
   ];
   const forbidden: string[] = [];
   let refuses: string | undefined;

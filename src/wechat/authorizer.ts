@@ -65,8 +65,16 @@ export interface ListedAuthorizer {
 
 const APPID = /^wx[0-9a-zA-Z]{16}$/;
 const text = z.string().catch('');
+/** A number or its digits. Not coerced: nothing at all would become 0, which is "certified". */
+const integer = z.union([
+  z.number().int(),
+  z
+    .string()
+    .regex(/^-?\d{1,15}$/)
+    .transform(Number),
+]);
 const typeId = z
-  .object({ id: z.coerce.number().int() })
+  .object({ id: integer })
   .transform(({ id }) => id)
   .optional()
   .catch(undefined);
@@ -93,7 +101,7 @@ const authorizerInfo = z.object({
   head_img: text,
   service_type_info: typeId,
   verify_type_info: typeId,
-  account_status: z.coerce.number().int().optional().catch(undefined),
+  account_status: integer.optional().catch(undefined),
   MiniProgramInfo: z.unknown().optional(),
 });
 
@@ -191,7 +199,7 @@ export async function fetchAuthorizerInfo(
   const authorization = authorizationInfo.safeParse(fields.authorization_info).data;
   return {
     profile: {
-      type: raw.MiniProgramInfo === undefined ? 'official_account' : 'mini_program',
+      type: (raw.MiniProgramInfo ?? undefined) === undefined ? 'official_account' : 'mini_program',
       nickName: raw.nick_name,
       userName: raw.user_name,
       alias: raw.alias,

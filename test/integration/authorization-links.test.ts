@@ -134,6 +134,12 @@ describe('a link for a merchant', () => {
     async (body) => expect((await post(body)).status).toBe(400),
   );
 
+  it('says so when the body is not JSON', async () => {
+    expect((await post('{"lang": "zh",}')).body.error?.message).toBe(
+      'The body must be a JSON object.',
+    );
+  });
+
   it.each([
     ['reader', 201],
     ['narrow', 201],

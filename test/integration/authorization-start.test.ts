@@ -86,6 +86,21 @@ describe('the start page', () => {
     expect(asked.preAuthCodes).toBe(0);
   });
 
+  it.each([
+    { 'sec-purpose': 'prefetch' },
+    { 'sec-purpose': 'prefetch;prerender' },
+    { purpose: 'prefetch' },
+  ])('takes no code for a browser that loads pages ahead: %j', async (headers) => {
+    const { link, start, asked } = await openPages();
+    const token = link();
+    for (let times = 0; times < 30; times += 1) {
+      const { status, text } = await start(token, headers);
+      expect([status, text]).toEqual([503, '']);
+    }
+    expect(asked.preAuthCodes).toBe(0);
+    expect((await start(token)).status).toBe(200);
+  });
+
   it('runs nothing, keeps nothing and tells WeChat the host it comes from', async () => {
     const { link, start } = await openPages();
     const [one, two] = [await start(link()), await start(link())];

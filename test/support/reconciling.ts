@@ -67,6 +67,7 @@ export function createReader(station: Station, wrapApi: (api: WechatApi) => Wech
   const log = createLog({ level: 'error' });
   return createReconciler({
     ...{ store, clock, log, keeper: app.keeper, replica: 'reader' },
+    wechatNow: () => clock.now(),
     api: wrapApi(createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log })),
     memory: createMemory(clock, store.time),
     windowMs: config.refreshWindowSeconds * 1000,

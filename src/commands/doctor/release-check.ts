@@ -31,13 +31,14 @@ the environment, the files they name and .env, and writes nothing to Redis.`;
 /** What a failed step asks a person to do; the detail beside it says what was seen. */
 const ADVICE: Readonly<Record<CheckStep, string>> = {
   ticket:
-    'compare Token, EncodingAESKey and appid of the instance with these settings; look at its log',
+    'see that the instance runs and listens there; compare its Token, EncodingAESKey and appid with ' +
+    'these settings; look at its log',
   authorized: 'the authorization-event URL must answer success; look at the log of the instance',
   text: 'the message & event URL must reply to the text; look at the log of the instance',
   code: 'the answer must be empty and come before any call to WeChat; look at the log',
   'api message':
-    'the log says why. After 40001: the instance still holds a component_access_token of an earlier ' +
-    'simulator; give it a fresh REDIS_KEY_PREFIX, or wait five minutes and run this again',
+    'the log says why. After 40001: give the instance a fresh REDIS_KEY_PREFIX, and see that no other ' +
+    'one runs with these settings',
   event: 'the message & event URL must reply to the event; look at the log of the instance',
   unauthorized: 'the authorization-event URL must answer success; look at the log of the instance',
 };
@@ -62,6 +63,8 @@ export async function releaseCheck(args: readonly string[]): Promise<boolean> {
     pushing: false,
     // As at WeChat, the token before the last one serves for some minutes more.
     overlapSeconds: 300,
+    // The instance still holds the one of the doctor's last visit.
+    adoptTokens: true,
   });
   await startSimulator(simulator, config);
   try {
@@ -80,14 +83,23 @@ function readFlags(args: readonly string[]): { callback: string | undefined } {
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
-  if (callback !== undefined && !(URL.canParse(callback) && /^https?:/.test(callback))) {
-    throw new UsageError(`--callback must be a whole http or https URL, not "${callback}"`);
+  // Paths are put behind it, so a query would swallow them.
+  const whole = /^https?:\/\/[^\s?#]+$/;
+  if (callback !== undefined && !(whole.test(callback) && URL.canParse(callback))) {
+    const message = `--callback must be a whole http or https URL without a query, not "${callback}"`;
+    throw new UsageError(message);
   }
   return { callback: callback?.replace(/\/+$/, '') };
 }
 
-/** Where the instance listens for WeChat, as seen from this machine. */
+/**
+ * Where the instance listens for WeChat, as seen from this machine.
+ * @throws Error when the settings do not tell
+ */
 function publicAddress({ publicHost, publicPort }: Config): string {
+  if (publicPort === 0) {
+    throw new Error('PUBLIC_PORT is 0, any free port: say with --callback which one it became.');
+  }
   const host = ['0.0.0.0', '::', ''].includes(publicHost) ? '127.0.0.1' : publicHost;
   return `http://${host.includes(':') ? `[${host}]` : host}:${publicPort}`;
 }

@@ -61,7 +61,7 @@ export interface HandlerContext {
 export interface PushHandler {
   infoType: string;
   /**
-   * Stores the effect and marks the push as seen, in one step.
+   * Stores the effect, then marks the push as seen: what is done in two steps can be repeated.
    * @throws KeeperError; `success` is not said then
    */
   handle(push: OpenedPush, context: HandlerContext): Promise<PushOutcome>;

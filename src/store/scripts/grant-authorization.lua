@@ -1,10 +1,11 @@
 -- Takes in an authorizer's refresh token, from an authorization or from WeChat's list, and the access
 -- token that may have come with it.
--- An authorization that is older than what is known, a revocation included, changes nothing.
+-- An authorization that is older than what is known, a revocation included, changes nothing, but the
+-- token that was issued for it may have ended the stored one.
 --
 -- KEYS  1 record   2 mirror (string)   3 history (list)
 -- a     authorized_at: ms, by which authorizations are ordered
---       refresh_token: absent when the account granted nothing that comes with a token; never empty
+--       refresh_token: absent when none came, which leaves the stored one; never empty
 --       unchanged_epoch: the caller saw this very refresh token under this auth_epoch
 --       doubtful: an exchange may have issued a token that nobody has; settle_ms
 --       with a token: operation, value, life_ms, age_ms, overlap_ms, reason,
@@ -17,6 +18,9 @@ if a.operation and r.committed_op == a.operation then
 end
 local known = math.max(tonumber(r.authorized_at or 0), tonumber(r.revoked_at or 0))
 if a.authorized_at < known then
+  if (a.value or a.doubtful) and r.value then
+    doubt(a.settle_ms)
+  end
   return 'older'
 end
 local auth_epoch = tonumber(r.auth_epoch or 0)
@@ -35,7 +39,7 @@ write({
   authorized_at = a.authorized_at, auth_epoch = math.max(auth_epoch + 1, a.authorized_at),
   epoch = r.epoch or epoch, schema = 2,
 })
-redis.call('HDEL', key, 'refresh_token', 'revoked_at', 'reauthorize_at', 'value', 'expires_at',
+redis.call('HDEL', key, 'revoked_at', 'reauthorize_at', 'value', 'expires_at',
   'retry_at', 'failures', 'lock_op', 'lock_until', 'lock_begin', 'lock_epoch', 'lock_spare')
 redis.call('DEL', KEYS[2])
 if a.refresh_token then

@@ -8,7 +8,7 @@ if not ok or type(entry) ~= 'table' then
   entry = {}
 end
 local patch = cjson.decode(ARGV[2])
-if patch.state_at and tonumber(entry.state_at or 0) > patch.state_at then
+if patch.state_at and (tonumber(entry.state_at) or 0) > patch.state_at then
   patch.state, patch.state_at = nil, nil
 end
 for name, value in pairs(patch) do

@@ -22,6 +22,10 @@ end
 local lost_authorization = decided_at(r) < decided_at(a)
 if lost_authorization or (a.refresh_token and not r.refresh_token) then
   outcome = 'restored'
+  -- They were about the authorization before.
+  if lost_authorization then
+    redis.call('HDEL', key, 'revoked_at', 'reauthorize_at')
+  end
   write({
     refresh_token = a.refresh_token, authorized_at = a.authorized_at, revoked_at = a.revoked_at,
     reauthorize_at = a.reauthorize_at, auth_epoch = a.auth_epoch, epoch = r.epoch or epoch, schema = 2,

@@ -1,0 +1,140 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { revokeAuthorization } from '../../src/store/authorizations.ts';
+import { addExchange, openExchanges } from '../../src/store/exchanges.ts';
+import { readRecord } from '../../src/store/records.ts';
+import { authorizationOf } from '../support/authorizers.ts';
+import { authorizedEvent, exchangesAsked } from '../support/authorizing.ts';
+import {
+  AUTHORIZED,
+  C,
+  createExchanger,
+  createQuietPlatform,
+  INFO,
+  LOST,
+  QUERY,
+  secondsUntilAlive,
+} from '../support/exchanging.ts';
+import { LIST_API, reconcile } from '../support/reconciling.ts';
+import { AUTHORIZER, HOUR, MINUTE, type Station } from '../support/station.ts';
+
+let station: Station;
+afterEach(async () => station.close());
+
+describe('a replica that is stopped while it exchanges a code', () => {
+  it('has planned the next refresh, which the others find', async () => {
+    station = await createQuietPlatform();
+    const { simulator, app } = station;
+    const leaving = createExchanger(station, 'after answer');
+    const took = leaving.authorizations.takeCode(C, simulator.grant(C, AUTHORIZER).code, 600);
+    await leaving.stopped;
+    await app.keeper.stop();
+    leaving.wake();
+    expect(await took).toEqual({ did: 'authorized', authorizer: AUTHORIZER });
+    expect((await authorizationOf(station)).lookAt).toBeDefined();
+  });
+});
+
+describe('an exchange that brings neither token, though WeChat names one when asked', () => {
+  it('the account is refreshed as soon as its profile has brought the refresh token', async () => {
+    station = await createQuietPlatform();
+    const { simulator } = station;
+    const authorization_info = { authorizer_appid: AUTHORIZER, func_info: [] };
+    simulator.addFault({ api: QUERY, fault: { type: 'patch', fields: { authorization_info } } });
+    await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
+    await station.settle();
+    expect((await authorizationOf(station)).lookAt).toBeDefined();
+    await secondsUntilAlive(station, 30);
+    expect(exchangesAsked(station)).toEqual([0]);
+  });
+});
+
+describe('an account whose record a person has spoiled', () => {
+  it.each([true, false])('its code brings it back (account known: %s)', async (known) => {
+    station = await createQuietPlatform();
+    const { simulator, redis, keys, store, clock } = station;
+    await redis.hset(keys.record(AUTHORIZED), 'authorized_at', 'yesterday');
+    const { code } = simulator.grant(C, AUTHORIZER);
+    const authorizedAt = clock.now();
+    const authorizer = known ? AUTHORIZER : undefined;
+    const expiresAt = authorizedAt + 10 * MINUTE;
+    await addExchange(store, C, { code, authorizer, authorizedAt, expiresAt });
+    await secondsUntilAlive(station, 15);
+    expect(exchangesAsked(station)).toEqual([0]);
+    expect(await redis.hget(keys.spoiled(AUTHORIZED), 'authorized_at')).toBe('yesterday');
+  });
+});
+
+describe('an account that WeChat lists with a moment that cannot be', () => {
+  it.each([
+    ['in the next century', 4_102_444_800],
+    ['in milliseconds', 1_795_219_200_000],
+  ])('%s: it is taken in, and its end is believed', async (_, auth_time) => {
+    station = await createQuietPlatform();
+    const { simulator, store, clock } = station;
+    const { refreshToken: refresh_token } = simulator.authorize(C, AUTHORIZER);
+    const list = [{ authorizer_appid: AUTHORIZER, refresh_token, auth_time }];
+    simulator.addFault({
+      ...{ api: LIST_API, times: 'forever' },
+      fault: { type: 'patch', fields: { total_count: 1, list } },
+    });
+    await reconcile(station);
+    await secondsUntilAlive(station, 30);
+    const { authorizedAt } = await readRecord(store, AUTHORIZED);
+    expect(authorizedAt).toBeLessThanOrEqual(clock.now());
+    await station.pass(MINUTE);
+    // The next reading does not outdo what has been heard since.
+    await reconcile(station);
+    expect((await readRecord(store, AUTHORIZED)).authorizedAt).toBe(authorizedAt);
+    expect(await revokeAuthorization(store, AUTHORIZED, clock.now())).toBe('revoked');
+    await reconcile(station);
+    expect(await authorizationOf(station)).toMatchObject({ revoked: true });
+  });
+});
+
+describe('a missing account is found while the clock of Redis is an hour ahead of WeChat', () => {
+  it('its next authorization is no older than its end', async () => {
+    station = await createQuietPlatform();
+    const { simulator, clock, store } = station;
+    await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
+    await station.settle();
+    await station.pass(20 * MINUTE);
+    clock.jumpStoreClock(HOUR);
+    simulator.unauthorize(C, AUTHORIZER);
+    await reconcile(station);
+    await station.pass(MINUTE);
+    expect(await authorizationOf(station)).toMatchObject({ revoked: true });
+
+    await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
+    await station.settle();
+    expect(await openExchanges(store, C)).toEqual([]);
+    await secondsUntilAlive(station, 60);
+  });
+});
+
+describe('a code whose account WeChat cannot be asked about any more', () => {
+  it('is not given up in silence, and not asked about for ever', async () => {
+    station = await createQuietPlatform();
+    const { simulator, store, logs } = station;
+    simulator.addFault({
+      api: QUERY,
+      times: 'forever',
+      fault: { type: 'errcode', errcode: 61010 },
+    });
+    simulator.addFault({ api: INFO, times: 'forever', fault: { type: 'errcode', errcode: 48001 } });
+    await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
+    await station.settle();
+    expect(logs.filter(({ message }) => message.includes('what became of a code'))).toMatchObject([
+      { level: 'warn', authorizer: AUTHORIZER, failure: { errcode: 48001 } },
+    ]);
+    expect(await openExchanges(store, C)).toHaveLength(1);
+
+    const { clock } = station;
+    const at = clock.now() - 25 * HOUR;
+    const other = { code: 'codeOfYesterday', authorizer: AUTHORIZER };
+    await addExchange(store, C, { ...other, authorizedAt: at, expiresAt: at + MINUTE });
+    expect(await openExchanges(store, C)).toHaveLength(2);
+    await station.pass(MINUTE);
+    expect(await openExchanges(store, C)).toHaveLength(1);
+    expect(logs.filter(({ message }) => message === LOST)).toHaveLength(1);
+  });
+});
