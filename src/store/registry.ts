@@ -149,7 +149,9 @@ export async function findAuthorizers(
   let { after } = query;
   for (;;) {
     const appids = await authorizersAfter(store, component, after, batch);
-    for (const entry of await readEntries(store, component, appids)) {
+    for (const { appid, json } of await readTexts(store, component, appids)) {
+      if (!mayMatch(appid, json, query)) continue;
+      const entry = { appid, ...parseEntry(json) };
       if (!matches(entry, query)) continue;
       entries.push(entry);
       if (entries.length === query.limit) return { entries, next: entry.appid };
@@ -161,27 +163,42 @@ export async function findAuthorizers(
 
 /** Of several authorizers at once; those that are not known are left out. @throws KeeperError */
 export async function readAuthorizers(
-  { keys, redis }: Store,
-  component: string,
-  appids: readonly string[],
-): Promise<Map<string, AuthorizerEntry>> {
-  if (appids.length === 0) return new Map();
-  const texts = await onDisplayKey(() => redis.hmget(keys.authorizers(component), ...appids), []);
-  return new Map(
-    appids.flatMap((appid, index) => {
-      const json = texts[index] ?? null;
-      return json === null ? [] : [[appid, parseEntry(json)] as const];
-    }),
-  );
-}
-
-async function readEntries(
   store: Store,
   component: string,
   appids: readonly string[],
-): Promise<ListedEntry[]> {
-  const known = await readAuthorizers(store, component, appids);
-  return appids.map((appid) => ({ appid, ...(known.get(appid) ?? parseEntry('{}')) }));
+): Promise<Map<string, AuthorizerEntry>> {
+  const texts = await readTexts(store, component, appids);
+  return new Map(
+    texts.flatMap(({ appid, json }) =>
+      json === undefined ? [] : [[appid, parseEntry(json)] as const],
+    ),
+  );
+}
+
+async function readTexts(
+  { keys, redis }: Store,
+  component: string,
+  appids: readonly string[],
+): Promise<{ appid: string; json: string | undefined }[]> {
+  if (appids.length === 0) return [];
+  const texts = await onDisplayKey(() => redis.hmget(keys.authorizers(component), ...appids), []);
+  return appids.map((appid, index) => ({ appid, json: texts[index] ?? undefined }));
+}
+
+/** What JSON writes otherwise than it is. */
+const ESCAPED = /["\\/\u0000-\u001f]/;
+
+/** False only for entries that cannot match: most of 100,000 need not be parsed to be passed over. */
+function mayMatch(
+  appid: string,
+  json: string | undefined,
+  { search, state }: AuthorizerQuery,
+): boolean {
+  if (json === undefined) return true;
+  if (state !== undefined && state !== 'authorized' && !json.includes(`"${state}"`)) return false;
+  if (search === undefined || ESCAPED.test(search)) return true;
+  const wanted = search.toLowerCase();
+  return appid.includes(wanted) || json.toLowerCase().includes(wanted);
 }
 
 function matches(entry: ListedEntry, { search, state }: AuthorizerQuery): boolean {
@@ -194,6 +211,6 @@ function matches(entry: ListedEntry, { search, state }: AuthorizerQuery): boolea
   );
 }
 
-function parseEntry(json: string): AuthorizerEntry {
+function parseEntry(json = '{}'): AuthorizerEntry {
   return storedEntry.safeParse(parseDisplay(json)).data ?? storedEntry.parse({});
 }

@@ -112,7 +112,15 @@ const listAnswer = z.object({
 const listEntry = z.object({
   authorizer_appid: z.string().regex(APPID),
   refresh_token: z.unknown().optional(),
-  auth_time: z.coerce.number().int().nonnegative(),
+  auth_time: z
+    .number()
+    .or(
+      z
+        .string()
+        .regex(/^\d{1,12}$/)
+        .transform(Number),
+    )
+    .pipe(z.int().positive()),
 });
 
 /**
