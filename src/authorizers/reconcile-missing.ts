@@ -106,7 +106,7 @@ async function tombstone({ context, component, run }: Step, authorizer: string):
   // By WeChat's clock, as what comes later will be: Redis's may be wrong.
   const sinceThen = Math.max(0, store.time.now() - run.startedAt);
   const revokedAt = Math.round(wechatNow() - sinceThen);
-  if ((await revokeAuthorization(store, id, revokedAt)) === 'older') return false;
+  if ((await revokeAuthorization(store, id, revokedAt, 'list')) === 'older') return false;
   await mergeAuthorizer(store, component, authorizer, { state: 'revoked', stateAt: revokedAt });
   await forgetLook(store, id);
   log.warn('an account has ended its authorization without our hearing of it', {

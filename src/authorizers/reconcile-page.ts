@@ -116,6 +116,11 @@ async function bringBack(
   const newer = authorizedAt > decidedAt;
   const same = record.refreshToken === refreshToken;
   const useless = record.refreshToken === undefined || record.reauthorizeAt !== undefined;
+  if (!newer && !stands && record.revokedBy === 'list') {
+    // WeChat was silent about it then, and names it now.
+    await grantAuthorization(store, id, { refreshToken, authorizedAt: decidedAt });
+    return 'restored';
+  }
   if (!newer && !stands) return 'ended';
   if (!newer && !useless) return 'kept';
   if (!newer) {

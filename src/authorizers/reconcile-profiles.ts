@@ -1,3 +1,4 @@
+import { SpoiledRecordError } from '../store/records.ts';
 import { authorizersAfter, readAuthorizers } from '../store/registry.ts';
 import { WechatError } from '../wechat/api.ts';
 import { refreshProfile } from './profiles.ts';
@@ -35,8 +36,9 @@ export async function fetchProfiles(step: Step): Promise<number> {
   for (const [index, result] of results.entries()) {
     if (result.status === 'fulfilled') continue;
     const error: unknown = result.reason;
-    if (!(error instanceof WechatError)) throw error;
-    hopeless ||= HOPELESS.includes(error.facts.class);
+    // A record spoiled by hand is put aside by its next look.
+    if (!(error instanceof WechatError || error instanceof SpoiledRecordError)) throw error;
+    hopeless ||= error instanceof WechatError && HOPELESS.includes(error.facts.class);
     const authorizer = asked[index];
     log.debug('a profile could not be fetched', { component, authorizer, error });
   }

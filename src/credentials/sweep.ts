@@ -47,7 +47,7 @@ export function createSweeper(context: SweepContext, look: Look): Sweeper {
 
   async function sweepAuthorizers(kind: CredentialKindName, reason: LookReason) {
     cancel();
-    const { result, moreInMs } = await sweep(context, look, kind, reason);
+    const { result, moreInMs } = await sweep(context, look, kind, reason, () => stopped);
     if (moreInMs !== undefined && !stopped) {
       cancel = context.clock.setTimer(moreInMs, () => void again(kind, reason));
     }
@@ -78,6 +78,7 @@ async function sweep(
   look: Look,
   kind: CredentialKindName,
   reason: LookReason,
+  isStopped = () => false,
 ): Promise<{ result: SweepResult; moreInMs: number | undefined }> {
   const counts = new Map<LookOutcome['did'], number>();
   const count = async (id: CredentialId) => {
@@ -85,7 +86,7 @@ async function sweep(
     counts.set(did, (counts.get(did) ?? 0) + 1);
   };
   let moreInMs: number | undefined;
-  if (kind === 'authorizer_access_token') moreInMs = await lookAtDue(context, count);
+  if (kind === 'authorizer_access_token') moreInMs = await lookAtDue(context, count, isStopped);
   else {
     for (const id of configuredIds(context.subjects)) if (id.kind === kind) await count(id);
   }
@@ -99,14 +100,17 @@ async function sweep(
 async function lookAtDue(
   { subjects, store, pace }: SweepContext,
   look: (id: CredentialId) => Promise<void>,
+  isStopped: () => boolean,
 ): Promise<number | undefined> {
   const sweepOne = async (component: string) => {
-    for (;;) {
+    // What a process that stops had claimed would be nobody's for a while.
+    while (!isStopped()) {
       const claim = await claimDue(store, 'authorizer_access_token', component, BATCH, pace);
       await lookAtMany(claim.ids, look);
       if (claim.moreInMs === undefined || claim.ids.length < BATCH)
         return claim.moreInMs ?? Infinity;
     }
+    return Infinity;
   };
   // Together: 100,000 of one platform must not keep those of another waiting.
   const waits = await Promise.all(subjects.components.map(({ appid }) => sweepOne(appid)));

@@ -85,15 +85,19 @@ export async function replaceRefreshToken(
 
 /**
  * Ends an authorization; `revokedAt` is epoch ms by WeChat's clock.
+ * @param by `list` when WeChat did not say so but does not know the account any more: should it name the
+ *   account again, that counts
  * @throws KeeperError `store_unavailable`
  */
 export async function revokeAuthorization(
   store: Store,
   id: CredentialId,
   revokedAt: number,
+  by?: 'list',
 ): Promise<'revoked' | 'older'> {
   return (await runRecordScript(store, revokeScript, recordAndMirror(store, id), {
     revoked_at: revokedAt,
+    by,
   })) as 'revoked' | 'older';
 }
 

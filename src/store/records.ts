@@ -67,6 +67,8 @@ export interface CredentialRecord {
   /** When WeChat says that it was authorized. */
   authorizedAt: number | undefined;
   revokedAt: number | undefined;
+  /** `list`: WeChat's list and WeChat itself did not know the account any more. */
+  revokedBy: string | undefined;
   reauthorizeAt: number | undefined;
   authEpoch: number;
   /** What restoring it takes. */
@@ -179,6 +181,7 @@ function parseRecord(
     quarantineUntil: number('quarantine_until'),
     authorizedAt: moment('authorized_at'),
     revokedAt: moment('revoked_at'),
+    revokedBy: fields.revoked_by,
     reauthorizeAt: moment('reauthorize_at'),
     authEpoch: number('auth_epoch'),
     clock: number('clock'),

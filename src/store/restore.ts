@@ -39,6 +39,7 @@ export async function restoreRecord(
         remembered.unreadableRefreshToken ?? (await sealToken(store, id, remembered.refreshToken)),
       authorized_at: remembered.authorizedAt,
       revoked_at: remembered.revokedAt,
+      revoked_by: remembered.revokedBy,
       reauthorize_at: remembered.reauthorizeAt,
       auth_epoch: remembered.authEpoch,
     },

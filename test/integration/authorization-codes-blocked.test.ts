@@ -12,6 +12,7 @@ import {
   C,
   EXCHANGED,
   exchangesKept,
+  NEEDS_PERSON,
   NOT_YET,
   opened,
   QUERY,
@@ -101,7 +102,7 @@ describe('refresh tokens that are sealed', () => {
     await event(station, account);
     await platform.pass(MINUTE);
     expect(exchangesAsked(station)).toEqual([]);
-    expect(wrong.logs.filter((line) => line.includes(NOT_YET)).length).toBeGreaterThan(1);
+    expect(wrong.logs.filter((line) => line.includes(NEEDS_PERSON)).length).toBeGreaterThan(1);
     const id = authorizerToken(C, account);
     const path = `/v1/credentials/${id.kind}/${id.subject}`;
     expect((await wrong.internal(path)).status).toBe(404);

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ApiFaultRule } from '../../src/simulator/faults.ts';
-import { authorizerToken } from '../../src/store/authorizations.ts';
+import { authorizerToken, revokeAuthorization } from '../../src/store/authorizations.ts';
 import { readRecord } from '../../src/store/records.ts';
 import { readAuthorizer } from '../../src/store/registry.ts';
 import { AUTHORIZED, authorizationOf, createPlatform } from '../support/authorizers.ts';
@@ -184,6 +184,31 @@ describe('accounts that a consistent list lacks', () => {
     station.simulator.authorize(COMPONENT.appid, gone);
     await reconcile(station);
     expect(await revoked()).toEqual([]);
+  });
+
+  it('come back by themselves when WeChat has forgotten them only for a while', async () => {
+    await knowing(3);
+    const [gone = ''] = appids;
+    const id = authorizerToken(COMPONENT.appid, gone);
+    // List and account say the same, as when a platform is shut off by mistake.
+    faulty({ type: 'patch', fields: { total_count: 0, list: [] } });
+    station.simulator.addFault({
+      ...{ api: INFO_API, times: 3 },
+      fault: { type: 'errcode', errcode: 61003 },
+    });
+    await reconcile(station);
+    expect(await revoked()).toEqual(appids);
+    expect(await read(station, id)).toMatchObject({ status: 410 });
+
+    station.simulator.clearFaults();
+    await reconcile(station);
+    expect(await revoked()).toEqual([]);
+    await pass(station, MINUTE);
+    expect(await read(station, id)).toMatchObject({ status: 200, state: 'fresh' });
+    // What WeChat has said in so many words is not undone by a list that is late.
+    await revokeAuthorization(station.store, id, station.clock.now());
+    await reconcile(station);
+    expect(await revoked()).toEqual([gone]);
   });
 
   it('are kept when WeChat knows them all the same', async () => {

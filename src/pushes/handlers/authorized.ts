@@ -15,8 +15,9 @@ export const CODE = /^[\x21-\x7E]{1,512}$/;
 const authorizedFields = z.object({
   AuthorizerAppid: z.string().regex(APPID),
   AuthorizationCode: z.string().regex(CODE),
-  AuthorizationCodeExpiredTime: z.string().max(32).optional(),
-  PreAuthCode: z.string().max(512).optional(),
+  // What is odd about these is no reason to lose the code.
+  AuthorizationCodeExpiredTime: z.string().max(32).optional().catch(undefined),
+  PreAuthCode: z.string().max(512).optional().catch(undefined),
   CreateTime: z.string().regex(/^\d{1,12}$/),
 });
 /** The names of what must not be read by whoever reads the event stream. */

@@ -39,7 +39,7 @@ write({
   authorized_at = a.authorized_at, auth_epoch = math.max(auth_epoch + 1, a.authorized_at),
   epoch = r.epoch or epoch, schema = 2,
 })
-redis.call('HDEL', key, 'revoked_at', 'reauthorize_at', 'value', 'expires_at',
+redis.call('HDEL', key, 'revoked_at', 'revoked_by', 'reauthorize_at', 'value', 'expires_at',
   'retry_at', 'failures', 'lock_op', 'lock_until', 'lock_begin', 'lock_epoch', 'lock_spare')
 redis.call('DEL', KEYS[2])
 if a.refresh_token then

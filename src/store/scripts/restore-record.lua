@@ -4,7 +4,8 @@
 -- KEYS  1 record   2 mirror (string)
 -- a     the remembered value (may be none), value_since, expires_at, obtained_at, seq, clock, committed,
 --       committed_op, committed_epoch, reason, replica, half_life_ms
---       authorizers only: refresh_token, authorized_at, revoked_at, reauthorize_at, auth_epoch
+--       authorizers only: refresh_token, authorized_at, revoked_at, revoked_by, reauthorize_at,
+--       auth_epoch
 -- Returns 'restored', 'mirror' when only that was missing, 'renumbered' when Redis has a newer value
 --         under a seq that was given out before, or 'kept' when Redis knows better
 local r = read('value', 'expires_at', 'obtained_at', 'seq', 'clock', 'committed_op',
@@ -24,10 +25,11 @@ if lost_authorization or (a.refresh_token and not r.refresh_token) then
   outcome = 'restored'
   -- They were about the authorization before.
   if lost_authorization then
-    redis.call('HDEL', key, 'revoked_at', 'reauthorize_at')
+    redis.call('HDEL', key, 'revoked_at', 'revoked_by', 'reauthorize_at')
   end
   write({
     refresh_token = a.refresh_token, authorized_at = a.authorized_at, revoked_at = a.revoked_at,
+    revoked_by = a.revoked_by,
     reauthorize_at = a.reauthorize_at, auth_epoch = a.auth_epoch, epoch = r.epoch or epoch, schema = 2,
   })
 end
