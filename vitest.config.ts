@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -6,8 +7,8 @@ export default defineConfig({
     setupFiles: ['test/support/no-outside-network.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // Most tests wait for processes and sockets; vitest would leave one of two cores idle.
-    maxWorkers: '100%',
+    // Most tests wait for processes and sockets: one worker for each core would leave the cores idle.
+    maxWorkers: Math.ceil(availableParallelism() * 1.5),
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       { extends: true, test: { name: 'integration', include: ['test/integration/**/*.test.ts'] } },
