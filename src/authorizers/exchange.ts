@@ -1,13 +1,12 @@
 import { sleep } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
 import { describeFailure } from '../credentials/failure.ts';
-import { readUnspoiled } from '../credentials/heal.ts';
+import { decidedAt, readUnspoiled } from '../credentials/heal.ts';
 import { callAsPlatform, type PlatformContext } from '../credentials/platform.ts';
 import { retryDelayMs } from '../credentials/retry.ts';
 import { authorizerToken, grantAuthorization } from '../store/authorizations.ts';
 import { planLook } from '../store/due-index.ts';
 import { changeExchange, readExchange, type Exchange } from '../store/exchanges.ts';
-import type { CredentialRecord } from '../store/records.ts';
 import { mergeAuthorizer } from '../store/registry.ts';
 import { readySeal } from '../store/seal-check.ts';
 import { WechatError } from '../wechat/api.ts';
@@ -257,9 +256,4 @@ async function storePatiently<T>(
       await sleep(clock, STORE_RETRY_MS);
     }
   }
-}
-
-/** When WeChat says that the account authorized last, or ended its authorization. */
-function decidedAt({ authorizedAt = 0, revokedAt = 0 }: CredentialRecord): number {
-  return Math.max(authorizedAt, revokedAt);
 }

@@ -1,5 +1,6 @@
-import { readUnspoiled } from '../credentials/heal.ts';
+import { decidedAt, readUnspoiled } from '../credentials/heal.ts';
 import type { PlatformContext } from '../credentials/platform.ts';
+import { forEachAtOnce } from '../credentials/sweep.ts';
 import {
   authorizerToken,
   grantAuthorization,
@@ -39,21 +40,17 @@ export async function restorePage(
     unplannedOf(store, component, appids),
   ]);
   const result = { restored: 0, failed: 0 };
-  const queue = list.values();
-  const worker = async () => {
-    for (const listed of queue) {
-      const { authorizerAppid: authorizer } = listed;
-      const known = { entry: entries.get(authorizer), planned: !unplanned.has(authorizer) };
-      try {
-        if (await restoreOne(context, component, listed, known)) result.restored += 1;
-      } catch (error) {
-        if (error instanceof KeeperError && error.code === 'store_unavailable') throw error;
-        result.failed += 1;
-        log.warn('an account of the list could not be looked at', { component, authorizer, error });
-      }
+  await forEachAtOnce(AT_ONCE, list, async (listed) => {
+    const { authorizerAppid: authorizer } = listed;
+    const known = { entry: entries.get(authorizer), planned: !unplanned.has(authorizer) };
+    try {
+      if (await restoreOne(context, component, listed, known)) result.restored += 1;
+    } catch (error) {
+      if (error instanceof KeeperError && error.code === 'store_unavailable') throw error;
+      result.failed += 1;
+      log.warn('an account of the list could not be looked at', { component, authorizer, error });
     }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  });
   return result;
 }
 
@@ -95,7 +92,7 @@ function credibleTime(
   now: number,
 ): number {
   if (authorizedAt <= now + MAX_AHEAD_MS) return authorizedAt;
-  const known = Math.max(record.authorizedAt ?? 0, record.revokedAt ?? 0);
+  const known = decidedAt(record);
   return known > 0 ? known : Math.floor(now / 1000) * 1000;
 }
 
@@ -112,13 +109,13 @@ async function bringBack(
   // Under a sealing key that is not there now: it is worth more than what would take its place.
   if (record.unreadableRefreshToken !== undefined) return 'kept';
   const stands = record.authorizedAt !== undefined && record.revokedAt === undefined;
-  const decidedAt = Math.max(record.authorizedAt ?? -1, record.revokedAt ?? -1);
-  const newer = authorizedAt > decidedAt;
+  const known = decidedAt(record);
+  const newer = authorizedAt > known;
   const same = record.refreshToken === refreshToken;
   const useless = record.refreshToken === undefined || record.reauthorizeAt !== undefined;
   if (!newer && !stands && record.revokedBy === 'list') {
     // WeChat was silent about it then, and names it now.
-    await grantAuthorization(store, id, { refreshToken, authorizedAt: decidedAt });
+    await grantAuthorization(store, id, { refreshToken, authorizedAt: known });
     return 'restored';
   }
   if (!newer && !stands) return 'ended';

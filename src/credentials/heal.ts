@@ -99,7 +99,7 @@ function hasToken({ refreshToken, unreadableRefreshToken }: CredentialRecord): b
 }
 
 /** When WeChat says that the account authorized last, or ended its authorization. */
-function decidedAt({ authorizedAt = 0, revokedAt = 0 }: CredentialRecord): number {
+export function decidedAt({ authorizedAt = 0, revokedAt = 0 }: CredentialRecord): number {
   return Math.max(authorizedAt, revokedAt);
 }
 

@@ -119,13 +119,22 @@ async function lookAtDue(
 }
 
 /** A few at a time. */
-export async function lookAtMany(
+export function lookAtMany(
   ids: readonly CredentialId[],
   look: (id: CredentialId) => Promise<unknown>,
 ): Promise<void> {
-  const queue = ids.values();
+  return forEachAtOnce(AT_ONCE, ids, look);
+}
+
+/** Works through the items, at most `atOnce` at the same time. Rejects with the first rejection. */
+export async function forEachAtOnce<T>(
+  atOnce: number,
+  items: readonly T[],
+  work: (item: T) => Promise<unknown>,
+): Promise<void> {
+  const queue = items.values();
   const worker = async () => {
-    for (const id of queue) await look(id);
+    for (const item of queue) await work(item);
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  await Promise.all(Array.from({ length: atOnce }, worker));
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { authorizerToken, revokeAuthorization } from '../../store/authorizations.ts';
 import { forgetLook } from '../../store/due-index.ts';
 import { mergeAuthorizer } from '../../store/registry.ts';
+import { APPID } from './authorized.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';
 import { assertTimely, orSendAgain, readFields, statedTime, storeEvent } from './store-event.ts';
@@ -12,7 +13,7 @@ import { assertTimely, orSendAgain, readFields, statedTime, storeEvent } from '.
  * Source: developers.weixin.qq.com, 授权变更通知推送 (authorize_event).
  */
 const unauthorizedFields = z.object({
-  AuthorizerAppid: z.string().regex(/^wx[0-9a-zA-Z]{16}$/),
+  AuthorizerAppid: z.string().regex(APPID),
   CreateTime: z.string().regex(/^\d{1,12}$/),
 });
 
