@@ -1,6 +1,12 @@
 import { SETTINGS, type Setting } from '../settings.ts';
+import { alertRulesFile } from '../status/metrics/alert-rules.ts';
+import { alertsTable } from './alerts-table.ts';
+import { routesTable } from './routes-table.ts';
 
-/** What is made from the list of settings: `.env.example` and the tables in the READMEs. */
+/**
+ * What is made from the list of settings, `.env.example` and the tables in the READMEs, and what is made
+ * from the list of problems, the alerting rules.
+ */
 
 export const START_MARKER = '<!-- settings:start -->';
 export const END_MARKER = '<!-- settings:end -->';
@@ -34,6 +40,23 @@ export const TARGETS: readonly {
   {
     path: 'README.zh-CN.md',
     make: (text) => withTable('README.zh-CN.md', text, settingsTable('zh')),
+  },
+  { path: 'deploy/prometheus/alerts.yml', make: alertRulesFile },
+  {
+    path: 'docs/alerts.md',
+    make: (text) => withTable('docs/alerts.md', text, alertsTable('en'), 'alerts'),
+  },
+  {
+    path: 'docs/alerts.zh-CN.md',
+    make: (text) => withTable('docs/alerts.zh-CN.md', text, alertsTable('zh'), 'alerts'),
+  },
+  {
+    path: 'docs/http-api.md',
+    make: (text) => withTable('docs/http-api.md', text, routesTable('en'), 'routes'),
+  },
+  {
+    path: 'docs/http-api.zh-CN.md',
+    make: (text) => withTable('docs/http-api.zh-CN.md', text, routesTable('zh'), 'routes'),
   },
 ];
 
@@ -78,13 +101,22 @@ export function settingsTable(language: Language): string {
   return [columns, '| --- | --- | --- |', ...rows].join('\n');
 }
 
-/** @throws Error naming the file when it or one of its markers is missing */
-export function withTable(path: string, text: string | undefined, table: string): string {
+/**
+ * Replaces the table between the markers of this name.
+ * @throws Error naming the file when it or one of its markers is missing
+ */
+export function withTable(
+  path: string,
+  text: string | undefined,
+  table: string,
+  name: 'settings' | 'routes' | 'alerts' = 'settings',
+): string {
+  const [start, end] = [`<!-- ${name}:start -->`, `<!-- ${name}:end -->`];
   if (text === undefined) throw new Error(`${path} is missing`);
-  const [before, rest, ...more] = text.split(START_MARKER);
-  const [, after, ...evenMore] = rest?.split(END_MARKER) ?? [];
+  const [before, rest, ...more] = text.split(start);
+  const [, after, ...evenMore] = rest?.split(end) ?? [];
   if (after === undefined || more.length > 0 || evenMore.length > 0) {
-    throw new Error(`${path} must have one ${START_MARKER} and after it one ${END_MARKER}`);
+    throw new Error(`${path} must have one ${start} and after it one ${end}`);
   }
-  return `${before ?? ''}${START_MARKER}\n\n${table}\n\n${END_MARKER}${after}`;
+  return `${before ?? ''}${start}\n\n${table}\n\n${end}${after}`;
 }

@@ -1,12 +1,13 @@
-import express, { type Router } from 'express';
+import express, { type RequestHandler } from 'express';
 import { z } from 'zod';
 import { AUTH_TYPES, createLink, DEFAULT_AUTH_TYPE } from '../authorizers/links.ts';
 import { isAllowedReturnUrl } from '../authorizers/return-urls.ts';
 import type { Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
 import { secretFormats } from '../setting-formats.ts';
-import type { RequireScope } from './authentication.ts';
 import type { LinkedComponent } from './authorization-pages.ts';
+import { linkAnswerSchema } from './openapi/answers.ts';
+import type { Route } from './route.ts';
 
 /** `POST /v1/components/{component}/authorization-links`: the link that a merchant is sent. */
 
@@ -44,13 +45,29 @@ const linkSchema = z.strictObject({
   lang: z.enum(['zh', 'en'], 'must be zh or en').optional(),
 });
 
-export function authorizationLinkRoutes(
-  links: AuthorizationLinks,
-  requireScope: RequireScope,
-): Router {
-  const router = express.Router();
+export function authorizationLinkRoutes(links: AuthorizationLinks): readonly Route[] {
   const json = express.json({ limit: MAX_BODY, inflate: false, type: () => true });
-  router.post(PATH, requireScope('credentials:read'), json, (request, response) => {
+  return [
+    {
+      method: 'post',
+      path: PATH,
+      scope: 'credentials:read',
+      handlers: [json, makeLink(links)],
+      doc: {
+        operationId: 'createAuthorizationLink',
+        summary: { en: 'Make a link to send to a merchant', zh: '生成发给商家的授权链接' },
+        description: 'Nothing is stored: the link itself holds all that was said, signed.',
+        body: linkSchema,
+        bodyIsOptional: true,
+        success: [{ status: 201, description: 'The link.', schema: linkAnswerSchema }],
+        errors: ['bad_request', 'unknown_component', 'not_configured'],
+      },
+    },
+  ];
+}
+
+function makeLink(links: AuthorizationLinks): RequestHandler {
+  return (request, response) => {
     const component = links.components.find(({ appid }) => appid === request.params.component);
     if (component === undefined) {
       throw new KeeperError('unknown_component', 'No such component is configured here.');
@@ -80,11 +97,7 @@ export function authorizationLinkRoutes(
       url: `${links.publicBaseUrl}/authorize/${appid}?link=${token}`,
       expires_at: new Date(expiresAt).toISOString(),
     });
-  });
-  router.all(PATH, () => {
-    throw new KeeperError('method_not_allowed', 'Only POST is served here.');
-  });
-  return router;
+  };
 }
 
 /** @throws KeeperError `bad_request` with every fault */

@@ -1,8 +1,7 @@
-import express, { type Request, type Response, type Router } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import { z } from 'zod';
 import { refreshProfile } from '../authorizers/profiles.ts';
 import type { Reconciler } from '../authorizers/reconcile.ts';
-import { describeFailure } from '../credentials/failure.ts';
 import type { PlatformContext } from '../credentials/platform.ts';
 import { KeeperError } from '../errors.ts';
 import {
@@ -11,9 +10,10 @@ import {
   findAuthorizers,
   readAuthorizer,
 } from '../store/registry.ts';
-import { WechatError } from '../wechat/api.ts';
-import type { RequireScope } from './authentication.ts';
 import { describeAuthorizer, describeAuthorizers } from './authorizer-view.ts';
+import { explain, knownComponent } from './explain.ts';
+import { AUTHORIZER_DOCS } from './openapi/authorizer-docs.ts';
+import type { Route } from './route.ts';
 
 /** Who has authorized a component: the list, one of them, and the comparison with WeChat's own list. */
 
@@ -47,14 +47,24 @@ const querySchema = z.strictObject({
   state: z.enum(AUTHORIZER_STATES, `must be one of ${AUTHORIZER_STATES.join(', ')}`).optional(),
 });
 
-export function authorizerRoutes(options: AuthorizersOptions, requireScope: RequireScope): Router {
-  const { context, reconciler } = options;
-  const { store } = context;
-  const router = express.Router();
-  const componentOf = (request: Request) => knownComponent(options, request);
+export function authorizerRoutes(options: AuthorizersOptions): readonly Route[] {
+  const read = { method: 'get', scope: 'status:read' } as const;
+  const act = { method: 'post', scope: 'admin' } as const;
+  const docs = AUTHORIZER_DOCS;
+  return [
+    { ...read, path: LIST, handlers: [list(options)], doc: { ...docs.list, query: querySchema } },
+    { ...read, path: ONE, handlers: [showOne(options)], doc: docs.one },
+    { ...act, path: PROFILE, handlers: [askAgain(options)], doc: docs.profile },
+    { ...read, path: RECONCILE, handlers: [showProgress(options)], doc: docs.progress },
+    { ...act, path: RECONCILE, handlers: [startReconciling(options)], doc: docs.reconcile },
+  ];
+}
 
-  router.get(LIST, requireScope('status:read'), async (request, response) => {
-    const component = componentOf(request);
+function list(options: AuthorizersOptions): RequestHandler {
+  return async (request, response) => {
+    const { context } = options;
+    const { store } = context;
+    const component = knownComponent(options.components, request);
     const { limit, after = '', search, state } = readQuery(request);
     const query = { limit, after, search, state };
     const { entries, next } = await findAuthorizers(store, component, query);
@@ -63,29 +73,38 @@ export function authorizerRoutes(options: AuthorizersOptions, requireScope: Requ
       next: next ?? null,
       total: await countAuthorizers(store, component),
     });
-  });
-  router.get(ONE, requireScope('status:read'), async (request, response) => {
-    await answerOne(context, componentOf(request), request, response);
-  });
-  router.post(PROFILE, requireScope('admin'), async (request, response) => {
-    const component = componentOf(request);
+  };
+}
+
+function showOne({ context, components }: AuthorizersOptions): RequestHandler {
+  return (request, response) =>
+    answerOne(context, knownComponent(components, request), request, response);
+}
+
+function askAgain({ context, components }: AuthorizersOptions): RequestHandler {
+  return async (request, response) => {
+    const component = knownComponent(components, request);
     const authorizer = String(request.params.authorizer);
-    if ((await readAuthorizer(store, component, authorizer)) === undefined) throw unknown();
+    const entry = await readAuthorizer(context.store, component, authorizer);
+    if (entry === undefined) throw unknown();
     await refreshProfile(context, component, authorizer).catch(explain);
     await answerOne(context, component, request, response);
-  });
-  router.get(RECONCILE, requireScope('status:read'), async (request, response) => {
-    response.json({ reconcile: await reconciler.progress(componentOf(request)) });
-  });
-  router.post(RECONCILE, requireScope('admin'), async (request, response) => {
-    const component = componentOf(request);
+  };
+}
+
+function showProgress({ reconciler, components }: AuthorizersOptions): RequestHandler {
+  return async (request, response) => {
+    const component = knownComponent(components, request);
+    response.json({ reconcile: await reconciler.progress(component) });
+  };
+}
+
+function startReconciling({ reconciler, components }: AuthorizersOptions): RequestHandler {
+  return async (request, response) => {
+    const component = knownComponent(components, request);
     await reconciler.request(component);
     response.status(202).json({ reconcile: await reconciler.progress(component) });
-  });
-  router.all([LIST, ONE], () => refuseMethod('GET'));
-  router.all(PROFILE, () => refuseMethod('POST'));
-  router.all(RECONCILE, () => refuseMethod('GET and POST'));
-  return router;
+  };
 }
 
 async function answerOne(
@@ -98,13 +117,6 @@ async function answerOne(
   const entry = await readAuthorizer(context.store, component, appid);
   if (entry === undefined) throw unknown();
   response.json(await describeAuthorizer(context, component, { appid, ...entry }));
-}
-
-/** @throws KeeperError `unknown_component` */
-function knownComponent({ components }: AuthorizersOptions, request: Request): string {
-  const component = String(request.params.component);
-  if (components.includes(component)) return component;
-  throw new KeeperError('unknown_component', 'No such component is configured here.');
 }
 
 /** @throws KeeperError `bad_request` with every fault */
@@ -121,19 +133,4 @@ function readQuery(request: Request): z.output<typeof querySchema> {
 
 function unknown(): KeeperError {
   return new KeeperError('not_found', 'This account is not known to have authorized the platform.');
-}
-
-/** What WeChat said, in words. */
-function explain(error: unknown): never {
-  if (!(error instanceof WechatError)) throw error;
-  const { class: cls, message, advice } = describeFailure(error);
-  const heals = ['retry', 'rate', 'token', 'ticket'].includes(cls);
-  const code = heals ? 'wechat_unavailable' : 'wechat_refused';
-  const text = `${message.replace(/\.$/, '')}. ${advice}`;
-  throw new KeeperError(code, text, { cause: error, retryAfterSeconds: heals ? 5 : 600 });
-}
-
-function refuseMethod(served: string): never {
-  const verb = served.includes(' ') ? 'are' : 'is';
-  throw new KeeperError('method_not_allowed', `Only ${served} ${verb} served here.`);
 }

@@ -1,44 +1,42 @@
-import express, { type Request, type RequestHandler, type Router } from 'express';
-import { z } from 'zod';
+import express, { type Request, type RequestHandler } from 'express';
+import type { z } from 'zod';
 import { peekCredential, readCredential, type Credential } from '../credentials/read.ts';
 import { rejectCredential, type RejectContext } from '../credentials/reject.ts';
 import { KeeperError } from '../errors.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
-import type { RequireScope } from './authentication.ts';
+import { complaintDoc, complaintSchema, forcedDoc, readDoc } from './openapi/credential-docs.ts';
+import type { Route } from './route.ts';
 
 /** Reading a credential, complaining about one, and asking for another one. */
 
+/** Whose credential it is, as in the names of the operations. */
 const PATHS = [
-  '/v1/credentials/:kind/:component',
-  '/v1/credentials/:kind/:component/:authorizer',
+  ['/v1/credentials/:kind/:component', ''],
+  ['/v1/credentials/:kind/:component/:authorizer', 'OfAuthorizer'],
 ] as const;
-const below = (action: string) => PATHS.map((path) => `${path}/${action}`);
-
-const complaintSchema = z.object({
-  seq: z.number().int().nonnegative(),
-  errcode: z.number().int(),
-});
 const MAX_BODY = '1kb';
 
-export function credentialRoutes(context: RejectContext, requireScope: RequireScope): Router {
-  const router = express.Router();
+export function credentialRoutes(context: RejectContext): readonly Route[] {
   const json = express.json({ limit: MAX_BODY, inflate: false, type: () => true });
+  const complain = answerComplaint(context);
+  const force = answerComplaint(context, 'forced');
+  const read = serveCredential(context);
+  const reject = { method: 'post', scope: 'credentials:refresh' } as const;
+  const refresh = { method: 'post', scope: 'admin' } as const;
   // Before the reads: `rejected` must not be taken for the appid of an authorizer.
-  router.post(
-    below('rejected'),
-    requireScope('credentials:refresh'),
-    json,
-    answerComplaint(context),
-  );
-  router.post(below('refresh'), requireScope('admin'), answerComplaint(context, 'forced'));
-  router.all([...below('rejected'), ...below('refresh')], () => {
-    throw new KeeperError('method_not_allowed', 'Only POST is served here.');
-  });
-  router.get([...PATHS], requireScope('credentials:read'), serveCredential(context));
-  router.all([...PATHS], () => {
-    throw new KeeperError('method_not_allowed', 'Only GET is served here.');
-  });
-  return router;
+  return [
+    ...PATHS.map(([path, whose]): Route => {
+      const handlers = [json, complain];
+      return { ...reject, path: `${path}/rejected`, handlers, doc: complaintDoc(whose) };
+    }),
+    ...PATHS.map(([path, whose]): Route => {
+      return { ...refresh, path: `${path}/refresh`, handlers: [force], doc: forcedDoc(whose) };
+    }),
+    ...PATHS.map(([path, whose]): Route => {
+      const doc = readDoc(whose);
+      return { method: 'get', path, scope: 'credentials:read', handlers: [read], doc };
+    }),
+  ];
 }
 
 /** The ETag is the seq: a service that polls learns in a few bytes that nothing changed. */

@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import express, { type Express } from 'express';
+import express, { type Express, type Router } from 'express';
 import type { ApiKey } from '../api-keys.ts';
 import type { RejectContext } from '../credentials/reject.ts';
 import { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { takeSnapshot, type SnapshotContext } from '../status/snapshot.ts';
+import type { SnapshotContext } from '../status/snapshot.ts';
 import { createAuthentication } from './authentication.ts';
-import { authorizationLinkRoutes, type AuthorizationLinks } from './authorization-link-routes.ts';
-import { authorizerRoutes, type AuthorizersOptions } from './authorizer-routes.ts';
-import { credentialRoutes } from './credential-routes.ts';
+import type { AuthorizationLinks } from './authorization-link-routes.ts';
+import type { AuthorizersOptions } from './authorizer-routes.ts';
 import { internalErrors } from './errors.ts';
+import { internalRoutes } from './internal-routes.ts';
+import { observeResponses, registerRoutes, type Route, type Seen } from './route.ts';
 
 /** What services and admins can reach. Probes need no key; everything else does. */
 
@@ -22,43 +23,27 @@ export interface InternalAppOptions {
   /** Why this process should get no traffic, or undefined when it is ready. */
   notReady: () => string | undefined;
   log: Log;
+  /** `GET /metrics`. */
+  metrics?: Route;
+  /** Pages for people. They authenticate by a session cookie, not by the table's scopes. */
+  dashboard?: Router;
+  /** Called once for each finished response. */
+  observe?: (seen: Seen) => void;
 }
 
 export function createInternalApp(options: InternalAppOptions): Express {
-  const { apiKeys, log, notReady, status } = options;
+  const { apiKeys, log, observe } = options;
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.set('query parser', 'simple');
+  if (observe !== undefined) app.use(observeResponses(observe));
   app.use((_request, response, next) => {
     response.locals.requestId = randomUUID();
     response.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
     next();
   });
-  app.get('/livez', (_request, response) => {
-    response.json({ status: 'ok' });
-  });
-  app.get('/readyz', (_request, response) => {
-    const reason = notReady();
-    response.status(reason === undefined ? 200 : 503);
-    response.json(reason === undefined ? { status: 'ready' } : { status: 'not_ready', reason });
-  });
-  const requireScope = createAuthentication(apiKeys);
-  app.get('/status', requireScope('status:read'), async (_request, response) => {
-    const appids = response.locals.appids as readonly string[] | undefined;
-    const components = status.components.filter(({ appid }) => appids?.includes(appid) ?? true);
-    const accounts = status.accounts.filter(({ appid }) => appids?.includes(appid) ?? true);
-    response.json(await takeSnapshot({ ...status, components, accounts }));
-  });
-  app.use(credentialRoutes(options.reading, requireScope));
-  if (options.authorizationLinks !== undefined) {
-    app.use(authorizationLinkRoutes(options.authorizationLinks, requireScope));
-  }
-  if (options.authorizers !== undefined) {
-    app.use(authorizerRoutes(options.authorizers, requireScope));
-  }
-  app.all('/status', () => {
-    throw new KeeperError('method_not_allowed', 'Only GET is served here.');
-  });
+  registerRoutes(app, internalRoutes(options), createAuthentication(apiKeys));
+  if (options.dashboard !== undefined) app.use(options.dashboard);
   app.use(() => {
     throw new KeeperError('not_found', 'Nothing is served at this path.');
   });

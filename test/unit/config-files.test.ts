@@ -15,6 +15,7 @@ const GOOD: Record<string, string> = {
   COMPONENT_APPSECRET: '0f1e2d3c4b5a69788796a5b4c3d2e1f0',
   COMPONENT_TOKEN: 'callbackToken',
   COMPONENT_ENCODING_AES_KEY: KEY,
+  ALERT_WEBHOOK_URL: 'https://alerts.example.com/',
 };
 const COMPONENT = {
   appid: 'wxaaaaaaaaaaaaaaaa',
@@ -32,6 +33,8 @@ const SECRETS: Record<string, string> = {
   COMPONENT_PREVIOUS_ENCODING_AES_KEY: `canary${OTHER_KEY.slice(6)}`,
   API_KEYS: makeApiKey('canary', 'admin').entry,
   REFRESH_TOKEN_KEYS: `main:${'A'.repeat(43)}=`,
+  ALERT_WEBHOOK_URL: 'https://robot.example.com/send?key=canaryOfTheRobot0123',
+  ALERT_WEBHOOK_SECRET: 'canarySecretOfTheRobot',
 };
 
 let folder: string;
@@ -229,6 +232,8 @@ describe('the secrets that a log must hide', () => {
         ...own.map(([, value]) => value),
         'canary',
         SECRETS.REFRESH_TOKEN_KEYS?.slice('main:'.length),
+        ...[SECRETS.ALERT_WEBHOOK_URL, SECRETS.ALERT_WEBHOOK_SECRET],
+        ...['/send?key=canaryOfTheRobot0123', 'canaryOfTheRobot0123'],
         COMPONENT.appsecret,
         COMPONENT.token,
         OTHER_KEY,

@@ -94,6 +94,10 @@ const BAD: Record<string, string[]> = {
     ...[`canary:${SEAL_KEY.slice(4)}`, `canary:AAAA${SEAL_KEY}`, `canary:${SEAL_KEY},`],
     ...[`canary:${SEAL_KEY},canary:B${SEAL_KEY.slice(1)}`, `canary:${SEAL_KEY},b:${SEAL_KEY}`],
   ],
+  ALERT_WEBHOOK_URL: ['canary', 'ftp://canary.example', 'http://canary.example/hook'],
+  ALERT_WEBHOOK_KIND: ['canary', 'WeCom'],
+  ALERT_WEBHOOK_SECRET: ['canary', `canary with spaces in it`],
+  ALERT_LANGUAGE: ['canary', 'cn'],
   LOG_LEVEL: ['canary', 'INFO', 'trace'],
 };
 /** Any text is an address; whether it can be listened on shows at start. */
@@ -188,6 +192,7 @@ describe('good settings', () => {
         },
       ],
       accounts: [],
+      alertWebhooks: [],
       wechatApiBaseUrls: [
         'https://api.weixin.qq.com',
         'https://api2.weixin.qq.com',

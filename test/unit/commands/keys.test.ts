@@ -1,14 +1,12 @@
 import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { findApiKey } from '../../../src/api-keys.ts';
 import { loadConfig } from '../../../src/config.ts';
-
-const SCRIPT = fileURLToPath(new URL('../../../src/commands/keys.ts', import.meta.url));
+import { nodeArguments } from '../../support/service.ts';
 
 async function keys(...flags: string[]) {
-  return promisify(execFile)(process.execPath, ['--import', 'tsx', SCRIPT, ...flags]);
+  return promisify(execFile)(process.execPath, [...nodeArguments('commands/keys'), ...flags]);
 }
 
 /** The key and the settings line out of what is printed. */

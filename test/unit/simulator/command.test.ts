@@ -1,5 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { nodeArguments } from '../../support/service.ts';
 import { startReceiver, open, until } from './harness.ts';
 
 interface Run {
@@ -9,10 +10,9 @@ interface Run {
   exitCode: Promise<number | null>;
 }
 
-/** The command as a process of its own, from source. */
+/** The command as a process of its own. */
 function run(...flags: string[]): Run {
-  const script = new URL('../../../src/commands/simulator.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, ['--import', 'tsx', script, ...flags]);
+  const child = spawn(process.execPath, [...nodeArguments('commands/simulator'), ...flags]);
   let output = '';
   let errors = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));

@@ -1,0 +1,27 @@
+import type { Request } from 'express';
+import { describeFailure } from '../credentials/failure.ts';
+import { KeeperError } from '../errors.ts';
+import { WechatError } from '../wechat/api.ts';
+
+/** What several routes of the internal API say. */
+
+/** The component that the path names. @throws KeeperError `unknown_component` */
+export function knownComponent(components: readonly string[], request: Request): string {
+  const component = String(request.params.component);
+  if (components.includes(component)) return component;
+  throw new KeeperError('unknown_component', 'No such component is configured here.');
+}
+
+/**
+ * What WeChat said, in words.
+ * @throws KeeperError `wechat_unavailable` when it heals by itself, `wechat_refused` when it waits for a
+ *   person; anything that is no WechatError as it is
+ */
+export function explain(error: unknown): never {
+  if (!(error instanceof WechatError)) throw error;
+  const { class: cls, message, advice } = describeFailure(error);
+  const heals = ['retry', 'rate', 'token', 'ticket'].includes(cls);
+  const code = heals ? 'wechat_unavailable' : 'wechat_refused';
+  const text = `${message.replace(/\.$/, '')}. ${advice}`;
+  throw new KeeperError(code, text, { cause: error, retryAfterSeconds: heals ? 5 : 600 });
+}

@@ -1,0 +1,111 @@
+import type { Express, RequestHandler } from 'express';
+import type { z } from 'zod';
+import type { Scope } from '../api-keys.ts';
+import { KeeperError, type ErrorCode } from '../errors.ts';
+import type { RequireScope } from './authentication.ts';
+
+/**
+ * What the internal listener serves, as a table: the routes, the API's document, the tables in docs/ and
+ * the tests of who may do what are all made from it.
+ */
+export interface Route {
+  method: 'get' | 'post';
+  /** In Express's syntax: `/v1/components/:component/reconcile`. */
+  path: string;
+  /** `none`: for everybody who reaches the port. */
+  scope: Scope | 'none';
+  /** They run after authentication. */
+  handlers: readonly RequestHandler[];
+  doc: RouteDoc;
+}
+
+/** What a developer needs to know of a route. */
+export interface RouteDoc {
+  /** Name of the operation, for generated clients; unique. */
+  operationId: string;
+  /** One line in each language, for the tables in docs/. */
+  summary: { en: string; zh: string };
+  /** What the summary leaves open. */
+  description?: string;
+  /** An object schema of the query. */
+  query?: z.ZodType;
+  /** Of the JSON body. */
+  body?: z.ZodType;
+  /** May the body be left out? */
+  bodyIsOptional?: boolean;
+  success: readonly SuccessDoc[];
+  /** Besides those that follow from the scope. */
+  errors: readonly ErrorCode[];
+}
+
+export interface SuccessDoc {
+  status: number;
+  description: string;
+  /** Of the JSON answer; undefined when it is no JSON or has no body. */
+  schema?: z.ZodType;
+  /** Of an answer that is no JSON, such as `text/plain`. */
+  contentType?: string;
+  /** Names of headers, with what they mean. */
+  headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Registers the routes in their order. HEAD is served where GET is; any other method on a path of the
+ * table is refused with 405 and `Allow`, before anybody is asked for a key.
+ */
+export function registerRoutes(
+  app: Express,
+  routes: readonly Route[],
+  requireScope: RequireScope,
+): void {
+  for (const path of new Set(routes.map((one) => one.path))) {
+    // Path by path: `…/rejected` must not be taken for the appid of an authorizer.
+    const served = routes.filter((one) => one.path === path);
+    const registered = app.route(path);
+    for (const { method, scope, handlers } of served) {
+      registered[method](...(scope === 'none' ? [] : [requireScope(scope)]), ...handlers);
+    }
+    registered.all(refuseMethod(served.map(({ method }) => method.toUpperCase())));
+  }
+}
+
+function refuseMethod(served: readonly string[]): RequestHandler {
+  const verb = served.length === 1 ? 'is' : 'are';
+  const message = `Only ${served.join(' and ')} ${verb} served here.`;
+  const allowed = served.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
+  return (_request, response) => {
+    response.set('Allow', allowed.join(', '));
+    throw new KeeperError('method_not_allowed', message);
+  };
+}
+
+/** One finished response, for those who count. */
+export interface Seen {
+  method: string;
+  /** The pattern of the path, never the path itself; `unmatched` when no route took it. */
+  route: string;
+  status: number;
+  seconds: number;
+}
+
+export function observeResponses(
+  observe: (seen: Seen) => void,
+  monotonicMs: () => number = () => performance.now(),
+): RequestHandler {
+  return (request, response, next) => {
+    const started = monotonicMs();
+    response.once('finish', () => {
+      // Express leaves the route there that took the request, be it of the table or of the dashboard.
+      const taken = request.route as { path: unknown } | undefined;
+      // One route may have several patterns; the first one stands for all.
+      const path: unknown = Array.isArray(taken?.path) ? taken.path[0] : taken?.path;
+      observe({
+        method: request.method,
+        route: typeof path === 'string' ? path : 'unmatched',
+        status: response.statusCode,
+        seconds: (monotonicMs() - started) / 1000,
+      });
+    });
+    next();
+  };
+}

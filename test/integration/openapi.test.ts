@@ -1,0 +1,125 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { format } from 'prettier';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tableOfRoutes } from '../../src/http/internal-routes.ts';
+import { errorSchema } from '../../src/http/openapi/answers.ts';
+import { KeeperError } from '../../src/errors.ts';
+import { takeExamples, type Examples } from '../support/api-examples.ts';
+import { createStation, type Station } from '../support/station.ts';
+
+const FILE = join(import.meta.dirname, '../../src/http/openapi/examples.json');
+/** Its answer is the document in which the example would stand. */
+const WITHOUT_EXAMPLE = 'readOpenapi';
+
+interface Media {
+  schema: object;
+  example?: unknown;
+}
+interface Operation {
+  operationId: string;
+  'x-scope': string;
+  responses: Record<string, { description: string; content?: Record<string, Media> }>;
+}
+interface Document {
+  openapi: string;
+  paths: Record<string, Record<string, Operation>>;
+}
+
+let station: Station;
+let document: Document;
+let operations: Operation[];
+
+beforeAll(async () => {
+  station = await createStation();
+  document = (await (await station.internal('/openapi.json')).json()) as Document;
+  operations = Object.values(document.paths).flatMap((path) => Object.values(path));
+});
+afterAll(() => station.close());
+
+describe('the document of the internal API', () => {
+  it('is valid OpenAPI 3.1', async () => {
+    const validator = new Validator();
+    const { valid, errors } = await validator.validate({ ...structuredClone(document) });
+    expect(errors).toBeUndefined();
+    expect(valid).toBe(true);
+    expect(validator.version).toBe('3.1');
+  });
+
+  it('describes every route of the running service, and no other', () => {
+    const described = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method} ${path.replace(/\{(\w+)\}/g, ':$1')}`),
+    );
+    const table = tableOfRoutes().map(({ method, path }) => `${method} ${path}`);
+    expect(described.sort()).toEqual(table.sort());
+    expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(described.length);
+  });
+
+  it('says what each error code means', () => {
+    for (const { operationId, responses } of operations) {
+      for (const { description } of Object.values(responses)) {
+        expect(description, operationId).toMatch(/^\S/);
+        expect(description, operationId).not.toMatch(/: $/m);
+      }
+    }
+  });
+
+  it('has an example for every answer with a body', () => {
+    const missing = operations.flatMap(({ operationId, responses }) =>
+      Object.entries(responses)
+        .filter(([, { content }]) => Object.values(content ?? {}).some((one) => !one.example))
+        .map(([status]) => `${operationId} ${status}`),
+    );
+    expect(missing).toEqual([`${WITHOUT_EXAMPLE} 200`]);
+  });
+});
+
+describe('its examples', () => {
+  let taken: Examples;
+  beforeAll(async () => {
+    taken = await takeExamples();
+    if (process.env.UPDATE_EXAMPLES === '1') {
+      await writeFile(
+        FILE,
+        await format(JSON.stringify(taken), { parser: 'json', printWidth: 100 }),
+      );
+    }
+  });
+
+  it('are what the service answers (UPDATE_EXAMPLES=1 takes them anew)', async () => {
+    expect(JSON.parse(await readFile(FILE, 'utf8'))).toEqual(taken);
+  });
+
+  it('have the form that the document gives them, and no field more', () => {
+    for (const { doc } of tableOfRoutes()) {
+      for (const { status, schema } of doc.success) {
+        const example = taken[doc.operationId]?.[status];
+        if (schema === undefined || doc.operationId === WITHOUT_EXAMPLE) continue;
+        // What a schema does not know, parsing leaves out.
+        expect(schema.parse(example), `${doc.operationId} ${status}`).toEqual(example);
+      }
+    }
+  });
+
+  it('of errors have one of the codes of their status', () => {
+    const codesOf = new Map(
+      tableOfRoutes().map(({ doc }) => [doc.operationId, new Set<string>(doc.errors)]),
+    );
+    for (const [operation, byStatus] of Object.entries(taken)) {
+      for (const [status, body] of Object.entries(byStatus)) {
+        const { success, data } = errorSchema.safeParse(body);
+        if (!success) continue;
+        const code = data.error.code as KeeperError['code'];
+        expect(new KeeperError(code, '').status, `${operation} ${status}`).toBe(Number(status));
+        const known = codesOf.get(operation)?.has(code) ?? true;
+        expect(known || status === '403', `${operation} ${status} ${code}`).toBe(true);
+      }
+    }
+  });
+
+  it('hold nothing that could be taken for a secret', () => {
+    const text = JSON.stringify(taken);
+    expect(text).not.toMatch(/wxk_\w{8}|refreshtoken@@@|\d\d_[A-Za-z0-9]{20}|[A-Za-z0-9_-]{43,}/);
+  });
+});

@@ -1,0 +1,80 @@
+import { Redis } from 'ioredis';
+import { describe, expect, it } from 'vitest';
+import { startRedisServer } from '../../../src/commands/redis-server.ts';
+import { CREDENTIAL_KINDS } from '../../../src/credentials/kinds/index.ts';
+import { createKeys } from '../../../src/store/keys.ts';
+import { COMPONENT } from '../../support/station.ts';
+import { readDocument, tableRows } from './markdown.ts';
+
+/** What docs/redis.md promises to those who read Redis themselves. */
+
+/** Serves as an appid and as the name of a credential. */
+const SUBJECT = Object.assign('APPID', { kind: 'component_access_token', subject: 'APPID' });
+
+describe('the Redis contract', () => {
+  it.each(['docs/redis.md', 'docs/redis.zh-CN.md'])('%s names the keys as they are', (path) => {
+    const keys = createKeys('wx:');
+    const names = tableRows(readDocument(path).prose).flatMap(([cell = '']) =>
+      [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name),
+    );
+    const mirrors = CREDENTIAL_KINDS.map(({ name: kind, of }) =>
+      keys.mirror({ kind, subject: of === 'authorizer' ? 'APPID:AUTHORIZER' : 'APPID' }),
+    );
+    const others = [keys.ticketMirror('APPID'), keys.events('APPID'), keys.rotations];
+    expect(names.sort()).toEqual([...mirrors, ...others].sort());
+  });
+
+  it.each(['docs/redis.md', 'docs/redis.zh-CN.md'])('%s says which keys are ours alone', (path) => {
+    const named = new Set(
+      [...readDocument(path).prose.matchAll(/`(\w+):?`/g)].map(([, name]) => name),
+    );
+    const keys = Object.values(createKeys('')).map((key: unknown) =>
+      typeof key === 'string' ? key : (key as (id: unknown) => string)(SUBJECT),
+    );
+    const names = keys.map((key) => key.split(':')[0] ?? '');
+    const shared = ['component_verify_ticket', 'component_access_token', 'events', 'rotations'];
+    const ours = names.filter((name) => !shared.includes(name));
+    expect(ours.length).toBeGreaterThan(15);
+    expect(ours.filter((name) => !named.has(name))).toEqual([]);
+  });
+
+  it('has users who may do what they must and no more', async () => {
+    const server = await startRedisServer();
+    const admin = new Redis(server.url);
+    const clients = [admin];
+    const connect = (username: string) => {
+      const client = new Redis(server.url, { username, password: 'PASSWORD' });
+      clients.push(client);
+      return client;
+    };
+    const keys = createKeys('wx:');
+    try {
+      const lines = readDocument('docs/redis.md').text.match(/^ACL SETUSER .+$/gm) ?? [];
+      expect(lines).toHaveLength(2);
+      for (const line of lines) await admin.call('ACL', ...line.split(' ').slice(1));
+
+      const reader = connect('reader');
+      for (const { name: kind, singleUse } of CREDENTIAL_KINDS) {
+        const id = { kind, subject: COMPONENT.appid };
+        const key = keys.mirror(id);
+        expect(await (singleUse ? reader.getdel(key) : reader.get(key))).toBeNull();
+        await expect(reader.get(keys.record(id))).rejects.toThrow('NOPERM');
+      }
+      await expect(reader.set('wx:component_access_token:{a}', '')).rejects.toThrow('NOPERM');
+      await expect(reader.get(keys.events(COMPONENT.appid))).rejects.toThrow('NOPERM');
+
+      const stream = keys.events(COMPONENT.appid);
+      const consumer = connect('events');
+      await consumer.xgroup('CREATE', stream, 'shop', '$', 'MKSTREAM');
+      const id = await admin.xadd(stream, '*', 'info_type', 'unauthorized');
+      const taken = await consumer.xreadgroup('GROUP', 'shop', 'one', 'STREAMS', stream, '>');
+      expect(JSON.stringify(taken)).toContain('unauthorized');
+      await consumer.xautoclaim(stream, 'shop', 'other', 0, '0');
+      expect(await consumer.xack(stream, 'shop', id ?? '')).toBe(1);
+      await expect(consumer.xadd(stream, '*', 'a', 'b')).rejects.toThrow('NOPERM');
+    } finally {
+      for (const client of clients) client.disconnect();
+      await server.stop();
+    }
+  });
+});

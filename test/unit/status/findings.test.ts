@@ -1,0 +1,205 @@
+import { describe, expect, it } from 'vitest';
+import {
+  credentialFindings,
+  previousSecretFindings,
+  ticketFindings,
+  ticketState,
+  type CredentialHealth,
+} from '../../../src/status/findings.ts';
+import { finding, identityOf, rankFindings } from '../../../src/status/problems.ts';
+import { describeReplicas, replicaFindings } from '../../../src/status/replicas.ts';
+import type { Replica } from '../../../src/store/replicas.ts';
+
+const COMPONENT = 'wx0123456789abcdef';
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const NOW = Date.UTC(2026, 0, 5, 3);
+const iso = (ms: number) => new Date(ms).toISOString();
+
+describe('a credential that is not refreshed', () => {
+  const health: CredentialHealth = {
+    ...{ kind: 'component_access_token', state: 'due', failures_in_a_row: 3 },
+    ...{ due_at: iso(NOW - 5 * MINUTE), expires_at: iso(NOW + 10 * MINUTE) },
+    last_error: null,
+    ...{ calls_today: 0, calls_allowed_a_day: null, quarantined_until: null, last_refused: null },
+    foreign_refresher_since: null,
+  };
+  const failed = (cls: string, errcode?: number, fault = '') => ({
+    ...{ class: cls, message: `api: ${fault}: text`, advice: 'do' },
+    ...(errcode === undefined ? {} : { errcode }),
+  });
+
+  it.each([
+    ['address_not_whitelisted', 'critical', failed('config', 61004)],
+    ['address_not_whitelisted', 'critical', failed('config', 40164)],
+    ['secret_refused', 'critical', failed('config', 40001)],
+    ['secret_refused', 'critical', failed('config', 40125)],
+    ['quota_exhausted', 'critical', failed('quota', 45009)],
+    ['wechat_unreachable', 'warning', failed('retry', undefined, 'timeout')],
+    ['wechat_unreachable', 'warning', failed('retry', undefined, 'unreachable')],
+    ['credential_refresh_failing', 'warning', failed('retry', undefined, 'bad_body')],
+    ['credential_refresh_failing', 'warning', failed('retry', -1)],
+    // A dead parent token is no wrong secret.
+    ['credential_refresh_failing', 'warning', failed('token', 40001)],
+    // wxkeeper's own budget.
+    ['credential_refresh_failing', 'warning', failed('quota')],
+  ])('is %s, %s, after %j', (code, severity, lastError) => {
+    const found = credentialFindings(COMPONENT, { ...health, last_error: lastError });
+    expect(found).toMatchObject([{ code, severity, since: NOW - 5 * MINUTE, subject: COMPONENT }]);
+  });
+
+  it('is graver when it is about to end, and when it has ended', () => {
+    const last_error = failed('retry', undefined, 'timeout');
+    const urgent = { ...health, state: 'urgent', last_error } as const;
+    expect(credentialFindings(COMPONENT, urgent)).toMatchObject([
+      { code: 'wechat_unreachable', severity: 'critical' },
+    ]);
+    const expired = { ...health, state: 'expired', expires_at: iso(NOW - MINUTE) } as const;
+    expect(credentialFindings(COMPONENT, { ...expired, last_error: null })).toMatchObject([
+      { code: 'credential_dead', severity: 'critical', since: NOW - MINUTE },
+    ]);
+  });
+
+  it('is nothing while it is fresh, nor when a code was handed out', () => {
+    const well = { ...health, failures_in_a_row: 0, last_error: failed('retry', -1) };
+    expect(credentialFindings(COMPONENT, { ...well, state: 'fresh' })).toEqual([]);
+    const code = { ...well, kind: 'pre_auth_code', state: 'missing' } as const;
+    expect(credentialFindings(COMPONENT, code)).toEqual([]);
+  });
+});
+
+describe('tickets that stay away', () => {
+  const ticket = (receivedAt: number) => ({
+    ...{ ticket: 't', createTime: receivedAt, receivedAt, expiresAt: receivedAt + 12 * HOUR },
+    ...{ previousTicket: undefined, previousExpiresAt: 0, refused: undefined },
+    ...{ pushAskedAt: undefined, count: 1 },
+  });
+  const found = (ageMs: number) => {
+    const one = ticket(NOW - ageMs);
+    return ticketFindings(COMPONENT, ticketState(one, NOW), one, NOW);
+  };
+
+  it.each([
+    [25 * MINUTE, []],
+    [25 * MINUTE + 1, [{ code: 'ticket_silent', severity: 'warning' }]],
+    [60 * MINUTE + 1, [{ code: 'ticket_silent', severity: 'critical' }]],
+    [12 * HOUR, [{ code: 'ticket_expired', severity: 'critical', since: NOW }]],
+  ])('for %d ms', (age, expected) => {
+    expect(found(age)).toMatchObject(expected);
+    expect(found(age)).toHaveLength(expected.length);
+  });
+});
+
+describe('the previous key', () => {
+  const found = (
+    keySet: boolean,
+    keyAgeMs: number | undefined,
+    more: { tokenSet?: boolean; tokenAgeMs?: number } = {},
+  ) =>
+    previousSecretFindings(
+      COMPONENT,
+      {
+        ...{ keySet, keyAt: keyAgeMs === undefined ? undefined : NOW - keyAgeMs },
+        tokenSet: more.tokenSet ?? false,
+        tokenAt: more.tokenAgeMs === undefined ? undefined : NOW - more.tokenAgeMs,
+      },
+      NOW,
+    ).map(({ code }) => code);
+
+  it('must stay while pushes use it, and may go after a day without', () => {
+    expect(found(true, MINUTE)).toEqual(['previous_key_in_use']);
+    expect(found(true, 24 * HOUR - 1)).toEqual(['previous_key_in_use']);
+    expect(found(true, 24 * HOUR)).toEqual([]);
+    expect(found(true, undefined)).toEqual([]);
+  });
+
+  it('was dropped too early when a push used it within the last hour', () => {
+    expect(found(false, MINUTE)).toEqual(['previous_key_dropped']);
+    expect(found(false, HOUR)).toEqual([]);
+  });
+
+  it('is a token or an AES key, each by itself', () => {
+    expect(found(true, 30 * HOUR, { tokenSet: true, tokenAgeMs: MINUTE })).toEqual([
+      'previous_key_in_use',
+    ]);
+    expect(found(true, MINUTE, { tokenSet: false, tokenAgeMs: MINUTE })).toEqual([
+      'previous_key_in_use',
+      'previous_key_dropped',
+    ]);
+  });
+});
+
+describe('several findings', () => {
+  it('come gravest first, causes before what comes of them', () => {
+    const ranked = rankFindings([
+      finding('clock_skew', null),
+      finding('credential_dead', COMPONENT, { kind: 'pre_auth_code' }),
+      finding('ticket_expired', COMPONENT),
+      finding('ticket_silent', COMPONENT, { severity: 'critical' }),
+      finding('redis_was_restarted', COMPONENT),
+    ]);
+    expect(ranked.map(({ code }) => code)).toEqual([
+      'ticket_expired',
+      'credential_dead',
+      'ticket_silent',
+      'clock_skew',
+      'redis_was_restarted',
+    ]);
+  });
+
+  it('of one cause are one, as grave as the gravest and as old as the oldest', () => {
+    const found = (kind: string, more: object) =>
+      finding('wechat_unreachable', COMPONENT, { kind, facts: { state: 'due' }, ...more });
+    const ranked = rankFindings([
+      found('component_access_token', { since: 7 }),
+      found('pre_auth_code', { since: 9, severity: 'critical', facts: { state: 'expired' } }),
+    ]);
+    expect(ranked).toMatchObject([
+      {
+        ...{ severity: 'critical', since: 7, kind: 'pre_auth_code, component_access_token' },
+        facts: { state: 'expired' },
+      },
+    ]);
+  });
+
+  it('of different credentials stay apart otherwise', () => {
+    const two = ['access_token', 'jsapi_ticket'].map((kind) =>
+      finding('credential_dead', COMPONENT, { kind }),
+    );
+    expect(new Set(two.map(identityOf)).size).toBe(2);
+    expect(rankFindings(two)).toHaveLength(2);
+  });
+});
+
+describe('replicas', () => {
+  const replica = (id: string, more: Partial<Replica>): Replica => ({
+    ...{ id, host: 'h', version: '1', startedAt: NOW - HOUR, seenAt: NOW, stoppedAt: undefined },
+    ...more,
+  });
+  const states = (...replicas: Replica[]) =>
+    Object.fromEntries(describeReplicas(replicas, NOW).map(({ id, state }) => [id, state]));
+
+  it('are lost when they go without a word, a minute after their last one', () => {
+    const late = replica('late', { seenAt: NOW - MINUTE });
+    const lost = replica('lost', { seenAt: NOW - MINUTE - 1 });
+    const gone = replica('gone', { seenAt: NOW - HOUR, stoppedAt: NOW - HOUR });
+    expect(states(late, lost, gone)).toEqual({ late: 'running', lost: 'lost', gone: 'stopped' });
+    expect(replicaFindings([late, lost, gone], NOW)).toMatchObject([
+      { code: 'replica_lost', kind: 'lost', since: lost.seenAt },
+    ]);
+  });
+
+  it('are replaced by one that starts later, each by one of its own', () => {
+    const first = replica('first', { seenAt: NOW - 30 * MINUTE });
+    const second = replica('second', { seenAt: NOW - 20 * MINUTE });
+    const heir = replica('heir', { startedAt: NOW - 10 * MINUTE });
+    expect(states(first, second, heir)).toMatchObject({ first: 'replaced', second: 'lost' });
+    const other = replica('other', { startedAt: NOW - 5 * MINUTE });
+    expect(replicaFindings([first, second, heir, other], NOW)).toEqual([]);
+  });
+
+  it('that die in the moment of their start do not replace themselves', () => {
+    const brief = replica('brief', { startedAt: NOW - HOUR, seenAt: NOW - HOUR });
+    expect(states(brief)).toEqual({ brief: 'lost' });
+  });
+});

@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest';
+import { finding, PROBLEM_CODES, PROBLEMS } from '../../../src/status/problems.ts';
+import {
+  describeProblem,
+  explainError,
+  titleOf,
+  verdictSentence,
+} from '../../../src/status/wording.ts';
+import { inChinese } from '../../../src/wechat/chinese.ts';
+import { explainErrcode } from '../../../src/wechat/errcodes.ts';
+
+const COMPONENT = 'wx0123456789abcdef';
+const HAN = /\p{Script=Han}/u;
+
+/** Whatever any rule may put into a sentence. */
+const facts = {
+  ...{ kind: 'access_token', state: 'urgent', failures: 2, minutes: 30, reason: 'OOM' },
+  ...{ commands: 'XADD', since: 'T1', refused: 'T2', redis: 70, wechat: 71, replica: 'r1' },
+  ...{ seen: 'T3', due: 5, seconds: 200, calls: 1000, allowed: 2000, until: 'T4' },
+};
+
+describe.each(PROBLEM_CODES)('%s', (code) => {
+  const error = { class: 'config', message: 'a: errcode 1: the appid is wrong', advice: 'Wait.' };
+  it.each(['en', 'zh'] as const)('has words in %s, with nothing left out of them', (language) => {
+    // A code is stuck because of an error.
+    const withoutError = code === 'authorization_code_stuck' ? [] : [{}];
+    for (const more of [...withoutError, { error }]) {
+      const problem = describeProblem(finding(code, COMPONENT, { facts, ...more }), language);
+      const words = [problem.title, problem.message, problem.advice];
+      expect(words.join('\n')).not.toMatch(/undefined|null|NaN|\[object/);
+      for (const text of words) expect(text).not.toBe('');
+      expect(HAN.test(problem.title)).toBe(language === 'zh');
+      expect(HAN.test(problem.message)).toBe(language === 'zh');
+      expect(problem.title).toBe(titleOf(code, language));
+      expect(problem.title).not.toMatch(/[.。]$/);
+    }
+  });
+
+  it('has a name that alerts and metrics share with nobody else', () => {
+    const { alert } = PROBLEMS[code];
+    expect(alert).toMatch(/^Wxkeeper[A-Z][A-Za-z]+$/);
+    expect(Object.values(PROBLEMS).filter((one) => one.alert === alert)).toHaveLength(1);
+  });
+});
+
+describe('a problem in words', () => {
+  it('says what WeChat said, and what to do about that', () => {
+    const error = {
+      class: 'config',
+      message: 'api_component_token: errcode 61004: ' + explainErrcode(61004, true).meaning,
+      advice: explainErrcode(61004, true).advice,
+    };
+    const found = finding('address_not_whitelisted', COMPONENT, {
+      ...{ kind: 'component_access_token', facts: { state: 'due', failures: 1 }, error },
+    });
+    expect(describeProblem(found, 'en')).toMatchObject({
+      component: COMPONENT,
+      message: `component_access_token is due after 1 failed try. ${error.message}.`,
+      advice: error.advice,
+    });
+    expect(describeProblem(found, 'zh')).toMatchObject({
+      message:
+        'component_access_token 待刷新，已连续失败 1 次。api_component_token：错误码 61004，出口 IP 不在平台的白名单里。',
+    });
+  });
+
+  it.each([
+    ['en', [], 'All is well.'],
+    ['zh', [], '一切正常。'],
+    ['en', ['no_ticket'], `No ticket has ever arrived (${COMPONENT}).`],
+    [
+      'en',
+      ['no_ticket', 'clock_skew'],
+      `No ticket has ever arrived (${COMPONENT}), and 1 more problem.`,
+    ],
+    [
+      'zh',
+      ['no_ticket', 'clock_skew', 'replica_lost'],
+      `从未收到票据（${COMPONENT}），另有 2 个问题。`,
+    ],
+  ] as const)('makes one sentence of all of them: %s %j', (language, codes, sentence) => {
+    const problems = codes.map((code) => describeProblem(finding(code, COMPONENT), language));
+    expect(verdictSentence(problems, language)).toBe(sentence);
+  });
+});
+
+describe('an error in Chinese', () => {
+  const unknown = explainErrcode(123_456_789, false);
+  const known = [...Array(100_000).keys(), -1, -1000, 9402202]
+    .flatMap((code) => [explainErrcode(code, false), explainErrcode(code, true)])
+    .filter(({ meaning }) => meaning !== unknown.meaning);
+
+  it('is known for every errcode', () => {
+    const texts = new Set([...known, unknown].flatMap(({ meaning, advice }) => [meaning, advice]));
+    expect(texts.size).toBeGreaterThan(60);
+    expect([...texts].filter((text) => !HAN.test(inChinese(text)))).toEqual([]);
+  });
+
+  it('keeps the address that WeChat has seen, the call and the errcode', () => {
+    const message = 'token: errcode 40164: this address is not on the IP whitelist (203.0.113.7)';
+    const advice = 'Nothing to do.';
+    expect(explainError({ message, advice }, 'zh')).toEqual({
+      message: 'token：错误码 40164，出口 IP 不在白名单里（203.0.113.7）',
+      advice: '无需处理。',
+    });
+    expect(explainError({ message, advice }, 'en')).toEqual({ message, advice });
+  });
+
+  it.each([
+    [
+      'api_component_token: unreachable: no connection to WeChat',
+      'api_component_token：连接不上微信',
+    ],
+    [
+      'token: bad_value: access_token in the answer is empty or malformed',
+      'token：应答里的 access_token 为空或格式不对',
+    ],
+    ['constructor', 'constructor'],
+    ['something new', 'something new'],
+  ])('%s: %s', (english, chinese) => {
+    expect(inChinese(english)).toBe(chinese);
+  });
+});
