@@ -176,6 +176,10 @@ async function untilSettled(observer: Observer, interruption: AbortSignal): Prom
 }
 
 function notePush(run: Run, push: PushRecord): void {
+  if (push.accepted && push.infoType === 'authorized') {
+    happen(run, 'an account has authorized the platform');
+    return;
+  }
   run.pushes.sent += 1;
   if (push.accepted) {
     run.pushes.accepted += 1;

@@ -9,6 +9,7 @@ import { createSimulator, type Simulator } from '../../simulator/simulator.ts';
 import { startGuard } from '../redis-guard.ts';
 import { DEMO_COMPONENT } from './component.ts';
 import type { Wishes } from './flags.ts';
+import { authorizeMerchants } from './merchants.ts';
 import { openRedis, type DemoRedis } from './redis.ts';
 import type { Scale } from './scale.ts';
 import { startService, type Exit, type Service } from './service.ts';
@@ -18,7 +19,7 @@ export interface Stage {
   redis: DemoRedis;
   simulator: Simulator;
   service: Service;
-  /** The demo's own key, good for reading on this machine as long as the demo runs. */
+  /** The demo's own key, good for everything on this machine as long as the demo runs. */
   apiKey: string;
   /** The service's log as a file, while the demo runs. */
   logFile: string;
@@ -89,7 +90,7 @@ async function buildStage(
   undo.push(() => simulator.stop());
   await simulator.start();
 
-  const { key, entry } = makeApiKey('demo', 'credentials:read+status:read');
+  const { key, entry } = makeApiKey('demo', 'admin');
   const folder = await mkdtemp(join(tmpdir(), 'wxkeeper-demo-'));
   const guard = startGuard(folder);
   undo.push(() => guard.dismiss());
@@ -105,6 +106,7 @@ async function buildStage(
     begin() {
       simulator.setCallbackUrl(appid, `${service.publicUrl}/callback/${appid}`);
       simulator.setPushing(true);
+      void authorizeMerchants(simulator).catch(() => undefined);
     },
     async stopService() {
       simulator.setPushing(false);
