@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { deadline, systemClock } from './clock.ts';
-import { compose, type AppOptions } from './compose.ts';
+import type { AppOptions } from './compose-ground.ts';
+import { compose } from './compose.ts';
 import { ConfigError, type Config } from './config.ts';
 import type { Keeper } from './credentials/keeper.ts';
 import { listen, type Listener } from './http/server.ts';
@@ -30,7 +31,7 @@ const REDIS_START_MS = 2_000;
 
 export function createApp(config: Config, options: AppOptions): App {
   const parts = compose(config, options);
-  const { redis, keeper, patrols, scheduler, pendingTickets, log } = parts;
+  const { redis, keeper, patrols, scheduler, pendingTickets, heartbeat, log } = parts;
   const listeners: Listener[] = [];
   return {
     keeper,
@@ -52,8 +53,10 @@ export function createApp(config: Config, options: AppOptions): App {
         accounts: config.accounts.map((one) => one.appid),
       });
       await parts.watch.idle();
+      await heartbeat.beat().catch(() => undefined);
       await scheduler.start();
       for (const one of patrols) one.start();
+      parts.alerts.started();
     },
     async stop() {
       parts.life.stopping = true;
@@ -65,22 +68,20 @@ export function createApp(config: Config, options: AppOptions): App {
         parts.reconciler.stop(),
         parts.releaseCheck.idle(),
         keeper.stop(),
+        parts.alerts.stop(),
       ]);
       const limit = deadline(systemClock, DRAIN_MS + DRAIN_SLACK_MS);
       await Promise.race([drained, once(limit.signal, 'abort')]);
       limit.cancel();
       await pendingTickets.stop();
+      await heartbeat.stop().catch(() => undefined);
       redis.disconnect();
       log.info('wxkeeper stopped');
     },
     async idle() {
-      await parts.watch.idle();
-      await scheduler.idle();
-      for (const one of patrols) await one.idle();
-      await parts.authorizations.idle();
-      await parts.reconciler.idle();
-      await parts.releaseCheck.idle();
-      await keeper.idle();
+      const { watch, authorizations, reconciler, releaseCheck, alerts } = parts;
+      const working = [authorizations, reconciler, releaseCheck, keeper, alerts];
+      for (const one of [watch, scheduler, ...patrols, ...working]) await one.idle();
     },
     publicPort: () => listeners[0]?.port ?? 0,
     internalPort: () => listeners[1]?.port ?? 0,

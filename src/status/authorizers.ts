@@ -4,7 +4,7 @@ import { openExchanges } from '../store/exchanges.ts';
 import { countAuthorizers } from '../store/registry.ts';
 import type { StoredError } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
-import type { Problem } from './advice.ts';
+import { finding, type Finding } from './problems.ts';
 import { isoOrNull, seconds } from './units.ts';
 
 /** The accounts that authorized one component, as a whole: who waits, and for how long. */
@@ -54,36 +54,18 @@ function heals(error: StoredError): boolean {
   return ['retry', 'rate', 'token', 'ticket', 'reauthorize'].includes(error.class);
 }
 
-export function authorizersProblems(component: string, status: AuthorizersStatus): Problem[] {
-  const { refresh_backlog: backlog, code_error: codeError, reconciliation } = status;
-  const problems: Problem[] = [];
-  if (backlog.behind_seconds > BEHIND_AFTER_SECONDS) {
-    problems.push({
-      code: 'authorizers_behind',
-      component,
-      message:
-        `${backlog.due} authorizers wait for a new token, the first one for ` +
-        `${backlog.behind_seconds} s. Tokens die when they wait longer than their window.`,
-      advice:
-        'After an outage it works itself off at AUTHORIZER_REFRESHES_PER_SECOND. If it grows, raise ' +
-        'that, add a replica, or look for slow answers of WeChat in the log.',
-    });
-  }
-  if (codeError !== null) {
-    problems.push({
-      code: 'authorization_code_stuck',
-      component,
-      message: `An account has authorized, but its code cannot be exchanged: ${codeError.message}.`,
-      advice: `${codeError.advice} The code lives for ten minutes; after that the merchant must authorize again.`,
-    });
-  }
-  if (reconciliation.state === 'inconsistent') {
-    problems.push({
-      code: 'reconciliation_inconsistent',
-      component,
-      message: "WeChat's list of authorizers contradicts itself, so nobody was marked as missing.",
-      advice: 'Nothing to do: what was lost is restored, and the next run comes tomorrow.',
-    });
-  }
-  return problems;
+export function authorizersFindings(component: string, status: AuthorizersStatus): Finding[] {
+  const { refresh_backlog: backlog, code_error: error, reconciliation } = status;
+  const { due, behind_seconds: seconds, oldest_due_at: oldest } = backlog;
+  const since = oldest === null ? null : Date.parse(oldest);
+  const behind = seconds > BEHIND_AFTER_SECONDS;
+  return [
+    ...(behind
+      ? [finding('authorizers_behind', component, { since, facts: { due, seconds } })]
+      : []),
+    ...(error === null ? [] : [finding('authorization_code_stuck', component, { error })]),
+    ...(reconciliation.state === 'inconsistent'
+      ? [finding('reconciliation_inconsistent', component)]
+      : []),
+  ];
 }

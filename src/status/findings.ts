@@ -1,26 +1,23 @@
 import type { FreshnessState } from '../credentials/freshness.ts';
 import type { ClockSkew } from '../store/clock-watch.ts';
+import type { StoredError } from '../store/records.ts';
 import type { SelfTest } from '../store/self-test.ts';
 import type { Ticket } from '../store/tickets.ts';
+import { finding, type Finding, type ProblemCode } from './problems.ts';
+import { iso } from './units.ts';
 
-/** What is wrong, in words an admin can act on at night. An empty list means all is well. */
+/** The rules: what is wrong with what was read. No findings mean that all is well. */
 
 export type TicketState = 'fresh' | 'silent' | 'ticket_refused' | 'ticket_expired' | 'no_ticket';
-
-export interface Problem {
-  code: string;
-  /** Null when it is not about one component. */
-  component: string | null;
-  message: string;
-  advice: string;
-}
 
 /** The part of a credential's status that decides. */
 export interface CredentialHealth {
   kind: string;
   state: FreshnessState;
+  due_at: string | null;
+  expires_at: string | null;
   failures_in_a_row: number;
-  last_error: { message: string; advice: string } | null;
+  last_error: StoredError | null;
   calls_today: number;
   calls_allowed_a_day: number | null;
   quarantined_until: string | null;
@@ -28,8 +25,13 @@ export interface CredentialHealth {
   foreign_refresher_since: string | null;
 }
 
+const MINUTE_MS = 60_000;
 /** Two pushes and a half without a ticket: worth knowing, nothing is down yet. */
-const SILENT_AFTER_MS = 25 * 60 * 1000;
+const SILENT_AFTER_MS = 25 * MINUTE_MS;
+/** By then asking WeChat for pushes has not helped either. */
+const SILENT_LONG_MS = 60 * MINUTE_MS;
+/** WeChat's signatures are accepted for five minutes. */
+const GRAVE_SKEW_MS = 4 * MINUTE_MS;
 
 export function ticketState(ticket: Ticket | undefined, now: number): TicketState {
   if (ticket === undefined) return 'no_ticket';
@@ -38,203 +40,155 @@ export function ticketState(ticket: Ticket | undefined, now: number): TicketStat
   return now - ticket.receivedAt > SILENT_AFTER_MS ? 'silent' : 'fresh';
 }
 
-export function ticketProblems(
+export function ticketFindings(
   component: string,
   state: TicketState,
   ticket: Ticket | undefined,
   now: number,
-): Problem[] {
-  const minutes = ticket === undefined ? 0 : Math.floor((now - ticket.receivedAt) / 60_000);
-  const url =
-    'Check in the console that the authorization-event URL is right and its ticket push is on, and ' +
-    'that WeChat can reach it; watch the log for refused pushes.';
+): Finding[] {
+  const { receivedAt = now, expiresAt = now } = ticket ?? {};
   switch (state) {
     case 'fresh':
       return [];
-    case 'silent':
-      return [
-        {
-          code: 'ticket_silent',
-          component,
-          message: `No ticket for ${minutes} minutes; the stored one serves until it is 12 h old.`,
-          advice: url,
-        },
-      ];
+    case 'silent': {
+      const silent = now - receivedAt;
+      const severity = silent > SILENT_LONG_MS ? 'critical' : 'warning';
+      const facts = { minutes: Math.floor(silent / MINUTE_MS) };
+      return [finding('ticket_silent', component, { severity, since: receivedAt, facts })];
+    }
     case 'ticket_refused':
-      return [
-        {
-          code: 'ticket_refused',
-          component,
-          message: 'WeChat refuses the newest ticket; new pushes were asked for.',
-          advice: `Nothing to do when a push arrives within minutes. Otherwise: ${url}`,
-        },
-      ];
+      return [finding('ticket_refused', component)];
     case 'ticket_expired':
-      return [
-        {
-          code: 'ticket_expired',
-          component,
-          message:
-            'The last ticket is more than 12 h old: no component_access_token can be refreshed.',
-          advice: `${url} The first new push repairs everything by itself.`,
-        },
-      ];
+      return [finding('ticket_expired', component, { since: expiresAt })];
     case 'no_ticket':
-      return [
-        {
-          code: 'no_ticket',
-          component,
-          message: 'No ticket has arrived yet: WeChat pushes one every 10 minutes.',
-          advice: url,
-        },
-      ];
+      return [finding('no_ticket', component)];
   }
 }
 
 /** @param subject the appid of the component or account */
-export function credentialProblems(subject: string, credential: CredentialHealth): Problem[] {
+export function credentialFindings(subject: string, credential: CredentialHealth): Finding[] {
   return [
-    ...refreshProblems(subject, credential),
-    ...foreignProblems(subject, credential),
-    ...quotaProblems(subject, credential),
-    ...quarantineProblems(subject, credential),
+    ...refreshFindings(subject, credential),
+    ...foreignFindings(subject, credential),
+    ...quotaFindings(subject, credential),
+    ...quarantineFindings(subject, credential),
   ];
 }
 
-function refreshProblems(component: string, credential: CredentialHealth): Problem[] {
+function refreshFindings(subject: string, credential: CredentialHealth): Finding[] {
   const { kind, state, failures_in_a_row: failures, last_error: lastError } = credential;
   const dead = state === 'expired' || (state === 'missing' && kind !== 'pre_auth_code');
   if (!dead && state !== 'urgent' && failures === 0) return [];
-  const why = failures > 0 && lastError !== null ? ` ${lastError.message}.` : '';
+  const error = failures > 0 ? lastError : null;
+  const usual = dead ? 'credential_dead' : 'credential_refresh_failing';
+  const code = (error === null ? undefined : causeOf(error)) ?? usual;
+  const { due_at: dueAt, expires_at: expiresAt } = credential;
+  const began = dead ? expiresAt : dueAt;
   return [
-    {
-      code: dead ? 'credential_dead' : 'credential_refresh_failing',
-      component,
-      message: `${kind} is ${state}${failures > 0 ? ` after ${failures} failed tries` : ''}.${why}`,
-      advice:
-        lastError !== null && failures > 0
-          ? lastError.advice
-          : 'It is refreshed by itself as soon as its ticket or token is there.',
-    },
+    finding(code, subject, {
+      ...(dead || state === 'urgent' ? { severity: 'critical' } : {}),
+      kind,
+      since: began === null ? null : Date.parse(began),
+      facts: { state, failures },
+      ...(error === null ? {} : { error }),
+    }),
   ];
 }
 
-function foreignProblems(component: string, credential: CredentialHealth): Problem[] {
+/** Troubles that a person must recognise at once, whichever credential they show in. */
+function causeOf({ class: cls, errcode, message }: StoredError): ProblemCode | undefined {
+  if (errcode === undefined) {
+    const unheard = /: (?:unreachable|timeout|http_status): /.test(message);
+    return cls === 'retry' && unheard ? 'wechat_unreachable' : undefined;
+  }
+  if ([40164, 61004, 40090].includes(errcode)) return 'address_not_whitelisted';
+  if (cls === 'config' && [40001, 40125, 41004, 40243].includes(errcode)) return 'secret_refused';
+  return cls === 'quota' ? 'quota_exhausted' : undefined;
+}
+
+function foreignFindings(subject: string, credential: CredentialHealth): Finding[] {
   const { kind, foreign_refresher_since: since, last_refused: refused } = credential;
   if (since === null) return [];
-  return [
-    {
-      code: 'foreign_refresher',
-      component,
-      message:
-        `Somebody else mints ${kind} with our secret since ${since}: live values of ours die early, ` +
-        `last at ${refused?.at ?? since}. Every half hour one is minted again, no more.`,
-      advice:
-        'Find the other program that holds the AppSecret (a test server, an old deployment) and let it ' +
-        'read from here; or reset the AppSecret, which ends it at once.',
-    },
-  ];
+  const facts = { since, refused: refused?.at ?? since };
+  return [finding('foreign_refresher', subject, { kind, since: Date.parse(since), facts })];
 }
 
-function quotaProblems(component: string, credential: CredentialHealth): Problem[] {
+function quotaFindings(subject: string, credential: CredentialHealth): Finding[] {
   const { kind, calls_today: calls, calls_allowed_a_day: allowed } = credential;
   if (allowed === null || calls < allowed / 2) return [];
-  return [
-    {
-      code: 'quota_half_used',
-      component,
-      message: `${calls} of ${allowed} calls for ${kind} were made today; at 90 % only needed ones are.`,
-      advice:
-        'Look in history and log for what causes them, such as a service that reports good values as dead.',
-    },
-  ];
+  return [finding('quota_half_used', subject, { kind, facts: { calls, allowed } })];
 }
 
-function quarantineProblems(component: string, credential: CredentialHealth): Problem[] {
+function quarantineFindings(subject: string, credential: CredentialHealth): Finding[] {
   const { kind, quarantined_until: until } = credential;
   if (until === null) return [];
+  return [finding('redis_was_restarted', subject, { kind, facts: { until } })];
+}
+
+export function selfTestFindings(selfTest: SelfTest | undefined): Finding[] {
+  if (selfTest === undefined) return [];
+  const { evicts, forbidden, refuses } = selfTest;
   return [
-    {
-      code: 'redis_was_restarted',
-      component,
-      message: `Redis restarted or failed over; ${kind} is minted once more after ${until}.`,
-      advice: 'Nothing to do: values are served meanwhile.',
-    },
+    ...(evicts ? [finding('redis_may_evict', null)] : []),
+    ...(forbidden.length > 0
+      ? [finding('redis_forbids', null, { facts: { commands: forbidden.join(', ') } })]
+      : []),
+    ...(refuses === undefined
+      ? []
+      : [finding('redis_refuses_writes', null, { facts: { reason: refuses } })]),
   ];
 }
 
-export function selfTestProblems(selfTest: SelfTest | undefined): Problem[] {
-  const problems: Problem[] = [];
-  if (selfTest?.evicts === true) {
-    problems.push({
-      code: 'redis_may_evict',
-      component: null,
-      message: 'Redis may throw away any key when its memory is full, refresh tokens among them.',
-      advice: 'Set maxmemory-policy noeviction, now and in its configuration file.',
-    });
-  }
-  if (selfTest !== undefined && selfTest.forbidden.length > 0) {
-    problems.push({
-      code: 'redis_forbids',
-      component: null,
-      message: `Redis forbids our user: ${selfTest.forbidden.join(', ')}.`,
-      advice: 'Allow these commands in the ACL of the user in REDIS_URL.',
-    });
-  }
-  if (selfTest?.refuses !== undefined) {
-    problems.push({
-      code: 'redis_refuses_writes',
-      component: null,
-      message: `Redis takes nothing any more (${selfTest.refuses}): no ticket, no new token.`,
-      advice: REFUSAL_ADVICE[selfTest.refuses] ?? 'Look at the log of Redis.',
-    });
-  }
-  return problems;
-}
-
-const REFUSAL_ADVICE: Readonly<Record<string, string>> = {
-  OOM: 'Its memory is full: raise maxmemory, or find out what else is kept there.',
-  MISCONF: 'It cannot write to its disk: make room there. Its log says why.',
-  READONLY: 'It is a replica: REDIS_URL must lead to the primary.',
-};
-
-export function clockProblems({ wrong, processVsRedis, processVsWechat }: ClockSkew): Problem[] {
+export function clockFindings({ wrong, processVsRedis, processVsWechat }: ClockSkew): Finding[] {
   if (!wrong) return [];
-  const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
-  const wechat =
-    processVsWechat === null ? '' : ` and by ${seconds(processVsWechat)} from WeChat's`;
+  const worst = Math.max(Math.abs(processVsRedis), Math.abs(processVsWechat ?? 0));
+  const inSeconds = (ms: number) => Math.round(ms / 1000);
   return [
-    {
-      code: 'clock_skew',
-      component: null,
-      message: `This machine's clock differs by ${seconds(processVsRedis)} from Redis's${wechat}.`,
-      advice:
-        'Check NTP here and at Redis: pushes are refused when this clock is off by five minutes, and ' +
-        "credentials are judged by Redis's.",
-    },
+    finding('clock_skew', null, {
+      ...(worst > GRAVE_SKEW_MS ? { severity: 'critical' } : {}),
+      facts: {
+        redis: inSeconds(processVsRedis),
+        ...(processVsWechat === null ? {} : { wechat: inSeconds(processVsWechat) }),
+      },
+    }),
   ];
 }
 
 /** @param problem what comparing the sealing keys with the stored tokens has shown */
-export function sealProblems(problem: string | undefined): Problem[] {
-  if (problem === undefined) return [];
-  return [
-    {
-      code: 'seal_key_wrong',
-      component: null,
-      message: `${problem}. Tokens of these authorizers are not refreshed; nothing is overwritten.`,
-      advice: 'Put the key that sealed them back into REFRESH_TOKEN_KEYS and restart wxkeeper.',
-    },
-  ];
+export function sealFindings(problem: string | undefined): Finding[] {
+  return problem === undefined
+    ? []
+    : [finding('seal_key_wrong', null, { facts: { reason: problem } })];
 }
 
-export function storeProblem(message: string): Problem {
-  return {
-    code: 'store_unavailable',
-    component: null,
-    message: `${message} Pushes are answered 503 and nothing is refreshed.`,
-    advice:
-      'Look after Redis first: its log, its memory and disk, the network, the login in REDIS_URL. ' +
-      'Everything goes on by itself when it is back.',
-  };
+export function storeFinding(message: string): Finding {
+  return finding('store_unavailable', null, { facts: { reason: message } });
+}
+
+/** When the previous secrets of a component were last used; and which of them are configured. */
+export interface PreviousSecrets {
+  keySet: boolean;
+  tokenSet: boolean;
+  keyAt: number | undefined;
+  tokenAt: number | undefined;
+}
+
+/** Milliseconds without a push under them after which the previous secrets may go. */
+const UNUSED_AFTER_MS = 24 * 60 * MINUTE_MS;
+/** Milliseconds after the last one for which it is worth saying that they went too early. */
+const DROPPED_FOR_MS = 60 * MINUTE_MS;
+
+export function previousSecretFindings(
+  component: string,
+  { keySet, tokenSet, keyAt = -Infinity, tokenAt = -Infinity }: PreviousSecrets,
+  now: number,
+): Finding[] {
+  const used = Math.max(keySet ? keyAt : -Infinity, tokenSet ? tokenAt : -Infinity);
+  const dropped = Math.max(keySet ? -Infinity : keyAt, tokenSet ? -Infinity : tokenAt);
+  const told = (code: ProblemCode, at: number) =>
+    finding(code, component, { facts: { since: iso(at) } });
+  return [
+    ...(now - used < UNUSED_AFTER_MS ? [told('previous_key_in_use', used)] : []),
+    ...(now - dropped < DROPPED_FOR_MS ? [told('previous_key_dropped', dropped)] : []),
+  ];
 }

@@ -1,4 +1,4 @@
-import { onRedis } from './redis.ts';
+import { onDisplayKey, onRedis } from './redis.ts';
 import { loadScript, runScript } from './scripts.ts';
 import type { Store } from './store.ts';
 
@@ -32,4 +32,30 @@ export async function appendEvent(
     ),
   );
   return outcome as 'stored' | 'duplicate';
+}
+
+export interface StoredEvent {
+  /** Of the stream entry. */
+  id: string;
+  /** When it was stored, epoch ms by the store's clock. */
+  at: number;
+  fields: EventFields;
+}
+
+/** The last events, newest first. @throws KeeperError `store_unavailable` */
+export async function readEvents(
+  store: Store,
+  appid: string,
+  count: number,
+): Promise<StoredEvent[]> {
+  const key = store.keys.events(appid);
+  const entries = await onDisplayKey(
+    () => store.redis.xrevrange(key, '+', '-', 'COUNT', count),
+    [],
+  );
+  return entries.map(([id, flat]) => {
+    const fields: Record<string, string> = {};
+    for (let i = 0; i < flat.length; i += 2) fields[flat[i] ?? ''] = flat[i + 1] ?? '';
+    return { id, at: Number(id.split('-')[0]), fields };
+  });
 }

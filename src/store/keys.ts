@@ -54,8 +54,14 @@ export interface Keys {
   seen(appid: string, fingerprint: string): string;
   /** Hash of counters about one component's pushes. */
   pushStats(appid: string): string;
+  /** List of moments, newest first: when the last tickets came. */
+  ticketArrivals(appid: string): string;
   /** Hash: job name to the JSON of its last run. */
   jobs: string;
+  /** Hash: replica to the JSON of its last sign of life. */
+  replicas: string;
+  /** Hash: what people were told of problems, and what they are still to be told. */
+  alerts: string;
   /** Hash: name of a sealing key to a known text sealed with it. */
   sealKeys: string;
   /** Channel that announces each new value, never the value itself. */
@@ -84,7 +90,10 @@ export function createKeys(prefix: string): Keys {
     events: (appid) => `${prefix}events:{${appid}}`,
     seen: (appid, fingerprint) => `${prefix}seen:{${appid}}:${fingerprint}`,
     pushStats: (appid) => `${prefix}push_stats:{${appid}}`,
+    ticketArrivals: (appid) => `${prefix}history:component_verify_ticket:{${appid}}`,
     jobs: `${prefix}jobs`,
+    replicas: `${prefix}replicas`,
+    alerts: `${prefix}alerts`,
     sealKeys: `${prefix}seal_keys`,
     rotations: `${prefix}rotations`,
     selfTest: (name) => `${prefix}self_test:{self_test}:${name}`,

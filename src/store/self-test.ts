@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import type { Keys } from './keys.ts';
 import { onRedis } from './redis.ts';
 import { checkSealKeys, sealProblem } from './seal-check.ts';
 import type { Store } from './store.ts';
@@ -22,11 +23,27 @@ const EVERY_MS = 60_000;
 
 /** @throws KeeperError `store_unavailable` */
 export async function testStore({ redis, keys }: Store): Promise<SelfTest> {
+  const commands = neededCommands(keys);
+  const forbidden: string[] = [];
+  let refuses: string | undefined;
+  const pipeline = redis.pipeline(commands.map(([name, ...args]) => [name.toLowerCase(), ...args]));
+  const replies = (await onRedis(() => pipeline.exec())) ?? [];
+  replies.forEach(([error], index) => {
+    const word = /^(?:NOPERM|OOM|MISCONF|READONLY)/.exec(error?.message ?? '')?.[0];
+    if (word === 'NOPERM') forbidden.push(commands[index]?.[0] ?? '');
+    else refuses ??= word;
+  });
+  const info = forbidden.includes('INFO') ? '' : await onRedis(() => redis.info('memory'));
+  return { forbidden, evicts: /maxmemory_policy:allkeys/.test(info), refuses };
+}
+
+/** Every command that we ever send, on keys of their own. */
+export function neededCommands(keys: Keys): [string, ...(string | number)[]][] {
   const names = ['hash', 'other', 'text', 'list', 'stream', 'sorted', 'set'] as const;
   const [hash, other, text, list, stream, sorted, set] = names.map((name) =>
     keys.selfTest(name),
   ) as [string, string, string, string, string, string, string];
-  const commands: [string, ...(string | number)[]][] = [
+  return [
     ['PING'],
     ['TIME'],
     ['INFO', 'replication'],
@@ -46,6 +63,7 @@ export async function testStore({ redis, keys }: Store): Promise<SelfTest> {
     ['LTRIM', list, 0, 0],
     ['LRANGE', list, 0, -1],
     ['XADD', stream, '*', 'a', 1],
+    ['XREVRANGE', stream, '+', '-', 'COUNT', 1],
     ['ZADD', sorted, 1, 'a'],
     ['ZCARD', sorted],
     ['ZCOUNT', sorted, '-inf', 1],
@@ -64,17 +82,6 @@ export async function testStore({ redis, keys }: Store): Promise<SelfTest> {
     ['EVALSHA', '0'.repeat(40), 0],
     ['DEL', hash, other, text, list, stream, sorted, set],
   ];
-  const forbidden: string[] = [];
-  let refuses: string | undefined;
-  const pipeline = redis.pipeline(commands.map(([name, ...args]) => [name.toLowerCase(), ...args]));
-  const replies = (await onRedis(() => pipeline.exec())) ?? [];
-  replies.forEach(([error], index) => {
-    const word = /^(?:NOPERM|OOM|MISCONF|READONLY)/.exec(error?.message ?? '')?.[0];
-    if (word === 'NOPERM') forbidden.push(commands[index]?.[0] ?? '');
-    else refuses ??= word;
-  });
-  const info = forbidden.includes('INFO') ? '' : await onRedis(() => redis.info('memory'));
-  return { forbidden, evicts: /maxmemory_policy:allkeys/.test(info), refuses };
 }
 
 /** Tries Redis out from time to time, and says what has changed. */

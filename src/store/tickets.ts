@@ -1,4 +1,4 @@
-import { onRedis } from './redis.ts';
+import { onDisplayKey, onRedis } from './redis.ts';
 import { EVENT_STREAM_LENGTH, SEEN_MS, type EventFields } from './events.ts';
 import { loadScript, runScript } from './scripts.ts';
 import type { Store } from './store.ts';
@@ -13,6 +13,9 @@ export const TICKET_LIFE_MS = 12 * 3600 * 1000;
 
 /** Milliseconds by which a stored CreateTime may be ahead of the clocks; it was once `now` for one. */
 const MAX_AHEAD_MS = 3_600_000;
+
+/** More than two days of pushes. */
+const ARRIVALS_KEPT = 300;
 
 const acceptTicketScript = loadScript('accept-ticket');
 const keepTicketScript = loadScript('keep-ticket');
@@ -61,6 +64,7 @@ export async function acceptTicket(store: Store, arrived: ArrivedTicket): Promis
         keys.ticketRecord(appid),
         keys.ticketMirror(appid),
         keys.events(appid),
+        keys.ticketArrivals(appid),
       ],
       [
         ticket,
@@ -71,10 +75,18 @@ export async function acceptTicket(store: Store, arrived: ArrivedTicket): Promis
         EVENT_STREAM_LENGTH,
         JSON.stringify(Object.entries(event).flat()),
         now + MAX_AHEAD_MS,
+        ARRIVALS_KEPT,
       ],
     ),
   );
   return outcome as TicketOutcome;
+}
+
+/** When the last tickets came, epoch ms, newest first. @throws KeeperError `store_unavailable` */
+export async function readTicketArrivals(store: Store, appid: string): Promise<number[]> {
+  const key = store.keys.ticketArrivals(appid);
+  const moments = await onDisplayKey(() => store.redis.lrange(key, 0, -1), []);
+  return moments.map(Number).filter((moment) => moment > 0);
 }
 
 /** @throws KeeperError `store_unavailable` */

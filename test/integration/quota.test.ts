@@ -67,7 +67,7 @@ describe('row 40: the quota of calls is used up (errcode 45009)', () => {
     expect(refused.retryAfter).toBeLessThanOrEqual(50 * 60);
     const { credential, problems } = await statusOf(station, TOKEN);
     expect(credential.last_error?.advice).toContain('/cgi-bin/component/clear_quota/v2');
-    expect(problems).toMatchObject([{ code: 'credential_dead' }]);
+    expect(problems).toMatchObject([{ code: 'quota_exhausted', severity: 'critical' }]);
   });
 
   it('tells who complains about the value when it makes sense to ask again', async () => {

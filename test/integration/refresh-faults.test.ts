@@ -12,10 +12,10 @@ async function stationBeforeRefresh(random?: () => number): Promise<Station> {
   const station = await createStation(random === undefined ? {} : { random });
   await station.simulator.pushTicket();
   await station.settle();
-  await station.pass(100 * MINUTE);
+  await station.skip(100 * MINUTE);
   await station.simulator.pushTicket();
   await station.settle();
-  await station.pass(9 * MINUTE);
+  await station.skip(9 * MINUTE);
   return station;
 }
 
@@ -126,10 +126,11 @@ describe.each([40125, 41004, 40013])('row 39: a setting is wrong (errcode %d)', 
     const { credential, problems } = await statusOf(station, TOKEN);
     expect(credential).toMatchObject({ state: 'expired', last_error: { errcode } });
     const advice = credential.last_error?.advice ?? '';
+    const code = errcode === 40013 ? 'credential_dead' : 'secret_refused';
     expect(advice).toMatch(/COMPONENT_APP(SECRET|ID)/);
     expect(refused.error?.message).toContain(advice);
     expect(problems).toEqual(
-      expect.arrayContaining([expect.objectContaining({ code: 'credential_dead', advice })]),
+      expect.arrayContaining([expect.objectContaining({ severity: 'critical', code, advice })]),
     );
     expect(refused.retryAfter).toBeGreaterThan(0);
     expect(refused.retryAfter).toBeLessThanOrEqual(600);

@@ -1,8 +1,20 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/api-keys.ts';
 import { startRedisServer } from '../../src/commands/redis-server.ts';
+import { createHeartbeat } from '../../src/status/heartbeat.ts';
 import type { StatusSnapshot } from '../../src/status/snapshot.ts';
-import { COMPONENT, createStation, HOUR, MINUTE, type Station } from '../support/station.ts';
+import { readEvents } from '../../src/store/events.ts';
+import { readReplicas } from '../../src/store/replicas.ts';
+import { readTicketArrivals } from '../../src/store/tickets.ts';
+import { VERSION } from '../../src/version.ts';
+import {
+  AUTHORIZER,
+  COMPONENT,
+  createStation,
+  HOUR,
+  MINUTE,
+  type Station,
+} from '../support/station.ts';
 
 /** What an admin reads, from the calm day to the night when Redis is gone. */
 describe('the status', () => {
@@ -15,7 +27,7 @@ describe('the status', () => {
   it('says ok, when each value was obtained and when the next tick will refresh it', async () => {
     station = await createStation({ env: { PUBLIC_BASE_URL: 'https://wx.example.com/' } });
     station.simulator.setPushing(true);
-    await station.pass(5 * HOUR);
+    await station.skip(5 * HOUR);
     const status = await read();
     expect(status).toMatchObject({ verdict: 'ok', problems: [], redis: { state: 'ready' } });
     const [component] = status.components;
@@ -49,7 +61,7 @@ describe('the status', () => {
     await station.pass(10 * MINUTE);
     const status = await read();
     const [problem] = status.problems;
-    expect(problem).toMatchObject({ code: 'credential_dead', component: COMPONENT.appid });
+    expect(problem).toMatchObject({ code: 'secret_refused', component: COMPONENT.appid });
     expect(problem?.message).toContain('40125');
     expect(problem?.advice).toContain('COMPONENT_APPSECRET');
     expect(status.components[0]?.credentials[0]?.last_error?.rid).toMatch(/^[0-9a-f-]{8,}$/);
@@ -90,5 +102,85 @@ describe('the status', () => {
     } finally {
       await server.stop();
     }
+  });
+});
+
+describe('what the status knows of replicas, tickets and events', () => {
+  let station: Station;
+  afterEach(() => station.close());
+
+  const read = async () => (await (await station.internal('/status')).json()) as StatusSnapshot;
+
+  it('misses a replica that is gone without a word, until another one starts', async () => {
+    station = await createStation();
+    await station.simulator.pushTicket();
+    await station.settle();
+    const killed = createHeartbeat(station.store, 'killed', VERSION);
+    await killed.beat();
+    const stopped = createHeartbeat(station.store, 'stopped', VERSION);
+    await stopped.beat();
+    await stopped.stop();
+    await station.pass(MINUTE);
+    expect((await read()).problems).toEqual([]);
+    await station.pass(1);
+    const { problems, replicas, summary } = await read();
+    expect(problems).toMatchObject([
+      { code: 'replica_lost', severity: 'warning', kind: 'killed', component: null },
+    ]);
+    expect(summary).toBe('A replica is lost.');
+    const states = new Map(replicas.map(({ id, state }) => [id, state]));
+    expect(states.get('killed')).toBe('lost');
+    expect(states.get('stopped')).toBe('stopped');
+    expect([...states.values()]).toContain('running');
+
+    await createHeartbeat(station.store, 'heir', VERSION).beat();
+    expect((await read()).problems).toEqual([]);
+    // Nobody cares for ever.
+    station.clock.sleepThrough(25 * HOUR);
+    expect((await read()).replicas.map(({ id }) => id)).not.toContain('killed');
+  });
+
+  it('sees itself at once, and its goodbye is left for the others', async () => {
+    station = await createStation();
+    const [own, ...none] = await readReplicas(station.store);
+    expect(none).toEqual([]);
+    expect(own).toMatchObject({ version: VERSION, stoppedAt: undefined });
+    await station.app.stop();
+    expect((await readReplicas(station.store))[0]).toMatchObject({
+      ...{ id: own?.id, stoppedAt: expect.any(Number) as number },
+    });
+  });
+
+  it('keeps when tickets came, and a ticket is never lost for it', async () => {
+    station = await createStation();
+    const { redis, keys, store } = station;
+    const came: number[] = [];
+    for (let push = 0; push < 3; push += 1) {
+      came.unshift(station.clock.now());
+      await station.simulator.pushTicket();
+      await station.pass(10 * MINUTE);
+    }
+    expect(await readTicketArrivals(store, COMPONENT.appid)).toEqual(came);
+    const key = keys.ticketArrivals(COMPONENT.appid);
+    await redis.set(key, 'spoiled by hand');
+    const mirror = keys.ticketMirror(COMPONENT.appid);
+    const before = await redis.get(mirror);
+    expect(await station.simulator.pushTicket()).toMatchObject({ answer: 'success' });
+    expect(await redis.get(mirror)).toMatch(/^ticket@@@/);
+    expect(await redis.get(mirror)).not.toBe(before);
+    expect(await readTicketArrivals(store, COMPONENT.appid)).toEqual([]);
+  });
+
+  it('reads the last events, newest first, without the ticket in them', async () => {
+    station = await createStation();
+    await station.simulator.pushTicket();
+    await station.simulator.pushUnauthorized(COMPONENT.appid, AUTHORIZER);
+    await station.settle();
+    const events = await readEvents(station.store, COMPONENT.appid, 1);
+    expect(events).toHaveLength(1);
+    expect(events[0]?.fields.info_type).toBe('unauthorized');
+    const all = await readEvents(station.store, COMPONENT.appid, 10);
+    expect(all.at(-1)?.fields.info_type).toBe('component_verify_ticket');
+    expect(JSON.stringify(all)).not.toContain('ticket@@@');
   });
 });

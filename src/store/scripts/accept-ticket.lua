@@ -3,9 +3,11 @@
 -- would turn WeChat's re-sent push into a loss.
 --
 -- KEYS  1 seen marker   2 ticket record (hash)   3 ticket mirror (string)   4 event stream
+--       5 arrivals (list of moments, for people)
 -- ARGV  1 ticket   2 create_time ms (what tickets are ordered by)   3 received_at ms
 --       4 ms until the ticket dies   5 ms to remember the push   6 stream length   7 event fields JSON
 --       8 the latest create_time that can be, ms: one further ahead was written by a clock that is wrong
+--       9 how many arrivals are kept
 -- Returns 'stored', 'older' (a newer or the same one is already there) or 'duplicate'
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return 'duplicate'
@@ -29,6 +31,9 @@ if known < tonumber(ARGV[2]) or known > tonumber(ARGV[8]) then
     event[#event + 1] = field
   end
   redis.call(unpack(event))
+  -- pcall: what only people look at must not cost a ticket when somebody has spoiled it.
+  redis.pcall('LPUSH', KEYS[5], ARGV[3])
+  redis.pcall('LTRIM', KEYS[5], 0, tonumber(ARGV[9]) - 1)
 end
 redis.call('SET', KEYS[1], '1', 'PX', ARGV[5])
 return outcome

@@ -1,0 +1,102 @@
+import type { Authorizations } from './authorizers/authorizations.ts';
+import type { Reconciler } from './authorizers/reconcile.ts';
+import type { Ground } from './compose-ground.ts';
+import type { Config } from './config.ts';
+import type { Keeper } from './credentials/keeper.ts';
+import { readCredential } from './credentials/read.ts';
+import { createComplaintLimit } from './credentials/reject.ts';
+import type { AuthorizationPages } from './http/authorization-pages.ts';
+import { dashboardRoutes } from './http/dashboard/routes.ts';
+import { createInternalApp } from './http/internal-app.ts';
+import { metricsRoute } from './http/metrics-route.ts';
+import { createPublicApp } from './http/public-app.ts';
+import type { PendingTickets } from './pushes/pending-tickets.ts';
+import type { Receiver } from './pushes/receiver.ts';
+import type { Job } from './schedule/jobs.ts';
+import type { Scheduler } from './schedule/scheduler.ts';
+import type { SnapshotContext } from './status/snapshot.ts';
+import type { SelfTest, SelfTestWatch } from './store/self-test.ts';
+import { VERSION } from './version.ts';
+
+/** What the status, and all that is made from it, looks at. */
+export interface Looked extends Ground {
+  reconciler: Reconciler;
+  pendingTickets: PendingTickets;
+  scheduler: Scheduler;
+  watch: SelfTestWatch;
+  jobs: readonly Job[];
+  life: { stopping: boolean; startedAt: number };
+}
+
+export function composeStatus(config: Config, parts: Looked): SnapshotContext {
+  const { components, accounts, publicBaseUrl } = config;
+  const { pendingTickets, scheduler, watch, clocks, reconciler, life } = parts;
+  return {
+    ...{ ...parts, startedAt: life.startedAt, version: VERSION, accounts, publicBaseUrl },
+    components: components.map(({ appid, previousEncodingAesKey, previousToken }) => ({
+      appid,
+      previousKeySet: previousEncodingAesKey !== undefined,
+      previousTokenSet: previousToken !== undefined,
+    })),
+    ticketsWaiting: () => pendingTickets.components(),
+    nextTick: (kind, notBefore) => scheduler.nextTick(kind, notBefore),
+    selfTest: () => watch.last(),
+    clockSkew: () => clocks.skew(),
+    refreshesPerSecond: config.authorizerRefreshesPerSecond,
+    reconciliation: (component) => reconciler.progress(component),
+  };
+}
+
+/** What WeChat and merchants reach, and what services and admins reach. */
+export function composeApps(
+  config: Config,
+  parts: Omit<Looked, 'jobs'> & {
+    keeper: Keeper;
+    authorizations: Authorizations;
+    receiver: Receiver;
+    status: SnapshotContext;
+  },
+) {
+  const { store, clock, authorizations, reconciler, metrics, watch, life, status } = parts;
+  const { components, publicBaseUrl, wechatAuthorizationUrls } = config;
+  const log = parts.log.in('http');
+  const reading = { ...parts, log: parts.log.in('credentials') };
+  const links = { components, publicBaseUrl, clock };
+  const { onComplaint, onRequest } = metrics.counters;
+  const pages: AuthorizationPages = {
+    ...{ ...links, wechatAuthorizationUrls },
+    takePreAuthCode: (component) =>
+      readCredential(reading, { kind: 'pre_auth_code', subject: component }),
+    takeCode: (...code) => authorizations.takeCode(...code),
+  };
+  const publicApp = createPublicApp(parts.receiver, log, pages, (seen) =>
+    onRequest('public', seen),
+  );
+  // What the API offers and what the dashboard does is the same.
+  const offered = {
+    apiKeys: config.apiKeys,
+    reading: { ...reading, complaints: createComplaintLimit(clock), onComplaint },
+    authorizers: { context: reading, reconciler, components: components.map((one) => one.appid) },
+    status,
+    log,
+  };
+  const internalApp = createInternalApp({
+    ...offered,
+    authorizationLinks: links,
+    dashboard: dashboardRoutes({ ...offered, operations: { ...reading, components } }),
+    metrics: metricsRoute(metrics, status),
+    observe: (seen) => onRequest('internal', seen),
+    notReady: () => notReady(life.stopping, store.redis.status, watch.last()),
+  });
+  return { publicApp, internalApp };
+}
+
+function notReady(
+  stopping: boolean,
+  redisStatus: string,
+  selfTest: SelfTest | undefined,
+): string | undefined {
+  if (stopping) return 'stopping';
+  if (redisStatus !== 'ready') return 'store_unavailable';
+  return selfTest !== undefined && selfTest.forbidden.length > 0 ? 'store_forbids' : undefined;
+}

@@ -1,0 +1,48 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { systemClock, type Clock } from './clock.ts';
+import type { Config } from './config.ts';
+import { createMemory } from './credentials/memory.ts';
+import type { Log } from './log.ts';
+import type { StartCron } from './schedule/cron.ts';
+import { countLines, createMetrics } from './status/metrics/metrics.ts';
+import { createClockWatch } from './store/clock-watch.ts';
+import { createKeys } from './store/keys.ts';
+import { connectRedis } from './store/redis.ts';
+import { createSeal } from './store/seal.ts';
+import { createStoreTime } from './store/store-time.ts';
+import type { Store } from './store/store.ts';
+import { createWechatApi } from './wechat/api.ts';
+
+export interface AppOptions {
+  log: Log;
+  clock?: Clock;
+  startCron?: StartCron;
+}
+
+/** What all rooms work with: Redis, WeChat, the clocks, and what is remembered. */
+export function composeGround(config: Config, { log: plainLog, clock = systemClock }: AppOptions) {
+  const metrics = createMetrics();
+  const log = countLines(plainLog, metrics.counters.onLine);
+  const replica = `${hostname()}-${process.pid}-${randomBytes(2).toString('hex')}`;
+  const store = connectStore(config, log.in('store'), clock);
+  const { time } = store;
+  const clocks = createClockWatch({ clock, time, log: log.in('store') });
+  const api = createWechatApi({
+    baseUrls: config.wechatApiBaseUrls,
+    ...{ clock, log: log.in('wechat'), onDate: (at: number) => clocks.heardFromWechat(at) },
+    onCall: metrics.counters.onCall,
+  });
+  const memory = createMemory(clock, time);
+  const windowMs = config.refreshWindowSeconds * 1000;
+  return { store, api, clock, clocks, log, memory, metrics, windowMs, replica };
+}
+
+export type Ground = ReturnType<typeof composeGround>;
+
+function connectStore(config: Config, log: Log, clock: Clock): Store {
+  const settings = { url: config.redisUrl, protocol: config.redisProtocol };
+  const redis = connectRedis(settings, log, 'commands', clock);
+  const seal = createSeal(config.refreshTokenKeys);
+  return { redis, keys: createKeys(config.redisKeyPrefix), time: createStoreTime(clock), seal };
+}

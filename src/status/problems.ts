@@ -1,0 +1,123 @@
+import type { StoredError } from '../store/records.ts';
+
+/**
+ * Everything that can be wrong, once: the status, the dashboard, the alerts, the metrics and the doctor
+ * all speak of it under the same code, alert name and title.
+ */
+
+export const SEVERITIES = ['critical', 'warning', 'info'] as const;
+
+/**
+ * critical: merchants are, or will soon be, without credentials; warning: a person should look today;
+ * info: it heals by itself.
+ */
+export type Severity = (typeof SEVERITIES)[number];
+
+interface ProblemRule {
+  /** Its name in webhooks and in Prometheus. */
+  alert: string;
+  /** The usual one; a rule may find a graver one. */
+  severity: Severity;
+  /** Seconds for which it must hold before anybody is told: most things heal within a minute. */
+  afterSeconds: number;
+}
+
+const rule = (alert: string, severity: Severity, afterSeconds: number): ProblemRule => ({
+  ...{ alert, severity, afterSeconds },
+});
+
+/** In this order among those of one severity: causes before what comes of them. */
+export const PROBLEMS = {
+  store_unavailable: rule('WxkeeperRedisUnavailable', 'critical', 30),
+  redis_refuses_writes: rule('WxkeeperRedisRefusesWrites', 'critical', 30),
+  redis_forbids: rule('WxkeeperRedisForbidsCommands', 'critical', 30),
+  seal_key_wrong: rule('WxkeeperSealKeyWrong', 'critical', 60),
+  secret_refused: rule('WxkeeperSecretRefused', 'critical', 60),
+  address_not_whitelisted: rule('WxkeeperAddressNotWhitelisted', 'critical', 60),
+  no_ticket: rule('WxkeeperNoTicket', 'critical', 900),
+  ticket_expired: rule('WxkeeperTicketExpired', 'critical', 0),
+  quota_exhausted: rule('WxkeeperQuotaExhausted', 'critical', 60),
+  foreign_refresher: rule('WxkeeperForeignRefresher', 'critical', 0),
+  wechat_unreachable: rule('WxkeeperWechatUnreachable', 'warning', 120),
+  credential_dead: rule('WxkeeperCredentialDead', 'critical', 60),
+  authorization_code_stuck: rule('WxkeeperAuthorizationCodeStuck', 'critical', 30),
+  ticket_silent: rule('WxkeeperTicketSilent', 'warning', 0),
+  ticket_refused: rule('WxkeeperTicketRefused', 'warning', 300),
+  credential_refresh_failing: rule('WxkeeperRefreshFailing', 'warning', 120),
+  clock_skew: rule('WxkeeperClockSkew', 'warning', 60),
+  previous_key_dropped: rule('WxkeeperPreviousKeyDropped', 'warning', 0),
+  previous_key_in_use: rule('WxkeeperPreviousKeyInUse', 'warning', 3_600),
+  redis_may_evict: rule('WxkeeperRedisMayEvict', 'warning', 60),
+  replica_lost: rule('WxkeeperReplicaLost', 'warning', 0),
+  authorizers_behind: rule('WxkeeperAuthorizersBehind', 'warning', 300),
+  quota_half_used: rule('WxkeeperQuotaHalfUsed', 'warning', 60),
+  reconciliation_inconsistent: rule('WxkeeperReconciliationInconsistent', 'info', 60),
+  redis_was_restarted: rule('WxkeeperRedisRestarted', 'info', 60),
+} as const satisfies Record<string, ProblemRule>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+export const PROBLEM_CODES = Object.keys(PROBLEMS) as ProblemCode[];
+
+/** What the words of a problem are made of. Never a secret. */
+export type Facts = Readonly<Record<string, string | number>>;
+
+/** What a rule has found; `wording.ts` turns it into words. */
+export interface Finding {
+  code: ProblemCode;
+  severity: Severity;
+  /** The appid it is about; null when it is about none. */
+  subject: string | null;
+  /** The kind of credential, or the replica, where one subject can have several of them. */
+  kind: string | null;
+  /** Epoch ms; null when it is not known since when. */
+  since: number | null;
+  facts: Facts;
+  /** What WeChat, or the way to it, had to say. */
+  error?: StoredError;
+}
+
+/** Fills in what is usual for a code. */
+export function finding(
+  code: ProblemCode,
+  subject: string | null,
+  more: Partial<Omit<Finding, 'code' | 'subject'>> = {},
+): Finding {
+  return {
+    ...{ code, subject, severity: PROBLEMS[code].severity },
+    ...{ kind: null, since: null, facts: {}, ...more },
+  };
+}
+
+/** The gravest first; one entry for what several credentials of a subject have from the same cause. */
+export function rankFindings(findings: readonly Finding[]): Finding[] {
+  const merged = new Map<string, Finding>();
+  for (const one of findings) {
+    const key = identityOf(one);
+    const before = merged.get(key);
+    merged.set(key, before === undefined ? one : merge(before, one));
+  }
+  return [...merged.values()].sort((a, b) => rank(a) - rank(b));
+}
+
+/** Whatever has the same identity is the same trouble, seen again. */
+export function identityOf({ code, subject, kind }: Omit<Finding, 'facts'>): string {
+  const ofOneCause = ['secret_refused', 'address_not_whitelisted', 'wechat_unreachable'];
+  return [code, subject ?? '', ofOneCause.includes(code) ? '' : (kind ?? '')].join('|');
+}
+
+function merge(a: Finding, b: Finding): Finding {
+  const [graver, other] = rank(a) <= rank(b) ? [a, b] : [b, a];
+  const since = [a.since, b.since].filter((one) => one !== null);
+  const kinds = [graver.kind, other.kind].filter((one) => one !== null).join(', ');
+  return {
+    ...graver,
+    kind: kinds === '' ? null : kinds,
+    since: since.length === 0 ? null : Math.min(...since),
+    facts: kinds === '' ? graver.facts : { ...graver.facts, kind: kinds },
+  };
+}
+
+function rank({ severity, code }: Finding): number {
+  return SEVERITIES.indexOf(severity) * 100 + PROBLEM_CODES.indexOf(code);
+}

@@ -1,0 +1,53 @@
+import type { Replica } from '../store/replicas.ts';
+import { finding, type Finding } from './problems.ts';
+import { iso, isoOrNull } from './units.ts';
+
+/** Which processes are there, and which one should be. */
+
+/** Milliseconds: four heartbeats. */
+const LOST_AFTER_MS = 60_000;
+
+export type ReplicaState = 'running' | 'stopped' | 'lost' | 'replaced';
+
+/** @param now by the store's clock */
+export function describeReplicas(replicas: readonly Replica[], now: number) {
+  const states = stateReplicas(replicas, now);
+  return replicas.map((one) => ({
+    id: one.id,
+    host: one.host,
+    version: one.version,
+    state: states.get(one.id) ?? 'running',
+    started_at: iso(one.startedAt),
+    seen_at: iso(one.seenAt),
+    stopped_at: isoOrNull(one.stoppedAt),
+  }));
+}
+
+export function replicaFindings(replicas: readonly Replica[], now: number): Finding[] {
+  const states = stateReplicas(replicas, now);
+  return replicas
+    .filter(({ id }) => states.get(id) === 'lost')
+    .map(({ id, seenAt }) =>
+      finding('replica_lost', null, {
+        ...{ kind: id, since: seenAt },
+        facts: { replica: id, seen: iso(seenAt) },
+      }),
+    );
+}
+
+/** A replica that starts takes the place of one that was lost before, as an orchestrator has it. */
+function stateReplicas(replicas: readonly Replica[], now: number): Map<string, ReplicaState> {
+  const states = new Map<string, ReplicaState>();
+  const free = new Set(replicas);
+  const byLoss = [...replicas].sort((a, b) => a.seenAt - b.seenAt);
+  for (const one of byLoss) {
+    if (one.stoppedAt !== undefined) states.set(one.id, 'stopped');
+    else if (now - one.seenAt <= LOST_AFTER_MS) states.set(one.id, 'running');
+    else {
+      const heir = [...free].find(({ startedAt }) => startedAt > one.seenAt);
+      if (heir !== undefined) free.delete(heir);
+      states.set(one.id, heir === undefined ? 'lost' : 'replaced');
+    }
+  }
+  return states;
+}

@@ -1,0 +1,69 @@
+import type { Language } from '../authorizers/links.ts';
+import type { StoredError } from '../store/records.ts';
+import { inChinese } from '../wechat/chinese.ts';
+import { PROBLEMS, type Finding, type ProblemCode, type Severity } from './problems.ts';
+import { isoOrNull } from './units.ts';
+import { en } from './wording/en.ts';
+import type { Words } from './wording/words.ts';
+import { zh } from './wording/zh.ts';
+
+/** What was found, in words an admin can act on at night. */
+
+/** One entry of `problems` in `GET /status`. */
+export interface Problem {
+  code: ProblemCode;
+  severity: Severity;
+  /** Its name in webhooks and in Prometheus. */
+  alert: string;
+  /** The appid of a component or an account; null when it is about no single one. */
+  component: string | null;
+  /** The kind of credential, or the replica; null when there is only one of it. */
+  kind: string | null;
+  /** ISO time; null when it is not known since when. */
+  since: string | null;
+  title: string;
+  message: string;
+  advice: string;
+}
+
+const WORDS: Readonly<Record<Language, Words>> = { en, zh };
+
+export function describeProblem(finding: Finding, language: Language): Problem {
+  const { code, severity, subject, kind, since, error } = finding;
+  const { title, message, advice } = WORDS[language].problems[code];
+  const said = error === undefined ? undefined : explainError(error, language);
+  const facts = {
+    ...finding.facts,
+    ...(kind === null ? {} : { kind }),
+    ...(said === undefined ? {} : { reason: said.message, remedy: said.advice }),
+  };
+  return {
+    ...{ code, severity, alert: PROBLEMS[code].alert },
+    ...{ component: subject, kind, since: isoOrNull(since ?? undefined) },
+    ...{ title, message: message(facts), advice: advice(facts) },
+  };
+}
+
+/** The fixed sentence for a kind of trouble, without any facts. */
+export function titleOf(code: ProblemCode, language: Language): string {
+  return WORDS[language].problems[code].title;
+}
+
+/**
+ * Everything in one sentence.
+ * @param problems the gravest first
+ */
+export function verdictSentence(problems: readonly Problem[], language: Language): string {
+  const [worst, ...more] = problems;
+  if (worst === undefined) return WORDS[language].allWell;
+  return WORDS[language].verdict(worst.title, worst.component, more.length);
+}
+
+/** What went wrong and what to do about it, in a language; it is stored in English. */
+export function explainError(
+  { message, advice }: Pick<StoredError, 'message' | 'advice'>,
+  language: Language,
+): { message: string; advice: string } {
+  if (language === 'en') return { message, advice };
+  return { message: inChinese(message), advice: inChinese(advice) };
+}

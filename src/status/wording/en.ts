@@ -1,0 +1,175 @@
+import type { Facts } from '../problems.ts';
+import type { ProblemWords, Words } from './words.ts';
+
+const say = (
+  title: string,
+  message: ProblemWords['message'],
+  advice: string | ProblemWords['advice'],
+): ProblemWords => ({
+  title,
+  message,
+  advice: typeof advice === 'string' ? () => advice : advice,
+});
+
+const CALLBACK =
+  'Check in the console that the authorization-event URL is right and its ticket push is on, and ' +
+  'that WeChat can reach it; watch the log for refused pushes.';
+const STATE = {
+  fresh: 'fresh',
+  due: 'due',
+  urgent: 'about to expire',
+  expired: 'expired',
+  missing: 'missing',
+} as const;
+
+const stateOf = ({ state }: Facts) => STATE[state as keyof typeof STATE];
+const tries = ({ failures }: Facts) =>
+  Number(failures) === 0 ? '' : ` after ${failures} failed ${failures === 1 ? 'try' : 'tries'}`;
+const failing = (facts: Facts) =>
+  `${facts.kind} ${String(facts.kind).includes(',') ? 'are' : 'is'} ${stateOf(facts)}${tries(facts)}.` +
+  (facts.reason === undefined ? '' : ` ${facts.reason}.`);
+const remedy = (facts: Facts) =>
+  String(facts.remedy ?? 'It is refreshed by itself as soon as its ticket or token is there.');
+
+export const en: Words = {
+  allWell: 'All is well.',
+  verdict: (title, subject, more) => {
+    const who = subject === null ? '' : ` (${subject})`;
+    if (more === 0) return `${title}${who}.`;
+    return `${title}${who}, and ${more} more ${more === 1 ? 'problem' : 'problems'}.`;
+  },
+  problems: {
+    store_unavailable: say(
+      'Redis cannot be reached',
+      ({ reason }) => `${reason} Pushes are answered 503 and nothing is refreshed.`,
+      'Look after Redis first: its log, its memory and disk, the network, the login in REDIS_URL. ' +
+        'Everything goes on by itself when it is back.',
+    ),
+    redis_refuses_writes: say(
+      'Redis takes no writes',
+      ({ reason }) => `Redis takes nothing any more (${reason}): no ticket, no new token.`,
+      ({ reason }) => REFUSED_WRITES[String(reason)] ?? 'Look at the log of Redis.',
+    ),
+    redis_forbids: say(
+      'Redis forbids commands that are needed',
+      ({ commands }) => `Redis forbids our user: ${commands}.`,
+      'Allow these commands in the ACL of the user in REDIS_URL.',
+    ),
+    seal_key_wrong: say(
+      'Refresh tokens cannot be unsealed',
+      ({ reason }) =>
+        `${reason}. Tokens of these authorizers are not refreshed; nothing is overwritten.`,
+      'Put the key that sealed them back into REFRESH_TOKEN_KEYS and restart wxkeeper.',
+    ),
+    secret_refused: say('WeChat refuses the AppSecret', failing, remedy),
+    address_not_whitelisted: say(
+      "This server's address is not on WeChat's IP whitelist",
+      failing,
+      remedy,
+    ),
+    no_ticket: say(
+      'No ticket has ever arrived',
+      () => 'No ticket has arrived yet: WeChat pushes one every 10 minutes.',
+      CALLBACK,
+    ),
+    ticket_expired: say(
+      'The last ticket has expired',
+      () => 'The last ticket is more than 12 h old: no component_access_token can be refreshed.',
+      `${CALLBACK} The first new push repairs everything by itself.`,
+    ),
+    quota_exhausted: say("WeChat's daily quota is used up", failing, remedy),
+    foreign_refresher: say(
+      'Somebody else refreshes our credentials',
+      ({ kind, since, refused }) =>
+        `Somebody else mints ${kind} with our secret since ${since}: live values of ours die early, ` +
+        `last at ${refused}. Every half hour one is minted again, no more.`,
+      'Find the other program that holds the AppSecret (a test server, an old deployment) and let it ' +
+        'read from here; or reset the AppSecret, which ends it at once.',
+    ),
+    wechat_unreachable: say('WeChat cannot be reached', failing, remedy),
+    credential_dead: say('There is no live credential', failing, remedy),
+    authorization_code_stuck: say(
+      'An authorization cannot be completed',
+      ({ reason }) => `An account has authorized, but its code cannot be exchanged: ${reason}.`,
+      (facts) =>
+        `${facts.remedy} The code lives for ten minutes; after that the merchant must authorize again.`,
+    ),
+    ticket_silent: say(
+      'No ticket arrives',
+      ({ minutes }) =>
+        `No ticket for ${minutes} minutes; the stored one serves until it is 12 h old.`,
+      CALLBACK,
+    ),
+    ticket_refused: say(
+      'WeChat refuses the newest ticket',
+      () => 'WeChat refuses the newest ticket; new pushes were asked for.',
+      `Nothing to do when a push arrives within minutes. Otherwise: ${CALLBACK}`,
+    ),
+    credential_refresh_failing: say('A credential cannot be refreshed', failing, remedy),
+    clock_skew: say(
+      'Clocks disagree',
+      ({ redis, wechat }) =>
+        `This machine's clock differs by ${redis} s from Redis's` +
+        `${wechat === undefined ? '' : ` and by ${wechat} s from WeChat's`}.`,
+      'Check NTP here and at Redis: pushes are refused when this clock is off by five minutes, and ' +
+        "credentials are judged by Redis's.",
+    ),
+    previous_key_dropped: say(
+      'The previous key was dropped too early',
+      ({ since }) =>
+        `A push came under the previous Token or EncodingAESKey at ${since}, and neither is configured ` +
+        'any more: such pushes are refused.',
+      'Set COMPONENT_PREVIOUS_TOKEN and COMPONENT_PREVIOUS_ENCODING_AES_KEY again until no push has ' +
+        'used them for a day, and check that the console has the new ones.',
+    ),
+    previous_key_in_use: say(
+      'The previous key is still in use',
+      ({ since }) =>
+        `WeChat still uses the previous Token or EncodingAESKey, last at ${since}: without it these ` +
+        'pushes would be lost.',
+      'Leave it configured until no push has used it for a day. A change in the console counts only ' +
+        'after the platform is released again.',
+    ),
+    redis_may_evict: say(
+      'Redis may evict credentials',
+      () => 'Redis may throw away any key when its memory is full, refresh tokens among them.',
+      'Set maxmemory-policy noeviction, now and in its configuration file.',
+    ),
+    replica_lost: say(
+      'A replica is lost',
+      ({ replica, seen }) => `Replica ${replica} was last seen at ${seen} and never said goodbye.`,
+      'Look at its host and its log. The others do its work meanwhile; this ends when one starts anew.',
+    ),
+    authorizers_behind: say(
+      'Refreshing authorizers falls behind',
+      ({ due, seconds }) =>
+        `${due} authorizers wait for a new token, the first one for ${seconds} s. Tokens die when ` +
+        'they wait longer than their window.',
+      'After an outage it works itself off at AUTHORIZER_REFRESHES_PER_SECOND. If it grows, raise ' +
+        'that, add a replica, or look for slow answers of WeChat in the log.',
+    ),
+    quota_half_used: say(
+      "Half of WeChat's daily quota is used",
+      ({ kind, calls, allowed }) =>
+        `${calls} of ${allowed} calls for ${kind} were made today; at 90 % only needed ones are.`,
+      'Look in history and log for what causes them, such as a service that reports good values as dead.',
+    ),
+    reconciliation_inconsistent: say(
+      "WeChat's list of authorizers contradicts itself",
+      () => "WeChat's list of authorizers contradicts itself, so nobody was marked as missing.",
+      'Nothing to do: what was lost is restored, and the next run comes tomorrow.',
+    ),
+    redis_was_restarted: say(
+      'Redis was restarted',
+      ({ kind, until }) =>
+        `Redis restarted or failed over; ${kind} is minted once more after ${until}.`,
+      'Nothing to do: values are served meanwhile.',
+    ),
+  },
+};
+
+const REFUSED_WRITES: Readonly<Record<string, string>> = {
+  OOM: 'Its memory is full: raise maxmemory, or find out what else is kept there.',
+  MISCONF: 'It cannot write to its disk: make room there. Its log says why.',
+  READONLY: 'It is a replica: REDIS_URL must lead to the primary.',
+};

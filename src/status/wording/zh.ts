@@ -1,0 +1,153 @@
+import type { Facts } from '../problems.ts';
+import type { ProblemWords, Words } from './words.ts';
+
+const say = (
+  title: string,
+  message: ProblemWords['message'],
+  advice: string | ProblemWords['advice'],
+): ProblemWords => ({
+  title,
+  message,
+  advice: typeof advice === 'string' ? () => advice : advice,
+});
+
+const CALLBACK =
+  '请在开放平台控制台确认“授权事件接收 URL”填写正确、已开启票据推送，并且微信能访问到它；再看日志里有没有被拒绝的推送。';
+const STATE = {
+  fresh: '正常',
+  due: '待刷新',
+  urgent: '即将过期',
+  expired: '已过期',
+  missing: '缺失',
+} as const;
+
+const stateOf = ({ state }: Facts) => STATE[state as keyof typeof STATE];
+const tries = ({ failures }: Facts) =>
+  Number(failures) === 0 ? '' : `，已连续失败 ${failures} 次`;
+const failing = (facts: Facts) =>
+  `${facts.kind} ${stateOf(facts)}${tries(facts)}。` +
+  (facts.reason === undefined ? '' : `${facts.reason}。`);
+const remedy = (facts: Facts) => String(facts.remedy ?? '所需的票据或 token 一到就会自动刷新。');
+
+export const zh: Words = {
+  allWell: '一切正常。',
+  verdict: (title, subject, more) => {
+    const who = subject === null ? '' : `（${subject}）`;
+    return more === 0 ? `${title}${who}。` : `${title}${who}，另有 ${more} 个问题。`;
+  },
+  problems: {
+    store_unavailable: say(
+      'Redis 连不上',
+      () => 'Redis 没有响应或拒绝了命令：推送一律返回 503，任何凭据都不会刷新。',
+      '先处理 Redis：看它的日志、内存、磁盘、网络，以及 REDIS_URL 里的账号。恢复后一切自动继续。',
+    ),
+    redis_refuses_writes: say(
+      'Redis 拒绝写入',
+      ({ reason }) => `Redis 不再接受写入（${reason}）：新票据、新 token 都存不进去。`,
+      ({ reason }) => REFUSED_WRITES[String(reason)] ?? '请查看 Redis 的日志。',
+    ),
+    redis_forbids: say(
+      'Redis 禁止了必需的命令',
+      ({ commands }) => `Redis 不允许我们的用户执行：${commands}。`,
+      '请在 REDIS_URL 所用用户的 ACL 里放行这些命令。',
+    ),
+    seal_key_wrong: say(
+      'refresh token 解不开',
+      ({ reason }) => `${reason}。相关授权方的 token 不再刷新；已存的内容不会被覆盖。`,
+      '把加密时用的密钥放回 REFRESH_TOKEN_KEYS，然后重启 wxkeeper。',
+    ),
+    secret_refused: say('微信不认 AppSecret', failing, remedy),
+    address_not_whitelisted: say('本机出口 IP 不在微信白名单里', failing, remedy),
+    no_ticket: say('从未收到票据', () => '还没有收到过票据：微信每 10 分钟推送一次。', CALLBACK),
+    ticket_expired: say(
+      '最后一张票据已过期',
+      () => '最后一张票据已超过 12 小时：component_access_token 无法刷新。',
+      `${CALLBACK}收到下一张票据后，一切自动恢复。`,
+    ),
+    quota_exhausted: say('微信接口当日额度已用完', failing, remedy),
+    foreign_refresher: say(
+      '有别的程序在刷新我们的凭据',
+      ({ kind, since, refused }) =>
+        `自 ${since} 起，有别的程序用同一个 AppSecret 获取 ${kind}，使我们的有效值提前失效，最近一次在 ` +
+        `${refused}。我们每半小时最多重新获取一次。`,
+      '找到持有 AppSecret 的另一个程序（测试机、旧部署），让它改从这里读取；或重置 AppSecret，可立即终止。',
+    ),
+    wechat_unreachable: say('连不上微信', failing, remedy),
+    credential_dead: say('没有可用的凭据', failing, remedy),
+    authorization_code_stuck: say(
+      '有授权无法完成',
+      ({ reason }) => `有账号已授权，但它的授权码换不到 token：${reason}。`,
+      (facts) => `${facts.remedy}授权码十分钟内有效，过后需要商家重新授权。`,
+    ),
+    ticket_silent: say(
+      '票据推送中断',
+      ({ minutes }) => `已有 ${minutes} 分钟没有收到票据；现存的一张可用到满 12 小时。`,
+      CALLBACK,
+    ),
+    ticket_refused: say(
+      '微信不认最新的票据',
+      () => '微信拒绝了最新的票据；已请求重新推送。',
+      `几分钟内有新推送就不用处理。否则：${CALLBACK}`,
+    ),
+    credential_refresh_failing: say('凭据刷新失败', failing, remedy),
+    clock_skew: say(
+      '时钟不一致',
+      ({ redis, wechat }) =>
+        `本机时钟与 Redis 相差 ${redis} 秒` +
+        `${wechat === undefined ? '' : `，与微信相差 ${wechat} 秒`}。`,
+      '检查本机和 Redis 所在机器的 NTP：本机偏差到 5 分钟时推送会被拒绝，而凭据的时间以 Redis 为准。',
+    ),
+    previous_key_dropped: say(
+      '旧密钥移除得太早',
+      ({ since }) =>
+        `${since} 还有推送使用旧的 Token 或 EncodingAESKey，而它们已不在配置里：这样的推送会被拒绝。`,
+      '把 COMPONENT_PREVIOUS_TOKEN、COMPONENT_PREVIOUS_ENCODING_AES_KEY 加回来，直到一整天没有推送用到它们；' +
+        '并确认控制台里填的是新值。',
+    ),
+    previous_key_in_use: say(
+      '旧密钥仍在使用',
+      ({ since }) =>
+        `微信仍在用旧的 Token 或 EncodingAESKey，最近一次在 ${since}：现在移除会丢失这些推送。`,
+      '保留旧值，直到一整天没有推送用到它。控制台里的修改要等平台重新全网发布后才生效。',
+    ),
+    redis_may_evict: say(
+      'Redis 可能淘汰凭据',
+      () => 'Redis 内存满时可能丢掉任何键，包括 refresh token。',
+      '把 maxmemory-policy 设为 noeviction：现在就改，并写进配置文件。',
+    ),
+    replica_lost: say(
+      '有副本失联',
+      ({ replica, seen }) => `副本 ${replica} 最后一次出现在 ${seen}，没有正常退出。`,
+      '查看它所在的主机和日志。其间由其他副本接手；有新副本启动后此项消失。',
+    ),
+    authorizers_behind: say(
+      '授权方 token 刷新积压',
+      ({ due, seconds }) =>
+        `${due} 个授权方在等新 token，等得最久的已有 ${seconds} 秒。等待超过刷新窗口，token 就会失效。`,
+      '故障恢复后会按 AUTHORIZER_REFRESHES_PER_SECOND 自动消化。如果还在增长：调高该值、增加副本，' +
+        '或在日志里查微信的慢响应。',
+    ),
+    quota_half_used: say(
+      '微信接口当日额度已用一半',
+      ({ kind, calls, allowed }) =>
+        `${kind} 今天已调用 ${calls} 次，上限 ${allowed} 次；到 90 % 后只做必需的调用。`,
+      '在历史和日志里找原因，例如某个服务把好的凭据报成失效。',
+    ),
+    reconciliation_inconsistent: say(
+      '微信的授权方列表自相矛盾',
+      () => '微信的授权方列表自相矛盾，因此没有把任何账号标为缺失。',
+      '无需处理：丢失的已恢复，明天会再核对一次。',
+    ),
+    redis_was_restarted: say(
+      'Redis 重启过',
+      ({ kind, until }) => `Redis 重启或发生了主备切换；${kind} 在 ${until} 之后会重新获取一次。`,
+      '无需处理：其间照常提供现有的值。',
+    ),
+  },
+};
+
+const REFUSED_WRITES: Readonly<Record<string, string>> = {
+  OOM: '它的内存满了：调高 maxmemory，或查清里面还存了什么。',
+  MISCONF: '它写不了磁盘：请腾出空间。它的日志里有原因。',
+  READONLY: '它是从库：REDIS_URL 必须指向主库。',
+};

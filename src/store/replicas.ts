@@ -1,0 +1,41 @@
+import { onDisplayKey, onRedis, parseDisplay } from './redis.ts';
+import type { Store } from './store.ts';
+
+/** The processes that work on this Redis. Each says every few seconds that it is there. */
+export interface Replica {
+  id: string;
+  host: string;
+  version: string;
+  /** By the store's clock, epoch ms, as are the other two. */
+  startedAt: number;
+  seenAt: number;
+  /** When it said goodbye; undefined while it runs, and for one that was killed. */
+  stoppedAt: number | undefined;
+}
+
+/** Milliseconds after which a replica that is gone is forgotten. */
+const FORGET_MS = 24 * 3_600_000;
+
+/**
+ * Notes that a replica is there, or, with `stoppedAt`, that it goes.
+ * @throws KeeperError `store_unavailable`
+ */
+export async function noteReplica({ redis, keys }: Store, replica: Replica): Promise<void> {
+  const { id, ...fields } = replica;
+  await onRedis(() => redis.hset(keys.replicas, id, JSON.stringify(fields)));
+}
+
+/** Newest first; forgets those that went long ago. @throws KeeperError `store_unavailable` */
+export async function readReplicas({ redis, keys, time }: Store): Promise<Replica[]> {
+  const hash = await onDisplayKey<Record<string, string>>(() => redis.hgetall(keys.replicas), {});
+  const replicas: Replica[] = [];
+  const gone: string[] = [];
+  for (const [id, json] of Object.entries(hash)) {
+    const replica = parseDisplay(json) as Omit<Replica, 'id'> | null | undefined;
+    const known = typeof replica?.seenAt === 'number' && typeof replica.startedAt === 'number';
+    if (!known || time.now() - replica.seenAt > FORGET_MS) gone.push(id);
+    else replicas.push({ ...replica, id, stoppedAt: replica.stoppedAt });
+  }
+  if (gone.length > 0) await onRedis(() => redis.hdel(keys.replicas, ...gone));
+  return replicas.sort((a, b) => b.startedAt - a.startedAt);
+}
