@@ -5,6 +5,7 @@ import {
   type ReconcileCause,
   type ReconcileState,
 } from '../store/reconciliations.ts';
+import type { Store } from '../store/store.ts';
 import { KeeperError } from '../errors.ts';
 import { nextStep } from './reconcile-rules.ts';
 import { LEASE_MS, LeaseLostError, takeStep, type ReconcileContext } from './reconcile-steps.ts';
@@ -80,7 +81,7 @@ export function createReconciler(
       if (state.rounds.has(component)) state.again.add(component);
       else void run(state, component);
     },
-    progress: async (component) => describe(await readReconciliation(store, component)),
+    progress: (component) => readProgress(store, component),
     idle: () => idle(state),
     async stop() {
       state.stopping = true;
@@ -88,6 +89,11 @@ export function createReconciler(
       await idle(state);
     },
   };
+}
+
+/** For people to look at. @throws KeeperError `store_unavailable` */
+export async function readProgress(store: Store, component: string): Promise<ReconcileProgress> {
+  return describe(await readReconciliation(store, component));
 }
 
 function run(state: ReconcilerState, component: string): Promise<void> {

@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Answer } from './api.ts';
 import { failure } from './errcodes.ts';
 import type { ApiFault } from './faults.ts';
+import { traceAnswer } from './operations.ts';
 import type { World } from './world.ts';
 
 /** As WeChat writes it; note `encoding` where a standard header has `charset`. */
@@ -46,6 +47,7 @@ export function sendText(
 
 /** WeChat says 200 also when it refuses. */
 export function sendAnswer(world: World, response: ServerResponse, answer: Answer): void {
+  traceAnswer(world, response, answer);
   sendText(world, response, 200, WECHAT_JSON, JSON.stringify(answer));
 }
 

@@ -15,6 +15,7 @@ import {
 import { failure } from './errcodes.ts';
 import type { ApiName } from './faults.ts';
 import type { MintKind } from './ledger.ts';
+import { clearAccountQuota, clearComponentQuota, getQuota, getTrace } from './operations-api.ts';
 import { lifeMs, randomValue } from './values.ts';
 import type { World } from './world.ts';
 
@@ -115,7 +116,25 @@ const APIS: Readonly<Record<ApiName, Api>> = {
     run: getTicket,
     issues: { kind: 'jsapi_ticket', field: 'ticket' },
   },
+  'quota/get': { path: '/cgi-bin/openapi/quota/get', method: 'POST', run: getQuota, reads: true },
+  'rid/get': { path: '/cgi-bin/openapi/rid/get', method: 'POST', run: getTrace, reads: true },
+  'component/clear_quota/v2': {
+    path: '/cgi-bin/component/clear_quota/v2',
+    method: 'POST',
+    run: clearComponentQuota,
+  },
+  'clear_quota/v2': {
+    path: '/cgi-bin/clear_quota/v2',
+    method: 'POST',
+    run: clearAccountQuota,
+  },
 };
+
+/** What a path is called in the ledger and in fault rules: by its last part, if that tells enough. */
+export function nameOf(path: string): string {
+  const known = Object.entries(APIS).find(([, api]) => api.path === path);
+  return known?.[0] ?? path.slice(path.lastIndexOf('/') + 1);
+}
 
 export function isApiPath(name: ApiName, path: string): boolean {
   return APIS[name].path === path;

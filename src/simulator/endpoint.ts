@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { callApi, imitateAnswer, isApiPath, type Answer, type ApiRequest } from './api.ts';
+import { callApi, imitateAnswer, isApiPath, nameOf, type Answer, type ApiRequest } from './api.ts';
 import { sendAnswer, sendSpoiled, sendText } from './answers.ts';
 import { handleControl } from './control.ts';
 import { failure } from './errcodes.ts';
 import { isApiName, takeApiFault, type ApiFaultRule, type ApiName } from './faults.ts';
 import { note, type CallRecord } from './ledger.ts';
+import { isOverLimit } from './operations-api.ts';
+import { beginCall } from './operations.ts';
 import { handlePage, isPage } from './pages.ts';
 import type { World } from './world.ts';
 
@@ -15,6 +17,7 @@ const MAX_BODY_BYTES = 1_048_576;
 interface Call {
   world: World;
   api: ApiName;
+  path: string;
   request: ApiRequest;
   response: ServerResponse;
   record: CallRecord;
@@ -59,7 +62,7 @@ function handleCall(
   response: ServerResponse,
   release: () => void,
 ): void {
-  const api = path.slice(path.lastIndexOf('/') + 1);
+  const api = nameOf(path);
   const appid =
     request.body?.['component_appid'] ?? request.body?.['appid'] ?? request.query.get('appid');
   const record: CallRecord = {
@@ -70,13 +73,14 @@ function handleCall(
     errcode: null,
   };
   note(world.ledger.calls, record, world.settings.ledgerLimit);
+  beginCall(world, record, request, response);
   if (!isApiName(api) || !isApiPath(api, path)) {
     record.errcode = 40066;
     world.onCall?.(record);
     sendAnswer(world, response, failure(40066, world.clock.now()));
     return;
   }
-  const call: Call = { world, api, request, response, record, release };
+  const call: Call = { world, api, path, request, response, record, release };
   const rule = takeApiFault(world.faults, api, host);
   if (rule === undefined) sendAnswer(world, response, announce(call, work(call)));
   else answerWithFault(call, rule);
@@ -106,9 +110,12 @@ function answerWithFault(call: Call, rule: ApiFaultRule): void {
 
 /** Does what was asked for and writes the verdict into the ledger. */
 function work(call: Call): Answer {
-  const answer = callApi(call.world, call.api, call.request);
+  const { world, api, path, request, record } = call;
+  const answer = isOverLimit(world, path, record)
+    ? failure(45009, world.clock.now())
+    : callApi(world, api, request);
   const { errcode } = answer;
-  call.record.errcode = typeof errcode === 'number' ? errcode : 0;
+  record.errcode = typeof errcode === 'number' ? errcode : 0;
   return answer;
 }
 

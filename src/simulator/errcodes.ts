@@ -30,6 +30,7 @@ const ERRMSG: Readonly<Record<number, string>> = {
   45011: 'api minute-quota reach limit, must slower, retry next minute',
   47001: 'data format error',
   48001: 'api unauthorized',
+  48006: 'forbid to clear quota because of reaching the limit',
   61003: 'component is not authorized by this account',
   61004: 'access clientip is not registered',
   61005: 'component ticket is expired',
@@ -38,6 +39,11 @@ const ERRMSG: Readonly<Record<number, string>> = {
   61010: 'code is expired',
   61011: 'invalid component',
   61023: 'refresh_token is invalid',
+  76001: 'rid not found',
+  76002: 'rid is error',
+  76003: 'not permission or cgi_path is error',
+  76021: 'cgi_path not found',
+  76022: 'could not use this cgi_path, no permission',
 };
 
 /** A type and not an interface, so that it fits wherever any JSON object does. */

@@ -18,6 +18,11 @@ const API_NAMES = [
   'token',
   'stable_token',
   'getticket',
+  // Of openapi/.
+  'quota/get',
+  'rid/get',
+  'component/clear_quota/v2',
+  'clear_quota/v2',
 ] as const;
 export type ApiName = (typeof API_NAMES)[number];
 

@@ -70,6 +70,11 @@ export interface SimulatorOptions {
   pushing?: boolean | undefined;
   /** Whether the first of them goes out at once, default true. */
   pushOnStart?: boolean | undefined;
+  /**
+   * Calls a day by path: those beyond are answered 45009. Without one, the quota call tells WeChat's
+   * usual figure and nothing is refused.
+   */
+  dailyLimits?: Readonly<Record<string, number>> | undefined;
   /** How many entries of each kind the ledger keeps at least, default 100000. */
   ledgerLimit?: number | undefined;
   /** How many issued values of each kind are kept beside the live ones, default 400000. */
@@ -100,6 +105,7 @@ export interface Settings {
   pushTimeoutMs: number;
   pushing: boolean;
   pushOnStart: boolean;
+  dailyLimits: Readonly<Record<string, number>>;
   ledgerLimit: number;
   rememberedValues: number;
 }
@@ -144,6 +150,7 @@ export function resolveSettings(options: SimulatorOptions): Settings {
     pushTimeoutMs: atLeast('pushTimeoutSeconds', (options.pushTimeoutSeconds ?? 5) * 1000, 1),
     pushing: options.pushing ?? true,
     pushOnStart: options.pushOnStart ?? true,
+    dailyLimits: options.dailyLimits ?? {},
     ledgerLimit: whole('ledgerLimit', options.ledgerLimit ?? 100_000, 1, Number.MAX_SAFE_INTEGER),
     rememberedValues: whole(
       'rememberedValues',

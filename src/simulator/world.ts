@@ -4,6 +4,7 @@ import { parseRule, type FaultRule, type PushFault } from './faults.ts';
 import type { Authorization } from './authorizers.ts';
 import { createLedger, type Ledger, type MintKind } from './ledger.ts';
 import type { Host } from './hosts.ts';
+import { createOperations, type Operations } from './operations.ts';
 import { CONFIRMATION, type Confirmation } from './confirmation.ts';
 import {
   resolveSettings,
@@ -42,6 +43,7 @@ export interface World {
   readonly current: Map<string, Issued>;
   /** When the stable token of each account was renewed by force. */
   readonly forces: Map<string, number[]>;
+  readonly operations: Operations;
   readonly hosts: Host[];
   readonly onCall: SimulatorOptions['onCall'];
   readonly onPush: SimulatorOptions['onPush'];
@@ -81,6 +83,7 @@ export function createWorld(options: SimulatorOptions): World {
     forces: new Map(),
     confirmation: CONFIRMATION,
     dateOffsetMs: 0,
+    operations: createOperations(),
     hosts: [],
     onCall: options.onCall,
     onPush: options.onPush,

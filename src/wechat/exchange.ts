@@ -33,6 +33,7 @@ export interface Exchanged {
  * sent, and that decides whether another host may be asked.
  * @param payload JSON to POST; without it, GET
  * @param signal ends it: a `timeout`
+ * @param headers besides those of the payload
  * @throws ExchangeError
  */
 export function exchange(
@@ -41,6 +42,7 @@ export function exchange(
   clock: Clock,
   signal: AbortSignal,
   maxAnswerBytes: number,
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<Exchanged> {
   return new Promise((resolve, reject) => {
     let sent = false;
@@ -54,7 +56,9 @@ export function exchange(
       signal,
       // Explicit, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch verification off.
       rejectUnauthorized: true,
-      ...(payload === undefined ? { method: 'GET' } : { method: 'POST', headers: of(payload) }),
+      ...(payload === undefined
+        ? { method: 'GET', headers }
+        : { method: 'POST', headers: { ...headers, ...of(payload) } }),
     });
     const cancelConnect = clock.setTimer(CONNECT_DEADLINE_MS, () => fail('unreachable'));
     outgoing.on('socket', (socket) => {

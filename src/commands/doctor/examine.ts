@@ -1,0 +1,47 @@
+import { KeeperError } from '../../errors.ts';
+import { examineCallback } from './callback.ts';
+import { GROUPS, type Check } from './check.ts';
+import { examineClock } from './clock.ts';
+import type { Patient } from './patient.ts';
+import { examineRedis, unreachable } from './redis.ts';
+import { examineSettings } from './settings.ts';
+import { examineStatus } from './status.ts';
+import { examineTickets } from './tickets.ts';
+import { examineWechat } from './wechat.ts';
+import { examineWhitelist } from './whitelist.ts';
+
+/** Everything, in the order of the groups. It changes nothing, at WeChat or in Redis. */
+export async function examine(patient: Patient): Promise<Check[]> {
+  const wechat = await examineWechat(patient);
+  const checks = [...examineSettings(patient), ...wechat.checks];
+  const stored = [
+    () => examineRedis(patient),
+    // Learns Redis's time, by which the others judge.
+    () => examineClock(patient, wechat.clock),
+    () => examineTickets(patient),
+    () => examineWhitelist(patient),
+    () => examineStatus(patient, checks),
+  ];
+  for (const look of stored) checks.push(...(await orUnreachable(patient, look)));
+  checks.push(...(await examineCallback(patient)));
+  const order = Object.keys(GROUPS);
+  return checks.sort((a, b) => order.indexOf(a.group) - order.indexOf(b.group));
+}
+
+/** Redis may go away in the middle; the rest of the report is still worth having. */
+async function orUnreachable(patient: Patient, look: () => Promise<Check[]>): Promise<Check[]> {
+  try {
+    return await look();
+  } catch (error) {
+    if (!(error instanceof KeeperError) || error.code !== 'store_unavailable') throw error;
+    if (patient.redisProblem !== undefined) return [];
+    const { cause } = error;
+    patient.redisProblem = cause instanceof Error ? cause.message : error.message;
+    return [unreachable(patient.redisProblem)];
+  }
+}
+
+/** Warnings are no reason to stop a deployment. */
+export function isWell(checks: readonly Check[]): boolean {
+  return checks.every(({ state }) => state !== 'failed');
+}

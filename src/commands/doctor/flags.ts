@@ -1,0 +1,30 @@
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+import type { Language } from '../../authorizers/links.ts';
+import { UsageError } from './usage.ts';
+
+/** @throws UsageError */
+export function readFlags<T extends NonNullable<ParseArgsConfig['options']>>(
+  args: readonly string[],
+  options: T,
+  allowPositionals = false,
+) {
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+/** @throws UsageError */
+export function readLanguage(lang: string | undefined): Language {
+  if (lang === undefined || lang === 'en' || lang === 'zh') return lang ?? 'en';
+  throw new UsageError(`--lang must be en or zh, not "${lang}"`);
+}
+
+const APPID = /^wx[0-9a-f]{16}$/;
+
+/** @throws UsageError */
+export function checkAppid(flag: string, appid: string | undefined): void {
+  if (appid === undefined || APPID.test(appid)) return;
+  throw new UsageError(`${flag} must be wx and 16 lower-case hex digits, not "${appid}"`);
+}

@@ -1,0 +1,145 @@
+import { lookup } from 'node:dns/promises';
+import { existsSync } from 'node:fs';
+import { systemClock, type Clock } from '../../clock.ts';
+import type { AccountConfig, ComponentConfig } from '../../config-file.ts';
+import { secretsOf, type Config } from '../../config.ts';
+import type { Log } from '../../log.ts';
+import { createKeys, type CredentialId } from '../../store/keys.ts';
+import { readRecord, SpoiledRecordError, type StoredError } from '../../store/records.ts';
+import { connectRedis, onRedis, whenReady } from '../../store/redis.ts';
+import { createSeal } from '../../store/seal.ts';
+import { createStoreTime } from '../../store/store-time.ts';
+import type { Store } from '../../store/store.ts';
+import { createWechatApi, type WechatApi } from '../../wechat/api.ts';
+import { UsageError } from './usage.ts';
+
+/** The installation that is examined, with its settings, and how it is reached. */
+export interface Patient {
+  config: Config;
+  env: Readonly<Record<string, string | undefined>>;
+  clock: Clock;
+  store: Store;
+  /** Why Redis cannot be used; undefined when it can. */
+  redisProblem: string | undefined;
+  api: WechatApi;
+  /** All addresses of a host. @throws whatever DNS does */
+  lookup: (host: string) => Promise<string[]>;
+  /** More certificate authorities to trust, as PEM. */
+  ca: string | undefined;
+  machine: { nodeVersion: string; inContainer: boolean; dotenv: string };
+  /** What no output may hold; grows with what is read from Redis. */
+  secrets: Set<string>;
+}
+
+export type PatientOptions = Partial<Pick<Patient, 'env' | 'clock' | 'lookup' | 'ca' | 'machine'>>;
+
+const CONNECT_WAIT_MS = 3_000;
+/** The lines of the report are all that is said. */
+export const SILENT: Log = {
+  ...{ error: () => undefined, warn: () => undefined },
+  ...{ info: () => undefined, debug: () => undefined },
+  in: () => SILENT,
+  close: () => Promise.resolve(),
+};
+
+/** Connects to Redis, or finds out why that cannot be. Call `release` at the end. */
+export async function admit(config: Config, options: PatientOptions = {}): Promise<Patient> {
+  const { clock = systemClock } = options;
+  const redis = connectRedis({ url: config.redisUrl, protocol: config.redisProtocol }, SILENT);
+  // The service would try again for ever; a person wants to know at once.
+  const trouble = new Promise<string>((resolve) => {
+    redis.on('error', (error: Error & { code?: string }) => {
+      resolve(error.code ?? error.message.split(' ', 1).join(''));
+    });
+  });
+  const ready = whenReady(redis, CONNECT_WAIT_MS).then((is) => (is ? undefined : 'timeout'));
+  const redisProblem = await Promise.race([ready, trouble]);
+  const time = createStoreTime(clock);
+  const seal = createSeal(config.refreshTokenKeys);
+  return {
+    config,
+    env: options.env ?? process.env,
+    clock,
+    store: { redis, keys: createKeys(config.redisKeyPrefix), time, seal },
+    redisProblem,
+    api: createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log: SILENT }),
+    lookup: options.lookup ?? resolveAll,
+    ca: options.ca,
+    machine: options.machine ?? {
+      nodeVersion: process.version,
+      inContainer: existsSync('/.dockerenv') || existsSync('/run/.containerenv'),
+      dotenv: '.env',
+    },
+    secrets: new Set(secretsOf(config)),
+  };
+}
+
+export function release({ store }: Patient): void {
+  store.redis.disconnect();
+}
+
+async function resolveAll(host: string): Promise<string[]> {
+  const addresses = await lookup(host, { all: true });
+  return addresses.map(({ address }) => address);
+}
+
+export type StoredToken =
+  { token: string } | { token: undefined; lastError: StoredError | undefined };
+
+/**
+ * The live token that is in Redis for a component, an account of our own, or an authorizer. None is ever
+ * minted.
+ * @throws KeeperError `store_unavailable`
+ */
+export async function storedToken(patient: Patient, subject: Subject): Promise<StoredToken> {
+  const record = await readRecord(patient.store, subject.credential).catch((error: unknown) => {
+    if (error instanceof SpoiledRecordError) return undefined;
+    throw error;
+  });
+  if (record === undefined) return { token: undefined, lastError: undefined };
+  const { value, expiresAt, readAt, refused, lastError } = record;
+  for (const secret of [value, record.refreshToken]) {
+    if (secret !== undefined) patient.secrets.add(secret);
+  }
+  const live = value !== undefined && expiresAt > readAt && !refused;
+  return live ? { token: value } : { token: undefined, lastError };
+}
+
+/** Somebody in whose name WeChat is asked. */
+export type Subject = { appid: string; credential: CredentialId } & (
+  | { type: 'component'; component: ComponentConfig }
+  | { type: 'account'; account: AccountConfig }
+  | { type: 'authorizer'; component: ComponentConfig }
+);
+
+/** Every component and every account of our own. */
+export function configuredSubjects({ config }: Patient): Subject[] {
+  return [
+    ...config.components.map((component): Subject => ({
+      ...{ type: 'component', component, appid: component.appid },
+      credential: { kind: 'component_access_token', subject: component.appid },
+    })),
+    ...config.accounts.map((account): Subject => ({
+      ...{ type: 'account', account, appid: account.appid },
+      credential: { kind: 'access_token', subject: account.appid },
+    })),
+  ];
+}
+
+/**
+ * Whom an appid names: who is configured, or else an account that authorized a component.
+ * @throws UsageError
+ */
+export async function subjectOf(patient: Patient, appid: string): Promise<Subject> {
+  const configured = configuredSubjects(patient).find((one) => one.appid === appid);
+  if (configured !== undefined) return configured;
+  const { store, config } = patient;
+  for (const component of config.components) {
+    const subject = `${component.appid}:${appid}`;
+    const credential = { kind: 'authorizer_access_token', subject } as const;
+    const known = await onRedis(() => store.redis.exists(store.keys.record(credential)));
+    if (known === 1) return { type: 'authorizer', component, appid, credential };
+  }
+  const message = `--appid ${appid} is neither configured nor an account that wxkeeper knows.`;
+  throw new UsageError(message);
+}

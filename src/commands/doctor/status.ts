@@ -1,0 +1,97 @@
+import { readProgress } from '../../authorizers/reconcile.ts';
+import { takeSnapshot, type SnapshotContext, type StatusSnapshot } from '../../status/snapshot.ts';
+import { VERSION } from '../../version.ts';
+import { both, ok, skipped, warn, type Check, type Group } from './check.ts';
+import type { Patient } from './patient.ts';
+
+/** What `GET /status` would say, read from Redis without asking any process, as far as no line said it yet. */
+
+/** @param told the lines so far, which are not repeated */
+export async function examineStatus(patient: Patient, told: readonly Check[]): Promise<Check[]> {
+  const group: Group = 'status';
+  if (patient.redisProblem !== undefined) {
+    return [skipped(group, 'wxkeeper', both('Redis cannot be reached', '无法连接 Redis'))];
+  }
+  const context = contextOf(patient);
+  const [en, zh] = [await takeSnapshot(context, 'en'), await takeSnapshot(context, 'zh')];
+  const problems = problemChecks(en, zh).filter(
+    (check) => !told.some((one) => one.code === check.code && sameSubject(one, check)),
+  );
+  return [
+    replicas(en),
+    ...problems,
+    ...(problems.length > 0
+      ? []
+      : [ok(group, 'wxkeeper', both('nothing else is wrong', '没有其他问题'))]),
+  ];
+}
+
+function problemChecks(en: StatusSnapshot, zh: StatusSnapshot): Check[] {
+  return en.problems.map((problem) => {
+    const { code, component, kind, severity, title, message, advice } = problem;
+    const translated =
+      zh.problems.find(
+        (one) => one.code === code && one.component === component && one.kind === kind,
+      ) ?? problem;
+    return {
+      group: 'status',
+      name: both([component, kind].filter((one) => one !== null).join(' ') || 'wxkeeper'),
+      state: severity === 'critical' ? 'failed' : 'warn',
+      code,
+      seen: both(`${title}: ${message}`, `${translated.title}：${translated.message}`),
+      advice: both(advice, translated.advice),
+    };
+  });
+}
+
+/** A problem of the whole installation has no subject to compare. */
+function sameSubject(one: Check, other: Check): boolean {
+  const [appid = ''] = /^wx[0-9a-f]{16}/.exec(other.name.en) ?? [];
+  return one.name.en.startsWith(appid);
+}
+
+function replicas({ replicas: all }: StatusSnapshot): Check {
+  const name = both('replicas', '副本');
+  const running = all.filter(({ state }) => state === 'running');
+  const versions = [...new Set(running.map(({ version }) => version))].join(', ');
+  if (running.length > 0) {
+    return ok(
+      'status',
+      name,
+      both(
+        `${running.length} running, version ${versions}`,
+        `${running.length} 个在运行，版本 ${versions}`,
+      ),
+    );
+  }
+  return warn('status', name, {
+    seen: both('no wxkeeper runs on this Redis', '没有 wxkeeper 在使用这个 Redis'),
+    advice: both(
+      'Start it: npm start. If one runs, it has another REDIS_URL or REDIS_KEY_PREFIX.',
+      '启动它：npm start。如果已有在运行的，它用的是另一个 REDIS_URL 或 REDIS_KEY_PREFIX。',
+    ),
+  });
+}
+
+function contextOf({ config, clock, store }: Patient): SnapshotContext {
+  const { components, accounts, publicBaseUrl } = config;
+  return {
+    ...{ store, clock, accounts, publicBaseUrl, version: VERSION },
+    windowMs: config.refreshWindowSeconds * 1000,
+    components: components.map(({ appid, previousEncodingAesKey, previousToken }) => ({
+      appid,
+      previousKeySet: previousEncodingAesKey !== undefined,
+      previousTokenSet: previousToken !== undefined,
+    })),
+    refreshesPerSecond: config.authorizerRefreshesPerSecond,
+    reconciliation: (component) => readProgress(store, component),
+    // What only a running process knows; the doctor has looked at Redis and the clocks by itself.
+    ticketsWaiting: () => [],
+    nextTick: () => undefined,
+    jobs: [],
+    selfTest: () => undefined,
+    clockSkew: () => ({ processVsRedis: 0, processVsWechat: null, wrong: false }),
+    replica: 'doctor',
+    startedAt: clock.now(),
+  };
+}

@@ -1,0 +1,33 @@
+import { ticketFindings, ticketState } from '../../status/findings.ts';
+import { readTicket } from '../../store/tickets.ts';
+import { both, fromFinding, ok, skipped, type Check } from './check.ts';
+import type { Patient } from './patient.ts';
+
+/** How old the ticket of each component is: WeChat pushes one every ten minutes. */
+
+/** @throws KeeperError `store_unavailable` */
+export async function examineTickets(patient: Patient): Promise<Check[]> {
+  const { config, redisProblem } = patient;
+  const appids = config.components.map(({ appid }) => appid);
+  if (redisProblem === undefined) {
+    return Promise.all(appids.map((appid) => examineTicket(patient, appid)));
+  }
+  const why = both('Redis cannot be reached', '无法连接 Redis');
+  return appids.map((appid) => skipped('tickets', appid, why));
+}
+
+async function examineTicket({ store, secrets }: Patient, appid: string): Promise<Check> {
+  const ticket = await readTicket(store, appid);
+  for (const secret of [ticket?.ticket, ticket?.previousTicket]) {
+    if (secret !== undefined) secrets.add(secret);
+  }
+  const now = store.time.now();
+  const [found] = ticketFindings(appid, ticketState(ticket, now), ticket, now);
+  if (found !== undefined) return fromFinding('tickets', appid, found);
+  const minutes = Math.max(0, Math.floor((now - (ticket?.receivedAt ?? now)) / 60_000));
+  return ok(
+    'tickets',
+    appid,
+    both(`the last one came ${minutes} minutes ago`, `最近一次在 ${minutes} 分钟前`),
+  );
+}

@@ -1,0 +1,99 @@
+import { both, failed, ok, warn, type Check, type Text } from './check.ts';
+import type { Patient } from './patient.ts';
+import { ask, probe, ProbeError } from './probe.ts';
+
+/** Each of WeChat's hosts by itself: the service would only ever try the first one that works. */
+
+export interface WechatVisit {
+  checks: Check[];
+  /** WeChat's time and when it was heard, epoch ms, from the first host that told it. */
+  clock: { date: number; heardAt: number } | undefined;
+}
+
+export async function examineWechat(patient: Patient): Promise<WechatVisit> {
+  const { wechatApiBaseUrls: urls } = patient.config;
+  const visits = await Promise.all(urls.map((url) => visit(patient, new URL(url))));
+  const checks = visits.map(({ host, seen, problem }, index) => {
+    if (problem === undefined) return ok('wechat', host, seen);
+    const trouble = { code: 'wechat_unreachable', seen, advice: problem } as const;
+    // The others serve only when the first one does not.
+    return index === 0 ? failed('wechat', host, trouble) : warn('wechat', host, trouble);
+  });
+  return { checks, clock: visits.find((one) => one.clock !== undefined)?.clock };
+}
+
+interface Visit {
+  host: string;
+  seen: Text;
+  /** What to do about it; undefined when all is well. */
+  problem?: Text;
+  clock?: { date: number; heardAt: number };
+}
+
+/** A call without a token: WeChat refuses it, which proves that WeChat is there, and does nothing. */
+async function visit(patient: Patient, base: URL): Promise<Visit> {
+  const { host } = base;
+  try {
+    const { addresses, dnsMs, connectMs } = await probe(patient, base);
+    const url = new URL('/cgi-bin/openapi/quota/get', base);
+    const answer = await ask(patient, url, addresses[0] ?? host, { cgi_path: '/' });
+    const { status, body, date, tookMs } = answer;
+    const ways = `DNS ${dnsMs} ms, ${base.protocol === 'https:' ? 'TLS' : 'TCP'} ${connectMs} ms, HTTP ${tookMs} ms`;
+    const heard = { date: date ?? 0, heardAt: patient.clock.now() - tookMs / 2 };
+    if (status === 200 && typeof parse(body)?.errcode === 'number') {
+      return { host, seen: both(ways), ...(date === undefined ? {} : { clock: heard }) };
+    }
+    return {
+      host,
+      seen: both(
+        `${ways}, but the answer is no answer of WeChat's: status ${status}`,
+        `${ways}，但应答不是微信的：状态 ${status}`,
+      ),
+      problem: both(
+        'A proxy stands between this server and WeChat: let this host pass through unchanged.',
+        '本机与微信之间有代理：让该域名原样通过。',
+      ),
+    };
+  } catch (error) {
+    if (!(error instanceof ProbeError)) throw error;
+    return { host, seen: describeProbe(error), problem: PROBE_ADVICE[error.step] };
+  }
+}
+
+export function describeProbe({ step, code }: ProbeError): Text {
+  const [en, zh] = {
+    dns: ['the name is not found', '域名解析失败'],
+    connect: ['no connection', '无法建立连接'],
+    certificate: ['the certificate is not valid', '证书无效'],
+    http: ['connected, but no answer', '已连接，但没有应答'],
+  }[step] as [string, string];
+  return both(`${en} (${code})`, `${zh}（${code}）`);
+}
+
+const PROBE_ADVICE: Readonly<Record<ProbeError['step'], Text>> = {
+  dns: both(
+    'Check the name servers of this machine (resolv.conf), or of the container.',
+    '检查本机或容器的 DNS 服务器（resolv.conf）。',
+  ),
+  connect: both(
+    'Let this machine connect to port 443 of this host: firewall, security group, route.',
+    '放行本机到该域名 443 端口的出站连接：防火墙、安全组、路由。',
+  ),
+  certificate: both(
+    'Something intercepts TLS, or the clock or the CA certificates of this machine are wrong.',
+    'TLS 被中间设备拦截，或本机时间、CA 证书有误。',
+  ),
+  http: both(
+    'Something between this server and WeChat drops requests: look for a proxy or a firewall.',
+    '本机与微信之间有设备丢弃请求：检查代理和防火墙。',
+  ),
+};
+
+function parse(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,117 @@
+import type { StoredError } from '../../store/records.ts';
+import { explainError } from '../../status/wording.ts';
+import { WechatError } from '../../wechat/api.ts';
+import { fetchQuota, type Quota } from '../../wechat/operations.ts';
+import { both, failed, ok, skipped, warn, type Check, type Text } from './check.ts';
+import { configuredSubjects, storedToken, type Patient, type Subject } from './patient.ts';
+
+/**
+ * Whether WeChat takes calls from this address, found out with a call that only reads: how much of a
+ * quota is left. Issuing a token would prove it, too, and end the one that is in use.
+ */
+
+const NOT_LISTED = [61004, 40164, 40090];
+const TOKEN_PATH = '/cgi-bin/component/api_component_token';
+
+/** @throws KeeperError `store_unavailable` */
+export async function examineWhitelist(patient: Patient): Promise<Check[]> {
+  const { components, accounts } = patient.config;
+  if (patient.redisProblem !== undefined) {
+    const why = both('Redis cannot be reached, so there is no token', '无法连接 Redis，没有 token');
+    return [...components, ...accounts].map(({ appid }) => skipped('whitelist', appid, why));
+  }
+  const checks: Check[] = [];
+  for (const subject of configuredSubjects(patient)) {
+    if (subject.type === 'component') checks.push(...(await examineComponent(patient, subject)));
+    else checks.push(await examineAccount(patient, subject));
+  }
+  return checks;
+}
+
+async function examineComponent(patient: Patient, subject: Subject): Promise<Check[]> {
+  const { appid } = subject;
+  const stored = await storedToken(patient, subject);
+  if (stored.token === undefined) {
+    const known = lastRefusal(appid, stored.lastError);
+    const why = both(
+      'there is no live component_access_token to ask with',
+      '没有可用的 component_access_token，无法查询',
+    );
+    return [known ?? skipped('whitelist', appid, why)];
+  }
+  try {
+    const quota = await fetchQuota(patient.api, { accessToken: stored.token, path: TOKEN_PATH });
+    return [
+      ok(
+        'whitelist',
+        appid,
+        both('WeChat takes calls from this address', '微信接受来自本机出口 IP 的调用'),
+      ),
+      quotaCheck(appid, quota),
+    ];
+  } catch (error) {
+    if (!(error instanceof WechatError)) throw error;
+    return [refusalCheck(appid, error)];
+  }
+}
+
+function refusalCheck(appid: string, { facts }: WechatError): Check {
+  const { errcode, meaning, advice, fault } = facts;
+  const said = explain(meaning, advice, errcode ?? fault);
+  if (errcode !== undefined && NOT_LISTED.includes(errcode)) {
+    return failed('whitelist', appid, { code: 'address_not_whitelisted', ...said });
+  }
+  if (facts.class === 'token') return skipped('whitelist', appid, said.seen);
+  return warn('whitelist', appid, said);
+}
+
+/** WeChat tells only when it issues a token; what it told the service last is remembered. */
+async function examineAccount(patient: Patient, subject: Subject): Promise<Check> {
+  const { appid } = subject;
+  const stored = await storedToken(patient, subject);
+  const why = both(
+    'WeChat tells only when it issues a token, and the doctor has none issued',
+    '只有签发 token 时微信才会检查，而体检不签发 token',
+  );
+  if (stored.token !== undefined) return skipped('whitelist', appid, why);
+  return lastRefusal(appid, stored.lastError) ?? skipped('whitelist', appid, why);
+}
+
+function lastRefusal(appid: string, error: StoredError | undefined): Check | undefined {
+  if (error?.errcode === undefined || !NOT_LISTED.includes(error.errcode)) return undefined;
+  const said = explain(error.message, error.advice, undefined);
+  return failed('whitelist', appid, { code: 'address_not_whitelisted', ...said });
+}
+
+/** What WeChat said, and what to do about it. */
+export function explain(
+  message: string,
+  advice: string,
+  errcode: number | string | undefined,
+): { seen: Text; advice: Text } {
+  const [en, zh] = [
+    explainError({ message, advice }, 'en'),
+    explainError({ message, advice }, 'zh'),
+  ];
+  const suffix = errcode === undefined ? ['', ''] : [` (${errcode})`, `（${errcode}）`];
+  return {
+    seen: both(`${en.message}${suffix[0]}`, `${zh.message}${suffix[1]}`),
+    advice: both(en.advice, zh.advice),
+  };
+}
+
+/** @param quota of the call that issues component_access_token */
+export function quotaCheck(appid: string, { used, limit, remaining }: Quota): Check {
+  const name = both(`${appid} quota`, `${appid} 额度`);
+  const seen = both(
+    `${used} of ${limit} calls for component_access_token were made today`,
+    `今日已调用 component_access_token 接口 ${used} 次，上限 ${limit} 次`,
+  );
+  const advice = both(
+    'Find out what asks so often: npm run doctor -- quota shows all calls, and can clear the counters.',
+    '查明是谁在频繁调用：npm run doctor -- quota 列出所有接口的用量，也可以清零。',
+  );
+  if (remaining <= 0) return failed('wechat', name, { code: 'quota_exhausted', seen, advice });
+  if (used < limit / 2) return ok('wechat', name, seen);
+  return warn('wechat', name, { code: 'quota_half_used', seen, advice });
+}

@@ -1,0 +1,153 @@
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { examineCallback } from '../../src/commands/doctor/callback.ts';
+import type { PatientOptions } from '../../src/commands/doctor/patient.ts';
+import { examineWechat } from '../../src/commands/doctor/wechat.ts';
+import { admitStation, lines, troubles } from '../support/doctor.ts';
+import { COMPONENT, createStation, type Station } from '../support/station.ts';
+
+/** What the doctor sees on the way to PUBLIC_BASE_URL, and to WeChat when TLS is in it. */
+
+const PATH = `/callback/${COMPONENT.appid}`;
+const file = (name: string) =>
+  readFileSync(new URL(`../fixtures/tls/localhost-test-${name}.pem`, import.meta.url), 'utf8');
+
+let station: Station;
+beforeAll(async () => {
+  station = await createStation();
+});
+afterAll(() => station.close());
+
+async function look(url: string, options: PatientOptions = {}) {
+  const lookup = () => Promise.resolve(['127.0.0.1']);
+  const patient = await admitStation(station, { publicBaseUrl: url }, { lookup, ...options });
+  return examineCallback(patient);
+}
+
+/** Something in front of wxkeeper that answers in its own way. */
+async function serve(listener: http.RequestListener, certificate?: string): Promise<string> {
+  const server =
+    certificate === undefined
+      ? http.createServer(listener)
+      : https.createServer({ key: file('key'), cert: file(certificate) }, listener);
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return certificate === undefined ? `http://127.0.0.1:${port}` : `https://localhost:${port}`;
+}
+
+/** A reverse proxy as it should be, but for what a test does to it. */
+function proxy(spoil?: (path: string, response: http.ServerResponse) => boolean) {
+  return (request: http.IncomingMessage, response: http.ServerResponse) => {
+    if (spoil?.(request.url ?? '', response) === true) return;
+    http.get(station.publicUrl(request.url), (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(response);
+    });
+  };
+}
+
+const WARNED = 'warn callback DNS name -';
+
+describe('the callback', () => {
+  it('is well through TLS: name, certificate, sign of life and the signed question', async () => {
+    const url = await serve(proxy(), 'cert');
+    const checks = await look(url, { ca: file('cert') });
+    expect(troubles(checks)).toEqual([WARNED]);
+    expect(checks.map(({ name }) => name.en)).toEqual(['DNS name', 'certificate', '/livez', PATH]);
+    expect(checks[1]?.seen.en).toMatch(/^valid for \d+ more days/);
+  });
+
+  it.each([
+    ['nobody vouches for', 'cert', undefined, 'DEPTH_ZERO_SELF_SIGNED_CERT'],
+    ['has expired', 'expired-cert', 'expired-cert', 'CERT_HAS_EXPIRED'],
+    ['is of another name', 'other-name-cert', 'other-name-cert', 'ERR_TLS_CERT_ALTNAME_INVALID'],
+  ])('has a certificate that %s', async (_, certificate, ca, code) => {
+    const url = await serve(proxy(), certificate);
+    const checks = await look(url, { ca: ca === undefined ? undefined : file(ca) });
+    expect(troubles(checks)).toEqual(['failed callback certificate -']);
+    expect(checks[0]?.seen.en).toContain(`the certificate is not valid (${code})`);
+  });
+
+  it('has a name that nobody knows', async () => {
+    const lookup = () => Promise.reject(Object.assign(new Error(), { code: 'ENOTFOUND' }));
+    const checks = await look('https://wx.example.com', { lookup });
+    expect(troubles(checks)).toEqual(['failed callback DNS name -']);
+    expect(checks[0]?.seen.en).toMatch(/^the name is not found \(ENOTFOUND\) \(as seen from this/);
+  });
+
+  it('is reached by nobody', async () => {
+    const checks = await look('http://127.0.0.1:1');
+    expect(troubles(checks)).toEqual(['failed callback connection -']);
+    expect(checks[0]?.advice?.en).toMatch(/port 443/);
+  });
+
+  it.each<[string, (path: string, response: http.ServerResponse) => boolean, string, RegExp]>([
+    ['a proxy without wxkeeper', (_, r) => !!r.writeHead(502).end(), '/livez', /^status 502/],
+    ['another site', (_, r) => !!r.end('<html>'), '/livez', /^answered, but not by wxkeeper/],
+    [
+      'something that hangs up',
+      (_, r) => !!r.socket?.destroy(),
+      '/livez',
+      /^connected, but no answer/,
+    ],
+    [
+      'a proxy that redirects',
+      (path, r) => path !== '/livez' && !!r.writeHead(301, { location: '/' }).end(),
+      PATH,
+      /^status 301/,
+    ],
+    [
+      'a wxkeeper that does not know the appid',
+      (path, r) => path !== '/livez' && !!r.writeHead(404).end(),
+      PATH,
+      /^status 404/,
+    ],
+    [
+      'a page for every path',
+      (path, r) => path !== '/livez' && !!r.end('welcome'),
+      PATH,
+      /^answered, but not by wxkeeper/,
+    ],
+  ])('leads to %s', async (_, spoil, name, says) => {
+    const checks = await look(await serve(proxy(spoil)));
+    const bad = checks.filter(({ state }) => state === 'failed');
+    expect(bad.map((one) => one.name.en)).toEqual([name]);
+    expect(bad[0]?.seen.en).toMatch(says);
+    expect(bad[0]?.advice?.en).toMatch(/\S/);
+  });
+
+  it('leads to a wxkeeper with another Token', async () => {
+    const [component] = station.config.components;
+    if (component === undefined) throw new Error('no component');
+    const components = [{ ...component, token: 'anotherToken' }];
+    const patient = await admitStation(station, { components });
+    const checks = await examineCallback(patient);
+    expect(troubles(checks)).toEqual([WARNED, `failed callback ${PATH} -`]);
+    expect(checks.at(-1)?.advice?.en).toMatch(/COMPONENT_TOKEN/);
+  });
+});
+
+describe('a host of WeChat', () => {
+  it.each([
+    ['has a certificate that nobody vouches for', 'cert', /certificate is not valid \(DEPTH_ZERO/],
+    ['is not found', undefined, /name is not found \(ENOTFOUND\)/],
+  ])('%s', async (_, certificate, says) => {
+    const url =
+      certificate === undefined ? 'https://api.example.com' : await serve(proxy(), certificate);
+    const lookup = (host: string) =>
+      host === 'localhost'
+        ? Promise.resolve(['127.0.0.1'])
+        : Promise.reject(Object.assign(new Error(), { code: 'ENOTFOUND' }));
+    const patient = await admitStation(station, { wechatApiBaseUrls: [url] }, { lookup });
+    const [line] = lines((await examineWechat(patient)).checks, 'wechat');
+    expect(line).toMatchObject({ state: 'failed', code: 'wechat_unreachable' });
+    expect(line?.seen.en).toMatch(says);
+  });
+});

@@ -1,0 +1,168 @@
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { both, type Check } from '../../src/commands/doctor/check.ts';
+import { examine } from '../../src/commands/doctor/examine.ts';
+import { admit, release } from '../../src/commands/doctor/patient.ts';
+import { examineRedis } from '../../src/commands/doctor/redis.ts';
+import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { loadConfig, type Config } from '../../src/config.ts';
+import { createKeys } from '../../src/store/keys.ts';
+import { neededCommands } from '../../src/store/self-test.ts';
+import { lines, MACHINE, troubles } from '../support/doctor.ts';
+import { stationEnv } from '../support/station.ts';
+
+/** The doctor's lines about Redis, on one that is set up in every wrong way. */
+
+const PASSWORD = 'canary-7c1d';
+let server: RedisServer;
+let admin: Redis;
+beforeAll(async () => {
+  server = await startRedisServer({ listen: 'port', appendOnly: true });
+  admin = new Redis(server.url);
+});
+afterAll(async () => {
+  admin.disconnect();
+  await server.stop();
+});
+beforeEach(async () => {
+  await admin.config(
+    'SET',
+    'maxmemory-policy',
+    'noeviction',
+    'maxmemory',
+    '0',
+    'appendonly',
+    'yes',
+  );
+  await admin.flushall();
+});
+
+function settings(url = server.url, env: Record<string, string> = {}): Config {
+  return loadConfig({ ...stationEnv({ urls: ['http://127.0.0.1:1'] }, url, 'wx:'), ...env });
+}
+
+async function look(config = settings()): Promise<Check[]> {
+  const patient = await admit(config, { env: {}, machine: MACHINE });
+  onTestFinished(() => release(patient));
+  return examineRedis(patient);
+}
+
+/** Logs in as a user who may do what the ACL rules say. */
+async function asUser(...rules: string[]): Promise<Config> {
+  await admin.acl(
+    'SETUSER',
+    'limited',
+    'reset',
+    'on',
+    `>${PASSWORD}`,
+    '~*',
+    '&*',
+    '+@all',
+    ...rules,
+  );
+  return settings(server.url.replace('//', `//limited:${PASSWORD}@`));
+}
+
+describe('a Redis that is well', () => {
+  it('has a line for each thing, and says how many commands were tried', async () => {
+    const checks = await look();
+    expect(troubles(checks)).toEqual([]);
+    expect(checks.map(({ name }) => name.en)).toEqual([
+      ...['connection', 'version', 'persistence', 'maxmemory-policy'],
+      ...['permissions', 'writes', 'Lua', 'latency', 'sealing keys'],
+    ]);
+    const { length } = neededCommands(createKeys('wx:'));
+    expect(checks[4]?.seen.en).toBe(`all ${length} commands are allowed`);
+    expect(await admin.keys('*')).toEqual([]);
+  });
+});
+
+describe('a Redis that is not', () => {
+  it.each([
+    [
+      'allkeys-lru',
+      'failed redis maxmemory-policy redis_may_evict',
+      /^Redis may evict credentials: /,
+    ],
+    ['volatile-ttl', 'warn redis maxmemory-policy -', /^volatile-ttl: what other services read/],
+  ])('may throw keys away: %s', async (policy, trouble, says) => {
+    await admin.config('SET', 'maxmemory-policy', policy);
+    const checks = await look();
+    expect(troubles(checks)).toEqual([trouble]);
+    expect(lines(checks, 'redis', 'maxmemory')[0]?.seen.en).toMatch(says);
+  });
+
+  it('keeps nothing on disk', async () => {
+    await admin.config('SET', 'appendonly', 'no');
+    expect(troubles(await look())).toEqual(['warn redis persistence -']);
+  });
+
+  it('is full', async () => {
+    await admin.config('SET', 'maxmemory', '1');
+    const checks = await look();
+    expect(troubles(checks)).toEqual(['failed redis writes redis_refuses_writes']);
+    expect(lines(checks, 'redis', 'writes')[0]?.seen.en).toMatch(/^Redis takes no writes: .*OOM/);
+  });
+
+  it('forbids commands: each is named', async () => {
+    const checks = await look(await asUser('-zadd', '-publish'));
+    expect(troubles(checks)).toEqual(['failed redis permissions redis_forbids']);
+    expect(lines(checks, 'redis', 'permissions')[0]?.seen.en).toMatch(/: ZADD, PUBLISH\.$/);
+  });
+
+  it('forbids scripts', async () => {
+    expect(troubles(await look(await asUser('-eval')))).toEqual([
+      'failed redis permissions redis_forbids',
+      'failed redis Lua redis_forbids',
+    ]);
+  });
+
+  it('does not say how it is set up', async () => {
+    const checks = await look(await asUser('-info'));
+    expect(troubles(checks)).toEqual(['failed redis permissions redis_forbids']);
+    expect(lines(checks, 'redis', 'INFO')).toMatchObject([{ state: 'skipped' }]);
+  });
+
+  it('holds tokens that other keys have sealed', async () => {
+    const key = (byte: number) => `main:${Buffer.alloc(32, byte).toString('base64')}`;
+    await admin.hset('wx:seal_keys', 'main', 'sealed:v1:main:nonsense');
+    const checks = await look(settings(server.url, { REFRESH_TOKEN_KEYS: key(1) }));
+    expect(troubles(checks)).toEqual(['failed redis sealing keys seal_key_wrong']);
+    expect(JSON.stringify(checks)).not.toContain(key(1).slice(5));
+  });
+});
+
+describe('a Redis that cannot be used', () => {
+  it.each([
+    ['nobody is there', () => 'redis://127.0.0.1:1', /ECONNREFUSED$/, /See that Redis runs/],
+    [
+      'the password is wrong',
+      () => server.url.replace('//', `//default:${PASSWORD}@`),
+      /WRONGPASS$/,
+      /Check user and password/,
+    ],
+  ])('%s: the rest is skipped', async (_, url, says, advice) => {
+    await admin.config('SET', 'requirepass', 'another');
+    onTestFinished(() => void admin.config('SET', 'requirepass', ''));
+    const patient = await admit(settings(url()), { env: {}, machine: MACHINE });
+    onTestFinished(() => release(patient));
+    const checks = await examine(patient);
+    const [line] = lines(checks, 'redis');
+    expect(line).toMatchObject({ state: 'failed', code: 'store_unavailable' });
+    expect(line?.seen.en).toMatch(says);
+    expect(line?.advice?.en).toMatch(advice);
+    const rest = checks.filter(({ group }) => ['tickets', 'whitelist', 'status'].includes(group));
+    expect(rest.map(({ state }) => state)).toEqual(['skipped', 'skipped', 'skipped']);
+    expect(JSON.stringify(checks)).not.toContain(PASSWORD);
+  });
+
+  it('goes away in the middle: said once, and the report goes on', async () => {
+    const patient = await admit(settings(), { env: {}, machine: MACHINE });
+    release(patient);
+    const checks = await examine(patient);
+    expect(checks.filter(({ code }) => code === 'store_unavailable')).toHaveLength(1);
+    expect(lines(checks, 'callback')).toMatchObject([
+      { state: 'skipped', name: both('DNS name', '域名') },
+    ]);
+  });
+});

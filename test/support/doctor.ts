@@ -1,0 +1,47 @@
+import { onTestFinished } from 'vitest';
+import type { Check } from '../../src/commands/doctor/check.ts';
+import { examine } from '../../src/commands/doctor/examine.ts';
+import {
+  admit,
+  release,
+  type Patient,
+  type PatientOptions,
+} from '../../src/commands/doctor/patient.ts';
+import type { Config } from '../../src/config.ts';
+import type { Station } from './station.ts';
+
+/** A machine of which there is nothing to say. */
+export const MACHINE = { nodeVersion: 'v24.0.0', inContainer: false, dotenv: '/nowhere/.env' };
+
+/** The installation of a station, as the doctor sees it, with its callback on this machine. */
+export async function admitStation(
+  station: Station,
+  settings: Partial<Config> = {},
+  options: PatientOptions = {},
+): Promise<Patient> {
+  const config = { ...station.config, publicBaseUrl: station.publicUrl(''), ...settings };
+  const { clock } = station;
+  const patient = await admit(config, { clock, env: {}, machine: MACHINE, ...options });
+  onTestFinished(() => release(patient));
+  return patient;
+}
+
+export async function examineStation(
+  station: Station,
+  settings: Partial<Config> = {},
+  options: PatientOptions = {},
+): Promise<Check[]> {
+  return examine(await admitStation(station, settings, options));
+}
+
+/** The lines about one thing, by group and the beginning of its name. */
+export function lines(checks: readonly Check[], group: Check['group'], name = ''): Check[] {
+  return checks.filter((one) => one.group === group && one.name.en.startsWith(name));
+}
+
+/** What is not well, as short as can be. */
+export function troubles(checks: readonly Check[]): string[] {
+  return checks
+    .filter(({ state }) => state === 'failed' || state === 'warn')
+    .map(({ group, name, state, code }) => `${state} ${group} ${name.en} ${code ?? '-'}`);
+}
