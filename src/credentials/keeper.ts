@@ -45,8 +45,7 @@ const MAX_JITTER_MS = 1_000;
 /** Milliseconds: too soon for a patrol. */
 const SOON_MS = 2_000;
 
-interface KeeperState extends RefreshContext {
-  subjects: Subjects;
+interface KeeperState extends Omit<KeeperOptions, 'pace'> {
   /** One look per credential at a time in this process; the lock in Redis serves the others. */
   inFlight: Map<string, Promise<LookOutcome>>;
   /** By credential and reason: looks that follow one under way, which came too early for them. */
@@ -58,7 +57,14 @@ interface KeeperState extends RefreshContext {
   storeProblems: Map<string, string | undefined>;
 }
 
-export function createKeeper(context: RefreshContext & { subjects: Subjects; pace: Pace }): Keeper {
+export interface KeeperOptions extends RefreshContext {
+  subjects: Subjects;
+  pace: Pace;
+  /** Called after each look. */
+  onLook?: (kind: CredentialKindName, reason: LookReason, outcome: LookOutcome) => void;
+}
+
+export function createKeeper(context: KeeperOptions): Keeper {
   const state: KeeperState = {
     ...context,
     inFlight: new Map(),
@@ -110,7 +116,10 @@ function look(state: KeeperState, id: CredentialId, reason: LookReason): Promise
   }
   const promise = attempt(state, id, { reason }).finally(() => state.inFlight.delete(key));
   state.inFlight.set(key, promise);
-  void promise.then((outcome) => followUp(state, id, outcome));
+  void promise.then((outcome) => {
+    state.onLook?.(id.kind, reason, outcome);
+    followUp(state, id, outcome);
+  });
   return promise;
 }
 

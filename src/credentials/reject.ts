@@ -1,5 +1,5 @@
 import { sleep, type Clock } from '../clock.ts';
-import { KeeperError } from '../errors.ts';
+import { KeeperError, type ErrorCode } from '../errors.ts';
 import type { CredentialId } from '../store/keys.ts';
 import { readRecord } from '../store/records.ts';
 import { REFUSAL_INTERVAL_MS } from '../store/refusals.ts';
@@ -72,14 +72,32 @@ export function createComplaintLimit(clock: Clock): ComplaintLimit {
   };
 }
 
-export type RejectContext = ReadContext &
-  Pick<RefreshContext, 'log'> & { complaints: ComplaintLimit };
+export interface RejectContext extends ReadContext, Pick<RefreshContext, 'log'> {
+  complaints: ComplaintLimit;
+  /** Called with how a complaint was answered, or the code of the error. */
+  onComplaint?: (outcome: RejectionAnswer['outcome'] | ErrorCode | 'bug') => void;
+}
 
 /**
  * Answers a complaint with the current value, a newer one if there is one or can be had.
  * @throws KeeperError `not_found`, `bad_request`, `too_many_requests`, and whatever reading throws
  */
 export async function rejectCredential(
+  context: RejectContext,
+  id: CredentialId,
+  complaint: Complaint,
+): Promise<RejectionAnswer> {
+  try {
+    const answer = await answerComplaint(context, id, complaint);
+    context.onComplaint?.(answer.outcome);
+    return answer;
+  } catch (error) {
+    context.onComplaint?.(error instanceof KeeperError ? error.code : 'bug');
+    throw error;
+  }
+}
+
+async function answerComplaint(
   context: RejectContext,
   id: CredentialId,
   complaint: Complaint,

@@ -5,6 +5,7 @@ import type { Log } from '../log.ts';
 import type { Answer, Receiver } from '../pushes/receiver.ts';
 import { authorizationPages, type AuthorizationPages } from './authorization-pages.ts';
 import { publicErrors } from './errors.ts';
+import { observeResponses, type Seen } from './route.ts';
 import { MAX_BODY_BYTES } from './server.ts';
 
 /** What WeChat and the world can reach: callbacks, pages for merchants and a sign of life. */
@@ -20,10 +21,12 @@ export function createPublicApp(
   receiver: Receiver,
   log: Log,
   authorization?: AuthorizationPages,
+  observe?: (seen: Seen) => void,
 ): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.set('query parser', 'simple');
+  if (observe !== undefined) app.use(observeResponses(observe));
   app.get('/livez', (_request, response) => {
     response.type('text/plain').send('ok');
   });

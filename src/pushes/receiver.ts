@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import { KeeperError } from '../errors.ts';
+import { KeeperError, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { countPush, type PushCounter } from '../store/push-stats.ts';
 import type { Store } from '../store/store.ts';
@@ -60,6 +60,8 @@ export interface ReceiverOptions extends HandlerContext {
   clock: Clock;
   log: Log;
   store: Store;
+  /** Called with what became of a push, or the code of the error it was refused with. */
+  onPush?: (type: 'event' | 'message', outcome: PushOutcome | ErrorCode | 'bug') => void;
 }
 
 /** Seconds by which the signed timestamp may differ from our clock, either way. */
@@ -78,8 +80,19 @@ export function createReceiver(options: ReceiverOptions): Receiver {
   return {
     knows: (appid) => components.has(appid),
     echo: (appid, query) => verifyEcho(secretsOf(appid), query),
-    receive: async (push) => receive(options, secretsOf(push.componentAppid), push),
+    async receive(push) {
+      try {
+        return await receive(options, secretsOf(push.componentAppid), push);
+      } catch (error) {
+        options.onPush?.(typeOf(push), error instanceof KeeperError ? error.code : 'bug');
+        throw error;
+      }
+    },
   };
+}
+
+function typeOf({ authorizerAppid }: { authorizerAppid?: string }) {
+  return authorizerAppid === undefined ? 'event' : 'message';
 }
 
 async function receive(
@@ -112,10 +125,9 @@ async function receive(
     return SUCCESS;
   }
   const outcome = await recordMessage({ ...push, authorizerAppid }, options);
-  noteOutcome(options, push, opened, outcome);
-  return answerTo(options, { ...push, authorizerAppid, outcome }, (xml) =>
-    opened.seal(xml, Math.floor(now / 1000), query.nonce),
-  );
+  const message = { ...push, authorizerAppid, outcome };
+  noteOutcome(options, message, opened, outcome);
+  return answerTo(options, message, (xml) => opened.seal(xml, Math.floor(now / 1000), query.nonce));
 }
 
 /** The message is stored by now, so whatever fails here must not make WeChat send it again. */
@@ -161,12 +173,13 @@ async function handleEvent(
 /** Logs and counts behind the answer: neither may delay or spoil it. */
 function noteOutcome(
   options: ReceiverOptions,
-  push: OpenedPush,
+  push: OpenedPush & { authorizerAppid?: string },
   opened: OpenedEnvelope,
   outcome: PushOutcome,
 ): void {
   const { usedPreviousKey, usedPreviousToken } = opened;
   const { log, store, clock } = options;
+  options.onPush?.(typeOf(push), outcome);
   log.info('push accepted', {
     request_id: push.requestId,
     component: push.componentAppid,

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { noteReplica } from '../store/replicas.ts';
+import { forgetReplicas, noteReplica } from '../store/replicas.ts';
 import type { Store } from '../store/store.ts';
 
 /** Says that this process is there, for the others to miss it when it is gone. */
@@ -19,7 +19,10 @@ export function createHeartbeat(store: Store, id: string, version: string): Hear
     return noteReplica(store, { id, host: hostname(), version, ...moments });
   };
   return {
-    beat: () => note(undefined),
+    async beat() {
+      await note(undefined);
+      await forgetReplicas(store);
+    },
     async stop() {
       if (startedAt !== undefined) await note(store.time.now());
     },

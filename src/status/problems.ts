@@ -16,15 +16,22 @@ export type Severity = (typeof SEVERITIES)[number];
 interface ProblemRule {
   /** Its name in webhooks and in Prometheus. */
   alert: string;
-  /** The usual one; a rule may find a graver one. */
+  /** The usual one. */
   severity: Severity;
   /** Seconds for which it must hold before anybody is told: most things heal within a minute. */
   afterSeconds: number;
+  /** It becomes critical when it lasts or gets near. */
+  escalates: boolean;
+  /** It shows in several credentials of a subject at once, and is one trouble all the same. */
+  shared: boolean;
 }
 
-const rule = (alert: string, severity: Severity, afterSeconds: number): ProblemRule => ({
-  ...{ alert, severity, afterSeconds },
-});
+const rule = (
+  alert: string,
+  severity: Severity,
+  afterSeconds: number,
+  { escalates = false, shared = false } = {},
+): ProblemRule => ({ alert, severity, afterSeconds, escalates, shared });
 
 /** In this order among those of one severity: causes before what comes of them. */
 export const PROBLEMS = {
@@ -32,19 +39,22 @@ export const PROBLEMS = {
   redis_refuses_writes: rule('WxkeeperRedisRefusesWrites', 'critical', 30),
   redis_forbids: rule('WxkeeperRedisForbidsCommands', 'critical', 30),
   seal_key_wrong: rule('WxkeeperSealKeyWrong', 'critical', 60),
-  secret_refused: rule('WxkeeperSecretRefused', 'critical', 60),
-  address_not_whitelisted: rule('WxkeeperAddressNotWhitelisted', 'critical', 60),
+  secret_refused: rule('WxkeeperSecretRefused', 'critical', 60, { shared: true }),
+  address_not_whitelisted: rule('WxkeeperAddressNotWhitelisted', 'critical', 60, { shared: true }),
   no_ticket: rule('WxkeeperNoTicket', 'critical', 900),
   ticket_expired: rule('WxkeeperTicketExpired', 'critical', 0),
   quota_exhausted: rule('WxkeeperQuotaExhausted', 'critical', 60),
   foreign_refresher: rule('WxkeeperForeignRefresher', 'critical', 0),
-  wechat_unreachable: rule('WxkeeperWechatUnreachable', 'warning', 120),
+  wechat_unreachable: rule('WxkeeperWechatUnreachable', 'warning', 120, {
+    escalates: true,
+    shared: true,
+  }),
   credential_dead: rule('WxkeeperCredentialDead', 'critical', 60),
   authorization_code_stuck: rule('WxkeeperAuthorizationCodeStuck', 'critical', 30),
-  ticket_silent: rule('WxkeeperTicketSilent', 'warning', 0),
+  ticket_silent: rule('WxkeeperTicketSilent', 'warning', 0, { escalates: true }),
   ticket_refused: rule('WxkeeperTicketRefused', 'warning', 300),
-  credential_refresh_failing: rule('WxkeeperRefreshFailing', 'warning', 120),
-  clock_skew: rule('WxkeeperClockSkew', 'warning', 60),
+  credential_refresh_failing: rule('WxkeeperRefreshFailing', 'warning', 120, { escalates: true }),
+  clock_skew: rule('WxkeeperClockSkew', 'warning', 60, { escalates: true }),
   previous_key_dropped: rule('WxkeeperPreviousKeyDropped', 'warning', 0),
   previous_key_in_use: rule('WxkeeperPreviousKeyInUse', 'warning', 3_600),
   redis_may_evict: rule('WxkeeperRedisMayEvict', 'warning', 60),
@@ -102,8 +112,7 @@ export function rankFindings(findings: readonly Finding[]): Finding[] {
 
 /** Whatever has the same identity is the same trouble, seen again. */
 export function identityOf({ code, subject, kind }: Omit<Finding, 'facts'>): string {
-  const ofOneCause = ['secret_refused', 'address_not_whitelisted', 'wechat_unreachable'];
-  return [code, subject ?? '', ofOneCause.includes(code) ? '' : (kind ?? '')].join('|');
+  return [code, subject ?? '', PROBLEMS[code].shared ? '' : (kind ?? '')].join('|');
 }
 
 function merge(a: Finding, b: Finding): Finding {

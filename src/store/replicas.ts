@@ -25,17 +25,27 @@ export async function noteReplica({ redis, keys }: Store, replica: Replica): Pro
   await onRedis(() => redis.hset(keys.replicas, id, JSON.stringify(fields)));
 }
 
-/** Newest first; forgets those that went long ago. @throws KeeperError `store_unavailable` */
-export async function readReplicas({ redis, keys, time }: Store): Promise<Replica[]> {
+/** Newest first, without those that went long ago. @throws KeeperError `store_unavailable` */
+export async function readReplicas(store: Store): Promise<Replica[]> {
+  const { known } = await readAll(store);
+  return known.sort((a, b) => b.startedAt - a.startedAt);
+}
+
+/** Forgets those that went long ago. @throws KeeperError `store_unavailable` */
+export async function forgetReplicas(store: Store): Promise<void> {
+  const { gone } = await readAll(store);
+  if (gone.length > 0) await onRedis(() => store.redis.hdel(store.keys.replicas, ...gone));
+}
+
+async function readAll({ redis, keys, time }: Store) {
   const hash = await onDisplayKey<Record<string, string>>(() => redis.hgetall(keys.replicas), {});
-  const replicas: Replica[] = [];
+  const known: Replica[] = [];
   const gone: string[] = [];
   for (const [id, json] of Object.entries(hash)) {
     const replica = parseDisplay(json) as Omit<Replica, 'id'> | null | undefined;
-    const known = typeof replica?.seenAt === 'number' && typeof replica.startedAt === 'number';
-    if (!known || time.now() - replica.seenAt > FORGET_MS) gone.push(id);
-    else replicas.push({ ...replica, id, stoppedAt: replica.stoppedAt });
+    const whole = typeof replica?.seenAt === 'number' && typeof replica.startedAt === 'number';
+    if (!whole || time.now() - replica.seenAt > FORGET_MS) gone.push(id);
+    else known.push({ ...replica, id, stoppedAt: replica.stoppedAt });
   }
-  if (gone.length > 0) await onRedis(() => redis.hdel(keys.replicas, ...gone));
-  return replicas.sort((a, b) => b.startedAt - a.startedAt);
+  return { known, gone };
 }

@@ -77,6 +77,15 @@ interface ApiOptions {
   log: Log;
   /** Called with WeChat's own time, epoch ms, at each answer that carries it. */
   onDate?: (wechatNow: number) => void;
+  /** Called after each call to a host. */
+  onCall?: (call: SeenCall) => void;
+}
+
+/** One finished call, for those who count. */
+export interface SeenCall {
+  api: string;
+  result: 'ok' | ErrorClass | Exclude<Fault, 'errcode'>;
+  seconds: number;
 }
 
 /** Returns the function that calls WeChat, trying the hosts in order. */
@@ -90,13 +99,16 @@ export function createWechatApi(options: ApiOptions): WechatApi {
       for (const [index, baseUrl] of baseUrls.entries()) {
         const host = new URL(baseUrl).host;
         const tookMs = () => Math.round(clock.monotonic() - started);
+        const seen = observerOf(options, request.name);
         try {
           const fields = await callHost(baseUrl, request, options, total.signal);
+          seen('ok');
           log.debug('WeChat answered', { api: request.name, host, took_ms: tookMs() });
           return { fields, mayHaveRunTwice: mayHaveRun };
         } catch (error) {
           if (!(error instanceof WechatError)) throw error;
           const { fault, errcode, rid } = error.facts;
+          seen(fault === 'errcode' ? error.facts.class : fault);
           log.warn('call to WeChat failed', {
             api: request.name,
             host,
@@ -117,6 +129,12 @@ export function createWechatApi(options: ApiOptions): WechatApi {
       total.cancel();
     }
   };
+}
+
+function observerOf({ clock, onCall }: ApiOptions, api: string) {
+  const started = clock.monotonic();
+  return (result: SeenCall['result']) =>
+    onCall?.({ api, result, seconds: (clock.monotonic() - started) / 1000 });
 }
 
 /** A refusal is the same on every host; after a request was sent and lost, only the caller decides. */

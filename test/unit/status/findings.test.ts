@@ -6,7 +6,7 @@ import {
   ticketState,
   type CredentialHealth,
 } from '../../../src/status/findings.ts';
-import { finding, identityOf, rankFindings } from '../../../src/status/problems.ts';
+import { finding, identityOf, PROBLEMS, rankFindings } from '../../../src/status/problems.ts';
 import { describeReplicas, replicaFindings } from '../../../src/status/replicas.ts';
 import type { Replica } from '../../../src/store/replicas.ts';
 
@@ -43,8 +43,10 @@ describe('a credential that is not refreshed', () => {
     ['credential_refresh_failing', 'warning', failed('token', 40001)],
     // wxkeeper's own budget.
     ['credential_refresh_failing', 'warning', failed('quota')],
-  ])('is %s, %s, after %j', (code, severity, lastError) => {
+  ] as const)('is %s, %s, after %j', (code, severity, lastError) => {
     const found = credentialFindings(COMPONENT, { ...health, last_error: lastError });
+    const rule = PROBLEMS[code];
+    expect(rule.severity).toBe(severity);
     expect(found).toMatchObject([{ code, severity, since: NOW - 5 * MINUTE, subject: COMPONENT }]);
   });
 
@@ -54,6 +56,7 @@ describe('a credential that is not refreshed', () => {
     expect(credentialFindings(COMPONENT, urgent)).toMatchObject([
       { code: 'wechat_unreachable', severity: 'critical' },
     ]);
+    expect(PROBLEMS.wechat_unreachable.escalates).toBe(true);
     const expired = { ...health, state: 'expired', expires_at: iso(NOW - MINUTE) } as const;
     expect(credentialFindings(COMPONENT, { ...expired, last_error: null })).toMatchObject([
       { code: 'credential_dead', severity: 'critical', since: NOW - MINUTE },

@@ -1,0 +1,25 @@
+import type { RequestHandler } from 'express';
+import { METRICS_CONTENT_TYPE, type Metrics } from '../status/metrics/metrics.ts';
+import type { SnapshotContext } from '../status/snapshot.ts';
+import type { Route } from './route.ts';
+
+/** `GET /metrics`, for Prometheus. A key that is narrowed to appids sees only those. */
+export function metricsRoute(metrics: Metrics, status: SnapshotContext): Route {
+  const show: RequestHandler = async (_request, response) => {
+    const appids = response.locals.appids as readonly string[] | undefined;
+    const components = status.components.filter(({ appid }) => appids?.includes(appid) ?? true);
+    const accounts = status.accounts.filter(({ appid }) => appids?.includes(appid) ?? true);
+    const text = await metrics.scrape({ ...status, components, accounts });
+    response.type(METRICS_CONTENT_TYPE).send(text);
+  };
+  return {
+    ...{ method: 'get', path: '/metrics', scope: 'status:read', handlers: [show] },
+    doc: {
+      operationId: 'readMetrics',
+      summary: { en: 'Metrics for Prometheus', zh: 'Prometheus 指标' },
+      description: 'Prometheus text format. Answers 200 while Redis is away, too, and says so.',
+      success: [{ status: 200, description: 'The metrics.', contentType: 'text/plain' }],
+      errors: [],
+    },
+  };
+}

@@ -1,0 +1,70 @@
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { Log } from '../../log.ts';
+import { takeSnapshot, type SnapshotContext, type StatusSnapshot } from '../snapshot.ts';
+import { createCounters, type Counters } from './counters.ts';
+import { FAMILIES } from './families.ts';
+
+/** What Prometheus reads: the status at this moment, and what this process has counted. */
+export interface Metrics {
+  counters: Counters;
+  /**
+   * The text of a scrape. While Redis is away it says so, with all that needs no Redis.
+   * @param status narrowed to what the caller may see
+   */
+  scrape(status: SnapshotContext): Promise<string>;
+}
+
+export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
+
+/** Gauges that Node's library names as if they were counters. */
+const MISNAMED = ['handles', 'requests', 'resources'].map((one) => `nodejs_active_${one}_total`);
+
+export function createMetrics(): Metrics {
+  const own = new Registry();
+  const counters = createCounters(own);
+  let observingNode = false;
+  return {
+    counters,
+    async scrape(status) {
+      if (!observingNode) {
+        // Only where somebody asks: it measures the event loop without a pause from then on.
+        observingNode = true;
+        collectDefaultMetrics({ register: own });
+        for (const name of MISNAMED) own.removeSingleMetric(name);
+      }
+      const gauges = gaugesOf(await takeSnapshot(status));
+      return `${await gauges.metrics()}\n${await own.metrics()}`;
+    },
+  };
+}
+
+/** In a registry of their own: nothing of an earlier scrape, or of another caller's, may stay. */
+function gaugesOf(status: StatusSnapshot): Registry {
+  const registry = new Registry();
+  for (const { name, help, labels, samples } of FAMILIES) {
+    const found = samples(status);
+    // Without labels it would be there as 0, which is not the same as not known.
+    if (found.length === 0 && labels.length === 0) continue;
+    const gauge = new Gauge({ name, help, labelNames: [...labels], registers: [registry] });
+    for (const one of found) gauge.set(one.labels, one.value);
+  }
+  return registry;
+}
+
+/** Writes the same log, and counts what it says is wrong. */
+export function countLines(log: Log, count: Counters['onLine']): Log {
+  return {
+    error(...line) {
+      count('error');
+      log.error(...line);
+    },
+    warn(...line) {
+      count('warn');
+      log.warn(...line);
+    },
+    info: (...line) => log.info(...line),
+    debug: (...line) => log.debug(...line),
+    in: (room) => countLines(log.in(room), count),
+    close: () => log.close(),
+  };
+}
