@@ -5,6 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { startRedisServer, type RedisServer } from '../src/commands/redis-server.ts';
 import { measureDay, type DayMeasurement } from './authorizers-day.ts';
 import { measureRestoring, type RestoredMeasurement } from './authorizers-restored.ts';
+import { DASHBOARD_AUTHORIZERS, measureDashboard, type DashboardMeasurement } from './dashboard.ts';
 import { measurePushes, type Measurement } from './pushes.ts';
 import { measureSweeps, type SweepMeasurement } from './sweep.ts';
 
@@ -17,6 +18,7 @@ const BENCHES = {
   pushes: async (redis: RedisServer) => printPushes(await measurePushes(redis)),
   sweep: async (redis: RedisServer) => printSweeps(await measureSweeps(redis)),
   restored: async (redis: RedisServer) => printRestored(await measureRestoring(redis)),
+  dashboard: async (redis: RedisServer) => printDashboard(await measureDashboard(redis)),
   day: async (redis: RedisServer) => printDay(await measureDay(redis, dayOptions())),
 } as const;
 
@@ -91,6 +93,16 @@ function printRestored(one: RestoredMeasurement): void {
   row(['calls for the list', String(one.listCalls)]);
   row(['calls for tokens', String(one.tokenCalls)]);
   row(['real ms', String(Math.round(one.realMs))]);
+}
+
+function printDashboard(measurements: readonly DashboardMeasurement[]): void {
+  const authorizers = DASHBOARD_AUTHORIZERS.toLocaleString('en');
+  console.log(`\nThe dashboard of a platform with ${authorizers} authorizers\n`);
+  row(['', 'KB', 'p50 ms', 'p99 ms']);
+  for (const { name, bytes, p50Ms, p99Ms } of measurements) {
+    row([name, (bytes / 1000).toFixed(0), String(p50Ms), String(p99Ms)]);
+  }
+  if (measurements.some(({ bytes }) => bytes >= 300_000)) process.exitCode = 1;
 }
 
 function printDay(one: DayMeasurement): void {

@@ -14,7 +14,7 @@ import type { PendingTickets } from './pushes/pending-tickets.ts';
 import type { Receiver } from './pushes/receiver.ts';
 import type { Job } from './schedule/jobs.ts';
 import type { Scheduler } from './schedule/scheduler.ts';
-import type { SnapshotContext } from './status/snapshot.ts';
+import type { SnapshotContext } from './status/context.ts';
 import type { SelfTest, SelfTestWatch } from './store/self-test.ts';
 import { VERSION } from './version.ts';
 

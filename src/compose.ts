@@ -16,7 +16,7 @@ import { jobTable } from './schedule/jobs.ts';
 import { createScheduler } from './schedule/scheduler.ts';
 import { createAlerts, type Alerts } from './status/alerts/alerts.ts';
 import { createHeartbeat, type Heartbeat } from './status/heartbeat.ts';
-import type { SnapshotContext } from './status/snapshot.ts';
+import type { SnapshotContext } from './status/context.ts';
 import { authorizerToken } from './store/authorizations.ts';
 import { createSelfTestWatch, type SelfTestWatch } from './store/self-test.ts';
 import type { ArrivedTicket } from './store/tickets.ts';

@@ -1,6 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { returnUrlsSchema, secretFormats } from './setting-formats.ts';
+import {
+  alertKindSchema,
+  languageSchema,
+  returnUrlsSchema,
+  secretFormats,
+  webhookSecretSchema,
+  webhookUrlFault,
+  webhookUrlSchema,
+  type AlertKind,
+} from './setting-formats.ts';
 
 /** The JSON file of CONFIG_FILE: what does not fit into variables. Faults never quote a value. */
 
@@ -20,6 +29,16 @@ export interface AccountConfig {
   appsecret: string;
   accessToken: 'stable' | 'classic';
   tickets: readonly ('jsapi' | 'wx_card')[];
+}
+
+/** Where people are told of problems. */
+export interface AlertWebhook {
+  /** A secret: whoever has it can write there. */
+  url: string;
+  kind: AlertKind;
+  /** Signs messages; undefined where none is wanted. */
+  secret: string | undefined;
+  language: 'zh' | 'en';
 }
 
 /** One component, as the environment and CONFIG_FILE spell it. */
@@ -43,21 +62,42 @@ const accountSchema = z.strictObject({
     .default([]),
 });
 
+/** One webhook, as the environment and CONFIG_FILE spell it. */
+export const webhookSchema = z
+  .strictObject({
+    url: webhookUrlSchema,
+    kind: alertKindSchema.default('json'),
+    secret: webhookSecretSchema.optional(),
+    language: languageSchema.optional(),
+  })
+  .superRefine(({ url, kind, secret }, context) => {
+    const fault = webhookUrlFault(url, kind);
+    if (fault !== undefined) context.addIssue({ code: 'custom', path: ['url'], message: fault });
+    if (secret !== undefined && !SIGNED_KINDS.includes(kind)) {
+      const message = `must not be set: ${kind} knows no signatures`;
+      context.addIssue({ code: 'custom', path: ['secret'], message });
+    }
+  });
+
+const SIGNED_KINDS: readonly AlertKind[] = ['json', 'dingtalk', 'feishu'];
+
 const fileSchema = z.strictObject({
   components: z.array(componentSchema).default([]),
   accounts: z.array(accountSchema).default([]),
   api_keys: z.array(z.string()).default([]),
+  alert_webhooks: z.array(webhookSchema).default([]),
 });
 
 export interface ConfigFile {
   components: ComponentConfig[];
   accounts: AccountConfig[];
   apiKeys: string[];
+  alertWebhooks: z.infer<typeof webhookSchema>[];
 }
 
 /** Reads the file; without a path there is nothing in it. Faults are added to `faults`. */
 export function readConfigFile(path: string | undefined, faults: string[]): ConfigFile {
-  const nothing = { components: [], accounts: [], apiKeys: [] };
+  const nothing = { components: [], accounts: [], apiKeys: [], alertWebhooks: [] };
   if (path === undefined) return nothing;
   let content: unknown;
   try {
@@ -75,12 +115,24 @@ export function readConfigFile(path: string | undefined, faults: string[]): Conf
     }
     return nothing;
   }
-  const { components, accounts, api_keys: apiKeys } = result.data;
+  const { components, accounts, api_keys: apiKeys, alert_webhooks: alertWebhooks } = result.data;
   return {
     components: components.map(toComponent),
     accounts: accounts.map(({ access_token: accessToken, ...rest }) => ({ accessToken, ...rest })),
     apiKeys,
+    alertWebhooks,
   };
+}
+
+/**
+ * @param language of all webhooks that do not name one; undefined: Chinese for robots, which speak to
+ *   people, and English for programs
+ */
+export function toWebhook(
+  { url, kind, secret, language }: z.infer<typeof webhookSchema>,
+  usual: AlertWebhook['language'] | undefined,
+): AlertWebhook {
+  return { url, kind, secret, language: language ?? usual ?? (kind === 'json' ? 'en' : 'zh') };
 }
 
 export function toComponent(raw: z.infer<typeof componentSchema>): ComponentConfig {

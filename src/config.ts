@@ -5,12 +5,16 @@ import {
   componentSchema,
   readConfigFile,
   toComponent,
+  toWebhook,
+  webhookSchema,
   type AccountConfig,
+  type AlertWebhook,
   type ComponentConfig,
 } from './config-file.ts';
 import type { LogLevel } from './log.ts';
 import {
   authorizationUrlsSchema,
+  languageSchema,
   levelSchema,
   portSchema,
   prefixSchema,
@@ -55,6 +59,8 @@ export interface Config {
   apiKeys: readonly ApiKey[];
   /** The first seals refresh tokens, all of them open; none: tokens are stored as they are. */
   refreshTokenKeys: readonly SealKey[];
+  /** Where people are told of problems. */
+  alertWebhooks: readonly AlertWebhook[];
   logLevel: LogLevel;
 }
 
@@ -89,6 +95,7 @@ export function loadConfig(env: Environment = process.env): Config {
     return placeholder;
   };
   const file = readConfigFile(read('CONFIG_FILE'), faults);
+  const language = parse('ALERT_LANGUAGE', languageSchema.optional(), undefined);
   const config: Config = {
     publicHost: parse('PUBLIC_HOST', z.string(), ''),
     publicPort: parse('PUBLIC_PORT', portSchema, 0),
@@ -114,6 +121,9 @@ export function loadConfig(env: Environment = process.env): Config {
       ...parseKeys('CONFIG_FILE api_keys', file.apiKeys, faults),
     ],
     refreshTokenKeys: parse('REFRESH_TOKEN_KEYS', sealKeysSchema.optional(), undefined) ?? [],
+    alertWebhooks: [...readEnvWebhook(read, faults), ...file.alertWebhooks].map((one) =>
+      toWebhook(one, language),
+    ),
     logLevel: parse('LOG_LEVEL', levelSchema, 'info'),
   };
   if (
@@ -143,9 +153,19 @@ export function secretsOf(config: Config): string[] {
     ]),
     ...config.accounts.map((one) => one.appsecret),
     ...config.refreshTokenKeys.map((one) => one.key),
+    ...config.alertWebhooks.flatMap(({ url, secret }) => [url, secret, ...keysIn(url)]),
     password,
     decodeURIComponent(password),
   ].filter((secret): secret is string => secret !== undefined && secret !== '');
+}
+
+/** The parts of a webhook's address that let others write there, too. */
+function keysIn(address: string): string[] {
+  const { pathname, search, searchParams } = new URL(address);
+  const longest = [...searchParams.values(), ...pathname.split('/')];
+  return [`${pathname}${search}`, ...longest.filter((part) => part.length >= 16)].filter(
+    (part) => part.length > 1,
+  );
 }
 
 /** Reads a setting: its variable, the file `NAME_FILE` names for secrets, or the default. */
@@ -179,6 +199,19 @@ function readEnvComponent(read: Read, faults: string[]): ComponentConfig[] {
     const name = `COMPONENT_${String(path[0]).toUpperCase()}`;
     faults.push(read(name) === undefined ? `${name} is required` : `${name} ${message}`);
   }
+  return [];
+}
+
+function readEnvWebhook(read: Read, faults: string[]): z.infer<typeof webhookSchema>[] {
+  const [url, kind, secret] = ['URL', 'KIND', 'SECRET'].map((one) => read(`ALERT_WEBHOOK_${one}`));
+  if (url === undefined && secret === undefined && kind === 'json') return [];
+  const result = webhookSchema.safeParse({ url, kind, secret });
+  if (result.success) return [result.data];
+  const wrong = result.error.issues.filter(({ path }) => url !== undefined || path[0] !== 'url');
+  for (const { path, message } of wrong) {
+    faults.push(`ALERT_WEBHOOK_${String(path[0]).toUpperCase()} ${message}`);
+  }
+  if (wrong.length === 0) faults.push('ALERT_WEBHOOK_URL is required');
   return [];
 }
 
@@ -216,6 +249,8 @@ function contradictions(config: Config): string[] {
       faults.push(`the previous EncodingAESKey of ${appid} is the current one`);
     }
   }
+  const urls = config.alertWebhooks.map((one) => `${one.url} ${one.secret ?? ''}`);
+  if (new Set(urls).size < urls.length) faults.push('an alert webhook is configured twice');
   const ids = apiKeys.map((key) => key.id);
   if (new Set(ids).size < ids.length) faults.push('an API key id is configured twice');
   if (publicPort === internalPort && publicPort !== 0) {

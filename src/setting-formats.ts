@@ -109,6 +109,38 @@ export const returnUrlsSchema = z.preprocess(
     ),
 );
 
+/** Whom alerts can be sent to: any program, or a robot of one of these services. */
+export const ALERT_KINDS = ['json', 'wecom', 'dingtalk', 'feishu', 'serverchan'] as const;
+export type AlertKind = (typeof ALERT_KINDS)[number];
+export const alertKindSchema = z.enum(ALERT_KINDS, `must be one of ${ALERT_KINDS.join(', ')}`);
+export const languageSchema = z.enum(['zh', 'en'], 'must be zh or en');
+/** What signs messages: the robots' own, or one that the owner of a program has made up. */
+export const webhookSecretSchema = z
+  .string()
+  .regex(SECRET_TEXT, 'must be 16 to 128 characters without spaces');
+
+const WEBHOOK_FORM = 'must be an https URL without a user name';
+export const webhookUrlSchema = z.string().refine(
+  (text) => {
+    if (!/^https?:\/\/[!-~]+$/.test(text) || !URL.canParse(text)) return false;
+    const { username, password, hash } = new URL(text);
+    return username === '' && password === '' && hash === '';
+  },
+  { error: WEBHOOK_FORM, abort: true },
+);
+
+/**
+ * What is wrong with an address for this kind of alerts, once it has its form; undefined when nothing
+ * is. Robots live in the internet; a program of one's own may be next door.
+ */
+export function webhookUrlFault(url: string, kind: AlertKind): string | undefined {
+  const { protocol, hostname } = new URL(url);
+  if (protocol === 'https:' || LOOPBACK.test(hostname)) return undefined;
+  if (kind !== 'json') return `${WEBHOOK_FORM}; http only to loopback`;
+  if (PRIVATE_HOST.test(hostname)) return undefined;
+  return `${WEBHOOK_FORM}; http only to loopback and to private addresses and names`;
+}
+
 function isRedisUrl(text: string): boolean {
   if (!/^rediss?:\/\/\S+$/.test(text) || !URL.canParse(text)) return false;
   const { username, password, hostname, pathname, search } = new URL(text);
@@ -120,6 +152,10 @@ function isRedisUrl(text: string): boolean {
   return hostname !== '' && /^\/?\d{0,5}$/.test(pathname) && search === '' && !/@.*@/.test(text);
 }
 
+const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+/** RFC 1918, unique local IPv6, and names that only a private network resolves. */
+const PRIVATE_HOST =
+  /^(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)[\d.]+$|^\[f[cd]|^[a-z0-9-]+$|\.(?:internal|local)$/;
 const WEB_URL =
   /^(https?:\/\/[a-z0-9.:[\]-]+)((?:\/[A-Za-z0-9_~.!$&'()*+,=:@-]+)*\/?)(?:\?[!$-[\]-~]*)?$/;
 
@@ -139,6 +175,6 @@ export function readWebUrl(text: string): URL | undefined {
 function isSafeOrigin(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { origin, protocol, hostname } = new URL(text);
-  const loopback = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
+  const loopback = LOOPBACK.test(hostname);
   return origin === text && (protocol === 'https:' || (protocol === 'http:' && loopback));
 }

@@ -189,6 +189,38 @@ export const SETTINGS: readonly Setting[] = [
     },
   },
   {
+    name: 'ALERT_WEBHOOK_URL',
+    secret: true,
+    example: 'https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=...',
+    doc: {
+      en: 'where people are told of problems; more of them in `CONFIG_FILE` as `alert_webhooks`',
+      zh: '告警发往的地址；多个地址写在 `CONFIG_FILE` 的 `alert_webhooks` 里',
+    },
+  },
+  {
+    name: 'ALERT_WEBHOOK_KIND',
+    default: 'json',
+    doc: {
+      en: '`json` for a program of your own, or the robot: `wecom`, `dingtalk`, `feishu` or `serverchan`',
+      zh: '`json`（自己的程序），或机器人：`wecom`、`dingtalk`、`feishu`、`serverchan`',
+    },
+  },
+  {
+    name: 'ALERT_WEBHOOK_SECRET',
+    secret: true,
+    doc: {
+      en: 'signs messages for `json`, `dingtalk` and `feishu`',
+      zh: '消息签名密钥，用于 `json`、`dingtalk` 和 `feishu`',
+    },
+  },
+  {
+    name: 'ALERT_LANGUAGE',
+    doc: {
+      en: '`zh` or `en`; unless set, Chinese for robots and English for `json`',
+      zh: '`zh` 或 `en`；不设时机器人用中文，`json` 用英文',
+    },
+  },
+  {
     name: 'LOG_LEVEL',
     default: 'info',
     doc: { en: '`error`, `warn`, `info` or `debug`', zh: '`error`、`warn`、`info` 或 `debug`' },

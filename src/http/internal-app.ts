@@ -4,7 +4,7 @@ import type { ApiKey } from '../api-keys.ts';
 import type { RejectContext } from '../credentials/reject.ts';
 import { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { SnapshotContext } from '../status/snapshot.ts';
+import type { SnapshotContext } from '../status/context.ts';
 import { createAuthentication } from './authentication.ts';
 import type { AuthorizationLinks } from './authorization-link-routes.ts';
 import type { AuthorizersOptions } from './authorizer-routes.ts';

@@ -1,7 +1,8 @@
 import type { RequestHandler } from 'express';
 import { z } from 'zod';
 import type { Metrics } from '../status/metrics/metrics.ts';
-import { takeSnapshot, type SnapshotContext } from '../status/snapshot.ts';
+import type { SnapshotContext } from '../status/context.ts';
+import { takeSnapshot } from '../status/snapshot.ts';
 import { authorizationLinkRoutes } from './authorization-link-routes.ts';
 import { authorizerRoutes } from './authorizer-routes.ts';
 import { credentialRoutes } from './credential-routes.ts';

@@ -1,61 +1,23 @@
 import type { Language } from '../authorizers/links.ts';
-import type { Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
-import type { Account } from '../credentials/kinds/kind.ts';
-import { configuredIds, targetOf } from '../credentials/subjects.ts';
 import type { ClockSkew } from '../store/clock-watch.ts';
 import { readJobRuns, type JobRun } from '../store/job-runs.ts';
-import { readPushStats } from '../store/push-stats.ts';
 import { onRedis } from '../store/redis.ts';
 import { readReplicas } from '../store/replicas.ts';
 import { sealProblem } from '../store/seal-check.ts';
 import type { SelfTest } from '../store/self-test.ts';
-import { readTicket, TICKET_LIFE_MS, type Ticket } from '../store/tickets.ts';
-import {
-  authorizersFindings,
-  describeAuthorizers,
-  type AuthorizersContext,
-} from './authorizers.ts';
-import { describeCredential, type CredentialStatus } from './credential.ts';
-import {
-  clockFindings,
-  credentialFindings,
-  previousSecretFindings,
-  sealFindings,
-  selfTestFindings,
-  storeFinding,
-  ticketFindings,
-  ticketState,
-  type TicketState,
-} from './findings.ts';
+import type { SnapshotContext } from './context.ts';
+import { clockFindings, sealFindings, selfTestFindings, storeFinding } from './findings.ts';
 import { rankFindings, type Finding } from './problems.ts';
 import { describeReplicas, replicaFindings } from './replicas.ts';
+import { describeAccount, describeComponent } from './subjects.ts';
 import { iso, isoOrNull, seconds } from './units.ts';
-import { describeProblem, explainError, verdictSentence } from './wording.ts';
+import { inWords, verdictSentence } from './wording.ts';
 
 /**
- * Everything an admin needs to see, without a single value. The states come from the same
- * functions the keeper acts on.
+ * Everything an admin needs to see, without a single value. The states come from the same functions the
+ * keeper acts on.
  */
-export interface SnapshotContext extends AuthorizersContext {
-  clock: Clock;
-  /** Upper bound of the refresh window, milliseconds. */
-  windowMs: number;
-  components: readonly { appid: string; previousKeySet: boolean; previousTokenSet: boolean }[];
-  accounts: readonly Account[];
-  /** Components with a ticket that waits in this process's memory for Redis. */
-  ticketsWaiting: () => readonly string[];
-  /** The first tick of a kind's job at or after a moment, epoch ms. */
-  nextTick: (kind: string, notBefore: number) => number | undefined;
-  jobs: readonly { name: string; expression: string }[];
-  /** What trying Redis out has shown; undefined before the first time. */
-  selfTest: () => SelfTest | undefined;
-  clockSkew: () => ClockSkew;
-  publicBaseUrl: string | undefined;
-  replica: string;
-  version: string;
-  startedAt: number;
-}
 
 export type StatusSnapshot = Awaited<ReturnType<typeof takeSnapshot>>;
 
@@ -135,10 +97,6 @@ function conclude(findings: readonly Finding[], language: Language) {
   };
 }
 
-function inWords(findings: readonly Finding[], language: Language) {
-  return rankFindings(findings).map((one) => describeProblem(one, language));
-}
-
 /** @throws KeeperError `store_unavailable` */
 async function describeStored(context: SnapshotContext, now: number, language: Language) {
   const { clock, store } = context;
@@ -176,84 +134,6 @@ async function readParts(context: SnapshotContext, now: number, language: Langua
   return { components, accounts, replicas, findings };
 }
 
-async function describeComponent(
-  context: SnapshotContext,
-  component: SnapshotContext['components'][number],
-  now: number,
-  language: Language,
-) {
-  const { store, publicBaseUrl } = context;
-  const { appid, previousKeySet, previousTokenSet } = component;
-  const [ticket, pushes, credentials, authorizers] = await Promise.all([
-    readTicket(store, appid),
-    readPushStats(store, appid),
-    describeCredentialsOf(context, { appid }),
-    describeAuthorizers(context, appid),
-  ]);
-  const { counts, previousKeyAt, previousTokenAt } = pushes;
-  const state = ticketState(ticket, now);
-  const previous = { keyAt: previousKeyAt, tokenAt: previousTokenAt };
-  const findings = [
-    ...ticketFindings(appid, state, ticket, now),
-    ...credentials.flatMap((credential) => credentialFindings(appid, credential)),
-    ...authorizersFindings(appid, authorizers),
-    ...previousSecretFindings(
-      appid,
-      { ...previous, keySet: previousKeySet, tokenSet: previousTokenSet },
-      now,
-    ),
-  ];
-  const callback = publicBaseUrl === undefined ? null : `${publicBaseUrl}/callback/${appid}`;
-  const status = {
-    appid,
-    problems: inWords(findings, language),
-    callback_urls:
-      callback === null ? null : { authorization: callback, message: `${callback}/$APPID$` },
-    ticket: describeTicket(state, ticket, now),
-    credentials: credentials.map((one) => translated(one, language)),
-    authorizers,
-    pushes: {
-      ...counts,
-      previous_key_configured: previousKeySet,
-      previous_token_configured: previousTokenSet,
-      previous_key_last_used_at: isoOrNull(previousKeyAt),
-      previous_token_last_used_at: isoOrNull(previousTokenAt),
-    },
-  };
-  return { status, findings };
-}
-
-async function describeAccount(context: SnapshotContext, account: Account, language: Language) {
-  const credentials = await describeCredentialsOf(context, account);
-  const findings = credentials.flatMap((one) => credentialFindings(account.appid, one));
-  const status = {
-    appid: account.appid,
-    problems: inWords(findings, language),
-    access_token_call: account.accessToken,
-    credentials: credentials.map((one) => translated(one, language)),
-  };
-  return { status, findings };
-}
-
-function describeCredentialsOf(context: SnapshotContext, { appid }: { appid: string }) {
-  const components = context.components.map((one) => ({ ...one, appsecret: '' }));
-  const subjects = { components, accounts: context.accounts };
-  const ids = configuredIds(subjects).filter((id) => id.subject === appid);
-  return Promise.all(
-    ids.map(async (id) => {
-      const target = targetOf(subjects, id);
-      if (target === undefined) throw new Error(`no target for ${id.kind}`);
-      return describeCredential(context, target);
-    }),
-  );
-}
-
-function translated(credential: CredentialStatus, language: Language): CredentialStatus {
-  const { last_error: error } = credential;
-  if (error === null) return credential;
-  return { ...credential, last_error: { ...error, ...explainError(error, language) } };
-}
-
 async function describeJobs({ store, jobs, nextTick }: SnapshotContext, now: number) {
   const runs = await readJobRuns(store);
   return jobs.map(({ name, expression }) => {
@@ -280,19 +160,5 @@ function describeClocks(skew: ClockSkew): {
     process_ahead_of_redis_seconds: Math.round(processVsRedis / 1000),
     process_ahead_of_wechat_seconds:
       processVsWechat === null ? null : Math.round(processVsWechat / 1000),
-  };
-}
-
-function describeTicket(state: TicketState, ticket: Ticket | undefined, now: number) {
-  return {
-    state,
-    created_at: isoOrNull(ticket?.createTime),
-    received_at: isoOrNull(ticket?.receivedAt),
-    age_seconds: ticket === undefined ? null : seconds(now - ticket.createTime),
-    expires_at: isoOrNull(ticket?.expiresAt),
-    life_seconds: seconds(TICKET_LIFE_MS),
-    received_count: ticket?.count ?? 0,
-    refused_by_wechat: ticket?.refused ?? null,
-    push_asked_for_at: isoOrNull(ticket?.pushAskedAt),
   };
 }

@@ -1,7 +1,13 @@
 import type { Language } from '../authorizers/links.ts';
 import type { StoredError } from '../store/records.ts';
 import { inChinese } from '../wechat/chinese.ts';
-import { PROBLEMS, type Finding, type ProblemCode, type Severity } from './problems.ts';
+import {
+  PROBLEMS,
+  rankFindings,
+  type Finding,
+  type ProblemCode,
+  type Severity,
+} from './problems.ts';
 import { isoOrNull } from './units.ts';
 import { en } from './wording/en.ts';
 import type { Words } from './wording/words.ts';
@@ -42,6 +48,11 @@ export function describeProblem(finding: Finding, language: Language): Problem {
     ...{ component: subject, kind, since: isoOrNull(since ?? undefined) },
     ...{ title, message: message(facts), advice: advice(facts) },
   };
+}
+
+/** The gravest first. */
+export function inWords(findings: readonly Finding[], language: Language): Problem[] {
+  return rankFindings(findings).map((one) => describeProblem(one, language));
 }
 
 /** The fixed sentence for a kind of trouble, without any facts. */

@@ -1,5 +1,6 @@
 import { readProgress } from '../../authorizers/reconcile.ts';
-import { takeSnapshot, type SnapshotContext, type StatusSnapshot } from '../../status/snapshot.ts';
+import type { SnapshotContext } from '../../status/context.ts';
+import { takeSnapshot, type StatusSnapshot } from '../../status/snapshot.ts';
 import { VERSION } from '../../version.ts';
 import { both, ok, skipped, warn, type Check, type Group } from './check.ts';
 import type { Patient } from './patient.ts';

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Log } from '../../log.ts';
-import { takeSnapshot, type SnapshotContext, type StatusSnapshot } from '../snapshot.ts';
+import type { SnapshotContext } from '../context.ts';
+import { takeSnapshot, type StatusSnapshot } from '../snapshot.ts';
 import { createCounters, type Counters } from './counters.ts';
 import { FAMILIES } from './families.ts';
 

@@ -1,0 +1,140 @@
+import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
+import { rejectCredential } from '../../credentials/reject.ts';
+import { asKeeperError, KeeperError } from '../../errors.ts';
+import { askForTickets } from '../../pushes/ask-for-tickets.ts';
+import type { CredentialId, CredentialKindName } from '../../store/keys.ts';
+import { explain } from '../explain.ts';
+import { html } from '../pages/html.ts';
+import {
+  chooseLanguage,
+  holds,
+  requireOwnForm,
+  requireSession,
+  sessionIn,
+  setHeaders,
+} from './guard.ts';
+import { sendPage } from './layout.ts';
+import { formBody } from './login.ts';
+import { leaveNotice, type Outcome } from './notice.ts';
+import type { DashboardOptions } from './options.ts';
+import { languageOf, WORDS } from './view.ts';
+
+/** What an admin can do from the dashboard. Each asks once more, on a page of its own. */
+
+const ACTIONS = ['refresh', 'tickets', 'reconcile'] as const;
+type ActionName = (typeof ACTIONS)[number];
+
+interface Action {
+  name: ActionName;
+  /** An appid, or `<component>:<authorizer>`. */
+  subject: string;
+  /** Only of a credential that is refreshed. */
+  kind: CredentialKindName | undefined;
+}
+
+export function actionRoutes(options: DashboardOptions): Router {
+  const router = express.Router();
+  const session = requireSession(options);
+  for (const name of ACTIONS) {
+    const path = `/dashboard/${name}`;
+    router.get(path, setHeaders, chooseLanguage, session, (request, response) => {
+      confirm(request, response, readAction(options, name, request.query, response));
+    });
+    router.post(path, ...[setHeaders, session, formBody, requireOwnForm], perform(options, name));
+  }
+  return router;
+}
+
+function perform(options: DashboardOptions, name: ActionName): RequestHandler {
+  return async (request, response) => {
+    const action = readAction(options, name, request.body, response);
+    const { subject, kind } = action;
+    const caller = sessionIn(response).key.id;
+    options.log.info('asked for from the dashboard', { action: name, kind, subject, by: caller });
+    const what = describe(action);
+    try {
+      leaveNotice(request, response, { outcome: await run(options, action, caller), what });
+    } catch (thrown) {
+      const error = asKeeperError(thrown);
+      const fields = { action: name, kind, subject, code: error.code };
+      if (error.code === 'internal')
+        options.log.error('an action failed', { ...fields, error: thrown });
+      else options.log.warn('an action was refused', { ...fields, error });
+      leaveNotice(request, response, { failed: error.code, what });
+    }
+    response.redirect(303, '/');
+  };
+}
+
+/** @throws KeeperError as the same route of the API does */
+async function run(options: DashboardOptions, action: Action, caller: string): Promise<Outcome> {
+  const { name, subject, kind } = action;
+  switch (name) {
+    case 'refresh': {
+      const complaint = { seq: undefined, errcode: undefined, caller };
+      const id = { kind, subject } as CredentialId;
+      return (await rejectCredential(options.reading, id, complaint)).outcome;
+    }
+    case 'tickets':
+      await askForTickets(options.operations, subject, caller).catch(explain);
+      return 'asked';
+    case 'reconcile':
+      await options.authorizers.reconciler.request(subject);
+      return 'requested';
+  }
+}
+
+/** @throws KeeperError `not_found`, `forbidden` */
+function readAction(
+  options: DashboardOptions,
+  name: ActionName,
+  fields: unknown,
+  response: Response,
+): Action {
+  const { subject, kind } = (fields ?? {}) as { subject?: unknown; kind?: unknown };
+  const action = { name, subject, kind: name === 'refresh' ? kind : undefined } as Action;
+  if (typeof subject !== 'string' || !isKnown(options, action)) {
+    throw new KeeperError('not_found', 'No such account or credential is kept here.');
+  }
+  if (!holds(sessionIn(response), 'admin', ...subject.split(':'))) {
+    throw new KeeperError('forbidden', 'This API key lacks the scope admin here.');
+  }
+  return action;
+}
+
+function isKnown({ reading, authorizers }: DashboardOptions, action: Action): boolean {
+  const { name, subject, kind } = action;
+  if (name !== 'refresh') return authorizers.components.includes(subject);
+  if (typeof kind !== 'string') return false;
+  const known = reading.keeper.kindOf({ kind, subject });
+  return known !== undefined && !known.singleUse;
+}
+
+function describe({ kind, subject }: Action): string {
+  return kind === undefined ? subject : `${kind} (${subject})`;
+}
+
+function confirm(request: Request, response: Response, action: Action): void {
+  const { name, subject, kind } = action;
+  const language = languageOf(request);
+  const words = WORDS[language];
+  const session = sessionIn(response);
+  const title = words.confirmTitle[name];
+  const kindField =
+    kind === undefined ? undefined : html`<input type="hidden" name="kind" value="${kind}" />`;
+  const form = html`<div class="alone">
+    <form class="card" method="post" action="/dashboard/${name}">
+      <h1>${title}</h1>
+      <p>${kind === undefined ? undefined : html`<code>${kind}</code> `}<code>${subject}</code></p>
+      <p>${words.confirmText[name]}</p>
+      <input type="hidden" name="csrf" value="${session.csrf}" />
+      <input type="hidden" name="subject" value="${subject}" />
+      ${kindField}
+      <p class="row">
+        <button class="primary">${words.confirmButton[name]}</button>
+        <a class="button" href="/">${words.cancel}</a>
+      </p>
+    </form>
+  </div>`;
+  sendPage(request, response, 200, { view: { language }, title, session, body: [form] });
+}

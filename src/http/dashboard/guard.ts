@@ -1,0 +1,95 @@
+import type { Request, RequestHandler, Response } from 'express';
+import { appidsFor, type Scope } from '../../api-keys.ts';
+import { KeeperError } from '../../errors.ts';
+import type { DashboardOptions } from './options.ts';
+import { sameText, sessionOf, writeCookie, type Session } from './session.ts';
+import { LANGUAGE_COOKIE } from './view.ts';
+
+/** Who may come in, and from where. */
+
+const YEAR_SECONDS = 31_536_000;
+
+/** What every answer of the dashboard says besides the policy of its page. */
+export const setHeaders: RequestHandler = (_request, response, next) => {
+  response.set({
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    'X-Frame-Options': 'DENY',
+    'X-Robots-Tag': 'noindex',
+    'Cross-Origin-Opener-Policy': 'same-origin',
+    'Cross-Origin-Resource-Policy': 'same-origin',
+    // Nothing leaves for elsewhere. With "no-referrer" our own forms would come with Origin "null",
+    // and could not be told from others' where there is no TLS.
+    'Referrer-Policy': 'same-origin',
+  });
+  next();
+};
+
+/** Remembers the language that was chosen, and goes on to the page itself. */
+export const chooseLanguage: RequestHandler = (request, response, next) => {
+  const { lang, ...rest } = request.query;
+  if (lang !== 'zh' && lang !== 'en') {
+    next();
+    return;
+  }
+  writeCookie(request, response, LANGUAGE_COOKIE, lang, YEAR_SECONDS);
+  const query = Object.entries(rest).filter(
+    (one): one is [string, string] => typeof one[1] === 'string',
+  );
+  const search = query.length === 0 ? '' : `?${new URLSearchParams(query).toString()}`;
+  response.redirect(303, `${request.path}${search}`);
+};
+
+/** Lets those pass who have logged in with a key that may see the status. */
+export function requireSession({ apiKeys, status }: DashboardOptions): RequestHandler {
+  return (request, response, next) => {
+    const session = sessionOf(apiKeys, request, status.clock.now());
+    if (session === undefined || !maySee(session)) {
+      response.redirect(
+        303,
+        request.method === 'GET' && request.path === '/' ? '/login' : '/login?over=1',
+      );
+      return;
+    }
+    response.locals.session = session;
+    next();
+  };
+}
+
+/** After `requireSession`. */
+export function sessionIn(response: Response): Session {
+  return response.locals.session as Session;
+}
+
+export function maySee({ key }: Pick<Session, 'key'>): boolean {
+  return appidsFor(key, 'status:read')?.length !== 0;
+}
+
+/** Whether a session's key holds a scope for any of these appids. */
+export function holds({ key }: Session, scope: Scope, ...appids: readonly string[]): boolean {
+  const allowed = appidsFor(key, scope);
+  return allowed === undefined || appids.some((appid) => allowed.includes(appid));
+}
+
+/** Refuses forms that another site made. After `requireSession` and the body's parser. */
+export const requireOwnForm: RequestHandler = (request, response, next) => {
+  const { csrf } = (request.body ?? {}) as { csrf?: unknown };
+  const ours = typeof csrf === 'string' && sameText(csrf, sessionIn(response).csrf);
+  if (!ours || !isFromHere(request)) {
+    throw new KeeperError('forbidden', 'This form was not sent from the dashboard.');
+  }
+  next();
+};
+
+/**
+ * Whether a form was sent from a page of ours, as far as the browser says: by `Sec-Fetch-Site`, which
+ * it sends over TLS and to this machine, else by `Origin`. Programs send neither.
+ */
+export function isFromHere(request: Request): boolean {
+  const site = request.get('sec-fetch-site');
+  if (site !== undefined) return site === 'same-origin';
+  const origin = request.get('origin');
+  if (origin === undefined) return true;
+  const hosts = [request.get('host'), request.get('x-forwarded-host')];
+  return URL.canParse(origin) && hosts.includes(new URL(origin).host);
+}

@@ -1,0 +1,18 @@
+import type { ApiKey } from '../../api-keys.ts';
+import type { RejectContext } from '../../credentials/reject.ts';
+import type { Log } from '../../log.ts';
+import type { AskForTicketsContext } from '../../pushes/ask-for-tickets.ts';
+import type { SnapshotContext } from '../../status/context.ts';
+import type { AuthorizersOptions } from '../authorizer-routes.ts';
+
+/** What the dashboard shows, and what can be done from it. */
+export interface DashboardOptions {
+  /** Who may log in: keys with `status:read` or `admin`. */
+  apiKeys: readonly ApiKey[];
+  status: SnapshotContext;
+  /** For "refresh now", and for what is remembered while Redis is away. */
+  reading: RejectContext;
+  authorizers: AuthorizersOptions;
+  operations: AskForTicketsContext;
+  log: Log;
+}

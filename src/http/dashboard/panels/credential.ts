@@ -1,0 +1,188 @@
+import { refreshIntervals, type DashboardData } from '../../../status/dashboard.ts';
+import type { HistoryEntry } from '../../../store/records.ts';
+import { html, type Html } from '../../pages/html.ts';
+import { countdownBar, intervalChart, isUnplanned, scaleOf } from '../charts.ts';
+import { clockTime, duration, moment, type View } from '../view.ts';
+import { action, address, code, facts, pill, table, title, type Fact, type Tone } from './parts.ts';
+import { hourScale } from './ticket.ts';
+
+/** One credential: how long it still lives, when it is refreshed, and how regularly that has happened. */
+
+type Credential = DashboardData['status']['components'][number]['credentials'][number];
+
+const DAY = 86_400_000;
+/** Rows of the table that goes with a chart. */
+const ROWS = 30;
+
+export function credentialPanel(
+  view: View,
+  subject: string,
+  credential: Credential,
+  history: readonly HistoryEntry[] | undefined,
+): Html {
+  const { words } = view;
+  const { kind } = credential;
+  const refresh = address('/dashboard/refresh', { kind, subject });
+  // One that is used once is never refreshed, but made anew.
+  const canRefresh = view.mayAct(subject) && kind !== 'pre_auth_code';
+  return html`<article class="card" id="${kind}-${subject}">
+    <header>
+      ${title(words.kind[kind], kind)} ${pill(toneOf(credential), words.state[credential.state])}
+      ${canRefresh ? action(refresh, words.refreshNow, kind) : undefined}
+    </header>
+    ${countdown(view, credential)} ${facts(factsOf(view, credential))}
+    ${lastError(view, credential)}
+    ${history === undefined ? html`<p>${words.notReadable}</p>` : intervals(view, kind, history)}
+  </article>`;
+}
+
+export function toneOf({ state, reason }: Credential): Tone {
+  if (state === 'fresh') return 'ok';
+  if (state === 'due' || reason === 'handed_out') return 'quiet';
+  return state === 'urgent' ? 'warn' : 'bad';
+}
+
+function countdown(view: View, credential: Credential): Html | undefined {
+  const { words, now } = view;
+  const { obtained_at: obtained, expires_at: expires, due_at: due, reason, live } = credential;
+  if (reason === 'handed_out') return html`<p class="reading">${words.handedOut}</p>`;
+  if (obtained === null || expires === null || due === null) return undefined;
+  const [from, to, windowFrom] = [obtained, expires, due].map((at) => Date.parse(at)) as [
+    number,
+    number,
+    number,
+  ];
+  const life = Math.max(1, to - from);
+  const age = duration(words, now - from);
+  const label = live ? words.barText(age, duration(words, to - now)) : words.barDead(age);
+  // What was called dead has no window any more: it is due at once.
+  const windowAt = windowFrom > now || windowFrom > from ? (windowFrom - from) / life : 1;
+  return html`<figure>
+    ${countdownBar(label, toneOf(credential), (now - from) / life, windowAt)}
+    <p class="scale three">
+      <span>${words.barAge} ${age}</span>
+      <span
+        >${words.barWindow}
+        ${windowFrom <= now ? words.windowOpen : html`${words.windowOpens} ${moment(view, due)}`}
+      </span>
+      <span>${to > now ? words.barExpiry : words.barOver} ${moment(view, expires)}</span>
+    </p>
+  </figure>`;
+}
+
+function factsOf(view: View, credential: Credential): Fact[] {
+  const { words } = view;
+  const { calls_today: calls, calls_allowed_a_day: allowed, last_refused: refused } = credential;
+  return [
+    [words.nextRefresh, moment(view, credential.next_refresh_at)],
+    [
+      words.callsToday,
+      allowed === null
+        ? html`${calls}`
+        : html`${words.callsOf(calls, allowed)}
+            <meter
+              min="0"
+              max="${allowed}"
+              low="${allowed / 2}"
+              high="${allowed * 0.9}"
+              optimum="0"
+              value="${Math.min(calls, allowed)}"
+              aria-label="${words.callsToday}"
+            >
+              ${calls}
+            </meter>`,
+    ],
+    refused === null
+      ? undefined
+      : [
+          words.replaced,
+          html`${moment(view, refused.at)}
+          ${refused.by === null ? undefined : html`<span class="by">${refused.by}</span>`}`,
+        ],
+  ];
+}
+
+function lastError(view: View, credential: Credential): Html | undefined {
+  const { words } = view;
+  const error = credential.last_error;
+  if (error === null) return undefined;
+  const { failures_in_a_row: failures } = credential;
+  const over = failures === 0;
+  const { errcode, rid } = error;
+  return html`<div class="error ${over ? 'over' : 'open'}">
+    <p>
+      <strong>${words.lastError}</strong>
+      ${moment(view, error.at)}${over ? html` · ${words.errorOver}` : html` ${pill('bad', words.failures(failures))}`}
+    </p>
+    <p>${error.message}</p>
+    ${over ? undefined : html`<p class="advice">${error.advice}</p>`}
+    ${
+      errcode === undefined && rid === undefined
+        ? undefined
+        : html`<p class="ids">
+            ${errcode === undefined ? undefined : html`${words.errcode} ${code(String(errcode))}`}
+            ${rid === undefined ? undefined : html`${words.rid} ${code(rid)}`}
+          </p>`
+    }
+  </div>`;
+}
+
+function intervals(view: View, kind: string, history: readonly HistoryEntry[]): Html {
+  const { words, now } = view;
+  const day = refreshIntervals(history, now, DAY);
+  const week = refreshIntervals(history, now, 7 * DAY);
+  const max = scaleOf(week);
+  const days = html`<p class="scale" aria-hidden="true">
+    ${[7, 4, 0].map((count) => html`<span>${words.daysAgo(count)}</span>`)}
+  </p>`;
+  const chart = (title: string, some: typeof day, spanMs: number, scale: Html) => {
+    const text = reading(view, some);
+    const label = `${words.intervals}, ${title}: ${text}`;
+    return html`<figure>
+      <figcaption>${title}</figcaption>
+      <div class="plot">
+        <p class="axis" aria-hidden="true">
+          <span>${max}</span><span>${max / 2}</span><span>0</span>
+        </p>
+        ${intervalChart({ label, intervals: some, now, spanMs, max })}
+      </div>
+      ${scale}
+      <p class="reading">${text}</p>
+    </figure>`;
+  };
+  return html`<h4>${words.intervals}</h4>
+    <div class="charts">
+      ${chart(words.last24h, day, DAY, hourScale(view, [24, 12, 0]))}
+      ${chart(words.last7d, week, 7 * DAY, days)}
+    </div>
+    ${day.length === 0 ? undefined : intervalTable(view, kind, day)}`;
+}
+
+function reading({ words }: View, some: ReturnType<typeof refreshIntervals>): string {
+  if (some.length === 0) return words.intervalsNone;
+  const minutes = some.map((one) => one.minutes);
+  const mean = minutes.reduce((sum, one) => sum + one, 0) / minutes.length;
+  const length = (value: number) => duration(words, value * 60_000);
+  const early = some.filter(isUnplanned).length;
+  return [
+    words.intervalsText(some.length, length(mean), length(Math.max(...minutes))),
+    ...(early === 0 ? [] : [words.intervalsEarly(early)]),
+  ].join(' · ');
+}
+
+function intervalTable(view: View, kind: string, day: ReturnType<typeof refreshIntervals>): Html {
+  const { words } = view;
+  const rows = day
+    .slice(0, ROWS)
+    .map((one) => [
+      clockTime(view, one.at),
+      duration(words, one.minutes * 60_000),
+      isUnplanned(one) ? html`<strong>${one.reason}</strong>` : one.reason,
+      one.replica,
+    ]);
+  const heads = [words.refreshedAt, words.interval, words.reason, words.replica];
+  return html`<details>
+    <summary>${words.intervalsTable}</summary>
+    ${table(`${words.intervals}: ${kind}`, heads, rows)}
+  </details>`;
+}

@@ -1,0 +1,77 @@
+import type { DashboardData } from '../../../status/dashboard.ts';
+import type { StoredEvent } from '../../../store/events.ts';
+import { html, type Html, type Part } from '../../pages/html.ts';
+import { moment, type View } from '../view.ts';
+import { code, cut, facts, table } from './parts.ts';
+
+/** What WeChat has sent to a platform: how much of it, and what it was. */
+
+type Component = DashboardData['status']['components'][number];
+
+/** Parts of field names whose values nobody needs to see. */
+const SECRET = /code|ticket|token|secret|key|signature/i;
+/** Shown in columns of their own, or of no interest. */
+const KNOWN = new Set(
+  'appid componentappid createtime infotype msgtype event authorizerappid tousername'.split(' '),
+);
+const MAX_FIELDS = 4;
+const MAX_VALUE = 80;
+
+export function pushesPanel(
+  view: View,
+  { appid, pushes }: Component,
+  events: readonly StoredEvent[] | undefined,
+): Html {
+  const { words } = view;
+  const used = (count: number, at: string | null) =>
+    html`${count.toLocaleString('en')}${at === null ? undefined : html` · ${words.lastUsed} ${moment(view, at)}`}`;
+  return html`<article class="card wide" id="events-${appid}">
+    <header><h3>${words.pushes}</h3></header>
+    ${facts([
+      [words.accepted, pushes.accepted.toLocaleString('en')],
+      [words.duplicate, pushes.duplicate.toLocaleString('en')],
+      [words.withPreviousToken, used(pushes.previous_token, pushes.previous_token_last_used_at)],
+      [words.withPreviousKey, used(pushes.previous_key, pushes.previous_key_last_used_at)],
+    ])}
+    <h4>${words.events}</h4>
+    <p class="reading">${events?.length === 0 ? words.eventsNone : words.eventsText}</p>
+    ${events === undefined ? html`<p>${words.notReadable}</p>` : eventTable(view, events)}
+  </article>`;
+}
+
+function eventTable(view: View, events: readonly StoredEvent[]): Html | undefined {
+  const { words } = view;
+  if (events.length === 0) return undefined;
+  const heads = [words.time, words.event, words.appid, words.details];
+  return table(
+    words.events,
+    heads,
+    events.map(({ at, fields }): Part[] => [
+      moment(view, at),
+      cut(fields.info_type || [fields.msg_type, fields.event].filter(Boolean).join(' '), MAX_VALUE),
+      fields.authorizer_appid ? code(cut(fields.authorizer_appid, 40)) : '–',
+      details(fields),
+    ]),
+  );
+}
+
+/** A few of the fields of a platform's event. Of messages, what people have written stays unseen. */
+function details({ info_type: type, fields = '' }: StoredEvent['fields']): string {
+  if (!type) return '';
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(fields);
+  } catch {
+    return '';
+  }
+  if (typeof parsed !== 'object' || parsed === null) return '';
+  return Object.entries(parsed as Record<string, unknown>)
+    .filter(([name, value]) => typeof value === 'string' && isShown(name))
+    .slice(0, MAX_FIELDS)
+    .map(([name, value]) => `${cut(name, 40)}: ${cut(value as string, MAX_VALUE)}`)
+    .join(' · ');
+}
+
+function isShown(name: string): boolean {
+  return !SECRET.test(name) && !KNOWN.has(name.toLowerCase().replaceAll('_', ''));
+}

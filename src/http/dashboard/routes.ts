@@ -1,0 +1,53 @@
+import express, { type ErrorRequestHandler, type Router } from 'express';
+import { fromHttp } from '../errors.ts';
+import { html } from '../pages/html.ts';
+import { actionRoutes } from './actions.ts';
+import { chooseLanguage, requireSession, setHeaders } from './guard.ts';
+import { sendPage } from './layout.ts';
+import { loginRoutes } from './login.ts';
+import type { DashboardOptions } from './options.ts';
+import { serveOverview } from './overview.ts';
+import { SCRIPT } from './script.ts';
+import { languageOf, WORDS } from './view.ts';
+
+/** Pages for people, at `/` of the internal listener. */
+export function dashboardRoutes(options: DashboardOptions): Router {
+  const router = express.Router();
+  const session = requireSession(options);
+  router.get('/', setHeaders, chooseLanguage, session, serveOverview(options));
+  router.get('/dashboard/refresh.js', setHeaders, (_request, response) => {
+    response.set('Cache-Control', 'max-age=86400').type('text/javascript').send(SCRIPT);
+  });
+  router.use(loginRoutes(options));
+  router.use(actionRoutes(options));
+  router.use(pageErrors(options));
+  return router;
+}
+
+function pageErrors({ log }: DashboardOptions): ErrorRequestHandler {
+  return (thrown: unknown, request, response, next) => {
+    if (response.headersSent) {
+      next(thrown);
+      return;
+    }
+    const error = fromHttp(thrown);
+    const requestId = String(response.locals.requestId);
+    const fields = { request_id: requestId, path: request.path, code: error.code };
+    if (error.code === 'internal') log.error('page failed', { ...fields, error: thrown });
+    else log.debug('page refused', { ...fields, error });
+    const language = languageOf(request);
+    const words = WORDS[language];
+    const kind = error.status === 403 ? 'forbidden' : error.status === 404 ? 'not_found' : 'other';
+    const number = kind === 'other' ? html`<p><code>${requestId}</code></p>` : undefined;
+    const body = html`<div class="alone">
+      <div class="card">
+        <h1>${words.errorTitle[kind]}</h1>
+        <p>${words.errorText[kind]}</p>
+        ${number}
+        <p><a class="button" href="/">${words.back}</a></p>
+      </div>
+    </div>`;
+    const page = { view: { language }, title: words.errorTitle[kind], body: [body] };
+    sendPage(request, response, error.status, page);
+  };
+}

@@ -1,0 +1,89 @@
+import type { Request } from 'express';
+import type { Language } from '../../authorizers/links.ts';
+import { html, type Html } from '../pages/html.ts';
+import { readCookies } from './session.ts';
+import { EN, type Wording } from './wording/en.ts';
+import { ZH } from './wording/zh.ts';
+
+/** Who looks, and how they read: what every panel is made with. */
+export interface View {
+  language: Language;
+  words: Wording;
+  /** Epoch ms. Everything on one page is told from the same moment. */
+  now: number;
+  /** Whether this reader may act on an appid. */
+  mayAct: (appid: string) => boolean;
+}
+
+export const WORDS: Readonly<Record<Language, Wording>> = { en: EN, zh: ZH };
+export const LANGUAGE_COOKIE = 'wxkeeper_language';
+
+const SECOND = 1_000;
+const MINUTE = 60_000;
+const HOUR = 3_600_000;
+const DAY = 86_400_000;
+const BEIJING_MS = 8 * HOUR;
+/** A little less than the last moment that has a date. */
+const MAX_MS = 8.6e15;
+
+/** What was chosen on the page, else what the browser asks for. */
+export function languageOf(request: Request): Language {
+  const chosen = readCookies(request, LANGUAGE_COOKIE)[0];
+  if (chosen === 'zh' || chosen === 'en') return chosen;
+  if ((request.get('accept-language') ?? '').trim() === '') return 'en';
+  return request.acceptsLanguages('zh', 'en') === 'zh' ? 'zh' : 'en';
+}
+
+/** A length of time in two units at most, rounded down. */
+export function duration(words: Wording, ms: number): string {
+  const length = Math.max(0, ms);
+  if (length < 90 * SECOND) return words.seconds(Math.floor(length / SECOND));
+  if (length < 100 * MINUTE) return words.minutes(Math.floor(length / MINUTE));
+  if (length < 2 * DAY) {
+    return words.hours(Math.floor(length / HOUR), Math.floor((length % HOUR) / MINUTE));
+  }
+  return words.days(Math.floor(length / DAY), Math.floor((length % DAY) / HOUR));
+}
+
+/** A moment as the reader thinks of it: "in 12 min", "3 h ago". Nothing for what never was. */
+export function moment(view: View, at: string | number | null | undefined): Html {
+  const { words, now } = view;
+  const ms = typeof at === 'string' ? Date.parse(at) : (at ?? NaN);
+  if (!isMoment(ms)) return html`${words.never}`;
+  const distance = ms - now;
+  const text =
+    Math.abs(distance) < SECOND
+      ? words.now
+      : distance > 0
+        ? words.within(duration(words, distance))
+        : words.ago(duration(words, -distance));
+  return stamp(view, ms, text);
+}
+
+/** A moment as the clock shows it in Beijing: 14:03:22, or with its day when that is another one. */
+export function clockTime(view: View, ms: number): Html {
+  if (!isMoment(ms)) return html`${view.words.unknown}`;
+  const [day, time] = beijing(ms);
+  return stamp(view, ms, day === beijing(view.now)[0] ? time : `${day.slice(5)} ${time}`);
+}
+
+/** Hours and minutes for the text of a chart. */
+export function shortTime(ms: number): string {
+  return beijing(ms)[1].slice(0, 5);
+}
+
+/** What a person has written into Redis by hand may be no time at all. */
+function isMoment(ms: number): boolean {
+  return Math.abs(ms) < MAX_MS;
+}
+
+function stamp({ words }: View, ms: number, text: string): Html {
+  const iso = new Date(ms).toISOString();
+  const title = `${beijing(ms).join(' ')} ${words.beijing} (${iso})`;
+  return html`<time datetime="${iso}" title="${title}">${text}</time>`;
+}
+
+function beijing(ms: number): [string, string] {
+  const iso = new Date(ms + BEIJING_MS).toISOString();
+  return [iso.slice(0, 10), iso.slice(11, 19)];
+}

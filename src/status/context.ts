@@ -1,0 +1,26 @@
+import type { Clock } from '../clock.ts';
+import type { Account } from '../credentials/kinds/kind.ts';
+import type { ClockSkew } from '../store/clock-watch.ts';
+import type { SelfTest } from '../store/self-test.ts';
+import type { AuthorizersContext } from './authorizers.ts';
+
+/** What the status looks at, and with it the dashboard, the alerts, the metrics and the doctor. */
+export interface SnapshotContext extends AuthorizersContext {
+  clock: Clock;
+  /** Upper bound of the refresh window, milliseconds. */
+  windowMs: number;
+  components: readonly { appid: string; previousKeySet: boolean; previousTokenSet: boolean }[];
+  accounts: readonly Account[];
+  /** Components with a ticket that waits in this process's memory for Redis. */
+  ticketsWaiting: () => readonly string[];
+  /** The first tick of a kind's job at or after a moment, epoch ms. */
+  nextTick: (kind: string, notBefore: number) => number | undefined;
+  jobs: readonly { name: string; expression: string }[];
+  /** What trying Redis out has shown; undefined before the first time. */
+  selfTest: () => SelfTest | undefined;
+  clockSkew: () => ClockSkew;
+  publicBaseUrl: string | undefined;
+  replica: string;
+  version: string;
+  startedAt: number;
+}

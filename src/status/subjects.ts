@@ -1,0 +1,122 @@
+import type { Language } from '../authorizers/links.ts';
+import type { Account } from '../credentials/kinds/kind.ts';
+import { configuredIds, targetOf } from '../credentials/subjects.ts';
+import { readPushStats } from '../store/push-stats.ts';
+import { readTicket, TICKET_LIFE_MS, type Ticket } from '../store/tickets.ts';
+import { authorizersFindings, describeAuthorizers } from './authorizers.ts';
+import type { SnapshotContext } from './context.ts';
+import { describeCredential, type CredentialStatus } from './credential.ts';
+import {
+  credentialFindings,
+  previousSecretFindings,
+  ticketFindings,
+  ticketState,
+  type TicketState,
+} from './findings.ts';
+import { PROBLEMS } from './problems.ts';
+import { isoOrNull, seconds } from './units.ts';
+import { explainError, inWords } from './wording.ts';
+
+/** One component or account, and what is wrong with it. */
+
+/** @throws KeeperError `store_unavailable` */
+export async function describeComponent(
+  context: SnapshotContext,
+  component: SnapshotContext['components'][number],
+  now: number,
+  language: Language,
+) {
+  const { store, publicBaseUrl } = context;
+  const { appid, previousKeySet, previousTokenSet } = component;
+  const [ticket, pushes, credentials, authorizers] = await Promise.all([
+    readTicket(store, appid),
+    readPushStats(store, appid),
+    describeCredentialsOf(context, { appid }),
+    describeAuthorizers(context, appid),
+  ]);
+  const { counts, previousKeyAt, previousTokenAt } = pushes;
+  const beginning = now - context.startedAt < PROBLEMS.no_ticket.afterSeconds * 1_000;
+  const state = ticketState(ticket, now);
+  const previous = { keyAt: previousKeyAt, tokenAt: previousTokenAt };
+  const findings = [
+    ...ticketFindings(appid, state, ticket, now),
+    ...credentials
+      .flatMap((credential) => credentialFindings(appid, credential))
+      // In the first minutes of an installation the missing ticket says it all.
+      .filter(({ code }) => !(state === 'no_ticket' && beginning && code === 'credential_dead')),
+    ...authorizersFindings(appid, authorizers),
+    ...previousSecretFindings(
+      appid,
+      { ...previous, keySet: previousKeySet, tokenSet: previousTokenSet },
+      now,
+    ),
+  ];
+  const callback = publicBaseUrl === undefined ? null : `${publicBaseUrl}/callback/${appid}`;
+  const status = {
+    appid,
+    problems: inWords(findings, language),
+    callback_urls:
+      callback === null ? null : { authorization: callback, message: `${callback}/$APPID$` },
+    ticket: describeTicket(state, ticket, now),
+    credentials: credentials.map((one) => translated(one, language)),
+    authorizers,
+    pushes: {
+      ...counts,
+      previous_key_configured: previousKeySet,
+      previous_token_configured: previousTokenSet,
+      previous_key_last_used_at: isoOrNull(previousKeyAt),
+      previous_token_last_used_at: isoOrNull(previousTokenAt),
+    },
+  };
+  return { status, findings };
+}
+
+/** @throws KeeperError `store_unavailable` */
+export async function describeAccount(
+  context: SnapshotContext,
+  account: Account,
+  language: Language,
+) {
+  const credentials = await describeCredentialsOf(context, account);
+  const findings = credentials.flatMap((one) => credentialFindings(account.appid, one));
+  const status = {
+    appid: account.appid,
+    problems: inWords(findings, language),
+    access_token_call: account.accessToken,
+    credentials: credentials.map((one) => translated(one, language)),
+  };
+  return { status, findings };
+}
+
+function describeCredentialsOf(context: SnapshotContext, { appid }: { appid: string }) {
+  const components = context.components.map((one) => ({ ...one, appsecret: '' }));
+  const subjects = { components, accounts: context.accounts };
+  const ids = configuredIds(subjects).filter((id) => id.subject === appid);
+  return Promise.all(
+    ids.map(async (id) => {
+      const target = targetOf(subjects, id);
+      if (target === undefined) throw new Error(`no target for ${id.kind}`);
+      return describeCredential(context, target);
+    }),
+  );
+}
+
+function translated(credential: CredentialStatus, language: Language): CredentialStatus {
+  const { last_error: error } = credential;
+  if (error === null) return credential;
+  return { ...credential, last_error: { ...error, ...explainError(error, language) } };
+}
+
+function describeTicket(state: TicketState, ticket: Ticket | undefined, now: number) {
+  return {
+    state,
+    created_at: isoOrNull(ticket?.createTime),
+    received_at: isoOrNull(ticket?.receivedAt),
+    age_seconds: ticket === undefined ? null : seconds(now - ticket.createTime),
+    expires_at: isoOrNull(ticket?.expiresAt),
+    life_seconds: seconds(TICKET_LIFE_MS),
+    received_count: ticket?.count ?? 0,
+    refused_by_wechat: ticket?.refused ?? null,
+    push_asked_for_at: isoOrNull(ticket?.pushAskedAt),
+  };
+}

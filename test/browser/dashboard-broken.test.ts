@@ -1,0 +1,75 @@
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import {
+  describeInBrowser,
+  IN_ENGLISH,
+  launchBrowser,
+  ON_A_COMPUTER,
+  ON_A_PHONE,
+} from '../support/browser.ts';
+import type { ProblemCode } from '../../src/status/problems.ts';
+import { titleOf } from '../../src/status/wording.ts';
+import { ADMIN, BROKEN, createHealthyStation } from '../support/dashboard.ts';
+import { expectNoOverflow, visitDashboard } from '../support/dashboard-browser.ts';
+import type { Station } from '../support/station.ts';
+import { createTcpProxy } from '../support/tcp-proxy.ts';
+
+/** What the person sees who is called at night: the trouble first, in one sentence. */
+
+const DARK_PHONE = { ...ON_A_PHONE, colorScheme: 'dark' } as const;
+
+describeInBrowser('the dashboard of a service in trouble shows first that', () => {
+  let browser: Browser;
+  const stations: Station[] = [];
+  beforeAll(async () => {
+    browser = await launchBrowser();
+  });
+  afterAll(async () => {
+    await browser.close();
+    await Promise.all(stations.map((one) => one.close()));
+  });
+
+  async function expectSeenFirst(station: Station, name: string, problem: ProblemCode) {
+    for (const [language, device] of [
+      ['en', IN_ENGLISH],
+      ['zh', { ...ON_A_COMPUTER, colorScheme: 'dark' }],
+      ['zh', DARK_PHONE],
+    ] as const) {
+      const person = await visitDashboard(browser, station, ADMIN.key, device);
+      const { page } = person;
+      const phone = device === DARK_PHONE ? '-phone' : '';
+      await person.look(`dashboard-${name}-${language}${phone}`);
+      expect(await page.getByRole('heading', { level: 1 }).innerText()).toContain(
+        titleOf(problem, language).replace(/[.。]$/, ''),
+      );
+      // Without moving anything, the first trouble is on the screen, with what to do.
+      const first = page.locator('.problem').first();
+      expect((await first.locator('.advice').innerText()).length).toBeGreaterThan(20);
+      const { y = Infinity } = (await first.boundingBox()) ?? {};
+      expect(y).toBeLessThan((page.viewportSize()?.height ?? 0) - 100);
+      await expectNoOverflow(page);
+      await person.close();
+    }
+  }
+
+  it.concurrent.each([
+    ['ticketExpired', 'ticket_expired'],
+    ['wrongSecret', 'secret_refused'],
+    ['quotaUsedUp', 'quota_exhausted'],
+    ['foreignRefresher', 'foreign_refresher'],
+  ] as const)('%s', async (name, problem) => {
+    const station = await createHealthyStation();
+    stations.push(station);
+    await BROKEN[name](station);
+    await expectSeenFirst(station, name, problem);
+  });
+
+  it.concurrent('redisDown', async () => {
+    const proxy = await createTcpProxy({ socketPath: inject('redisUrl') });
+    const station = await createHealthyStation({ redisUrl: proxy.url('redis') });
+    stations.push(station);
+    station.redis.on('error', () => undefined);
+    await proxy.close();
+    await expectSeenFirst(station, 'redisDown', 'store_unavailable');
+  });
+});

@@ -1,0 +1,177 @@
+import type { Redis } from 'ioredis';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { startRedisServer } from '../../src/commands/redis-server.ts';
+import { createAlerts, type Alerts } from '../../src/status/alerts/alerts.ts';
+import type { SnapshotContext } from '../../src/status/context.ts';
+import type { Store } from '../../src/store/store.ts';
+import { loseReplica, ROUND, statuses, toldOf } from '../support/alerting.ts';
+import { createManualClock, type ManualClock } from '../support/manual-clock.ts';
+import { becomes, POLLING } from '../support/redis-story.ts';
+import { createStation, MINUTE } from '../support/station.ts';
+import { createTestStore } from '../support/store.ts';
+import { createTcpProxy } from '../support/tcp-proxy.ts';
+import { createWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
+import { createLog } from '../../src/log.ts';
+import { Writable } from 'node:stream';
+
+const silentLog = createLog({
+  level: 'error',
+  stream: new Writable({ write: (_c, _e, done) => done() }),
+});
+
+/** Messages are neither lost nor doubled when replicas die, and told when Redis is away. */
+describe('alerts without somebody', () => {
+  const open: { close(): unknown }[] = [];
+  afterEach(async () => {
+    for (const one of open.splice(0).reverse()) await one.close();
+  });
+
+  function replicaOf(store: Store, clock: ManualClock, receiver: WebhookReceiver, replica: string) {
+    const context: SnapshotContext = {
+      ...{ store, clock, replica, version: '0', startedAt: clock.now(), windowMs: 900_000 },
+      ...{ components: [], accounts: [], jobs: [], publicBaseUrl: undefined },
+      ...{ ticketsWaiting: () => [], nextTick: () => undefined, selfTest: () => undefined },
+      clockSkew: () => ({ processVsRedis: 0, processVsWechat: null, wrong: false }),
+      refreshesPerSecond: 50,
+      reconciliation: () => Promise.reject(new Error('there are no components')),
+    };
+    const webhook = { url: receiver.url, kind: 'json', secret: undefined, language: 'en' } as const;
+    const options = { store, clock, log: silentLog, webhooks: [webhook], context };
+    return createAlerts({ ...options, replica, version: '0' });
+  }
+
+  async function world() {
+    const store = createTestStore();
+    const { clock } = store;
+    const receiver = await createWebhookReceiver('json', { clock });
+    open.push(receiver, store);
+    const round = async (...replicas: Alerts[]) => {
+      const settle = async () => {
+        for (const one of replicas) await one.idle();
+      };
+      await clock.advance(ROUND, settle);
+      for (const one of replicas) await one.check();
+      await settle();
+    };
+    return { store, clock, receiver, round };
+  }
+
+  it('a replica that dies between writing down and sending: another sends within a minute, once', async () => {
+    const { store, clock, receiver, round } = await world();
+    const doomed = replicaOf(dyingAfterSave(store), clock, receiver, 'doomed');
+    const one = replicaOf(store, clock, receiver, 'one');
+    const two = replicaOf(store, clock, receiver, 'two');
+    await round(doomed, one, two);
+    await loseReplica({ store, clock }, 'lost-1');
+    void doomed.check();
+    await vi.waitFor(async () =>
+      expect((await store.redis.hkeys(store.keys.alerts)).join()).toContain('owed|'),
+    );
+    const died = clock.now();
+    for (let rounds = 0; rounds < 8; rounds += 1) await round(one, two);
+    expect(statuses(receiver.messages)).toEqual(['firing']);
+    expect((receiver.messages[0]?.at ?? 0) - died).toBeLessThanOrEqual(MINUTE);
+    expect((await store.redis.hkeys(store.keys.alerts)).join()).not.toContain('owed|');
+  });
+
+  it('a replica that stops hands over at once', async () => {
+    const { store, clock, receiver, round } = await world();
+    const one = replicaOf(store, clock, receiver, 'one');
+    const two = replicaOf(store, clock, receiver, 'two');
+    await round(one, two);
+    await one.stop();
+    await loseReplica({ store, clock }, 'lost-1');
+    await round(two);
+    expect(statuses(receiver.messages)).toEqual(['firing']);
+    expect(receiver.messages[0]?.body.replica).toBe('two');
+  });
+
+  it('a replica that lost its turn while a webhook was down leaves the message to the next', async () => {
+    const { store, clock, receiver, round } = await world();
+    const one = replicaOf(store, clock, receiver, 'one');
+    const two = replicaOf(store, clock, receiver, 'two');
+    await round(one, two);
+    receiver.behave('fails');
+    await loseReplica({ store, clock }, 'lost-1');
+    await round(one, two);
+    // It sleeps, so another takes over; then both are there again.
+    for (let rounds = 0; rounds < 4; rounds += 1) await round(two);
+    await round(one, two);
+    receiver.behave('ok');
+    for (let rounds = 0; rounds < 8; rounds += 1) await round(one, two);
+    expect(statuses(receiver.messages)).toEqual(['firing']);
+  });
+
+  it('what somebody spoiled in Redis, or another version wrote, stops nothing', async () => {
+    const { store, clock, receiver, round } = await world();
+    const one = replicaOf(store, clock, receiver, 'one');
+    await store.redis.set(store.keys.alerts, 'spoiled');
+    await loseReplica({ store, clock }, 'lost-1');
+    await round(one);
+    expect(statuses(receiver.messages)).toEqual(['firing']);
+    await store.redis.hset(store.keys.alerts, { 'problem|x|y|z': '{', 'owed|a|b': '7', odd: '' });
+    await loseReplica({ store, clock }, 'lost-2');
+    await round(one);
+    expect(statuses(receiver.messages)).toEqual(['firing', 'firing']);
+    expect((await store.redis.hkeys(store.keys.alerts)).join()).not.toMatch(/x\|y|owed|odd/);
+  });
+
+  it('each replica tells that it cannot reach Redis, and that it can again; nothing else ends by that', async () => {
+    const clock = createManualClock();
+    const receiver = await createWebhookReceiver('json', { clock });
+    const redis = await startRedisServer({ listen: 'port' });
+    const proxy = await createTcpProxy({ port: redis.port ?? 0 });
+    open.push({ close: () => redis.stop() }, proxy, receiver);
+    const env = { ALERT_WEBHOOK_URL: receiver.url };
+    const station = await createStation({ clock, env, redisUrl: proxy.url('redis') });
+    open.push(station);
+    station.redis.on('error', () => undefined);
+    await station.addReplica();
+    await station.simulator.pushTicket();
+    await station.pass(1.5 * MINUTE);
+    await loseReplica(station, 'lost-1');
+    await station.pass(ROUND);
+    expect(statuses(toldOf(receiver, 'replica_lost'))).toEqual(['firing']);
+
+    proxy.refuse();
+    proxy.reset();
+    await becomes(station, 503);
+    await station.pass(20_000);
+    const told = () => toldOf(receiver, 'store_unavailable');
+    expect(told()).toEqual([]);
+    await station.pass(2 * ROUND);
+    expect(statuses(told())).toEqual(['firing', 'firing']);
+    expect(new Set(told().map(({ body }) => body.replica)).size).toBe(2);
+    expect(told()[0]?.body).toMatchObject({
+      severity: 'critical',
+      title: 'Redis cannot be reached',
+    });
+    await station.pass(2 * MINUTE);
+    expect(told()).toHaveLength(2);
+    await proxy.heal();
+    await becomes(station, 200);
+    await vi.waitFor(async () => {
+      await station.pass(ROUND);
+      expect(statuses(told())).toEqual(['firing', 'firing', 'resolved', 'resolved']);
+    }, POLLING);
+    expect(statuses(toldOf(receiver, 'replica_lost'))).not.toContain('resolved');
+  });
+});
+
+/** A process that is killed as soon as Redis has taken what it owes: it hears nothing any more. */
+function dyingAfterSave(store: Store): Store {
+  const redis = new Proxy(store.redis, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (name !== 'evalsha' && name !== 'eval') {
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      }
+      return async (...args: Parameters<Redis['evalsha']>) => {
+        const answer: unknown = await target[name](...args);
+        if (args.some((one) => String(one).includes('owed|'))) await new Promise(() => undefined);
+        return answer;
+      };
+    },
+  });
+  return { ...store, redis };
+}

@@ -1,0 +1,176 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { createHeartbeat } from '../../src/status/heartbeat.ts';
+import { PROBLEMS, type ProblemCode } from '../../src/status/problems.ts';
+import type { StatusSnapshot } from '../../src/status/snapshot.ts';
+import { titleOf } from '../../src/status/wording.ts';
+import { VERSION } from '../../src/version.ts';
+import { receiversOfAllKinds, ROUND } from '../support/alerting.ts';
+import { logIn } from '../support/dashboard.ts';
+import { examineStation } from '../support/doctor.ts';
+import { createManualClock } from '../support/manual-clock.ts';
+import { scrape } from '../support/metrics.ts';
+import { alertsFiring, describeWithPromtool } from '../support/promtool.ts';
+import { becomes } from '../support/redis-story.ts';
+import {
+  COMPONENT,
+  createStation,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type Station,
+} from '../support/station.ts';
+
+/**
+ * What goes wrong at night, and what a person is told of it: the verdict of the status and of the
+ * dashboard, the message of each kind of webhook, the alert of Prometheus and the line of the doctor must
+ * be the same sentence.
+ */
+
+const PATH = `/v1/credentials/component_access_token/${COMPONENT.appid}`;
+
+interface Incident {
+  code: ProblemCode;
+  happens: (station: Station) => Promise<unknown>;
+}
+
+/** WeChat refuses the next refresh of the platform's token, which is due two minutes later. */
+const refused = (errcode: number, errmsg?: string) => async (station: Station) => {
+  const fault = { type: 'errcode', errcode, ...(errmsg === undefined ? {} : { errmsg }) } as const;
+  station.simulator.addFault({ api: 'api_component_token', times: 'forever', fault });
+  await beforeRefresh(station);
+};
+
+async function beforeRefresh(station: Station): Promise<void> {
+  for (const minutes of [55, 49]) {
+    station.clock.sleepThrough(minutes * MINUTE);
+    await station.simulator.pushTicket();
+    await station.settle();
+  }
+  // Until after the next tick.
+  await station.pass(11 * MINUTE);
+}
+
+async function foreignMint(station: Station): Promise<void> {
+  station.simulator.mintElsewhere('component_access_token');
+  const { seq } = (await (await station.internal(PATH)).json()) as { seq: number };
+  const body = JSON.stringify({ seq, errcode: 40001 });
+  await station.internal(`${PATH}/rejected`, { method: 'POST', body });
+  await station.pass(6 * MINUTE);
+}
+
+/** What a person reads first. */
+function headlineOf(page: string): string {
+  const [, inner = ''] = /<h1[^>]*>(.*?)<\/h1>/s.exec(page) ?? [];
+  return inner.replace(/<[^>]*>/g, '').replaceAll('&#39;', "'");
+}
+
+const INCIDENTS: Readonly<Record<string, Incident>> = {
+  'tickets stop': {
+    code: 'ticket_silent',
+    happens: ({ clock }) => Promise.resolve(clock.sleepThrough(26 * MINUTE)),
+  },
+  'the AppSecret was reset': { code: 'secret_refused', happens: refused(40125) },
+  'the address was taken off the whitelist': {
+    code: 'address_not_whitelisted',
+    happens: refused(61004, 'access clientip is not registered request ip: 203.0.113.7'),
+  },
+  'the quota is used up': { code: 'quota_exhausted', happens: refused(45009) },
+  'Redis is down': {
+    code: 'store_unavailable',
+    happens: async (station) => {
+      await server.stop();
+      await becomes(station, 503);
+    },
+  },
+  'Redis may evict': {
+    code: 'redis_may_evict',
+    happens: async (station) => {
+      await station.redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
+      await station.pass(MINUTE);
+    },
+  },
+  'somebody else refreshes': {
+    code: 'foreign_refresher',
+    happens: async (station) => {
+      await station.pass(2 * MINUTE);
+      await foreignMint(station);
+      await foreignMint(station);
+    },
+  },
+  'a replica is killed': {
+    code: 'replica_lost',
+    happens: async ({ store, pass }) => {
+      await createHeartbeat(store, 'gateway-2-17-c0de', VERSION).beat();
+      await pass(MINUTE + 1_000);
+    },
+  },
+  "this machine's clock is two minutes off": {
+    code: 'clock_skew',
+    happens: ({ clock }) => Promise.resolve(clock.jumpWallClock(2 * MINUTE)),
+  },
+  'WeChat cannot be reached': {
+    code: 'wechat_unreachable',
+    happens: async (station) => {
+      station.simulator.killHost(0);
+      await beforeRefresh(station);
+    },
+  },
+};
+
+const clock = createManualClock();
+let webhooks: Awaited<ReturnType<typeof receiversOfAllKinds>>;
+let server: RedisServer;
+let station: Station;
+
+beforeAll(async () => {
+  webhooks = await receiversOfAllKinds(clock);
+});
+afterAll(() => webhooks.close());
+afterEach(async () => {
+  await station.close();
+  await server.stop();
+});
+
+describeWithPromtool('when', () => {
+  describe.each(Object.entries(INCIDENTS))('%s', (_name, { code, happens }) => {
+    it(`everybody says "${titleOf(code, 'en')}"`, async () => {
+      server = await startRedisServer();
+      const { env, receivers } = webhooks;
+      station = await createStation({ clock, redisUrl: server.url, env });
+      station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+      await station.simulator.pushTicket();
+      await station.settle();
+      for (const one of receivers) one.messages.length = 0;
+
+      await happens(station);
+      await station.pass(PROBLEMS[code].afterSeconds * 1_000 + 3 * ROUND);
+
+      const title = { en: titleOf(code, 'en'), zh: titleOf(code, 'zh') };
+      for (const lang of ['en', 'zh'] as const) {
+        const status = await station.internal(`/status?lang=${lang}`);
+        const { summary, problems } = (await status.json()) as StatusSnapshot;
+        expect(summary).toContain(title[lang]);
+        expect(problems[0]).toMatchObject({ code, title: title[lang] });
+      }
+      const person = await logIn(station.app.internalPort(), station.apiKey);
+      const page = await (await person.get('/', { 'accept-language': 'en' })).text();
+      expect(headlineOf(page)).toContain(title.en);
+
+      for (const { kind, messages, refusals } of receivers) {
+        const told = messages.filter(({ text }) =>
+          text.includes(title[kind === 'json' ? 'en' : 'zh']),
+        );
+        expect([kind, told.length, refusals]).toEqual([kind, 1, []]);
+      }
+
+      const firing = await alertsFiring(await scrape(station), clock.now());
+      expect(firing).toContain(PROBLEMS[code].alert);
+
+      const checks = await examineStation(station);
+      const lines = checks.filter((check) => check.code === code);
+      expect(lines.map(({ state }) => state)).not.toContain('ok');
+      expect(lines.map(({ seen }) => seen.en).join('\n')).toContain(title.en);
+      expect(lines.map(({ seen }) => seen.zh).join('\n')).toContain(title.zh);
+    });
+  });
+});
