@@ -179,7 +179,7 @@ describe('a code that is no code', () => {
     expect(logged(station, LOST)).toEqual([]);
     expect(await exchangesKept(station)).toMatchObject([{ outcome: 'expired', maybe_used: false }]);
     // It is forgotten an hour after its time is over.
-    await station.pass(75 * MINUTE);
+    await station.skip(75 * MINUTE);
     await authorizedEvent(station, station.simulator.grant(C, AUTHORIZER).code);
     await station.settle();
     expect(await exchangesKept(station)).toMatchObject([{ authorizer: AUTHORIZER }]);

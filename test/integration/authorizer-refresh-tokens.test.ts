@@ -129,7 +129,7 @@ describe('row 73: the answer with the next refresh token is lost', () => {
     station = await platformBeforeRefresh({ rotating: true });
     const seen = new Set([(await authorizationOf(station)).refreshToken]);
     for (let refresh = 2; refresh <= 4; refresh += 1) {
-      await station.pass(105 * MINUTE);
+      await station.skip(105 * MINUTE);
       const { refreshToken } = await authorizationOf(station);
       seen.add(refreshToken);
       await expectServed(station, { seq: refresh });
@@ -164,7 +164,7 @@ describe('row 74: the answer brings no usable refresh token', () => {
     ]);
     expect([...logged(station, FAILED), ...logged(station, NEEDS_PERSON)]).toEqual([]);
 
-    await station.pass(106 * MINUTE);
+    await station.skip(106 * MINUTE);
     expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(2);
     await expectServed(station, { seq: 3, refreshToken });
     expect(mintsFor(station)).toHaveLength(4);

@@ -62,7 +62,7 @@ describe('rows 4 and 6: what Redis has lost of an authorizer', () => {
     expect(await secondsUntil(station, AT_MOST, back)).toBeGreaterThan(0);
     expect(station.simulator.ledger.calls).toHaveLength(calls);
     station.simulator.setPushing(true);
-    await station.pass(2 * HOUR);
+    await station.skip(2 * HOUR);
     expect(mintsFor(station)).toHaveLength(3);
     expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
   });
@@ -88,7 +88,7 @@ describe('row 71: an authorization after the record was lost', () => {
     expect(seen.value).not.toBe(value);
     expect(station.simulator.isLive(AUTHORIZED.kind, seen.value ?? '')).toBe(true);
     station.simulator.setPushing(true);
-    await station.pass(2 * HOUR + 5 * MINUTE);
+    await station.skip(2 * HOUR + 5 * MINUTE);
     expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
     expect(await record()).toMatchObject({ refresh_token: newer });
   });

@@ -90,7 +90,7 @@ describe('complaints while WeChat is busy', () => {
 
   it('try at once about a death that is newer than the last failure', async () => {
     const expiresAt = Number(await station.redis.hget(station.keys.record(TOKEN), 'expires_at'));
-    await station.pass(expiresAt - 14 * MINUTE - station.clock.now());
+    await station.skip(expiresAt - 14 * MINUTE - station.clock.now());
     busy();
     await station.pass(6 * MINUTE);
     const waiting = await station.redis.hget(station.keys.record(TOKEN), 'retry_at');
@@ -159,7 +159,7 @@ describe('one real death', () => {
 
   it('and another one after a life of peace are not two in one life, whatever an admin asks for', async () => {
     expect(await reject(TOKEN)).toMatchObject({ outcome: 'refreshed' });
-    await station.pass(3 * HOUR);
+    await station.skip(3 * HOUR);
     expect(await post(TOKEN, 'refresh')).toMatchObject({ outcome: 'refreshed' });
     await station.pass(10 * MINUTE);
     expect(await reject(TOKEN)).toMatchObject({ outcome: 'refreshed' });
@@ -175,7 +175,7 @@ describe('one real death', () => {
 
   it('and one after a life of peace are not two in one life, whatever our own doubts explain', async () => {
     expect(await reject(TOKEN)).toMatchObject({ outcome: 'refreshed' });
-    await station.pass(3 * HOUR);
+    await station.skip(3 * HOUR);
     const { seq = 0 } = await read(station, TOKEN);
     await station.redis.hset(station.keys.record(TOKEN), { suspect: 1 });
     const explained = { seq, by: 'a service', ownDoing: false };

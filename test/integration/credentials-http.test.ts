@@ -51,7 +51,7 @@ describe('credentials over HTTP', () => {
     const again = await station.internal(TOKEN_PATH, { headers });
     expect(again.status).toBe(304);
     expect(await again.text()).toBe('');
-    await station.pass(111 * MINUTE);
+    await station.skip(111 * MINUTE);
     const later = await station.internal(TOKEN_PATH, { headers });
     expect(later.status).toBe(200);
     expect(later.headers.get('etag')).toBe('"2"');

@@ -26,7 +26,7 @@ describe('row 38: WeChat calls the component_access_token dead', () => {
     async (errcode) => {
       const { simulator, clock } = station;
       await firstPush();
-      await station.pass(20 * MINUTE - 1);
+      await station.skip(20 * MINUTE - 1);
       simulator.addFault({ api: CREATE, fault: { type: 'errcode', errcode } });
       const since = clock.now() + 1;
       const old = await stored(station, CODE);
@@ -68,7 +68,7 @@ describe('row 38: WeChat calls the component_access_token dead', () => {
   it('mints no storm of tokens when WeChat says so for ever', async () => {
     const { simulator, clock } = station;
     await firstPush();
-    await station.pass(19 * MINUTE);
+    await station.skip(19 * MINUTE);
     simulator.addFault({
       api: CREATE,
       times: 'forever',
@@ -105,7 +105,7 @@ describe('row 38: WeChat calls the component_access_token dead', () => {
   ])('still waits $pause s between tries to renew it when $why', async ({ errcode, pause }) => {
     const { simulator, clock } = station;
     await firstPush();
-    await station.pass(19 * MINUTE);
+    await station.skip(19 * MINUTE);
     simulator.addFault({
       api: CREATE,
       times: 'forever',

@@ -48,7 +48,7 @@ async function stationBeforeTick(): Promise<Station> {
   made.redis.on('error', () => undefined);
   await made.simulator.pushTicket();
   await made.settle();
-  await made.pass(9 * MINUTE);
+  await made.skip(9 * MINUTE);
   return made;
 }
 

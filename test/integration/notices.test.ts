@@ -215,7 +215,7 @@ describe('a mini-program that was registered through us (notify_third_fasteregis
     expect(await readAuthorizer(station.store, COMPONENT.appid, AUTHORIZER)).toMatchObject({
       ...{ state: 'authorized', type: 'mini_program' },
     });
-    await station.pass(2 * 3_600_000);
+    await station.skip(2 * 3_600_000);
     await expectServed(station, { seq: 2, refreshToken });
   });
 

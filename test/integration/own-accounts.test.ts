@@ -76,7 +76,7 @@ describe('accounts of our own', () => {
   it('renew a token that WeChat calls dead when a ticket is fetched with it, then the ticket', async () => {
     const [token] = TOKENS;
     if (token === undefined) throw new Error('no token');
-    await station.pass(30 * MINUTE);
+    await station.skip(30 * MINUTE);
     station.simulator.addFault({
       api: 'getticket',
       fault: { type: 'errcode', errcode: 40001 },

@@ -27,7 +27,7 @@ describe('a credential is looked at', () => {
 
   it('when a reader finds it due: it is refreshed behind the answer', async () => {
     await push();
-    await station.pass(106 * MINUTE);
+    await station.skip(106 * MINUTE);
     const before = await station.redis.get(station.keys.mirror(TOKEN));
     // `read` settles after the answer came.
     expect(await read(station, TOKEN)).toMatchObject({ value: before, seq: 1, state: 'due' });
@@ -96,7 +96,7 @@ describe('a credential is looked at', () => {
       times: 'forever',
       fault: { type: 'errcode', errcode: -1 },
     });
-    await station.pass(111 * MINUTE);
+    await station.skip(111 * MINUTE);
     const made = simulator.ledger.calls.length;
     expect(clock.pendingTimers()).toBeGreaterThan(0);
     await app.stop();

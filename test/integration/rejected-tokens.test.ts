@@ -234,7 +234,7 @@ describe('somebody else who mints with our secret', () => {
     await station.pass(6 * MINUTE);
     await war();
     station.simulator.setPushing(true);
-    await station.pass(4 * HOUR);
+    await station.skip(4 * HOUR);
     const { problems, credential } = await statusOf(station, TOKEN);
     expect(problems).toEqual([]);
     expect(credential).toMatchObject({ foreign_refresher_since: null });

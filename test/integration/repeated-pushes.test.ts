@@ -184,7 +184,7 @@ describe('row 55: a captured ticket, judged by its own age', () => {
     await station.pass(MINUTE);
     await station.simulator.pushTicket();
     await station.settle();
-    await station.pass(HOUR);
+    await station.skip(HOUR);
     const [newest, events] = [await mirror(), await eventCount(station)];
     for (let round = 0; round < 3; round += 1) {
       await forgetSeen(station);

@@ -43,7 +43,7 @@ describe('a sealed refresh token', () => {
     await start(OLD);
     const first = await authorize(station, AUTHORIZED, { rotating: true });
     const second = await authorize(station, OTHER);
-    await platform.pass(ONE_LIFE);
+    await platform.skip(ONE_LIFE);
     expect(mintsFor(station)).toHaveLength(3);
     expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
     const { refreshToken: now } = await readRecord(
@@ -151,7 +151,7 @@ describe('switching it on', () => {
     const replica = await platform.addReplica(OLD);
     expect(await replica.read()).toMatchObject({ status: 200 });
     expect(await platform.keysThatHold(plain)).toEqual([station.keys.record(AUTHORIZED)]);
-    await platform.pass(ONE_LIFE);
+    await platform.skip(ONE_LIFE);
     expect(mintsFor(station)).toHaveLength(3);
     expect(await sealedBy()).toBe('old');
     expect(await platform.keysThatHold(plain)).toEqual([]);
@@ -172,7 +172,7 @@ describe('another key in two steps, replica by replica', () => {
     /** Each replica mints once while the others have other keys, and all can be read. */
     const everybodyMints = async () => {
       for (const minter of all) {
-        await platform.pass(10 * MINUTE);
+        await platform.skip(10 * MINUTE);
         expect((await minter.internal(path, 'POST')).status).toBe(200);
         await minter.app.idle();
         for (const reader of all) {

@@ -72,7 +72,7 @@ async function causeTrouble(
     { type: 'redirect', location: 'http://127.0.0.1:1/?access_token=elsewhere' },
   ] as const) {
     simulator.addFault({ api: '*', times: 2, fault });
-    await station.pass(2 * HOUR);
+    await station.skip(2 * HOUR);
     await note(await internal(`/v1/credentials/component_access_token/${COMPONENT.appid}`));
     await simulator.pushTicket();
     await station.settle();

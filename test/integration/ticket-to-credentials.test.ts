@@ -37,7 +37,7 @@ describe('from the first ticket to credentials that others read', () => {
     const { simulator } = station;
     await simulator.pushTicket();
     await station.settle();
-    await station.pass(100 * MINUTE);
+    await station.skip(100 * MINUTE);
     const mints = () =>
       simulator.ledger.mints.filter((mint) => mint.kind === 'component_access_token');
     expect(mints()).toHaveLength(1);

@@ -111,7 +111,7 @@ describe('a look that joins one under way', () => {
       const { simulator, app, store } = station;
       await simulator.pushTicket();
       await station.settle();
-      await station.pass(106 * MINUTE);
+      await station.skip(106 * MINUTE);
       simulator.addFault({ api: MINT_API, fault: { type: 'errcode', errcode: -1 } });
       expect(await app.keeper.look(TOKEN, 'cron')).toMatchObject({ did: 'failed' });
       await station.pass(100);

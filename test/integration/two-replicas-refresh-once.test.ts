@@ -10,6 +10,8 @@ import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, stationEnv } from '../support/
 const TICKS = 200;
 /** Time after each tick in which the clocks of all three move together. */
 const SETTLING_MS = 30_000;
+/** Time between two ticks in which the replicas sleep: fewer rounds of the patrols, and no other tick. */
+const ASLEEP_MS = 8 * MINUTE;
 
 interface Replica {
   process: ChildProcess;
@@ -55,10 +57,10 @@ describe('row 21: two processes tick together', () => {
         `http://127.0.0.1:${publicPort}/callback/${COMPONENT.appid}`,
       );
       await clock.advance(10 * MINUTE - SETTLING_MS);
-      const still = 10 * MINUTE - SETTLING_MS - 1;
+      const still = 10 * MINUTE - SETTLING_MS - ASLEEP_MS - 1;
       await letCallsMeet(
         clock,
-        replicas.map((replica) => advance(replica, still)),
+        replicas.map((replica) => advance(replica, still, ASLEEP_MS)),
       );
       // The push and both ticks meet in the same moment.
       const push = simulator.pushTicket();
@@ -123,8 +125,8 @@ async function startReplica(env: Record<string, string>): Promise<Replica> {
   return { process: child, publicPort: started.publicPort, log };
 }
 
-async function advance({ process: child }: Replica, ms: number): Promise<void> {
+async function advance({ process: child }: Replica, ms: number, asleep = 0): Promise<void> {
   const settled = once(child, 'message');
-  child.send({ advance: ms });
+  child.send({ advance: ms, asleep });
   await settled;
 }

@@ -29,7 +29,7 @@ describe('row 84: two versions share one Redis', () => {
     const former = Object.entries(record).filter(([name]) => FIELDS_OF_010.includes(name));
     await station.redis.del(key());
     await station.redis.hset(key(), Object.fromEntries(former));
-    await station.pass(104 * MINUTE);
+    await station.skip(104 * MINUTE);
     expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, value: record.value });
     expect(tokenMints(station)).toBe(1);
     await station.pass(6 * MINUTE);
@@ -41,7 +41,7 @@ describe('row 84: two versions share one Redis', () => {
   });
 
   it('waits for a mint of 0.1.0, whose lock tells of no epoch and no intent', async () => {
-    await station.pass(109 * MINUTE);
+    await station.skip(109 * MINUTE);
     const lockUntil = station.clock.simulatedStoreNow() + 70_000;
     await station.redis.hset(key(), { lock_op: 'of 0.1.0', lock_until: lockUntil, lock_begin: 3 });
     await station.pass(65_000);
@@ -54,9 +54,9 @@ describe('row 84: two versions share one Redis', () => {
 
   it('keeps what a later version has written beside its own fields', async () => {
     await station.redis.hset(key(), LATER);
-    await station.pass(HOUR);
+    await station.skip(HOUR);
     await station.redis.del(station.keys.mirror(TOKEN));
-    await station.pass(2 * HOUR);
+    await station.skip(2 * HOUR);
     expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: newest(station) });
     expect(await station.redis.hget(key(), 'invented_later')).toBe('kept');
     expect(tokenMints(station)).toBe(2);

@@ -47,7 +47,7 @@ export async function platformBeforeRefresh(
   const station = await createPlatform();
   await authorize(station, AUTHORIZED, options);
   await station.app.keeper.look(AUTHORIZED, 'patrol');
-  await station.pass(104 * 60_000);
+  await station.skip(104 * 60_000);
   return station;
 }
 

@@ -18,9 +18,18 @@ export async function watchMirrors(
   const { clock, redis, keys, simulator } = station;
   const names = ids.map((id) => keys.mirror(id));
   const bad: string[] = [];
+  let values: (string | null)[] = [];
   for (let second = 1; second <= seconds; second += 1) {
-    await station.pass(1_000);
-    const values = await redis.mget(names);
+    // Nobody does anything but by a timer: without one, Redis holds what it held a second ago.
+    let stirred = second === 1;
+    await clock.advance(1_000, () => {
+      stirred = true;
+      return station.settle();
+    });
+    if (stirred) {
+      await station.settle();
+      values = await redis.mget(names);
+    }
     for (const [index, { kind }] of ids.entries()) {
       const value = values[index] ?? '';
       if (!simulator.isLive(kind, value)) {

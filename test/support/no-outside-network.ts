@@ -18,7 +18,10 @@ export class OutsideNetworkError extends Error {
   }
 }
 
-const refusals: OutsideNetworkError[] = [];
+/** A worker may run many files, each of which loads this anew: only the first replaces anything. */
+const everywhere = globalThis as { wxkeeperRefusals?: OutsideNetworkError[] };
+const isFirst = everywhere.wxkeeperRefusals === undefined;
+const refusals = (everywhere.wxkeeperRefusals ??= []);
 
 /** Hands over what was refused so far and forgets it, so that a test may expect it. */
 export function takeRefusals(): OutsideNetworkError[] {
@@ -59,7 +62,7 @@ function hostOf(args: unknown[]): string | undefined {
 const realConnect: unknown = net.Socket.prototype.connect;
 type Connect = (this: net.Socket, ...args: unknown[]) => net.Socket;
 
-net.Socket.prototype.connect = function (this: net.Socket, ...args: unknown[]): net.Socket {
+function connect(this: net.Socket, ...args: unknown[]): net.Socket {
   const host = hostOf(args);
   if (host === undefined || isOnThisMachine(host))
     return (realConnect as Connect).apply(this, args);
@@ -67,7 +70,7 @@ net.Socket.prototype.connect = function (this: net.Socket, ...args: unknown[]): 
   // As an error of the network would come: later, by event.
   process.nextTick(() => this.destroy(error));
   return this;
-};
+}
 
 type Query = (name: string, ...rest: unknown[]) => unknown;
 
@@ -94,11 +97,14 @@ function failByCallback(error: Error, rest: unknown[]): unknown {
   return {};
 }
 
-for (const target of [dns, dns.Resolver.prototype]) refuseNames(target, failByCallback);
-for (const target of [dns.promises, dns.promises.Resolver.prototype]) {
-  refuseNames(target, (error) => Promise.reject(error));
+if (isFirst) {
+  net.Socket.prototype.connect = connect;
+  for (const target of [dns, dns.Resolver.prototype]) refuseNames(target, failByCallback);
+  for (const target of [dns.promises, dns.promises.Resolver.prototype]) {
+    refuseNames(target, (error) => Promise.reject(error));
+  }
+  syncBuiltinESMExports();
 }
-syncBuiltinESMExports();
 
 function failOnRefusals(): void {
   const [first] = takeRefusals();

@@ -6,7 +6,8 @@ import { createManualCron } from './station.ts';
 
 /**
  * A replica in a process of its own, on a manual clock that the test moves over IPC:
- * `{advance: ms}` lets time pass and is answered with `{settled: true}`.
+ * `{advance: ms}` lets time pass and is answered with `{settled: true}`. `{asleep: ms}` beside it is
+ * time before that which nobody notices.
  */
 const clock = createManualClock(Math.random);
 const config = loadConfig();
@@ -14,7 +15,8 @@ const log = createLog({ level: config.logLevel, secrets: secretsOf(config) });
 const app = createApp(config, { clock, log, startCron: createManualCron(clock) });
 await app.start();
 
-process.on('message', (message: { advance: number }) => {
+process.on('message', (message: { advance: number; asleep?: number }) => {
+  clock.sleepThrough(message.asleep ?? 0);
   void clock
     .advance(message.advance, () => app.idle())
     .then(() => app.idle())

@@ -6,7 +6,7 @@ import type { SealKey } from '../../src/setting-formats.ts';
 import { authorizerToken } from '../../src/store/authorizations.ts';
 import { AUTHORIZED, createPlatform } from './authorizers.ts';
 import type { Seen } from './observe.ts';
-import { COMPONENT, createManualCron, type Station } from './station.ts';
+import { COMPONENT, createManualCron, skipQuietly, type Station } from './station.ts';
 
 /** Stations that seal refresh tokens, and replicas beside them that have other keys. */
 
@@ -35,6 +35,8 @@ export interface SealedPlatform {
   addReplica(...keys: readonly SealKey[]): Promise<Replica>;
   /** Lets time pass for the station and all replicas. */
   pass(ms: number): Promise<void>;
+  /** The same without trouble, at a tenth of the cost: see `skipQuietly`. */
+  skip(ms: number): Promise<void>;
   /** Everything below our prefix, whatever its type: key to content as text. */
   everything(): Promise<Map<string, string>>;
   keysThatHold(text: string): Promise<string[]>;
@@ -60,9 +62,15 @@ export async function createSealedPlatform(...keys: readonly SealKey[]): Promise
     }
     return found;
   };
+  const pass = async (ms: number) => {
+    await station.clock.advance(ms, settle);
+    await settle();
+  };
   return {
     station,
     everything,
+    pass,
+    skip: (ms) => skipQuietly(station.clock, pass, ms),
     async addReplica(...own) {
       const replica = await startReplica(station, own);
       replicas.add(replica);
@@ -72,10 +80,6 @@ export async function createSealedPlatform(...keys: readonly SealKey[]): Promise
         await stop();
       };
       return replica;
-    },
-    async pass(ms) {
-      await station.clock.advance(ms, settle);
-      await settle();
     },
     async keysThatHold(text) {
       const all = [...(await everything())];

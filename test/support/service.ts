@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { vi } from 'vitest';
 import type { LogLine } from './station.ts';
@@ -7,6 +8,27 @@ import type { LogLine } from './station.ts';
 const ROOT = join(import.meta.dirname, '../..');
 /** For what happens in real processes. */
 export const POLLING = { timeout: 20_000, interval: 10 };
+
+let built: boolean | undefined;
+
+/**
+ * The arguments with which node runs a file of src/, named without its ending: what was built from
+ * it, as a user has it and starts in a third of the time, or the source when that is newer.
+ */
+export function nodeArguments(name: string): string[] {
+  built ??= isBuilt();
+  return built
+    ? [join(ROOT, 'dist', `${name}.js`)]
+    : ['--import', 'tsx', join(ROOT, 'src', `${name}.ts`)];
+}
+
+function isBuilt(): boolean {
+  const main = statSync(join(ROOT, 'dist/main.js'), { throwIfNoEntry: false });
+  if (main === undefined) return false;
+  return readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).every(
+    (file) => statSync(join(ROOT, 'src', file)).mtimeMs <= main.mtimeMs,
+  );
+}
 
 /** The service as an operator starts it. */
 export interface Service {
@@ -23,7 +45,7 @@ const services: Service[] = [];
 /** @param preload a module that the process runs first, as JavaScript */
 export function startService(env: Record<string, string>, preload?: string): Service {
   const first = preload === undefined ? [] : ['--import', `data:text/javascript,${preload}`];
-  const child = spawn(process.execPath, [...first, '--import', 'tsx', 'src/main.ts'], {
+  const child = spawn(process.execPath, [...first, ...nodeArguments('main')], {
     cwd: ROOT,
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

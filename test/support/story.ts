@@ -22,7 +22,7 @@ export async function stationBeforeRefresh(options: StationOptions = {}): Promis
   for (let pushes = 0; pushes < 6; pushes += 1) {
     await station.simulator.pushTicket();
     await station.settle();
-    await station.pass(pushes < 5 ? 20 * MINUTE : 9 * MINUTE);
+    await station.skip(pushes < 5 ? 20 * MINUTE : 9 * MINUTE);
   }
   return station;
 }
