@@ -15,6 +15,7 @@ import type { Receiver } from './pushes/receiver.ts';
 import type { Job } from './schedule/jobs.ts';
 import type { Scheduler } from './schedule/scheduler.ts';
 import type { SnapshotContext } from './status/context.ts';
+import type { SessionSecret } from './store/session-secret.ts';
 import type { SelfTest, SelfTestWatch } from './store/self-test.ts';
 import { VERSION } from './version.ts';
 
@@ -55,6 +56,7 @@ export function composeApps(
     authorizations: Authorizations;
     receiver: Receiver;
     status: SnapshotContext;
+    sessionSecret: SessionSecret;
   },
 ) {
   const { store, clock, authorizations, reconciler, metrics, watch, life, status } = parts;
@@ -83,7 +85,10 @@ export function composeApps(
   const internalApp = createInternalApp({
     ...offered,
     authorizationLinks: links,
-    dashboard: dashboardRoutes({ ...offered, operations: { ...reading, components } }),
+    dashboard: dashboardRoutes({
+      ...{ ...offered, operations: { ...reading, components } },
+      sessionSecret: parts.sessionSecret,
+    }),
     metrics: metricsRoute(metrics, status),
     observe: (seen) => onRequest('internal', seen),
     notReady: () => notReady(life.stopping, store.redis.status, watch.last()),

@@ -18,6 +18,7 @@ import { createAlerts, type Alerts } from './status/alerts/alerts.ts';
 import { createHeartbeat, type Heartbeat } from './status/heartbeat.ts';
 import type { SnapshotContext } from './status/context.ts';
 import { authorizerToken } from './store/authorizations.ts';
+import { createSessionSecret, type SessionSecret } from './store/session-secret.ts';
 import { createSelfTestWatch, type SelfTestWatch } from './store/self-test.ts';
 import type { ArrivedTicket } from './store/tickets.ts';
 import { VERSION } from './version.ts';
@@ -47,6 +48,7 @@ export function compose(config: Config, options: AppOptions) {
   const watch = createSelfTestWatch(store, log.in('store'), clock);
   const kept = { keeper, authorizations, reconciler };
   const heartbeat = createHeartbeat(store, replica, VERSION);
+  const sessionSecret = createSessionSecret(store);
   const jobs = jobTable(config, keeper);
   const { startCron = startNodeCron } = options;
   const scheduling = { store, clock, log: log.in('schedule'), startCron, replica, jobs };
@@ -55,7 +57,7 @@ export function compose(config: Config, options: AppOptions) {
   const running = { pendingTickets, scheduler, watch };
   const status = composeStatus(config, { ...ground, ...kept, ...running, jobs, life });
   const alerts = composeAlerts(config, { ...ground, status });
-  const rounds = { ticketMemory, watch, heartbeat, alerts };
+  const rounds = { ticketMemory, watch, heartbeat, alerts, sessionSecret };
   const patrols = composePatrols(config, { ...ground, ...kept, ...rounds });
   store.redis.on('ready', () => {
     watch.now();
@@ -63,7 +65,8 @@ export function compose(config: Config, options: AppOptions) {
     keeper.onRedisBack();
     for (const one of patrols) one.now();
   });
-  const apps = composeApps(config, { ...ground, ...kept, ...running, receiver, status, life });
+  const served = { receiver, status, life, sessionSecret };
+  const apps = composeApps(config, { ...ground, ...kept, ...running, ...served });
   const { redis, seal } = store;
   const own = { log, life, replica, redis, seal, heartbeat };
   return { ...own, ...apps, ...kept, ...running, releaseCheck, patrols, alerts };
@@ -139,6 +142,7 @@ function composePatrols(
     ticketMemory: TicketMemory;
     watch: SelfTestWatch;
     heartbeat: Heartbeat;
+    sessionSecret: SessionSecret;
     alerts: Alerts;
   },
 ) {
@@ -153,6 +157,7 @@ function composePatrols(
     () => watchTickets({ store, api, log: parts.log.in('pushes'), components }),
     () => clocks.check(),
     () => watch.onPatrol(),
+    () => parts.sessionSecret.keep(),
     // Not awaited, for the same reason as below.
     () => void parts.authorizations.workAll(),
     () => void parts.reconciler.patrol(),

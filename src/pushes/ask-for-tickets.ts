@@ -4,6 +4,7 @@ import type { Log } from '../log.ts';
 import { takeLease } from '../store/leases.ts';
 import { onRedis } from '../store/redis.ts';
 import type { Store } from '../store/store.ts';
+import { notePushAsked } from '../store/tickets.ts';
 import type { WechatApi } from '../wechat/api.ts';
 import { startPushTicket } from '../wechat/component.ts';
 
@@ -43,4 +44,9 @@ export async function askForTickets(
   }
   await startPushTicket(api, component);
   log.info('WeChat was asked by hand to push tickets', { appid, by });
+  await notePushAsked(store, appid).catch((error: unknown) => {
+    if (!(error instanceof KeeperError)) throw error;
+    // WeChat has agreed, which is what the person wants to know.
+    log.warn('that WeChat was asked to push tickets could not be noted', { appid, error });
+  });
 }

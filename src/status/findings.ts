@@ -17,7 +17,7 @@ export interface CredentialHealth {
   due_at: string | null;
   expires_at: string | null;
   failures_in_a_row: number;
-  last_error: StoredError | null;
+  last_error: (StoredError & { at?: string | null }) | null;
   calls_today: number;
   calls_allowed_a_day: number | null;
   quarantined_until: string | null;
@@ -50,19 +50,27 @@ export function ticketFindings(
   switch (state) {
     case 'fresh':
       return [];
-    case 'silent': {
-      const silent = now - receivedAt;
-      const severity = silent > SILENT_LONG_MS ? 'critical' : 'warning';
-      const facts = { minutes: Math.floor(silent / MINUTE_MS) };
-      return [finding('ticket_silent', component, { severity, since: receivedAt, facts })];
-    }
+    case 'silent':
+      return silentFindings(component, receivedAt, now);
     case 'ticket_refused':
-      return [finding('ticket_refused', component)];
+      // That it is refused does not bring another one.
+      return [
+        finding('ticket_refused', component),
+        ...silentFindings(component, receivedAt, now),
+      ];
     case 'ticket_expired':
       return [finding('ticket_expired', component, { since: expiresAt })];
     case 'no_ticket':
       return [finding('no_ticket', component)];
   }
+}
+
+function silentFindings(component: string, receivedAt: number, now: number): Finding[] {
+  const silent = now - receivedAt;
+  if (silent <= SILENT_AFTER_MS) return [];
+  const severity = silent > SILENT_LONG_MS ? 'critical' : 'warning';
+  const facts = { minutes: Math.floor(silent / MINUTE_MS) };
+  return [finding('ticket_silent', component, { severity, since: receivedAt, facts })];
 }
 
 /** @param subject the appid of the component or account */
@@ -83,7 +91,10 @@ function refreshFindings(subject: string, credential: CredentialHealth): Finding
   const usual = dead ? 'credential_dead' : 'credential_refresh_failing';
   const code = (error === null ? undefined : causeOf(error)) ?? usual;
   const { due_at: dueAt, expires_at: expiresAt } = credential;
-  const began = dead ? expiresAt : dueAt;
+  // A forced refresh, or that of a refused value, can fail before it is due.
+  const tried = error?.at ?? null;
+  const early = dueAt !== null && tried !== null && tried < dueAt;
+  const began = dead ? expiresAt : early ? tried : dueAt;
   return [
     finding(code, subject, {
       ...(dead || state === 'urgent' ? { severity: 'critical' } : {}),

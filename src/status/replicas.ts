@@ -38,14 +38,16 @@ export function replicaFindings(replicas: readonly Replica[], now: number): Find
 /** A replica that starts takes the place of one that was lost before, as an orchestrator has it. */
 function stateReplicas(replicas: readonly Replica[], now: number): Map<string, ReplicaState> {
   const states = new Map<string, ReplicaState>();
-  const free = new Set(replicas);
+  const taken = new Set<string>();
+  // The one that came soonest: a later one may have come for a later loss.
+  const free = [...replicas].sort((a, b) => a.startedAt - b.startedAt);
   const byLoss = [...replicas].sort((a, b) => a.seenAt - b.seenAt);
   for (const one of byLoss) {
     if (one.stoppedAt !== undefined) states.set(one.id, 'stopped');
     else if (now - one.seenAt <= LOST_AFTER_MS) states.set(one.id, 'running');
     else {
-      const heir = [...free].find(({ startedAt }) => startedAt > one.seenAt);
-      if (heir !== undefined) free.delete(heir);
+      const heir = free.find(({ id, startedAt }) => !taken.has(id) && startedAt > one.seenAt);
+      if (heir !== undefined) taken.add(heir.id);
       states.set(one.id, heir === undefined ? 'lost' : 'replaced');
     }
   }

@@ -64,6 +64,8 @@ export interface Keys {
   alerts: string;
   /** Hash: name of a sealing key to a known text sealed with it. */
   sealKeys: string;
+  /** Part of what signs the sessions of the dashboard. Only wxkeeper may read it. */
+  sessionSecret: string;
   /** Channel that announces each new value, never the value itself. */
   rotations: string;
   /** Prefix of keys that only live while a connection is tried out. */
@@ -95,6 +97,7 @@ export function createKeys(prefix: string): Keys {
     replicas: `${prefix}replicas`,
     alerts: `${prefix}alerts`,
     sealKeys: `${prefix}seal_keys`,
+    sessionSecret: `${prefix}session_secret`,
     rotations: `${prefix}rotations`,
     selfTest: (name) => `${prefix}self_test:{self_test}:${name}`,
   };

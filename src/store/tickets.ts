@@ -220,3 +220,13 @@ export async function watchTicket(
 export async function notePushUnanswered({ redis, keys }: Store, appid: string): Promise<void> {
   await onRedis(() => redis.hset(keys.ticketRecord(appid), 'push_unanswered', 1));
 }
+
+/**
+ * Notes that WeChat has agreed to push, for whoever looks, and so that the watchdog waits its hour.
+ * @throws KeeperError `store_unavailable`
+ */
+export async function notePushAsked({ redis, keys, time }: Store, appid: string): Promise<void> {
+  const key = keys.ticketRecord(appid);
+  await onRedis(() => redis.hset(key, 'push_asked_at', time.now()));
+  await onRedis(() => redis.hdel(key, 'push_unanswered'));
+}

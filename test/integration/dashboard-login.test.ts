@@ -8,6 +8,7 @@ import {
   createPerson,
   logIn,
   READER,
+  sharedSecret,
 } from '../support/dashboard.ts';
 import { COMPONENT, HOUR, type Station } from '../support/station.ts';
 
@@ -102,15 +103,16 @@ describe('the dashboard lets in', () => {
     const key = apiKeys.find(({ id }) => id === 'rita');
     if (key === undefined) throw new Error('no such key');
     const now = station.clock.now();
+    const secret = await sharedSecret(station);
     const enter = async (cookie: string) => {
       const person = createPerson(port());
       person.cookies.set('wxkeeper_session', cookie);
       return (await person.get('/')).status;
     };
-    expect(await enter(createSession(key, now))).toBe(200);
-    expect(await enter(createSession(key, now - 8 * HOUR))).toBe(303);
-    expect(await enter(createSession({ ...key, sha256: '0'.repeat(64) }, now))).toBe(303);
-    const good = createSession(key, now);
+    expect(await enter(createSession(secret, key, now))).toBe(200);
+    expect(await enter(createSession(secret, key, now - 8 * HOUR))).toBe(303);
+    expect(await enter(createSession(secret, { ...key, sha256: '0'.repeat(64) }, now))).toBe(303);
+    const good = createSession(secret, key, now);
     expect(await enter(good.replace('rita.', 'ada.'))).toBe(303);
     expect(await enter(`${good.slice(0, -1)}${good.endsWith('A') ? 'B' : 'A'}`)).toBe(303);
     const [id, , nonce, signature] = good.split('.');

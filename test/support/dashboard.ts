@@ -225,6 +225,11 @@ export async function logIn(port: number, key: string): Promise<Person> {
   return person;
 }
 
+/** What the replicas share for signing sessions. */
+export async function sharedSecret({ redis, keys }: Station): Promise<Buffer> {
+  return Buffer.from((await redis.get(keys.sessionSecret)) ?? '', 'base64url');
+}
+
 export function csrfIn(page: string): string {
   return /name="csrf"\s+value="([^"]+)"/.exec(page)?.[1] ?? '';
 }

@@ -41,9 +41,14 @@ export const chooseLanguage: RequestHandler = (request, response, next) => {
 };
 
 /** Lets those pass who have logged in with a key that may see the status. */
-export function requireSession({ apiKeys, status }: DashboardOptions): RequestHandler {
-  return (request, response, next) => {
-    const session = sessionOf(apiKeys, request, status.clock.now());
+export function requireSession({
+  apiKeys,
+  status,
+  sessionSecret,
+}: DashboardOptions): RequestHandler {
+  return async (request, response, next) => {
+    const secret = await sessionSecret.current();
+    const session = sessionOf(secret, apiKeys, request, status.clock.now());
     if (session === undefined || !maySee(session)) {
       response.redirect(
         303,

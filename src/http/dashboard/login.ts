@@ -34,15 +34,15 @@ export const formBody: RequestHandler = express.urlencoded({
 });
 
 export function loginRoutes(options: DashboardOptions): Router {
-  const { apiKeys, status, log } = options;
+  const { apiKeys, status, sessionSecret, log } = options;
   const router = express.Router();
   const countFailure = limitFailures();
-  router.get('/login', setHeaders, chooseLanguage, (request, response) => {
-    const session = sessionOf(apiKeys, request, status.clock.now());
+  router.get('/login', setHeaders, chooseLanguage, async (request, response) => {
+    const session = sessionOf(await sessionSecret.current(), apiKeys, request, status.clock.now());
     if (session !== undefined && maySee(session)) response.redirect(303, '/');
     else sendLogin(request, response, request.query.over === '1' ? 'loginOver' : undefined);
   });
-  router.post('/login', setHeaders, formBody, (request, response, next) => {
+  router.post('/login', setHeaders, formBody, async (request, response, next) => {
     const { key: presented } = (request.body ?? {}) as { key?: unknown };
     if (!isFromHere(request)) {
       sendLogin(request, response, 'loginForeign');
@@ -62,7 +62,8 @@ export function loginRoutes(options: DashboardOptions): Router {
       return;
     }
     log.info('logged in to the dashboard', { key: key.id, address: request.ip });
-    setSession(request, response, createSession(key, status.clock.now()));
+    const secret = await sessionSecret.current();
+    setSession(request, response, createSession(secret, key, status.clock.now()));
     response.redirect(303, '/');
   });
   router.post(

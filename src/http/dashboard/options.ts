@@ -3,6 +3,7 @@ import type { RejectContext } from '../../credentials/reject.ts';
 import type { Log } from '../../log.ts';
 import type { AskForTicketsContext } from '../../pushes/ask-for-tickets.ts';
 import type { SnapshotContext } from '../../status/context.ts';
+import type { SessionSecret } from '../../store/session-secret.ts';
 import type { AuthorizersOptions } from '../authorizer-routes.ts';
 
 /** What the dashboard shows, and what can be done from it. */
@@ -14,5 +15,6 @@ export interface DashboardOptions {
   reading: RejectContext;
   authorizers: AuthorizersOptions;
   operations: AskForTicketsContext;
+  sessionSecret: SessionSecret;
   log: Log;
 }

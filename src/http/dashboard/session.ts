@@ -6,8 +6,8 @@ import type { ApiKey } from '../../api-keys.ts';
  * Log-ins of people. A session is a signed cookie and nothing else: any replica opens what another one
  * has made, and it works while Redis is away.
  *
- * The signing key comes from the hash of the API key that logged in, so that taking the key away or
- * changing it ends its sessions.
+ * The signing key comes from a secret that the replicas share, which is not in the settings, and from the
+ * hash of the API key that logged in: taking that key away or changing it ends its sessions.
  */
 
 export interface Session {
@@ -24,15 +24,19 @@ const NAME = 'wxkeeper_session';
 const SESSION_PURPOSE = 'wxkeeper dashboard session';
 const CSRF_PURPOSE = 'wxkeeper dashboard form';
 
-/** @param now epoch ms */
-export function createSession(key: ApiKey, now: number): string {
+/**
+ * @param secret of the service, see `store/session-secret.ts`
+ * @param now epoch ms
+ */
+export function createSession(secret: Buffer, key: ApiKey, now: number): string {
   const expires = Math.floor((now + SESSION_MS) / 1000).toString(36);
   const body = `${key.id}.${expires}.${randomBytes(16).toString('base64url')}`;
-  return `${body}.${sign(key, SESSION_PURPOSE, body)}`;
+  return `${body}.${sign(secret, key, SESSION_PURPOSE, body)}`;
 }
 
 /** Undefined for whatever was not made here, is over, or belongs to a key that is no more. */
 export function openSession(
+  secret: Buffer,
   keys: readonly ApiKey[],
   cookie: string,
   now: number,
@@ -41,19 +45,19 @@ export function openSession(
   const key = keys.find((one) => one.id === id);
   if (key === undefined) return undefined;
   const body = `${key.id}.${expires}.${nonce}`;
-  if (!sameText(signature, sign(key, SESSION_PURPOSE, body))) return undefined;
+  if (!sameText(signature, sign(secret, key, SESSION_PURPOSE, body))) return undefined;
   if (now >= parseInt(expires, 36) * 1000) return undefined;
-  return { key, csrf: sign(key, CSRF_PURPOSE, body) };
+  return { key, csrf: sign(secret, key, CSRF_PURPOSE, body) };
 }
 
-/** @param secret what was sent; @param expected what should have been */
-export function sameText(secret: string, expected: string): boolean {
-  const [one, other] = [Buffer.from(secret), Buffer.from(expected)];
+/** @param expected what should have been sent; takes the same time wherever they differ */
+export function sameText(sent: string, expected: string): boolean {
+  const [one, other] = [Buffer.from(sent), Buffer.from(expected)];
   return one.length === other.length && timingSafeEqual(one, other);
 }
 
-function sign({ sha256 }: ApiKey, purpose: string, body: string): string {
-  const key = Buffer.from(hkdfSync('sha256', Buffer.from(sha256, 'hex'), '', purpose, 32));
+function sign(secret: Buffer, { sha256 }: ApiKey, purpose: string, body: string): string {
+  const key = Buffer.from(hkdfSync('sha256', secret, Buffer.from(sha256, 'hex'), purpose, 32));
   return createHmac('sha256', key).update(body).digest('base64url');
 }
 
@@ -65,12 +69,13 @@ export function isSecure(request: Request): boolean {
 
 /** The session of a request. Every cookie of the name counts: a stale one must not hide a good one. */
 export function sessionOf(
+  secret: Buffer,
   keys: readonly ApiKey[],
   request: Request,
   now: number,
 ): Session | undefined {
   for (const value of readCookies(request, sessionName(request))) {
-    const session = openSession(keys, value, now);
+    const session = openSession(secret, keys, value, now);
     if (session !== undefined) return session;
   }
   return undefined;

@@ -12,6 +12,8 @@ export interface Entry {
   /** As it was last seen. */
   finding: Finding;
   since: number;
+  /** When it was first seen; a newer problem may have begun long before. */
+  seenAt: number;
   /** When people were told; undefined before that. */
   toldAt?: number | undefined;
   /** How grave it was then. */
@@ -67,9 +69,9 @@ export function advance(
       after.set(id, { ...entry, goneAt: undefined });
       continue;
     }
-    const { goneAt = now, toldAt } = entry;
+    const goneAt = Math.min(entry.goneAt ?? now, now);
     if (now - goneAt < END_HOLDS_MS) after.set(id, { ...entry, goneAt });
-    else if (toldAt !== undefined) {
+    else if (entry.toldAt !== undefined) {
       news.push({ status: 'resolved', entry: { ...entry, goneAt }, previousSeverity: undefined });
     }
   }
@@ -83,15 +85,19 @@ function stand(
   now: number,
 ): { entry: Entry; news?: News } {
   const since = Math.min(before?.since ?? now, finding.since ?? now);
-  const entry: Entry = { reminders: 0, ...before, finding, since, goneAt: undefined };
-  const { toldAt, toldSeverity = finding.severity } = entry;
+  // A first failed try of what was due minutes ago is seconds old: patience begins when it is seen.
+  const seenAt = Math.min(before?.seenAt ?? now, now);
+  const entry: Entry = { reminders: 0, ...before, finding, since, seenAt, goneAt: undefined };
+  const { toldSeverity = finding.severity } = entry;
+  // A clock that was set back must silence nobody.
+  const toldAt = entry.toldAt === undefined ? undefined : Math.min(entry.toldAt, now);
   const tell = (status: News['status'], change: Partial<Entry>, previousSeverity?: Severity) => {
     const told = { ...entry, ...change };
     return { entry: told, news: { status, entry: told, previousSeverity } };
   };
   const first = { toldAt: now, toldSeverity: finding.severity, reminders: 0 };
   if (toldAt === undefined) {
-    const ripe = now - since >= PROBLEMS[finding.code].afterSeconds * 1000;
+    const ripe = now - seenAt >= PROBLEMS[finding.code].afterSeconds * 1000;
     return ripe ? tell('firing', first) : { entry };
   }
   if (isGraver(finding.severity, toldSeverity)) return tell('firing', first, toldSeverity);

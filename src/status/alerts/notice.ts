@@ -24,7 +24,8 @@ export function noticeOf({ status, entry, previousSeverity }: News, at: number, 
   const { finding, since, goneAt } = entry;
   const problem = { finding: { ...finding, since }, previousSeverity, ends: goneAt };
   const notice: Notice = {
-    id: idOf(identityOf(finding), status, at),
+    // Replicas that find the same about themselves at the same moment tell two things.
+    id: idOf(identityOf(finding), status, at, replica),
     status,
     at,
     replica,
@@ -61,7 +62,7 @@ const finding = z.object({
     .optional(),
 });
 const entry = z.object({
-  ...{ finding, since: time, reminders: z.number().int().nonnegative() },
+  ...{ finding, since: time, seenAt: time, reminders: z.number().int().nonnegative() },
   ...{ toldAt: time.optional(), goneAt: time.optional() },
   toldSeverity: z.enum(SEVERITIES).optional(),
 });

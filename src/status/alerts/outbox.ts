@@ -50,7 +50,8 @@ export const GIVE_UP_MS = 3_600_000;
 const MAX_WAITING = 100;
 /** More than this many at once become one message, where the webhook allows it. */
 const SINGLE_AT_MOST = 3;
-const BATCH_AT_MOST = 50;
+/** A line for each must fit into what the smallest robot takes: nothing may be cut off. */
+export const BATCH_AT_MOST = 25;
 const FIRST_RETRY_MS = 5_000;
 const MAX_RETRY_MS = 300_000;
 

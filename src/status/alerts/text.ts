@@ -60,8 +60,9 @@ export function textOfAll(
     heading: words.several(notices.length),
     lines: [
       ...texts.map(({ heading }, index) => {
-        const subject = notices[index]?.problem?.finding.subject ?? null;
-        return subject === null ? heading : words.ofSubject(heading, subject);
+        const { subject = null, kind = null } = notices[index]?.problem?.finding ?? {};
+        const whose = [subject, kind].filter((one) => one !== null).join(', ');
+        return whose === '' ? heading : words.ofSubject(heading, whose);
       }),
       words.from(only?.replica ?? '', version),
     ],

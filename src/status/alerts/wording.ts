@@ -11,7 +11,7 @@ export interface AlertWording {
   stopped: string;
   several: (count: number) => string;
   component: (appid: string) => string;
-  ofSubject: (heading: string, appid: string) => string;
+  ofSubject: (heading: string, whose: string) => string;
   advice: (advice: string) => string;
   since: (time: string) => string;
   for: (duration: string) => string;
@@ -36,7 +36,7 @@ const en: AlertWording = {
   stopped: 'wxkeeper stops',
   several: (count) => `wxkeeper: ${count} messages`,
   component: (appid) => `About ${appid}`,
-  ofSubject: (heading, appid) => `${heading} (${appid})`,
+  ofSubject: (heading, whose) => `${heading} (${whose})`,
   advice: (advice) => `To do: ${advice}`,
   since: (time) => `Since ${time}`,
   for: (duration) => `For ${duration} so far`,
@@ -59,7 +59,7 @@ const zh: AlertWording = {
   stopped: 'wxkeeper 正在停止',
   several: (count) => `wxkeeper：${count} 条消息`,
   component: (appid) => `对象：${appid}`,
-  ofSubject: (heading, appid) => `${heading}（${appid}）`,
+  ofSubject: (heading, whose) => `${heading}（${whose}）`,
   advice: (advice) => `处理：${advice}`,
   since: (time) => `开始于 ${time}`,
   for: (duration) => `已持续 ${duration}`,
