@@ -1,6 +1,7 @@
 import type { ReconcileProgress } from '../authorizers/reconcile.ts';
 import { dueBacklog } from '../store/due-index.ts';
 import { openExchanges } from '../store/exchanges.ts';
+import { isWrongType } from '../store/redis.ts';
 import { countAuthorizers } from '../store/registry.ts';
 import type { StoredError } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
@@ -25,12 +26,11 @@ export async function describeAuthorizers(context: AuthorizersContext, component
   const [known, backlog, codes, reconciliation] = await Promise.all([
     countAuthorizers(store, component),
     dueBacklog(store, 'authorizer_access_token', component),
-    openExchanges(store, component),
+    readExchanges(store, component),
     context.reconciliation(component),
   ]);
   const { planned, due, oldestAt } = backlog;
   const now = store.time.now();
-  const stuck = codes.find(({ lastError }) => lastError !== undefined && !heals(lastError));
   return {
     /** In the registry, those included that have ended their authorization. */
     known,
@@ -42,10 +42,27 @@ export async function describeAuthorizers(context: AuthorizersContext, component
       behind_seconds: oldestAt === undefined ? 0 : Math.max(0, seconds(now - oldestAt)),
       refreshes_per_second: refreshesPerSecond,
     },
-    codes_waiting: codes.length,
-    code_error: stuck?.lastError ?? null,
+    codes_waiting: codes.waiting,
+    code_error: codes.error,
     reconciliation,
   };
+}
+
+/** How many codes wait, and what keeps the first one from being exchanged that does not heal. */
+async function readExchanges(
+  store: Store,
+  component: string,
+): Promise<{ waiting: number; error: StoredError | null }> {
+  try {
+    const codes = await openExchanges(store, component);
+    const stuck = codes.find(({ lastError }) => lastError !== undefined && !heals(lastError));
+    return { waiting: codes.length, error: stuck?.lastError ?? null };
+  } catch (error) {
+    if (!isWrongType(error)) throw error;
+    const message = 'the codes in Redis were edited by hand';
+    const advice = `DEL ${store.keys.exchanges(component)}`;
+    return { waiting: 0, error: { class: 'config', message, advice } };
+  }
 }
 
 export type AuthorizersStatus = Awaited<ReturnType<typeof describeAuthorizers>>;

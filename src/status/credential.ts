@@ -1,13 +1,13 @@
 import { isLive, judgeFreshness, windowOf } from '../credentials/freshness.ts';
 import type { Target } from '../credentials/look.ts';
 import {
+  emptyRecord,
   readHistory,
   readRecord,
   SpoiledRecordError,
   type CredentialRecord,
 } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
-import { KeeperError } from '../errors.ts';
 import { summarizeHistory } from './history.ts';
 import { iso, isoOrNull, seconds } from './units.ts';
 
@@ -82,8 +82,13 @@ async function read(store: Store, { id }: Target): Promise<CredentialRecord> {
     return await readRecord(store, id);
   } catch (error) {
     if (!(error instanceof SpoiledRecordError)) throw error;
-    // The next look puts it aside and makes it anew.
-    const message = `The record of ${id.kind} was edited by hand; it is made anew within seconds.`;
-    throw new KeeperError('store_unavailable', message, { retryAfterSeconds: 15 });
+    // The next look puts it aside and makes it anew; until then it is as good as none.
+    const now = store.time.now();
+    const message = 'the record was edited by hand';
+    const advice = 'Nothing to do: it is put aside and made anew within seconds.';
+    return {
+      ...emptyRecord(now),
+      ...{ failures: 1, lastError: { class: 'retry', message, advice }, lastErrorAt: now },
+    };
   }
 }

@@ -3,7 +3,7 @@ import type { ClockSkew } from '../store/clock-watch.ts';
 import type { StoredError } from '../store/records.ts';
 import type { SelfTest } from '../store/self-test.ts';
 import type { Ticket } from '../store/tickets.ts';
-import { finding, type Finding, type ProblemCode } from './problems.ts';
+import { finding, type Facts, type Finding, type ProblemCode } from './problems.ts';
 import { iso } from './units.ts';
 
 /** The rules: what is wrong with what was read. No findings mean that all is well. */
@@ -51,12 +51,12 @@ export function ticketFindings(
     case 'fresh':
       return [];
     case 'silent':
-      return silentFindings(component, receivedAt, now);
+      return silentFindings(component, receivedAt, now, {});
     case 'ticket_refused':
       // That it is refused does not bring another one.
       return [
         finding('ticket_refused', component),
-        ...silentFindings(component, receivedAt, now),
+        ...silentFindings(component, receivedAt, now, { refused: 'yes' }),
       ];
     case 'ticket_expired':
       return [finding('ticket_expired', component, { since: expiresAt })];
@@ -65,11 +65,16 @@ export function ticketFindings(
   }
 }
 
-function silentFindings(component: string, receivedAt: number, now: number): Finding[] {
+function silentFindings(
+  component: string,
+  receivedAt: number,
+  now: number,
+  more: Facts,
+): Finding[] {
   const silent = now - receivedAt;
   if (silent <= SILENT_AFTER_MS) return [];
   const severity = silent > SILENT_LONG_MS ? 'critical' : 'warning';
-  const facts = { minutes: Math.floor(silent / MINUTE_MS) };
+  const facts = { minutes: Math.floor(silent / MINUTE_MS), ...more };
   return [finding('ticket_silent', component, { severity, since: receivedAt, facts })];
 }
 

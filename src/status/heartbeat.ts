@@ -10,12 +10,19 @@ export interface Heartbeat {
   stop(): Promise<void>;
 }
 
+/** Milliseconds: three beats that nobody heard. */
+const GAP_MS = 45_000;
+
 export function createHeartbeat(store: Store, id: string, version: string): Heartbeat {
   let startedAt: number | undefined;
+  let watchingSince: number | undefined;
+  let lastAt = -Infinity;
   const note = (stoppedAt: number | undefined) => {
     const now = store.time.now();
     startedAt ??= now;
-    const moments = { startedAt, seenAt: now, stoppedAt };
+    if (watchingSince === undefined || now - lastAt > GAP_MS) watchingSince = now;
+    lastAt = now;
+    const moments = { startedAt, seenAt: now, watchingSince, stoppedAt };
     return noteReplica(store, { id, host: hostname(), version, ...moments });
   };
   return {

@@ -1,4 +1,5 @@
 import type { HistoryEntry } from '../store/records.ts';
+import { isoOrNull } from './units.ts';
 
 /** What the intervals between mints say, in whole seconds. */
 export interface RefreshHistory {
@@ -20,7 +21,7 @@ export function summarizeHistory(entries: readonly HistoryEntry[]): RefreshHisto
     count: times.length,
     mean_interval_seconds: intervals.length === 0 ? null : seconds(total / intervals.length),
     longest_interval_seconds: intervals.length === 0 ? null : seconds(Math.max(...intervals)),
-    since: oldest === undefined ? null : new Date(oldest).toISOString(),
+    since: isoOrNull(oldest),
   };
 }
 

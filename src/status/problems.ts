@@ -24,24 +24,26 @@ interface ProblemRule {
   escalates: boolean;
   /** It shows in several credentials of a subject at once, and is one trouble all the same. */
   shared: boolean;
+  /** It is about one replica, and may not be told through Redis: each speaks of it for itself. */
+  own: boolean;
 }
 
 const rule = (
   alert: string,
   severity: Severity,
   afterSeconds: number,
-  { escalates = false, shared = false } = {},
-): ProblemRule => ({ alert, severity, afterSeconds, escalates, shared });
+  { escalates = false, shared = false, own = false } = {},
+): ProblemRule => ({ alert, severity, afterSeconds, escalates, shared, own });
 
 /** In this order among those of one severity: causes before what comes of them. */
 export const PROBLEMS = {
-  store_unavailable: rule('WxkeeperRedisUnavailable', 'critical', 30),
-  redis_refuses_writes: rule('WxkeeperRedisRefusesWrites', 'critical', 30),
-  redis_forbids: rule('WxkeeperRedisForbidsCommands', 'critical', 30),
-  seal_key_wrong: rule('WxkeeperSealKeyWrong', 'critical', 60),
+  store_unavailable: rule('WxkeeperRedisUnavailable', 'critical', 30, { own: true }),
+  redis_refuses_writes: rule('WxkeeperRedisRefusesWrites', 'critical', 30, { own: true }),
+  redis_forbids: rule('WxkeeperRedisForbidsCommands', 'critical', 30, { own: true }),
+  seal_key_wrong: rule('WxkeeperSealKeyWrong', 'critical', 60, { own: true }),
   secret_refused: rule('WxkeeperSecretRefused', 'critical', 60, { shared: true }),
   address_not_whitelisted: rule('WxkeeperAddressNotWhitelisted', 'critical', 60, { shared: true }),
-  clock_skew: rule('WxkeeperClockSkew', 'warning', 60, { escalates: true }),
+  clock_skew: rule('WxkeeperClockSkew', 'warning', 60, { escalates: true, own: true }),
   previous_key_dropped: rule('WxkeeperPreviousKeyDropped', 'warning', 0),
   no_ticket: rule('WxkeeperNoTicket', 'critical', 900),
   ticket_expired: rule('WxkeeperTicketExpired', 'critical', 0),

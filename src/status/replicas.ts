@@ -6,6 +6,11 @@ import { iso, isoOrNull } from './units.ts';
 
 /** Milliseconds: four heartbeats. */
 const LOST_AFTER_MS = 60_000;
+/**
+ * Milliseconds. When Redis or the machines come back, some are there sooner than others: only who has
+ * been there for a while can miss another one. Shorter than what ends an alert.
+ */
+const WATCHED_MS = 30_000;
 
 export type ReplicaState = 'running' | 'stopped' | 'lost' | 'replaced';
 
@@ -25,6 +30,11 @@ export function describeReplicas(replicas: readonly Replica[], now: number) {
 
 export function replicaFindings(replicas: readonly Replica[], now: number): Finding[] {
   const states = stateReplicas(replicas, now);
+  const watched = replicas.some(
+    ({ id, startedAt, watchingSince = startedAt }) =>
+      states.get(id) === 'running' && now - watchingSince >= WATCHED_MS,
+  );
+  if (!watched) return [];
   return replicas
     .filter(({ id }) => states.get(id) === 'lost')
     .map(({ id, seenAt }) =>

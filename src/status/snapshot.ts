@@ -5,7 +5,6 @@ import { readJobRuns, type JobRun } from '../store/job-runs.ts';
 import { onRedis } from '../store/redis.ts';
 import { readReplicas } from '../store/replicas.ts';
 import { sealProblem } from '../store/seal-check.ts';
-import type { SelfTest } from '../store/self-test.ts';
 import type { SnapshotContext } from './context.ts';
 import { clockFindings, sealFindings, selfTestFindings, storeFinding } from './findings.ts';
 import { rankFindings, type Finding } from './problems.ts';
@@ -36,13 +35,15 @@ export async function takeSnapshot(context: SnapshotContext, language: Language 
     replica: context.replica,
     uptime_seconds: seconds(now - context.startedAt),
     /** Appids whose newest ticket is in this process's memory until Redis takes it. */
-    tickets_waiting_for_redis: context.ticketsWaiting(),
+    tickets_waiting_for_redis: context
+      .ticketsWaiting()
+      .filter((waiting) => context.components.some(({ appid }) => appid === waiting)),
   };
   try {
     return { ...self, ...(await describeStored(context, now, language)) };
   } catch (error) {
     if (!(error instanceof KeeperError) || error.code !== 'store_unavailable') throw error;
-    return { ...self, ...describeWithoutRedis(error, context.selfTest(), language) };
+    return { ...self, ...describeWithoutRedis(error, context, language) };
   }
 }
 
@@ -73,11 +74,11 @@ function ownFindings({ selfTest, store, clockSkew }: SnapshotContext): Finding[]
 
 function describeWithoutRedis(
   error: KeeperError,
-  selfTest: SelfTest | undefined,
+  context: SnapshotContext,
   language: Language,
 ): StoredState {
   return {
-    ...conclude([storeFinding(error.message), ...selfTestFindings(selfTest)], language),
+    ...conclude([storeFinding(error.message), ...ownFindings(context)], language),
     redis: { state: 'unavailable', latency_ms: null },
     clocks: null,
     components: [],

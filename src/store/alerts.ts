@@ -10,6 +10,12 @@ import type { Store } from './store.ts';
 
 export type AlertFields = ReadonlyMap<string, string>;
 
+export interface TakenAlerts {
+  /** `lost`: ours to tell, and Redis has lost what was written, or nothing ever was. */
+  turn: 'mine' | 'other' | 'lost';
+  fields: AlertFields;
+}
+
 export interface AlertChange {
   set: Readonly<Record<string, string>>;
   forget: readonly string[];
@@ -19,26 +25,24 @@ const takeScript = loadScript('take-alerts');
 const saveScript = loadScript('save-alerts');
 const leaveScript = loadScript('leave-alerts');
 
-const TELLER = ['teller', 'teller_until'];
+const OWN_FIELDS = ['teller', 'teller_until', 'kept'];
 
 /**
- * Makes this replica the one that tells, for `ms` of the store's clock from now.
- * Resolves with undefined while another one is.
+ * Makes this replica the one that tells, for `ms` of the store's clock from now, unless another one is.
  * @throws KeeperError `store_unavailable`
  */
 export async function takeAlerts(
   { redis, keys, time }: Store,
   replica: string,
   ms: number,
-): Promise<AlertFields | undefined> {
+): Promise<TakenAlerts> {
   const args = [replica, ms, time.forScripts() ?? ''];
   const reply = await onRedis(() => runScript(redis, takeScript, [keys.alerts], args));
-  if (!Array.isArray(reply)) return undefined;
-  const texts = reply as readonly string[];
+  const [turn, ...texts] = reply as [TakenAlerts['turn'], ...string[]];
   const fields = new Map<string, string>();
   for (let at = 0; at + 1 < texts.length; at += 2) fields.set(texts[at] ?? '', texts[at + 1] ?? '');
-  for (const own of TELLER) fields.delete(own);
-  return fields;
+  for (const own of OWN_FIELDS) fields.delete(own);
+  return { turn, fields };
 }
 
 /**

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { onRedis, parseDisplay } from './redis.ts';
 import { loadScript, runScript } from './scripts.ts';
-import type { StoredError } from './records.ts';
+import { storedError, type StoredError } from './records.ts';
 import type { Store } from './store.ts';
 
 /**
@@ -54,14 +54,14 @@ const stored = z
     next_at: z.number().catch(0),
     attempts: z.number().catch(0),
     maybe_used: z.boolean().catch(false),
-    last_error: z.unknown().optional(),
+    last_error: storedError.optional().catch(undefined),
     outcome: z.enum(['authorized', 'expired', 'superseded']).optional(),
   })
   .transform((one): Omit<Exchange, 'id'> => ({
     ...{ code: one.code, authorizer: one.authorizer, outcome: one.outcome },
     ...{ authorizedAt: one.authorized_at, expiresAt: one.expires_at, nextAt: one.next_at },
     ...{ attempts: one.attempts, maybeUsed: one.maybe_used },
-    lastError: one.last_error as StoredError | undefined,
+    lastError: one.last_error,
   }));
 
 /**

@@ -33,12 +33,14 @@ export async function readPushStats(store: Store, appid: string): Promise<PushSt
   const key = store.keys.pushStats(appid);
   const hash = await onDisplayKey<Record<string, string>>(() => store.redis.hgetall(key), {});
   const at = (name: string) => (hash[name] === undefined ? undefined : Number(hash[name]));
+  // What a person has written there may be no number.
+  const count = (name: PushCounter) => Number(hash[name]) || 0;
   return {
     counts: {
-      accepted: Number(hash.accepted ?? 0),
-      duplicate: Number(hash.duplicate ?? 0),
-      previous_token: Number(hash.previous_token ?? 0),
-      previous_key: Number(hash.previous_key ?? 0),
+      accepted: count('accepted'),
+      duplicate: count('duplicate'),
+      previous_token: count('previous_token'),
+      previous_key: count('previous_key'),
     },
     previousKeyAt: at('previous_key_at'),
     previousTokenAt: at('previous_token_at'),

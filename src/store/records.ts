@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { isWrongType, onDisplayKey, onRedis, parseDisplay } from './redis.ts';
 import { loadRecordScript, runRecordScript } from './scripts.ts';
 import type { CredentialId } from './keys.ts';
@@ -20,6 +21,17 @@ export interface StoredError {
   errcode?: number;
   rid?: string;
 }
+
+export const storedError = z
+  .object({
+    ...{ class: z.string(), message: z.string(), advice: z.string().catch('') },
+    ...{ errcode: z.number().optional().catch(undefined), rid: z.string().optional() },
+  })
+  .transform(({ errcode, rid, ...error }): StoredError => ({
+    ...error,
+    ...(errcode === undefined ? {} : { errcode }),
+    ...(rid === undefined ? {} : { rid }),
+  }));
 
 export interface CredentialRecord {
   /** The store's time at which this was read. */
@@ -214,7 +226,13 @@ function parseIntents(text = '{}'): number[] {
 
 /** For people only: an unreadable one is no reason to distrust the record. */
 function parseError(text: string | undefined): StoredError | undefined {
-  return text === undefined ? undefined : (parseDisplay(text) as StoredError | undefined);
+  return text === undefined ? undefined : storedError.safeParse(parseDisplay(text)).data;
+}
+
+/** A record in which nothing stands, for people to look at in place of one that was spoiled by hand. */
+export function emptyRecord(readAt: number): CredentialRecord {
+  const tokens = { refreshToken: undefined, unreadableRefreshToken: undefined };
+  return { ...parseRecord({}, undefined, readAt, ''), ...tokens };
 }
 
 /**

@@ -6,9 +6,11 @@ export interface Replica {
   id: string;
   host: string;
   version: string;
-  /** By the store's clock, epoch ms, as are the other two. */
+  /** By the store's clock, epoch ms, as are the others. */
   startedAt: number;
   seenAt: number;
+  /** Since when it has said so without a gap: the start, or the end of a sleep or of Redis's absence. */
+  watchingSince?: number;
   /** When it said goodbye; undefined while it runs, and for one that was killed. */
   stoppedAt: number | undefined;
 }

@@ -109,7 +109,7 @@ function toTicket(hash: Record<string, string>): Ticket | undefined {
         : Number(hash.previous_create_time) + TICKET_LIFE_MS,
     refused: hash.refused === 'newest' || hash.refused === 'both' ? hash.refused : undefined,
     pushAskedAt: hash.push_asked_at === undefined ? undefined : Number(hash.push_asked_at),
-    count: Number(hash.count ?? 0),
+    count: Number(hash.count) || 0,
   };
 }
 

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer } from '../../src/commands/redis-server.ts';
 import { createAlerts, type Alerts } from '../../src/status/alerts/alerts.ts';
 import type { SnapshotContext } from '../../src/status/context.ts';
+import { noteReplica } from '../../src/store/replicas.ts';
 import type { Store } from '../../src/store/store.ts';
 import { loseReplica, ROUND, statuses, toldOf } from '../support/alerting.ts';
 import { createManualClock, type ManualClock } from '../support/manual-clock.ts';
@@ -11,6 +12,8 @@ import { createStation, MINUTE } from '../support/station.ts';
 import { createTestStore } from '../support/store.ts';
 import { createTcpProxy } from '../support/tcp-proxy.ts';
 import { createWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
+import type { ReconcileProgress } from '../../src/authorizers/reconcile.ts';
+import { KeeperError } from '../../src/errors.ts';
 import { createLog } from '../../src/log.ts';
 import { Writable } from 'node:stream';
 
@@ -19,6 +22,11 @@ const silentLog = createLog({
   stream: new Writable({ write: (_c, _e, done) => done() }),
 });
 
+const NO_RECONCILIATION: ReconcileProgress = {
+  ...{ state: 'never', cause: null, started_at: null, offset: 0, total: null, restored: 0 },
+  ...{ missing: 0, calls: 0, last_completed_at: null, requested_at: null, last_error: null },
+};
+
 /** Messages are neither lost nor doubled when replicas die, and told when Redis is away. */
 describe('alerts without somebody', () => {
   const open: { close(): unknown }[] = [];
@@ -26,7 +34,13 @@ describe('alerts without somebody', () => {
     for (const one of open.splice(0).reverse()) await one.close();
   });
 
-  function replicaOf(store: Store, clock: ManualClock, receiver: WebhookReceiver, replica: string) {
+  function replicaOf(
+    store: Store,
+    clock: ManualClock,
+    receiver: WebhookReceiver,
+    replica: string,
+    more: Partial<SnapshotContext> = {},
+  ) {
     const context: SnapshotContext = {
       ...{ store, clock, replica, version: '0', startedAt: clock.now(), windowMs: 900_000 },
       ...{ components: [], accounts: [], jobs: [], publicBaseUrl: undefined },
@@ -34,6 +48,7 @@ describe('alerts without somebody', () => {
       clockSkew: () => ({ processVsRedis: 0, processVsWechat: null, wrong: false }),
       refreshesPerSecond: 50,
       reconciliation: () => Promise.reject(new Error('there are no components')),
+      ...more,
     };
     const webhook = { url: receiver.url, kind: 'json', secret: undefined, language: 'en' } as const;
     const options = { store, clock, log: silentLog, webhooks: [webhook], context };
@@ -50,6 +65,9 @@ describe('alerts without somebody', () => {
         for (const one of replicas) await one.idle();
       };
       await clock.advance(ROUND, settle);
+      const now = clock.simulatedStoreNow();
+      const moments = { startedAt: now - 2 * 3_600_000, seenAt: now, stoppedAt: undefined };
+      await noteReplica(store, { id: 'watcher', host: 'host', version: '0', ...moments });
       for (const one of replicas) await one.check();
       await settle();
     };
@@ -100,6 +118,70 @@ describe('alerts without somebody', () => {
     receiver.behave('ok');
     for (let rounds = 0; rounds < 8; rounds += 1) await round(one, two);
     expect(statuses(receiver.messages)).toEqual(['firing']);
+  });
+
+  it('a replica that another has replaced between looking and writing says nothing', async () => {
+    const { store, clock, receiver, round } = await world();
+    const slow = replicaOf(replacedBeforeSave(store, 'two'), clock, receiver, 'slow');
+    const two = replicaOf(store, clock, receiver, 'two');
+    await round(slow);
+    await loseReplica({ store, clock }, 'lost-1');
+    await round(slow);
+    expect(statuses(receiver.messages)).toEqual([]);
+    await round(two, slow);
+    expect(statuses(receiver.messages)).toEqual(['firing']);
+    expect(receiver.messages[0]?.body.replica).toBe('two');
+  });
+
+  it('a Redis that answers, but not what is asked, is told, and nothing ends by that', async () => {
+    const { store, clock, receiver, round } = await world();
+    let broken = false;
+    const appid = 'wx0123456789abcdef';
+    const one = replicaOf(store, clock, receiver, 'one', {
+      components: [{ appid, previousKeySet: false, previousTokenSet: false }],
+      reconciliation: (): Promise<ReconcileProgress> =>
+        broken
+          ? Promise.reject(new KeeperError('store_unavailable', 'Redis refuses.'))
+          : Promise.resolve(NO_RECONCILIATION),
+    });
+    await round(one);
+    await loseReplica({ store, clock }, 'lost-1');
+    await round(one);
+    broken = true;
+    for (let rounds = 0; rounds < 8; rounds += 1) await round(one);
+    broken = false;
+    for (let rounds = 0; rounds < 8; rounds += 1) await round(one);
+    const told = receiver.messages.map(({ body }) => `${String(body.code)} ${String(body.status)}`);
+    expect(told.filter((text) => !text.startsWith('credential_dead'))).toEqual([
+      'replica_lost firing',
+      'store_unavailable firing',
+      'store_unavailable resolved',
+    ]);
+  });
+
+  it('what Redis loses, the next one remembers: no beginning twice, and the end is told', async () => {
+    const { store, clock, receiver, round } = await world();
+    const one = replicaOf(store, clock, receiver, 'one');
+    const two = replicaOf(store, clock, receiver, 'two');
+    await loseReplica({ store, clock }, 'lost-1');
+    await loseReplica({ store, clock }, 'lost-2');
+    await round(one, two);
+    receiver.behave('fails');
+    await loseReplica({ store, clock }, 'lost-3');
+    await round(one, two);
+    await store.redis.del(store.keys.alerts);
+    await loseReplica({ store, clock }, 'lost-1', true);
+    // The other one comes first.
+    await round(two, one);
+    receiver.behave('ok');
+    for (let rounds = 0; rounds < 7; rounds += 1) await round(two, one);
+    const told = receiver.messages.map(({ body }) => `${String(body.kind)} ${String(body.status)}`);
+    expect(told.sort()).toEqual([
+      'lost-1 firing',
+      'lost-1 resolved',
+      'lost-2 firing',
+      'lost-3 firing',
+    ]);
   });
 
   it('what somebody spoiled in Redis, or another version wrote, stops nothing', async () => {
@@ -154,9 +236,30 @@ describe('alerts without somebody', () => {
       await station.pass(ROUND);
       expect(statuses(told())).toEqual(['firing', 'firing', 'resolved', 'resolved']);
     }, POLLING);
-    expect(statuses(toldOf(receiver, 'replica_lost'))).not.toContain('resolved');
+    expect(statuses(toldOf(receiver, 'replica_lost'))).toEqual(['firing']);
+    // Nor do they miss each other.
+    await station.pass(2 * MINUTE);
+    expect(toldOf(receiver, 'replica_lost').map(({ body }) => body.kind)).toEqual(['lost-1']);
   });
 });
+
+/** A process that is so slow that another one has become the teller before it writes. */
+function replacedBeforeSave(store: Store, by: string): Store {
+  const redis = new Proxy(store.redis, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (name !== 'evalsha' && name !== 'eval') {
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      }
+      return async (...args: Parameters<Redis['evalsha']>) => {
+        const saves = args.some((one) => String(one).includes('owed|'));
+        if (saves) await target.hset(store.keys.alerts, 'teller', by);
+        return target[name](...args);
+      };
+    },
+  });
+  return { ...store, redis };
+}
 
 /** A process that is killed as soon as Redis has taken what it owes: it hears nothing any more. */
 function dyingAfterSave(store: Store): Store {

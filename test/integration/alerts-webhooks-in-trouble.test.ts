@@ -155,6 +155,35 @@ describe('a webhook in trouble', () => {
     expect(await owed(station)).toHaveLength(1);
   });
 
+  it('that does not understand one message gets the others all the same', async () => {
+    const { station, receiver } = await alerted();
+    receiver.refuseWith(422, 'lost-1');
+    await loseReplica(station, 'lost-1');
+    await station.pass(ROUND);
+    await loseReplica(station, 'lost-2');
+    await station.pass(2 * ROUND);
+    const kinds = () => toldOf(receiver, 'replica_lost').map(({ body }) => body.kind);
+    expect(kinds()).toEqual(['lost-2']);
+    expect(complaints(station)[0]).toMatchObject({ fault: 'http_422' });
+    receiver.refuseWith(200, '');
+    await station.pass(5 * MINUTE);
+    expect(kinds()).toEqual(['lost-2', 'lost-1']);
+  });
+
+  it('has room for what only this replica knows, however many others wait', async () => {
+    const { station, receiver } = await alerted();
+    receiver.behave('fails');
+    for (let count = 0; count < 110; count += 1) await loseReplica(station, `lost-${count}`);
+    await station.pass(ROUND);
+    station.clock.jumpWallClock(2 * MINUTE);
+    await station.pass(2 * MINUTE);
+    receiver.behave('ok');
+    await station.pass(6 * MINUTE);
+    expect(toldOf(receiver, 'clock_skew').map(({ body }) => body.status)).toEqual(['firing']);
+    expect(toldOf(receiver, 'replica_lost')).toHaveLength(110);
+    expect(JSON.stringify(station.logs)).not.toContain('given up');
+  });
+
   it('gets no more than robots take when everything breaks at once', async () => {
     const { station, receiver } = await alerted('dingtalk');
     for (let count = 0; count < 70; count += 1) await loseReplica(station, `lost-${count}`);

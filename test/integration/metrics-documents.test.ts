@@ -92,6 +92,10 @@ describe('the names of the metrics', () => {
 });
 
 describe('the Grafana dashboard', () => {
+  it('does not say that all is well when nobody answers', () => {
+    expect(queries.filter((one) => /vector\(|absent\(/.test(one))).toEqual([]);
+  });
+
   it('leaves the data source to whoever imports it', () => {
     const sources = [...dashboardText.matchAll(/"uid": "([^"]*)"/g)].map(([, uid]) => uid);
     expect(new Set(sources)).toEqual(new Set(['${datasource}', 'wxkeeper']));

@@ -80,11 +80,16 @@ describe('the status', () => {
 
   it('says that Redis is away, which ticket waits, and cries out once after a quarter of an hour', async () => {
     const server = await startRedisServer();
-    station = await createStation({ redisUrl: server.url });
+    const all = makeApiKey('all', 'status:read');
+    const elsewhere = makeApiKey('elsewhere', 'status:read@wxffffffffffffffff');
+    const env = { API_KEYS: `${all.entry},${elsewhere.entry}` };
+    station = await createStation({ redisUrl: server.url, env });
     try {
       await server.kill();
       expect((await station.simulator.pushTicket()).status).toBe(503);
-      const status = await read();
+      const status = await read({ authorization: `Bearer ${all.key}` });
+      const narrowed = await read({ authorization: `Bearer ${elsewhere.key}` });
+      expect(narrowed.tickets_waiting_for_redis).toEqual([]);
       expect(status).toMatchObject({
         verdict: 'attention',
         redis: { state: 'unavailable' },

@@ -22,6 +22,8 @@ export interface WebhookReceiver {
   requests: number;
   refusals: string[];
   behave(how: Behaviour): void;
+  /** Answers so to messages that hold the text; 200 ends it. */
+  refuseWith(status: number, text: string): void;
   /** Requests that wait for an answer for ever. */
   hanging(): number;
   close(): Promise<void>;
@@ -73,6 +75,7 @@ export async function createWebhookReceiver(
   const key = `canary${kind}key0123456789abcdef`;
   const state: State = { clock, key, secret, accepted: [] };
   let how: Behaviour = 'ok';
+  let unwanted = { status: 200, text: '' };
   const hanging = new Set<Socket>();
   const sockets = new Set<Socket>();
   const server = createServer((request, response) => {
@@ -80,6 +83,10 @@ export async function createWebhookReceiver(
       receiver.requests += 1;
       if (how !== 'ok') {
         misbehave(how);
+        return;
+      }
+      if (unwanted.status !== 200 && text.includes(unwanted.text)) {
+        response.writeHead(unwanted.status).end();
         return;
       }
       const url = new URL(request.url ?? '/', 'http://receiver');
@@ -123,6 +130,7 @@ export async function createWebhookReceiver(
   const receiver: WebhookReceiver = {
     ...{ kind, url: `${origin}${path(key)}`, key, messages: [], requests: 0, refusals: [] },
     behave: (next) => void (how = next),
+    refuseWith: (status, text) => void (unwanted = { status, text }),
     hanging: () => hanging.size,
     async close() {
       for (const socket of sockets) socket.destroy();

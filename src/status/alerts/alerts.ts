@@ -11,8 +11,9 @@ import {
   type AlertFields,
 } from '../../store/alerts.ts';
 import type { Store } from '../../store/store.ts';
-import type { Finding, ProblemCode } from '../problems.ts';
+import { PROBLEMS, type Finding } from '../problems.ts';
 import type { SnapshotContext } from '../context.ts';
+import { storeFinding } from '../findings.ts';
 import { findOwnProblems, findProblems } from '../snapshot.ts';
 import { advance, type Entry } from './lifecycle.ts';
 import { noticeOf, noticeOfReplica, readEntry, readNotice, type Notice } from './notice.ts';
@@ -50,6 +51,8 @@ interface State extends AlertsOptions {
   own: Map<string, Entry>;
   /** Fields of messages that were sent, and that Redis may still call owed. */
   sent: Set<string>;
+  /** What Redis knew at the last look: it may come back empty. */
+  remembered: AlertFields;
   checking: Promise<void> | undefined;
   started: boolean;
   stopping: boolean;
@@ -60,16 +63,10 @@ const TELLER_MS = 40_000;
 /** Milliseconds for the last messages. */
 const STOP_MS = 3_000;
 
-/** What differs from replica to replica, or cannot be told through Redis. */
-const OWN_CODES: readonly ProblemCode[] = [
-  ...(['store_unavailable', 'redis_refuses_writes', 'redis_forbids'] as const),
-  ...(['seal_key_wrong', 'clock_skew'] as const),
-];
-
 export function createAlerts(options: AlertsOptions): Alerts {
   const state: State = {
     ...options,
-    ...{ outboxes: new Map(), own: new Map(), sent: new Set() },
+    ...{ outboxes: new Map(), own: new Map(), sent: new Set(), remembered: new Map() },
     ...{ checking: undefined, started: false, stopping: false },
   };
   options.webhooks.forEach((webhook, index) => {
@@ -108,40 +105,74 @@ function idOfWebhook({ url, secret }: AlertWebhook): string {
 
 async function check(state: State): Promise<void> {
   const { context, store, replica } = state;
-  const isOwn = ({ code }: Finding) => OWN_CODES.includes(code);
   const own = await findOwnProblems(context);
+  const reached = own.every(({ code }) => code !== 'store_unavailable');
+  // Without Redis nobody knows what became of the rest: it stays as it is.
+  const turn = reached ? await takeTurn(state) : undefined;
+  let ofAll: Finding[] | undefined;
+  try {
+    if (turn !== undefined) ofAll = (await findProblems(context)).filter((one) => !isOwn(one));
+  } catch (error) {
+    // Redis answers, but not what is asked: the status says the same then.
+    own.push(storeFinding(messageOf(error)));
+  }
   const now = store.time.now();
   const { after, news } = advance(state.own, own.filter(isOwn), now);
   state.own = after;
   for (const one of news) tell(state, noticeOf(one, now, replica));
-  // Without Redis nobody knows what became of the rest: it stays as it is.
-  if (own.some(({ code }) => code === 'store_unavailable')) return;
+  if (turn === undefined || ofAll === undefined) return;
   try {
-    const fields = await takeAlerts(store, replica, TELLER_MS);
-    if (fields === undefined) {
-      for (const outbox of state.outboxes.values()) outbox.drop(({ field }) => field !== undefined);
-      return;
-    }
-    const findings = await findProblems(context);
-    await tellForAll(
-      state,
-      fields,
-      findings.filter((one) => !isOwn(one)),
-    );
+    await tellForAll(state, turn.stored, turn.fields, ofAll);
   } catch (error) {
-    // A Redis that takes no writes is told above.
-    if (!(error instanceof KeeperError) || error.code !== 'store_unavailable') throw error;
+    messageOf(error);
     state.log.debug('alerts met no Redis');
   }
 }
 
-async function tellForAll(state: State, fields: AlertFields, findings: readonly Finding[]) {
+function isOwn({ code }: Finding): boolean {
+  return PROBLEMS[code].own;
+}
+
+/** Of an error that means that Redis did not do it. @throws any other */
+function messageOf(error: unknown): string {
+  if (error instanceof KeeperError && error.code === 'store_unavailable') return error.message;
+  throw error;
+}
+
+/** What Redis holds, and what is known; undefined when it is another's turn to tell for all. */
+async function takeTurn(
+  state: State,
+): Promise<{ stored: AlertFields; fields: AlertFields } | undefined> {
+  try {
+    const { turn, fields } = await takeAlerts(state.store, state.replica, TELLER_MS);
+    if (turn === 'lost') return { stored: fields, fields: state.remembered };
+    if (turn === 'mine') return { stored: fields, fields };
+    state.remembered = fields;
+    for (const outbox of state.outboxes.values()) outbox.drop(({ field }) => field !== undefined);
+  } catch (error) {
+    // A Redis that takes no writes is a problem of its own.
+    messageOf(error);
+    state.log.debug('alerts met no Redis');
+  }
+  return undefined;
+}
+
+/**
+ * @param stored what Redis holds
+ * @param fields what is known: the same, or what Redis held before it lost it
+ */
+async function tellForAll(
+  state: State,
+  stored: AlertFields,
+  fields: AlertFields,
+  findings: readonly Finding[],
+): Promise<void> {
   const { store, replica } = state;
   const now = store.time.now();
   for (const field of state.sent) if (!fields.has(field)) state.sent.delete(field);
   const { entries, letters, stale } = read(state, fields, now);
   const { after, news } = advance(entries, findings, now);
-  const set: Record<string, string> = {};
+  const set = Object.fromEntries([...fields].filter(([field]) => !stored.has(field)));
   for (const [id, entry] of after) {
     const json = JSON.stringify(entry);
     if (fields.get(`problem|${id}`) !== json) set[`problem|${id}`] = json;
@@ -158,6 +189,7 @@ async function tellForAll(state: State, fields: AlertFields, findings: readonly 
   const forget = [...over, ...stale];
   const changed = forget.length > 0 || Object.keys(set).length > 0;
   if (changed && !(await saveAlerts(store, replica, { set, forget }))) return;
+  state.remembered = remember(fields, set, forget);
   for (const { webhook, letter } of letters) {
     const outbox = state.outboxes.get(webhook);
     // It may have been sent since Redis was asked.
@@ -165,6 +197,16 @@ async function tellForAll(state: State, fields: AlertFields, findings: readonly 
     // One for which there is no room stays owed, and comes with a later round.
     if (outbox?.has(letter.key) === false) outbox.add(letter);
   }
+}
+
+function remember(
+  fields: AlertFields,
+  set: Readonly<Record<string, string>>,
+  forget: readonly string[],
+): AlertFields {
+  const known = new Map([...fields, ...Object.entries(set)]);
+  for (const field of forget) known.delete(field);
+  return known;
 }
 
 /** What Redis knows: the problems, what is still to be told, and what may be forgotten. */

@@ -87,10 +87,11 @@ function stand(
   const since = Math.min(before?.since ?? now, finding.since ?? now);
   // A first failed try of what was due minutes ago is seconds old: patience begins when it is seen.
   const seenAt = Math.min(before?.seenAt ?? now, now);
-  const entry: Entry = { reminders: 0, ...before, finding, since, seenAt, goneAt: undefined };
-  const { toldSeverity = finding.severity } = entry;
   // A clock that was set back must silence nobody.
-  const toldAt = entry.toldAt === undefined ? undefined : Math.min(entry.toldAt, now);
+  const toldAt = before?.toldAt === undefined ? undefined : Math.min(before.toldAt, now);
+  const moments = { since, seenAt, toldAt, goneAt: undefined };
+  const entry: Entry = { reminders: 0, ...before, finding, ...moments };
+  const { toldSeverity = finding.severity } = entry;
   const tell = (status: News['status'], change: Partial<Entry>, previousSeverity?: Severity) => {
     const told = { ...entry, ...change };
     return { entry: told, news: { status, entry: told, previousSeverity } };

@@ -8,7 +8,8 @@ import type { Notice } from './notice.ts';
 
 /**
  * The messages that wait for one webhook. They are sent in order and one at a time, behind the back of
- * everything else; a webhook that does not take them is tried again for an hour.
+ * everything else; a webhook that does not take them is tried again for an hour. Only one that the
+ * webhook does not understand lets the others pass.
  */
 export interface Outbox {
   /** Names the webhook in the log, without anything of its address. */
@@ -52,12 +53,16 @@ const MAX_WAITING = 100;
 const SINGLE_AT_MOST = 3;
 /** A line for each must fit into what the smallest robot takes: nothing may be cut off. */
 export const BATCH_AT_MOST = 25;
+/** Answers that are about one message: the others need not wait until it is given up. */
+const NOT_THIS_ONE: readonly string[] = ['http_400', 'http_413', 'http_422'];
 const FIRST_RETRY_MS = 5_000;
 const MAX_RETRY_MS = 300_000;
 
 interface State extends OutboxOptions {
   waiting: Letter[];
   underWay: Letter[];
+  /** Not understood in this run; the others go first. */
+  refused: Letter[];
   failures: number;
   sending: Promise<void> | undefined;
   cancelRetry: (() => void) | undefined;
@@ -67,20 +72,24 @@ interface State extends OutboxOptions {
 export function createOutbox(options: OutboxOptions): Outbox {
   const state: State = {
     ...options,
-    ...{ waiting: [], underWay: [], failures: 0, sending: undefined },
+    ...{ waiting: [], underWay: [], refused: [], failures: 0, sending: undefined },
     ...{ cancelRetry: undefined, closed: false },
   };
   return {
     name: options.name,
     add(letter) {
-      if (state.waiting.length >= MAX_WAITING) return false;
+      if (state.waiting.length >= MAX_WAITING && !makeRoom(state, letter)) return false;
       state.waiting.push(letter);
       begin(state);
       return true;
     },
-    has: (key) => [...state.underWay, ...state.waiting].some((one) => one.key === key),
+    has(key) {
+      const all = [...state.underWay, ...state.refused, ...state.waiting];
+      return all.some((one) => one.key === key);
+    },
     drop(isOthers) {
       state.waiting = state.waiting.filter((one) => !isOthers(one));
+      state.refused = state.refused.filter((one) => !isOthers(one));
     },
     idle: async () => state.sending,
     async close() {
@@ -94,6 +103,14 @@ export function createOutbox(options: OutboxOptions): Outbox {
   };
 }
 
+/** What is owed in Redis comes again later; what only this process knows would be lost. */
+function makeRoom(state: State, { field }: Letter): boolean {
+  const last = state.waiting.findLastIndex((one) => one.field !== undefined);
+  if (field !== undefined || last === -1) return false;
+  state.waiting.splice(last, 1);
+  return true;
+}
+
 function begin(state: State): void {
   if (state.sending !== undefined || state.cancelRetry !== undefined) return;
   state.sending = sendAll(state).finally(() => {
@@ -103,21 +120,29 @@ function begin(state: State): void {
 
 async function sendAll(state: State): Promise<void> {
   await giveUpOld(state);
+  let trouble: string | undefined;
   while (state.waiting.length > 0) {
     const { batches } = ALERT_RULES[state.webhook.kind];
     const many = batches && state.waiting.length > SINGLE_AT_MOST;
     state.underWay = state.waiting.splice(0, many ? BATCH_AT_MOST : 1);
     const fault = await send(state, state.underWay);
     const letters = state.underWay.splice(0);
-    if (fault !== undefined) {
-      state.waiting.unshift(...letters);
-      retryLater(state, fault);
-      return;
+    if (fault === undefined) {
+      await taken(state, letters);
+      continue;
     }
-    if (state.failures > 0) state.log.info('alerts are taken again', { webhook: state.name });
-    state.failures = 0;
-    for (const letter of letters) await state.onSettled(letter);
+    trouble = fault;
+    state.refused.push(...letters);
+    if (!NOT_THIS_ONE.includes(fault)) break;
   }
+  state.waiting.unshift(...state.refused.splice(0));
+  if (trouble !== undefined) retryLater(state, trouble);
+}
+
+async function taken(state: State, letters: readonly Letter[]): Promise<void> {
+  if (state.failures > 0) state.log.info('alerts are taken again', { webhook: state.name });
+  state.failures = 0;
+  for (const letter of letters) await state.onSettled(letter);
 }
 
 /** Returns why it was not taken, in a word: neither the address nor the answer is anybody's business. */

@@ -5,7 +5,7 @@ import { titleOf } from '../wording.ts';
  * The alerting rules for Prometheus, made from the list of problems: the same names, titles and
  * patience as everywhere else. What is about time is computed from timestamps, by Prometheus's clock,
  * so that it holds even when our own judgement is wrong. Replicas see the same Redis: the maximum over
- * them makes one alert of what all of them report.
+ * them makes one alert of what all of them report, and `instance` names the one it is about otherwise.
  */
 export interface AlertRule {
   alert: string;
@@ -63,7 +63,8 @@ const EXPRESSIONS: Partial<Record<ProblemCode, (severity: Severity) => readonly 
 };
 
 function reported(code: ProblemCode, severity: Severity): string {
-  const by = CAUSES.includes(code) ? 'job, appid' : 'job, appid, kind';
+  const { own, shared } = PROBLEMS[code];
+  const by = own ? 'job, instance' : shared ? 'job, appid' : 'job, appid, kind';
   // The milder rule goes on while the graver one holds: nothing must look as if it were over.
   const graver = severity !== PROBLEMS[code].severity ? `,severity="${severity}"` : '';
   return `max by (${by}) (wxkeeper_problem{code="${code}"${graver}}) == 1`;
@@ -119,7 +120,7 @@ export const ALERT_RULES: readonly AlertRule[] = [
 ];
 
 const DESCRIPTION =
-  '{{ with $labels.appid }}{{ . }}, {{ end }}{{ with $labels.kind }}{{ . }}, {{ end }}' +
+  '{{ with $labels.instance }}{{ . }}, {{ end }}{{ with $labels.appid }}{{ . }}, {{ end }}{{ with $labels.kind }}{{ . }}, {{ end }}' +
   'see GET /status for since when, why, and what to do';
 
 /** `deploy/prometheus/alerts.yml`. */

@@ -25,11 +25,19 @@ const STATE = {
 const stateOf = ({ state }: Facts) => STATE[state as keyof typeof STATE];
 const tries = ({ failures }: Facts) =>
   Number(failures) === 0 ? '' : ` after ${failures} failed ${failures === 1 ? 'try' : 'tries'}`;
-const failing = (facts: Facts) =>
-  `${facts.kind} ${String(facts.kind).includes(',') ? 'are' : 'is'} ${stateOf(facts)}${tries(facts)}.` +
-  (facts.reason === undefined ? '' : ` ${facts.reason}.`);
+/** The state is that of the first kind: the gravest. */
+const failing = (facts: Facts) => {
+  const [first, ...others] = String(facts.kind).split(', ');
+  const too =
+    others.length === 0 ? '' : `; ${others.join(' and ')} cannot be refreshed for the same reason`;
+  const reason = facts.reason === undefined ? '' : ` ${facts.reason}.`;
+  return `${first} is ${stateOf(facts)}${tries(facts)}${too}.${reason}`;
+};
 const remedy = (facts: Facts) =>
-  String(facts.remedy ?? 'It is refreshed by itself as soon as its ticket or token is there.');
+  String(
+    facts.remedy ??
+      'It is refreshed by itself as soon as the ticket or token that it needs is there.',
+  );
 
 export const en: Words = {
   allWell: 'All is well.',
@@ -68,8 +76,10 @@ export const en: Words = {
       remedy,
     ),
     no_ticket: say(
-      'No ticket has ever arrived',
-      () => 'No ticket has arrived yet: WeChat pushes one every 10 minutes.',
+      'There is no ticket yet',
+      () =>
+        'No ticket has arrived since the first start, or since Redis was emptied: WeChat pushes one ' +
+        'every 10 minutes.',
       CALLBACK,
     ),
     ticket_expired: say(
@@ -96,8 +106,10 @@ export const en: Words = {
     ),
     ticket_silent: say(
       'No ticket arrives',
-      ({ minutes }) =>
-        `No ticket for ${minutes} minutes; the stored one serves until it is 12 h old.`,
+      ({ minutes, refused }) =>
+        refused === undefined
+          ? `No ticket for ${minutes} minutes; the stored one serves until it is 12 h old.`
+          : `No ticket for ${minutes} minutes, and WeChat refuses the newest one that is stored.`,
       CALLBACK,
     ),
     ticket_refused: say(
@@ -138,7 +150,8 @@ export const en: Words = {
     replica_lost: say(
       'A replica is lost',
       ({ replica, seen }) => `Replica ${replica} was last seen at ${seen} and never said goodbye.`,
-      'Look at its host and its log. The others do its work meanwhile; this ends when one starts anew.',
+      'Look at its host and its log. The others do its work meanwhile. This ends when another one ' +
+        'starts; when nobody takes its place on purpose, it is forgotten after a day.',
     ),
     authorizers_behind: say(
       'Refreshing authorizers falls behind',

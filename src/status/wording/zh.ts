@@ -24,9 +24,13 @@ const STATE = {
 const stateOf = ({ state }: Facts) => STATE[state as keyof typeof STATE];
 const tries = ({ failures }: Facts) =>
   Number(failures) === 0 ? '' : `，已连续失败 ${failures} 次`;
-const failing = (facts: Facts) =>
-  `${facts.kind} ${stateOf(facts)}${tries(facts)}。` +
-  (facts.reason === undefined ? '' : `${facts.reason}。`);
+/** The state is that of the first kind: the gravest. */
+const failing = (facts: Facts) => {
+  const [first, ...others] = String(facts.kind).split(', ');
+  const too = others.length === 0 ? '' : `；${others.join('、')} 因同样的原因无法刷新`;
+  const reason = facts.reason === undefined ? '' : `${facts.reason}。`;
+  return `${first} ${stateOf(facts)}${tries(facts)}${too}。${reason}`;
+};
 const remedy = (facts: Facts) => String(facts.remedy ?? '所需的票据或 token 一到就会自动刷新。');
 
 export const zh: Words = {
@@ -58,7 +62,11 @@ export const zh: Words = {
     ),
     secret_refused: say('微信不认 AppSecret', failing, remedy),
     address_not_whitelisted: say('本机出口 IP 不在微信白名单里', failing, remedy),
-    no_ticket: say('从未收到票据', () => '还没有收到过票据：微信每 10 分钟推送一次。', CALLBACK),
+    no_ticket: say(
+      '还没有票据',
+      () => '自首次启动或 Redis 被清空以来，还没有收到票据：微信每 10 分钟推送一次。',
+      CALLBACK,
+    ),
     ticket_expired: say(
       '最后一张票据已过期',
       () => '最后一张票据已超过 12 小时：component_access_token 无法刷新。',
@@ -81,7 +89,10 @@ export const zh: Words = {
     ),
     ticket_silent: say(
       '票据推送中断',
-      ({ minutes }) => `已有 ${minutes} 分钟没有收到票据；现存的一张可用到满 12 小时。`,
+      ({ minutes, refused }) =>
+        refused === undefined
+          ? `已有 ${minutes} 分钟没有收到票据；现存的一张可用到满 12 小时。`
+          : `已有 ${minutes} 分钟没有收到票据，而微信不认现存最新的一张。`,
       CALLBACK,
     ),
     ticket_refused: say(
@@ -118,7 +129,7 @@ export const zh: Words = {
     replica_lost: say(
       '有副本失联',
       ({ replica, seen }) => `副本 ${replica} 最后一次出现在 ${seen}，没有正常退出。`,
-      '查看它所在的主机和日志。其间由其他副本接手；有新副本启动后此项消失。',
+      '查看它所在的主机和日志。其间由其他副本接手。有新副本启动后此项消失；若有意不再补上，一天后会自动忘记它。',
     ),
     authorizers_behind: say(
       '授权方 token 刷新积压',

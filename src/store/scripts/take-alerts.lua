@@ -1,9 +1,10 @@
--- Makes one replica the one that tells people of problems, or keeps it the one, and hands it what was
--- told so far.
+-- Makes one replica the one that tells people of problems, or keeps it the one. All are handed what was
+-- told so far: whoever is the next one must know it even if Redis loses it.
 --
--- KEYS  1 alerts (hash): `teller` and `teller_until`, and what `save-alerts` writes
+-- KEYS  1 alerts (hash): `teller`, `teller_until`, `kept`, and what `save-alerts` writes
 -- ARGV  1 replica   2 ms   3 now in ms, or '' for Redis's clock
--- Returns {field, text, ...}, or nothing while another replica is the one
+-- Returns {'other' while another replica is the one | 'mine' | 'lost': mine, and Redis has lost what
+-- was written, field, text, ...}
 local now = tonumber(ARGV[3])
 if not now then
   local time = redis.call('TIME')
@@ -17,8 +18,13 @@ local teller = redis.call('HMGET', KEYS[1], 'teller', 'teller_until')
 -- A clock that was set back must not silence everybody.
 local ends = math.min(tonumber(teller[2] or 0) or 0, now + ARGV[2])
 if teller[1] and teller[1] ~= ARGV[1] and now < ends then
-  return false
+  local known = redis.call('HGETALL', KEYS[1])
+  table.insert(known, 1, 'other')
+  return known
 end
-redis.call('HSET', KEYS[1], 'teller', ARGV[1],
+local kept = redis.call('HEXISTS', KEYS[1], 'kept') == 1
+redis.call('HSET', KEYS[1], 'teller', ARGV[1], 'kept', '1',
   'teller_until', string.format('%.0f', now + ARGV[2]))
-return redis.call('HGETALL', KEYS[1])
+local known = redis.call('HGETALL', KEYS[1])
+table.insert(known, 1, kept and 'mine' or 'lost')
+return known

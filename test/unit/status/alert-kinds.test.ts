@@ -5,6 +5,7 @@ import { signFeishu } from '../../../src/status/alerts/kinds/feishu.ts';
 import { ALERT_RULES } from '../../../src/status/alerts/kinds/index.ts';
 import { signJson } from '../../../src/status/alerts/kinds/json.ts';
 import { noticeOf, noticeOfReplica, readNotice } from '../../../src/status/alerts/notice.ts';
+import { BATCH_AT_MOST } from '../../../src/status/alerts/outbox.ts';
 import { fit, plain, textOf } from '../../../src/status/alerts/text.ts';
 import { finding, PROBLEM_CODES, SEVERITIES } from '../../../src/status/problems.ts';
 import { titleOf } from '../../../src/status/wording.ts';
@@ -19,7 +20,7 @@ const silent = finding('ticket_silent', SUBJECT, {
   since: AT - 25 * 60_000,
   facts: { minutes: 25 },
 });
-const entry = { finding: silent, since: AT - 25 * 60_000, reminders: 0 };
+const entry = { finding: silent, since: AT - 25 * 60_000, seenAt: AT, reminders: 0 };
 const firing = noticeOf({ status: 'firing', entry, previousSeverity: undefined }, AT, 'host-1-ab');
 const ended = { ...entry, goneAt: AT + 60_000 };
 const resolved = noticeOf(
@@ -155,11 +156,11 @@ describe('every message', () => {
       SEVERITIES.map((severity) => {
         const facts = { reason: longest, remedy: longest, state: 'due', failures: 3 };
         const said = { severity, facts, kind: longest, since: AT };
-        const one = { finding: finding(code, SUBJECT, said), since: AT, reminders: 0 };
+        const one = { finding: finding(code, SUBJECT, said), since: AT, seenAt: AT, reminders: 0 };
         return noticeOf({ status: 'firing', entry: one, previousSeverity: undefined }, AT, longest);
       }),
     );
-    for (const batch of [...notices.map((one) => [one]), notices.slice(0, 50)]) {
+    for (const batch of [...notices.map((one) => [one]), notices.slice(0, BATCH_AT_MOST)]) {
       const { body, payload } = request(kind, batch);
       const { content } = (body.markdown ?? {}) as { content?: string };
       expect(Buffer.byteLength(content ?? '')).toBeLessThanOrEqual(4_096);
@@ -167,9 +168,40 @@ describe('every message', () => {
     }
   });
 
+  it.each(['zh', 'en'] as const)('of many that come as one in %s, none is cut off', (language) => {
+    const kind = 'access_token, jsapi_ticket, wx_card_ticket';
+    for (const code of PROBLEM_CODES) {
+      const many = Array.from({ length: BATCH_AT_MOST }, (_, index) => {
+        const subject = `wx${String(index).padStart(16, '0')}`;
+        const one = {
+          finding: finding(code, subject, { kind }),
+          since: AT,
+          seenAt: AT,
+          reminders: 0,
+        };
+        const grave = { ...one, finding: { ...one.finding, severity: 'critical' as const } };
+        const status = 'reminder' as const;
+        return noticeOf({ status, entry: grave, previousSeverity: undefined }, AT, 'host-1-ab');
+      });
+      for (const robot of ALERT_KINDS.filter((one) => one !== 'json')) {
+        const text = request(robot, many, language).payload.toString();
+        for (const { problem } of many) {
+          expect(text).toContain(`${problem?.finding.subject}, ${kind}`);
+        }
+        expect(text).toContain('host-1-ab');
+      }
+    }
+  });
+
+  it('of two replicas that find the same at the same moment are two', () => {
+    const news = { status: 'firing', entry, previousSeverity: undefined } as const;
+    expect(noticeOf(news, AT, 'one').id).not.toBe(noticeOf(news, AT, 'two').id);
+    expect(noticeOf(news, AT, 'one').id).toBe(noticeOf(news, AT, 'one').id);
+  });
+
   it.each(['zh', 'en'] as const)('names the problem in %s as everything else does', (language) => {
     for (const code of PROBLEM_CODES) {
-      const one = { finding: finding(code, SUBJECT), since: AT, reminders: 0 };
+      const one = { finding: finding(code, SUBJECT), since: AT, seenAt: AT, reminders: 0 };
       const notice = noticeOf(
         { status: 'reminder', entry: one, previousSeverity: undefined },
         AT,

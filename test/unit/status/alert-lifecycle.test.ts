@@ -37,14 +37,44 @@ describe('the life of an alert', () => {
     },
   );
 
-  it('counts from when it began, where that is known', () => {
-    const known = { ...failing, since: START - 119 * SECOND };
-    expect(
-      tell([
-        [0, known],
-        [1, known],
-      ]),
-    ).toEqual(['1 credential_refresh_failing firing']);
+  it('has patience with what is seen for the first time, however long ago it began', () => {
+    // Due nine minutes ago, and tried at this tick for the first time.
+    const known = { ...failing, since: START - 540 * SECOND };
+    expect(tell([...rounds(0, 45, known), ...rounds(60, 300)])).toEqual([]);
+    expect(tell(rounds(0, 300, known))).toEqual(['120 credential_refresh_failing firing']);
+  });
+
+  it('keeps the moment at which it began, where that is known', () => {
+    const since = START - 540 * SECOND;
+    const { after } = advance(new Map(), [{ ...failing, since }], START);
+    const [later] = advance(after, [failing], START + 120 * SECOND).news;
+    expect(later).toMatchObject({ status: 'firing', entry: { since } });
+  });
+
+  it('begins, is recalled and ends by a clock that was set back, too', () => {
+    const hour = 3_600;
+    const told = tell([
+      [100 * hour, failing],
+      // From here on the clock is right.
+      ...rounds(0, 2 * hour, failing),
+      ...rounds(2 * hour + 15, 2 * hour + 90),
+    ]);
+    expect(told).toEqual([
+      '120 credential_refresh_failing firing',
+      `${120 + hour} credential_refresh_failing reminder`,
+      `${2 * hour + 75} credential_refresh_failing resolved`,
+    ]);
+    const late = tell([
+      [100 * hour, silent],
+      ...rounds(0, 2 * hour, silent),
+      [1_000 * hour],
+      ...rounds(3 * hour, 3 * hour + 90),
+    ]);
+    expect(late).toEqual([
+      `${100 * hour} ticket_silent firing`,
+      `${hour} ticket_silent reminder`,
+      `${3 * hour + 60} ticket_silent resolved`,
+    ]);
   });
 
   it('does not begin by a failure that heals in time', () => {

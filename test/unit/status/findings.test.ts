@@ -63,6 +63,16 @@ describe('a credential that is not refreshed', () => {
     ]);
   });
 
+  it('has not begun in the future when it is tried before it is due', () => {
+    const at = iso(NOW - MINUTE);
+    const last_error = { ...failed('retry', -1), at };
+    const refused = { ...health, due_at: iso(NOW + HOUR), last_error } as const;
+    expect(credentialFindings(COMPONENT, refused)).toMatchObject([{ since: NOW - MINUTE }]);
+    expect(credentialFindings(COMPONENT, { ...health, last_error })).toMatchObject([
+      { since: NOW - 5 * MINUTE },
+    ]);
+  });
+
   it('is nothing while it is fresh, nor when a code was handed out', () => {
     const well = { ...health, failures_in_a_row: 0, last_error: failed('retry', -1) };
     expect(credentialFindings(COMPONENT, { ...well, state: 'fresh' })).toEqual([]);
@@ -90,6 +100,17 @@ describe('tickets that stay away', () => {
   ])('for %d ms', (age, expected) => {
     expect(found(age)).toMatchObject(expected);
     expect(found(age)).toHaveLength(expected.length);
+  });
+
+  it('are missed no less because WeChat refuses the newest one', () => {
+    const refused = (ageMs: number) => {
+      const one = { ...ticket(NOW - ageMs), refused: 'newest' as const };
+      const codes = ticketFindings(COMPONENT, ticketState(one, NOW), one, NOW);
+      return codes.map(({ code, severity }) => `${code} ${severity}`);
+    };
+    expect(refused(25 * MINUTE)).toEqual(['ticket_refused warning']);
+    expect(refused(60 * MINUTE + 1)).toEqual(['ticket_refused warning', 'ticket_silent critical']);
+    expect(refused(12 * HOUR)).toEqual(['ticket_expired critical']);
   });
 });
 
@@ -148,6 +169,17 @@ describe('several findings', () => {
       'clock_skew',
       'redis_was_restarted',
     ]);
+    // A wrong clock and a lost key refuse pushes, so that tickets stay away.
+    const effects = rankFindings([
+      finding('ticket_silent', COMPONENT),
+      finding('clock_skew', null),
+      finding('previous_key_dropped', COMPONENT),
+    ]);
+    expect(effects.map(({ code }) => code)).toEqual([
+      'clock_skew',
+      'previous_key_dropped',
+      'ticket_silent',
+    ]);
   });
 
   it('of one cause are one, as grave as the gravest and as old as the oldest', () => {
@@ -199,6 +231,20 @@ describe('replicas', () => {
     expect(states(first, second, heir)).toMatchObject({ first: 'replaced', second: 'lost' });
     const other = replica('other', { startedAt: NOW - 5 * MINUTE });
     expect(replicaFindings([first, second, heir, other], NOW)).toEqual([]);
+    // The later one can only have come for the later loss, in whatever order they are listed.
+    const between = replica('between', { startedAt: NOW - 25 * MINUTE });
+    expect(replicaFindings([other, between, second, first], NOW)).toEqual([]);
+  });
+
+  it('are missed by those only who have been there for half a minute themselves', () => {
+    const lost = replica('lost', { seenAt: NOW - 5 * MINUTE });
+    const back = (ms: number) => replica('back', { watchingSince: NOW - ms });
+    expect(replicaFindings([lost], NOW)).toEqual([]);
+    expect(replicaFindings([lost, back(MINUTE / 2 - 1)], NOW)).toEqual([]);
+    expect(replicaFindings([lost, back(MINUTE / 2)], NOW)).toHaveLength(1);
+    const asleep = replica('asleep', { seenAt: NOW - 5 * MINUTE });
+    expect(replicaFindings([lost, asleep], NOW)).toEqual([]);
+    expect(states(lost, back(0))).toMatchObject({ lost: 'lost' });
   });
 
   it('that die in the moment of their start do not replace themselves', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { finding, PROBLEM_CODES, PROBLEMS } from '../../../src/status/problems.ts';
+import { finding, PROBLEM_CODES, PROBLEMS, rankFindings } from '../../../src/status/problems.ts';
 import {
   describeProblem,
   explainError,
@@ -64,19 +64,39 @@ describe('a problem in words', () => {
     });
   });
 
+  it('that shows in several credentials says of each only what is so', () => {
+    const found = rankFindings(
+      ['component_access_token', 'pre_auth_code'].map((kind) =>
+        finding('wechat_unreachable', COMPONENT, {
+          ...{ kind, severity: kind === 'pre_auth_code' ? 'critical' : 'warning' },
+          facts: { state: kind === 'pre_auth_code' ? 'expired' : 'due', failures: 2 },
+        }),
+      ),
+    );
+    const said = (language: 'en' | 'zh') =>
+      found.map((one) => describeProblem(one, language).message);
+    expect(said('en')).toEqual([
+      'pre_auth_code is expired after 2 failed tries; component_access_token cannot be refreshed ' +
+        'for the same reason.',
+    ]);
+    expect(said('zh')).toEqual([
+      'pre_auth_code 已过期，已连续失败 2 次；component_access_token 因同样的原因无法刷新。',
+    ]);
+  });
+
   it.each([
     ['en', [], 'All is well.'],
     ['zh', [], '一切正常。'],
-    ['en', ['no_ticket'], `No ticket has ever arrived (${COMPONENT}).`],
+    ['en', ['no_ticket'], `There is no ticket yet (${COMPONENT}).`],
     [
       'en',
       ['no_ticket', 'clock_skew'],
-      `No ticket has ever arrived (${COMPONENT}), and 1 more problem.`,
+      `There is no ticket yet (${COMPONENT}), and 1 more problem.`,
     ],
     [
       'zh',
       ['no_ticket', 'clock_skew', 'replica_lost'],
-      `从未收到票据（${COMPONENT}），另有 2 个问题。`,
+      `还没有票据（${COMPONENT}），另有 2 个问题。`,
     ],
   ] as const)('makes one sentence of all of them: %s %j', (language, codes, sentence) => {
     const problems = codes.map((code) => describeProblem(finding(code, COMPONENT), language));
