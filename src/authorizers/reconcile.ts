@@ -192,6 +192,8 @@ function stateOf(run: ReconcileState['run'], now: number): ReconcileProgress['st
   return run.nextAt > now && run.lastError !== undefined ? 'waiting' : 'running';
 }
 
-function iso(ms: number | undefined): string | null {
-  return ms === undefined ? null : new Date(ms).toISOString();
+/** Null also for what is no moment: somebody may have written it by hand. */
+function iso(ms = NaN): string | null {
+  const date = new Date(ms);
+  return Number.isNaN(date.valueOf()) ? null : date.toISOString();
 }

@@ -68,6 +68,18 @@ export function fromHttp(thrown: unknown): KeeperError {
   if (type === 'entity.parse.failed') {
     return new KeeperError('bad_request', 'The body must be a JSON object.');
   }
-  if (status >= 400 && status < 500) return new KeeperError('bad_request', 'bad request');
+  if (status >= 400 && status < 500) return new KeeperError('bad_request', badRequest(type));
   return asKeeperError(thrown);
+}
+
+function badRequest(type: unknown): string {
+  switch (type) {
+    case 'entity.too.large':
+      return 'The body is too long.';
+    case 'charset.unsupported':
+    case 'encoding.unsupported':
+      return 'The body must be UTF-8, and not compressed.';
+    default:
+      return 'bad request';
+  }
 }

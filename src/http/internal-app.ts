@@ -35,6 +35,8 @@ export function createInternalApp(options: InternalAppOptions): Express {
   const { apiKeys, log, observe } = options;
   const app = express();
   app.disable('x-powered-by').disable('etag');
+  // A proxy in front of it may let pass by path, and knows upper case from lower case.
+  app.enable('case sensitive routing');
   app.set('query parser', 'simple');
   if (observe !== undefined) app.use(observeResponses(observe));
   app.use((_request, response, next) => {

@@ -29,6 +29,8 @@ export interface RouteDoc {
   description?: string;
   /** An object schema of the query. */
   query?: z.ZodType;
+  /** Names of request headers that are heeded, with what they do. */
+  headers?: Readonly<Record<string, string>>;
   /** Of the JSON body. */
   body?: z.ZodType;
   /** May the body be left out? */

@@ -3,6 +3,12 @@
  * English text, so that a text that was changed shows up in English rather than with another meaning.
  */
 const CHINESE: Readonly<Record<string, string>> = {
+  // Of records.
+  'the record was edited by hand': '记录被人手工改动过',
+  'Nothing to do: it is put aside and made anew within seconds.':
+    '无需处理：该记录会移到一边，几秒内重新生成。',
+  'the codes in Redis were edited by hand': 'Redis 里的授权码被人手工改动过',
+
   // Meanings.
   'WeChat is busy': '微信系统繁忙',
   'system error at WeChat': '微信系统错误',
@@ -98,8 +104,8 @@ const CHINESE: Readonly<Record<string, string>> = {
   'Check COMPONENT_APPID.': '检查 COMPONENT_APPID。',
   'Check COMPONENT_APPID and its approval.': '检查 COMPONENT_APPID，确认平台已审核通过。',
   'Release it in the console.': '在控制台全网发布。',
-  'It is tried again in an hour. To clear it at once, 10 times a month: POST /cgi-bin/component/clear_quota/v2 for a platform, POST /cgi-bin/clear_quota/v2 for an account, both with the AppSecret.':
-    '一小时后会再试。想立即清零（每月 10 次）：平台用 POST /cgi-bin/component/clear_quota/v2，自有账号用 POST /cgi-bin/clear_quota/v2，都带上 AppSecret。',
+  'It is tried again in an hour. npm run doctor -- quota shows how much is used, and clears it, 10 times a month: POST /cgi-bin/component/clear_quota/v2 for a platform, POST /cgi-bin/clear_quota/v2 for an account, both with the AppSecret.':
+    '一小时后会再试。npm run doctor -- quota 可查看用量，也可立即清零（每月 10 次）：平台用 POST /cgi-bin/component/clear_quota/v2，自有账号用 POST /cgi-bin/clear_quota/v2，都带上 AppSecret。',
   'Wait for the next day.': '等到第二天。',
   'Check the permission sets.': '检查权限集。',
   'See the console for the reason.': '到控制台查看原因。',

@@ -84,9 +84,9 @@ const MEANINGS: Readonly<Record<number, ErrcodeMeaning>> = {
   45009: row(
     'quota',
     'the daily quota of this call is used up',
-    'It is tried again in an hour. To clear it at once, 10 times a month: ' +
-      'POST /cgi-bin/component/clear_quota/v2 for a platform, POST /cgi-bin/clear_quota/v2 for an ' +
-      'account, both with the AppSecret.',
+    'It is tried again in an hour. npm run doctor -- quota shows how much is used, and clears it, 10 times ' +
+      'a month: POST /cgi-bin/component/clear_quota/v2 for a platform, POST /cgi-bin/clear_quota/v2 for ' +
+      'an account, both with the AppSecret.',
   ),
   48006: row('quota', 'no quota clearing is left this month', 'Wait for the next day.'),
   61003: row('reauthorize', 'this account has not authorized the platform', REAUTHORIZE_ADVICE),

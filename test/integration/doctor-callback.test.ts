@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -150,4 +151,40 @@ describe('a host of WeChat', () => {
     expect(line).toMatchObject({ state: 'failed', code: 'wechat_unreachable' });
     expect(line?.seen.en).toMatch(says);
   });
+
+  it.each([
+    ['is mute', () => undefined, /no answer \(ETIMEDOUT\)/],
+    ['never comes to an end', drip, /no answer \(ETIMEDOUT\)/],
+  ])('%s: nobody waits for ever', async (_, answers, says) => {
+    const server = http.createServer(answers).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => server.close().closeAllConnections());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const patient = await admitStation(station, { wechatApiBaseUrls: [url] }, { stepMs: 100 });
+    const visit = await examineWechat(patient);
+    expect(visit.isThere).toBe(false);
+    expect(visit.checks[0]?.seen.en).toMatch(says);
+  });
+
+  it('has a name server that never answers', async () => {
+    const lookup = () => new Promise<string[]>(() => undefined);
+    const patient = await admitStation(station, {}, { stepMs: 50, lookup });
+    const [line] = (await examineWechat(patient)).checks;
+    expect(line?.seen.en).toMatch(/name is not found \(ETIMEDOUT\)/);
+  });
+
+  it('has a first address that leads nowhere, as without IPv6: the next one serves', async () => {
+    const lookup = () => Promise.resolve(['127.0.0.2', '127.0.0.1']);
+    // An address is not looked up.
+    const urls = [station.simulator.url.replace('127.0.0.1', 'localhost')];
+    const patient = await admitStation(station, { wechatApiBaseUrls: urls }, { lookup });
+    expect(troubles((await examineWechat(patient)).checks)).toEqual([]);
+  });
 });
+
+/** Byte by byte, so that the connection is never idle. */
+function drip(_request: http.IncomingMessage, response: http.ServerResponse): void {
+  response.writeHead(200, { 'content-length': 1_000_000 });
+  const timer = setInterval(() => response.write(' '), 20);
+  response.on('close', () => clearInterval(timer));
+}

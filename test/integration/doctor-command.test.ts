@@ -21,6 +21,9 @@ describe('npm run doctor', () => {
   it.each([
     [['--help'], /release-check/],
     [['--json', '--help'], /release-check/],
+    [['-h'], /release-check/],
+    [['help'], /release-check/],
+    [['quota', '-h'], /--confirm APPID/],
     [['release-check', '--help'], /--callback URL/],
     [['trace', '--help'], /trace RID/],
     [['quota', '--help'], /--confirm APPID/],

@@ -1,9 +1,11 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { both, type Check } from '../../src/commands/doctor/check.ts';
 import { examine } from '../../src/commands/doctor/examine.ts';
-import { admit, release } from '../../src/commands/doctor/patient.ts';
-import { examineRedis } from '../../src/commands/doctor/redis.ts';
+import { admit, reasonOf, release } from '../../src/commands/doctor/patient.ts';
+import { examineRedis, wrongKind } from '../../src/commands/doctor/redis.ts';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
 import { loadConfig, type Config } from '../../src/config.ts';
 import { createKeys } from '../../src/store/keys.ts';
@@ -154,6 +156,57 @@ describe('a Redis that cannot be used', () => {
     const rest = checks.filter(({ group }) => ['tickets', 'whitelist', 'status'].includes(group));
     expect(rest.map(({ state }) => state)).toEqual(['skipped', 'skipped', 'skipped']);
     expect(JSON.stringify(checks)).not.toContain(PASSWORD);
+  });
+
+  it.each([
+    ['says what no Redis says', (socket: Socket) => socket.end('HTTP/1.1 400 Bad\r\n\r\n')],
+    ['says nothing', () => undefined],
+  ])('something else listens there and %s', async (_, answers) => {
+    const stranger = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => answers(socket));
+    });
+    stranger.listen(0, '127.0.0.1');
+    await once(stranger, 'listening');
+    onTestFinished(() => void stranger.close());
+    const [line] = await look(
+      settings(`redis://127.0.0.1:${(stranger.address() as AddressInfo).port}`),
+    );
+    expect(line).toMatchObject({ state: 'failed', code: 'store_unavailable' });
+    expect(line?.seen.en).toMatch(/: (?:what answers there is no Redis|no answer in time)$/);
+    expect(line?.advice?.en).toMatch(/does Redis want TLS \(rediss:\/\/\)/);
+  });
+
+  it('is a replica that takes no writes: said once, and not tried', async () => {
+    await admin.replicaof('127.0.0.1', '1');
+    onTestFinished(async () => {
+      await admin.replicaof('NO', 'ONE');
+    });
+    const checks = await look();
+    expect(troubles(checks)).toEqual(['failed redis connection redis_refuses_writes']);
+    expect(checks[0]?.advice?.en).toMatch(/name the master/);
+  });
+
+  it.each([
+    [{ redis_mode: 'cluster', role: 'master' }, 'CLUSTER'],
+    [{ redis_mode: 'standalone', role: 'slave', slave_read_only: '1' }, 'READONLY'],
+    [{ redis_mode: 'standalone', role: 'master' }, undefined],
+    [undefined, undefined],
+  ])('is of a kind that no setting helps: %j', (info, wrong) => {
+    expect(wrongKind(info)).toBe(wrong);
+  });
+
+  it.each([
+    [
+      "ERR unknown command 'hgetall', with args beginning with: 'canary' ",
+      'unknown command hgetall',
+    ],
+    ['WRONGPASS invalid username-password pair canary', 'WRONGPASS'],
+    ['MOVED 1 canary:1', 'MOVED'],
+    ['Command timed out', 'timeout'],
+    ['canary', 'NOT_REDIS'],
+  ])('is named by a word, without the text: %s', (message, word) => {
+    expect(reasonOf(new Error(message))).toBe(word);
   });
 
   it('goes away in the middle: said once, and the report goes on', async () => {

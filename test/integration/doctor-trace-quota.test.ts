@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { cleanerOf } from '../../src/commands/doctor/report.ts';
+import { printed } from '../../src/commands/doctor/report.ts';
 import { quota, readQuotaFlags } from '../../src/commands/doctor/quota.ts';
 import { readTraceFlags, trace } from '../../src/commands/doctor/trace.ts';
 import { CLASSIC, createAccountStation, STABLE } from '../support/accounts.ts';
@@ -41,7 +41,7 @@ async function run(
     name === 'trace'
       ? await trace(patient, readTraceFlags(args))
       : await quota(patient, readQuotaFlags(args));
-  const text = cleanerOf(patient.secrets)(outcome.lines.join('\n')) as string;
+  const text = printed(outcome.lines, patient.secrets);
   const values = station.simulator.ledger.mints.map(({ value }) => value);
   for (const secret of [...values, COMPONENT.secret, STABLE.secret, CLASSIC.secret]) {
     expect(text).not.toContain(secret);

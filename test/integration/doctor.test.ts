@@ -3,15 +3,27 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
-import { afterEach, describe, expect, inject, it, onTestFinished } from 'vitest';
+import {
+  afterAll,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  inject,
+  it,
+  onTestFinished,
+  vi,
+} from 'vitest';
+import { runDoctor } from '../../src/commands/doctor/run.ts';
 import { killServices, nodeArguments, startService } from '../support/service.ts';
 import { COMPONENT, stationEnv } from '../support/station.ts';
 
-/** The doctor as a process of its own, as a person starts it, and a service to examine. */
+/** The doctor and a service to examine: a process of its own, as a person starts it. */
 
-afterEach(killServices);
+type Settings = Record<string, string>;
 
-async function doctor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+/** The whole command, with its process. */
+async function doctorProcess(args: readonly string[], env: Readonly<Settings>) {
   const child = spawn(process.execPath, [...nodeArguments('commands/doctor'), ...args], {
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -25,6 +37,23 @@ async function doctor(args: readonly string[], env: Readonly<Record<string, stri
   return { code, ...text };
 }
 
+let text = { stdout: '', stderr: '' };
+beforeEach(() => {
+  text = { stdout: '', stderr: '' };
+  vi.spyOn(console, 'log').mockImplementation((line) => void (text.stdout += `${String(line)}\n`));
+  vi.spyOn(console, 'error').mockImplementation(
+    (line) => void (text.stderr += `${String(line)}\n`),
+  );
+  return () => vi.restoreAllMocks();
+});
+
+/** The same without the process. */
+async function doctor(args: readonly string[], env: Readonly<Settings>) {
+  text = { stdout: '', stderr: '' };
+  const code = await runDoctor(args, env);
+  return { code, ...text };
+}
+
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -34,33 +63,32 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+const prefix = `test${randomBytes(6).toString('hex')}:`;
 /** The settings of a trial: WeChat is on this machine, and nobody is there yet. */
-async function trialSettings(): Promise<Record<string, string>> {
-  const prefix = `test${randomBytes(6).toString('hex')}:`;
-  onTestFinished(async () => {
-    const redis = new Redis(inject('redisUrl'));
-    const left = await redis.keys(`${prefix}*`);
-    if (left.length > 0) await redis.del(left);
-    redis.disconnect();
-  });
-  const urls = [`http://127.0.0.1:${await freePort()}`];
-  return stationEnv({ urls }, inject('redisUrl'), prefix);
-}
+let trial: Settings;
+/** The same, with the port that the service has. */
+let running: Settings;
 
-/** @returns the settings, with the port that the service has */
-async function startTrial(): Promise<Record<string, string>> {
-  const env = await trialSettings();
-  const { public_port: port } = await startService(env).line('wxkeeper started');
-  return { ...env, PUBLIC_PORT: String(port) };
-}
+beforeAll(async () => {
+  const urls = [`http://127.0.0.1:${await freePort()}`];
+  trial = stationEnv({ urls }, inject('redisUrl'), prefix);
+  const { public_port: port } = await startService(trial).line('wxkeeper started');
+  running = { ...trial, PUBLIC_PORT: String(port) };
+});
+afterAll(async () => {
+  await killServices();
+  const redis = new Redis(inject('redisUrl'));
+  const left = await redis.keys(`${prefix}*`);
+  if (left.length > 0) await redis.del(left);
+  redis.disconnect();
+});
 
 const steps = (output: string, mark: string) =>
   output.split('\n').filter((line) => line.startsWith(`  ${mark}`));
 
 describe('npm run doctor -- release-check', () => {
   it('passes a good instance: one line for each step of each account', async () => {
-    const env = await startTrial();
-    const { code, stdout, stderr } = await doctor(['release-check'], env);
+    const { code, stdout, stderr } = await doctor(['release-check'], running);
     expect(stderr).toBe('');
     expect(steps(stdout, 'FAILED')).toEqual([]);
     expect(steps(stdout, 'ok')).toHaveLength(70);
@@ -73,16 +101,13 @@ describe('npm run doctor -- release-check', () => {
   });
 
   it('passes it again at once, though it holds the token of the first visit', async () => {
-    const env = await startTrial();
-    expect((await doctor(['release-check'], env)).code).toBe(0);
-    const { code, stdout } = await doctor(['release-check'], env);
+    const { code, stdout } = await doctor(['release-check'], running);
     expect(steps(stdout, 'FAILED')).toEqual([]);
     expect(code).toBe(0);
   });
 
   it('names what fails and what to do, and ends with 1', async () => {
-    const env = await startTrial();
-    const other = { ...env, COMPONENT_TOKEN: 'anotherToken', COMPONENT_PREVIOUS_TOKEN: '' };
+    const other = { ...running, COMPONENT_TOKEN: 'anotherToken', COMPONENT_PREVIOUS_TOKEN: '' };
     const { code, stdout } = await doctor(['release-check'], other);
     expect(code).toBe(1);
     expect(steps(stdout, 'FAILED')).toHaveLength(70);
@@ -93,7 +118,7 @@ describe('npm run doctor -- release-check', () => {
   });
 
   it('ends at once when no instance is there', async () => {
-    const env = { ...(await trialSettings()), PUBLIC_PORT: String(await freePort()) };
+    const env = { ...trial, PUBLIC_PORT: String(await freePort()) };
     const { code, stdout } = await doctor(['release-check'], env);
     expect(code).toBe(1);
     expect(steps(stdout, 'FAILED')).toHaveLength(1);
@@ -101,7 +126,7 @@ describe('npm run doctor -- release-check', () => {
   });
 
   it('asks for the address when the settings do not tell the port', async () => {
-    const { code, stderr } = await doctor(['release-check'], await trialSettings());
+    const { code, stderr } = await doctor(['release-check'], trial);
     expect(code).toBe(1);
     expect(stderr).toContain('--callback');
   });
@@ -135,15 +160,14 @@ describe('npm run doctor -- release-check', () => {
   });
 });
 
-describe('npm run doctor', () => {
-  it('examines everything, and ends with 1 when something failed', async () => {
-    const env = await trialSettings();
-    const { code, stdout, stderr } = await doctor(['--json'], env);
+describe('npm run doctor, as a process', () => {
+  it('prints one JSON document and nothing else, and ends with 1 when something failed', async () => {
+    const { code, stdout, stderr } = await doctorProcess(['--json'], trial);
     expect([code, stderr]).toEqual([1, '']);
     const report = JSON.parse(stdout) as { ok: boolean; checks: { code: string | null }[] };
     expect(report.ok).toBe(false);
     const codes = report.checks.map((check) => check.code);
-    expect(codes).toEqual(expect.arrayContaining(['wechat_unreachable', 'no_ticket']));
+    expect(codes).toContain('wechat_unreachable');
     expect(stdout).not.toContain(COMPONENT.secret);
   });
 });

@@ -22,21 +22,26 @@ const NAMES = {
 export async function examineCallback(patient: Patient): Promise<Check[]> {
   const { publicBaseUrl, components } = patient.config;
   if (publicBaseUrl === undefined) {
-    const why = both('PUBLIC_BASE_URL is not set', '未设置 PUBLIC_BASE_URL');
+    const why =
+      components.length === 0
+        ? both(
+            'no component is configured, so WeChat pushes nothing',
+            '没有第三方平台，微信不会推送',
+          )
+        : both('PUBLIC_BASE_URL is not set', '未设置 PUBLIC_BASE_URL');
     return [skipped('callback', NAMES.dns, why)];
   }
   const base = new URL(publicBaseUrl);
   try {
-    const { addresses, certificateEndsAt } = await probe(patient, base);
-    const [address = ''] = addresses;
+    const { addresses, address, certificateEndsAt } = await probe(patient, base);
     const checks = [addressCheck(base.hostname, addresses)];
     if (certificateEndsAt !== undefined) {
       checks.push(certificateCheck(certificateEndsAt, patient.clock.now()));
     }
     checks.push(await livez(patient, base, address));
     if (checks.at(-1)?.state !== 'ok') return checks;
-    for (const one of components) checks.push(await echo(patient, base, address, one));
-    return checks;
+    const echoes = components.map((one) => echo(patient, base, address, one));
+    return [...checks, ...(await Promise.all(echoes))];
   } catch (error) {
     if (!(error instanceof ProbeError)) throw error;
     return [probeCheck(error)];

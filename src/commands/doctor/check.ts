@@ -36,6 +36,9 @@ export function both(en: string, zh = en): Text {
   return { en, zh };
 }
 
+/** The line about the processes that run. */
+export const REPLICAS = both('replicas', '副本');
+
 type Name = Text | string;
 
 const make = (group: Group, name: Name, state: CheckState, seen: Text): Check => ({

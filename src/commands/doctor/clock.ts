@@ -26,7 +26,7 @@ export async function examineClock(
 async function againstRedis({ store, clock, redisProblem }: Patient): Promise<Check> {
   const name = both('against Redis', '与 Redis 对比');
   if (redisProblem !== undefined) {
-    return skipped('clock', name, both('Redis cannot be reached', '无法连接 Redis'));
+    return skipped('clock', name, both('Redis cannot be used', '无法使用 Redis'));
   }
   const [seconds, micros] = await onRedis(() => store.redis.time());
   const redisNow = Number(seconds) * 1000 + Math.round(Number(micros) / 1000);

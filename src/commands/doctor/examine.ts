@@ -2,7 +2,7 @@ import { KeeperError } from '../../errors.ts';
 import { examineCallback } from './callback.ts';
 import { GROUPS, type Check } from './check.ts';
 import { examineClock } from './clock.ts';
-import type { Patient } from './patient.ts';
+import { reasonOf, type Patient } from './patient.ts';
 import { examineRedis, unreachable } from './redis.ts';
 import { examineSettings } from './settings.ts';
 import { examineStatus } from './status.ts';
@@ -12,18 +12,19 @@ import { examineWhitelist } from './whitelist.ts';
 
 /** Everything, in the order of the groups. It changes nothing, at WeChat or in Redis. */
 export async function examine(patient: Patient): Promise<Check[]> {
-  const wechat = await examineWechat(patient);
+  // What can hang is looked at together.
+  const [wechat, callback] = await Promise.all([examineWechat(patient), examineCallback(patient)]);
   const checks = [...examineSettings(patient), ...wechat.checks];
   const stored = [
     () => examineRedis(patient),
     // Learns Redis's time, by which the others judge.
     () => examineClock(patient, wechat.clock),
     () => examineTickets(patient),
-    () => examineWhitelist(patient),
+    () => examineWhitelist(patient, wechat.isThere),
     () => examineStatus(patient, checks),
   ];
   for (const look of stored) checks.push(...(await orUnreachable(patient, look)));
-  checks.push(...(await examineCallback(patient)));
+  checks.push(...callback);
   const order = Object.keys(GROUPS);
   return checks.sort((a, b) => order.indexOf(a.group) - order.indexOf(b.group));
 }
@@ -36,8 +37,8 @@ async function orUnreachable(patient: Patient, look: () => Promise<Check[]>): Pr
     if (!(error instanceof KeeperError) || error.code !== 'store_unavailable') throw error;
     if (patient.redisProblem !== undefined) return [];
     const { cause } = error;
-    patient.redisProblem = cause instanceof Error ? cause.message : error.message;
-    return [unreachable(patient.redisProblem)];
+    patient.redisProblem = reasonOf(cause instanceof Error ? cause : error);
+    return [unreachable(patient)];
   }
 }
 

@@ -5,6 +5,7 @@
 
 const HARMLESS = new Set([
   ...['component_appid', 'authorizer_appid', 'appid', 'grant_type', 'type', 'msgtype', 'lang'],
+  ...['errcode', 'expires_in', 'CreateTime', 'create_time', 'daily_limit', 'used', 'remain'],
   ...['option_name', 'option_value', 'cgi_path', 'rid', 'errmsg', 'action', 'check_operator'],
 ]);
 const MASK = '[secret]';
@@ -36,6 +37,8 @@ export function maskBody(text: string): string {
 
 function mask(value: unknown, name: string, depth: number): unknown {
   if (typeof value === 'string') return value === '' || HARMLESS.has(name) ? value : MASK;
+  // A code from a text message and a telephone number are numbers, too.
+  if (typeof value === 'number') return HARMLESS.has(name) || value < 1_000 ? value : MASK;
   if (typeof value !== 'object' || value === null) return value;
   if (depth > MAX_DEPTH) return '[deep]';
   if (Array.isArray(value)) return value.map((one) => mask(one, name, depth + 1));

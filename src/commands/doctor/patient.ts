@@ -1,12 +1,13 @@
 import { lookup } from 'node:dns/promises';
 import { existsSync } from 'node:fs';
+import type { Redis } from 'ioredis';
 import { systemClock, type Clock } from '../../clock.ts';
 import type { AccountConfig, ComponentConfig } from '../../config-file.ts';
 import { secretsOf, type Config } from '../../config.ts';
 import type { Log } from '../../log.ts';
 import { createKeys, type CredentialId } from '../../store/keys.ts';
 import { readRecord, SpoiledRecordError, type StoredError } from '../../store/records.ts';
-import { connectRedis, onRedis, whenReady } from '../../store/redis.ts';
+import { connectRedis, onRedis } from '../../store/redis.ts';
 import { createSeal } from '../../store/seal.ts';
 import { createStoreTime } from '../../store/store-time.ts';
 import type { Store } from '../../store/store.ts';
@@ -24,6 +25,8 @@ export interface Patient {
   api: WechatApi;
   /** All addresses of a host. @throws whatever DNS does */
   lookup: (host: string) => Promise<string[]>;
+  /** Milliseconds for each of the name, the connection and the answer, however they are dragged out. */
+  stepMs: number;
   /** More certificate authorities to trust, as PEM. */
   ca: string | undefined;
   machine: { nodeVersion: string; inContainer: boolean; dotenv: string };
@@ -31,9 +34,13 @@ export interface Patient {
   secrets: Set<string>;
 }
 
-export type PatientOptions = Partial<Pick<Patient, 'env' | 'clock' | 'lookup' | 'ca' | 'machine'>>;
+export type PatientOptions = Partial<
+  Pick<Patient, 'env' | 'clock' | 'lookup' | 'stepMs' | 'ca' | 'machine'>
+>;
 
 const CONNECT_WAIT_MS = 3_000;
+/** So long that a packet may be lost and sent again, and that four steps are over in 20 s. */
+const STEP_MS = 4_000;
 /** The lines of the report are all that is said. */
 export const SILENT: Log = {
   ...{ error: () => undefined, warn: () => undefined },
@@ -46,14 +53,7 @@ export const SILENT: Log = {
 export async function admit(config: Config, options: PatientOptions = {}): Promise<Patient> {
   const { clock = systemClock } = options;
   const redis = connectRedis({ url: config.redisUrl, protocol: config.redisProtocol }, SILENT);
-  // The service would try again for ever; a person wants to know at once.
-  const trouble = new Promise<string>((resolve) => {
-    redis.on('error', (error: Error & { code?: string }) => {
-      resolve(error.code ?? error.message.split(' ', 1).join(''));
-    });
-  });
-  const ready = whenReady(redis, CONNECT_WAIT_MS).then((is) => (is ? undefined : 'timeout'));
-  const redisProblem = await Promise.race([ready, trouble]);
+  const redisProblem = await firstProblem(redis);
   const time = createStoreTime(clock);
   const seal = createSeal(config.refreshTokenKeys);
   return {
@@ -64,6 +64,7 @@ export async function admit(config: Config, options: PatientOptions = {}): Promi
     redisProblem,
     api: createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log: SILENT }),
     lookup: options.lookup ?? resolveAll,
+    stepMs: options.stepMs ?? STEP_MS,
     ca: options.ca,
     machine: options.machine ?? {
       nodeVersion: process.version,
@@ -72,6 +73,30 @@ export async function admit(config: Config, options: PatientOptions = {}): Promi
     },
     secrets: new Set(secretsOf(config)),
   };
+}
+
+/** The service would try again for ever; a person wants to know at once. */
+async function firstProblem(redis: Redis): Promise<string | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    return await new Promise((resolve) => {
+      timer = setTimeout(() => resolve('timeout'), CONNECT_WAIT_MS);
+      redis.once('ready', () => resolve(undefined));
+      redis.on('error', (error: Error) => resolve(reasonOf(error)));
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The word of Node or of Redis, or what can be said without one. Texts of errors may hold the password. */
+export function reasonOf({ code, message }: Error & { code?: string }): string {
+  if (code !== undefined) return code;
+  const [, unknown] = /^ERR unknown command ['`]?(\w+)/.exec(message) ?? [];
+  if (unknown !== undefined) return `unknown command ${unknown}`;
+  const word = /^[A-Z]{3,}(?= )/.exec(message)?.[0];
+  if (word !== undefined) return word;
+  return message.includes('timed out') ? 'timeout' : 'NOT_REDIS';
 }
 
 export function release({ store }: Patient): void {

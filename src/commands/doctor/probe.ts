@@ -1,6 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { connect as connectTls, TLSSocket } from 'node:tls';
 import type { Patient } from './patient.ts';
 
@@ -8,6 +8,8 @@ import type { Patient } from './patient.ts';
 
 export interface Connected {
   addresses: string[];
+  /** The first of them that took a connection. */
+  address: string;
   dnsMs: number;
   connectMs: number;
   /** Epoch ms; undefined without TLS. */
@@ -28,37 +30,77 @@ export class ProbeError extends Error {
   }
 }
 
-const TIMEOUT_MS = 5_000;
+/** As long as one of several addresses is tried before the next one is. */
+const ONE_ADDRESS_MS = 1_000;
 
 /** @throws ProbeError */
 export async function probe(patient: Patient, url: URL): Promise<Connected> {
-  const { clock, ca } = patient;
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  const { clock } = patient;
+  const host = hostOf(url);
   const began = clock.monotonic();
   const addresses = await resolve(patient, host);
   const dnsMs = Math.round(clock.monotonic() - began);
-  const isTls = url.protocol === 'https:';
-  const target = { host: addresses[0] ?? host, port: Number(url.port || (isTls ? 443 : 80)) };
   const connecting = clock.monotonic();
-  const certificateEndsAt = await new Promise<number | undefined>((done, fail) => {
+  const { address = host, certificateEndsAt } = await connect(patient, url, addresses);
+  const connectMs = Math.round(clock.monotonic() - connecting);
+  return { addresses, address, dnsMs, connectMs, certificateEndsAt };
+}
+
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[(.*)\]$/, '$1');
+}
+
+/** An address has no name that TLS could ask for. */
+function servernameOf(host: string): { servername?: string } {
+  return isIP(host) === 0 ? { servername: host } : {};
+}
+
+interface Reached {
+  address: string | undefined;
+  certificateEndsAt: number | undefined;
+}
+
+/** One address after the other, as Node does it for the service, so that a dead IPv6 way is no failure. */
+function connect(
+  { ca, stepMs }: Patient,
+  url: URL,
+  addresses: readonly string[],
+): Promise<Reached> {
+  const host = hostOf(url);
+  const isTls = url.protocol === 'https:';
+  const found: LookupFunction = (_name, _options, done) => {
+    done(
+      null,
+      addresses.map((address) => ({ address, family: isIP(address) })),
+    );
+  };
+  const target = {
+    ...{ host, port: Number(url.port || (isTls ? 443 : 80)), lookup: found },
+    ...{ autoSelectFamily: true, autoSelectFamilyAttemptTimeout: ONE_ADDRESS_MS },
+  };
+  return new Promise((done, fail) => {
     const socket = isTls
       ? // A wrong certificate must not hide when it ends.
-        connectTls({ ...target, servername: host, ca, rejectUnauthorized: false }, onReady)
+        connectTls({ ...target, ...servernameOf(host), ca, rejectUnauthorized: false }, onReady)
       : connectTcp(target, onReady);
-    socket.setTimeout(TIMEOUT_MS, () => {
-      socket.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' }));
-    });
+    const stop = endAfter(stepMs, (error) => socket.destroy(error));
     socket.on('error', (error) => fail(new ProbeError('connect', error)));
+    socket.on('close', stop);
     function onReady(): void {
       const problem = certificateProblem(socket);
-      // A socket that is destroyed has no certificate any more.
-      if (problem === undefined) done(certificateEnd(socket));
+      // A socket that is destroyed has neither address nor certificate any more.
+      const certificateEndsAt = certificateEnd(socket);
+      if (problem === undefined) done({ address: socket.remoteAddress, certificateEndsAt });
       else fail(new ProbeError('certificate', { code: problem }));
       socket.destroy();
     }
   });
-  const connectMs = Math.round(clock.monotonic() - connecting);
-  return { addresses, dnsMs, connectMs, certificateEndsAt };
+}
+
+/** @returns what calls it off */
+function endAfter(ms: number, end: (error: Error) => void): () => void {
+  const timer = setTimeout(() => end(Object.assign(new Error(), { code: 'ETIMEDOUT' })), ms);
+  return () => clearTimeout(timer);
 }
 
 function certificateProblem(socket: Socket): string | undefined {
@@ -75,11 +117,15 @@ function certificateEnd(socket: Socket): number | undefined {
 }
 
 /** @throws ProbeError */
-async function resolve({ lookup }: Patient, host: string): Promise<string[]> {
+async function resolve({ lookup, stepMs }: Patient, host: string): Promise<string[]> {
+  let stop: (() => void) | undefined;
+  const tooLong = new Promise<never>((_done, fail) => (stop = endAfter(stepMs, fail)));
   try {
-    return await lookup(host);
+    return await Promise.race([lookup(host), tooLong]);
   } catch (error) {
     throw new ProbeError('dns', error);
+  } finally {
+    stop?.();
   }
 }
 
@@ -100,27 +146,25 @@ const MAX_BODY_CHARS = 65_536;
  * @throws ProbeError
  */
 export function ask(
-  { clock, ca }: Patient,
+  { clock, ca, stepMs }: Patient,
   url: URL,
   address: string,
   json?: Readonly<Record<string, unknown>>,
 ): Promise<Answered> {
   const began = clock.monotonic();
   const payload = json === undefined ? undefined : JSON.stringify(json);
-  const hostname = url.hostname.replace(/^\[(.*)\]$/, '$1');
   return new Promise((done, fail) => {
     const outgoing = (url.protocol === 'https:' ? https : http).request({
-      ...{ host: address, port: url.port, path: url.pathname + url.search, servername: hostname },
-      ...{ agent: false, ca, rejectUnauthorized: true, timeout: TIMEOUT_MS },
+      ...{ host: address, port: url.port, path: url.pathname + url.search },
+      ...{ agent: false, ca, rejectUnauthorized: true, ...servernameOf(hostOf(url)) },
       method: payload === undefined ? 'GET' : 'POST',
       headers: {
         host: url.host,
         ...(payload === undefined ? {} : { 'content-type': 'application/json' }),
       },
     });
-    outgoing.on('timeout', () => {
-      outgoing.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' }));
-    });
+    const stop = endAfter(stepMs, (error) => outgoing.destroy(error));
+    outgoing.on('close', stop);
     outgoing.on('error', (error) => fail(new ProbeError('http', error)));
     outgoing.on('response', (response) => {
       let body = '';

@@ -176,7 +176,7 @@ counted. It does not end what has used the quota up: find that first. Nothing wa
 
   ${command}`,
   );
-  return { lines: [text[language]], well: false };
+  return { lines: text[language].split('\n'), well: false };
 }
 
 async function clear(patient: Patient, subject: Subject, language: Language): Promise<Outcome> {

@@ -3,7 +3,7 @@ import { checkSealKeys, sealProblem } from '../../store/seal-check.ts';
 import { neededCommands, testStore } from '../../store/self-test.ts';
 import { sealFindings, selfTestFindings } from '../../status/findings.ts';
 import { finding } from '../../status/problems.ts';
-import { both, failed, fromFinding, ok, skipped, warn, type Check } from './check.ts';
+import { both, failed, fromFinding, ok, skipped, warn, type Check, type Text } from './check.ts';
 import { SILENT, type Patient } from './patient.ts';
 
 /** Whether Redis is as docs/production.md wants it. Writes nothing but the keys of the self-test. */
@@ -29,8 +29,13 @@ const ALLOW = both(
 /** @throws KeeperError `store_unavailable` when Redis goes away meanwhile */
 export async function examineRedis(patient: Patient): Promise<Check[]> {
   const { store, redisProblem } = patient;
-  if (redisProblem !== undefined) return [unreachable(redisProblem)];
+  if (redisProblem !== undefined) return [unreachable(patient)];
   const info = await readInfo(patient);
+  const wrong = wrongKind(info);
+  if (wrong !== undefined) {
+    patient.redisProblem = wrong;
+    return [unreachable(patient)];
+  }
   return [
     ok('redis', NAMES.connection, both('connected', '已连接')),
     ...(info === undefined
@@ -43,6 +48,10 @@ export async function examineRedis(patient: Patient): Promise<Check[]> {
   ];
 }
 
+const MISSING = both(
+  'This Redis, or the proxy before it, lacks a command that wxkeeper needs: renamed or switched off.',
+  '这个 Redis 或其前面的代理缺少 wxkeeper 需要的命令：被改名或禁用了。',
+);
 const ADVICE_BY_PROBLEM: readonly (readonly [RegExp, { en: string; zh: string }])[] = [
   [
     /^(?:NOAUTH|WRONGPASS)/,
@@ -50,23 +59,70 @@ const ADVICE_BY_PROBLEM: readonly (readonly [RegExp, { en: string; zh: string }]
   ],
   [/^NOPERM/, ALLOW],
   [
-    /CERT|SSL|TLS/,
+    /CERT|_TLS_|SELF_SIGNED|ISSUER/,
     both(
       'The certificate of Redis is not trusted here; NODE_EXTRA_CA_CERTS names more authorities.',
       '本机不信任 Redis 的证书；可用 NODE_EXTRA_CA_CERTS 指定更多 CA。',
     ),
   ],
+  [
+    /^(?:CLUSTER|MOVED|CLUSTERDOWN)/,
+    both(
+      'wxkeeper needs one Redis, alone or with replicas, and not a cluster: name such a one in REDIS_URL.',
+      'wxkeeper 需要单个 Redis（可带从库），不支持 Cluster：在 REDIS_URL 里指定这样的实例。',
+    ),
+  ],
+  [/^unknown command/, MISSING],
+  [
+    /^(?:READONLY|MASTERDOWN)/,
+    both(
+      'This is a replica that takes no writes: name the master in REDIS_URL.',
+      '这是只读从库：在 REDIS_URL 里指定主库。',
+    ),
+  ],
 ];
+const IN_WORDS: Readonly<Record<string, Text>> = {
+  CLUSTER: both('this Redis runs as a cluster', '这是 Redis Cluster'),
+  READONLY: both('this Redis is a read-only replica', '这是只读从库'),
+  timeout: both('no answer in time', '应答超时'),
+  NOT_REDIS: both('what answers there is no Redis', '那里应答的不是 Redis'),
+};
 
-export function unreachable(problem: string): Check {
+/** What no setting of wxkeeper makes usable; the self-test would only trip over it. */
+export function wrongKind(info: Info | undefined): string | undefined {
+  if (info?.redis_mode === 'cluster') return 'CLUSTER';
+  return info?.role === 'slave' && info.slave_read_only !== '0' ? 'READONLY' : undefined;
+}
+
+/** Why Redis cannot be used, when `redisProblem` says so. */
+export function unreachable({ redisProblem: problem = '', config }: Patient): Check {
   const usual = both(
     'See that Redis runs there, and that host and port in REDIS_URL and the firewall are right.',
     '确认 Redis 在运行，REDIS_URL 的主机和端口正确，防火墙放行。',
   );
+  const [tls, plain] = ['rediss://', 'redis://'];
+  const way = config.redisUrl.startsWith(tls)
+    ? both(
+        ` REDIS_URL says ${tls}: does Redis speak TLS at this port?`,
+        ` REDIS_URL 是 ${tls}：该端口是否启用了 TLS？`,
+      )
+    : both(
+        ` REDIS_URL says ${plain}: does Redis want TLS (${tls}) at this port?`,
+        ` REDIS_URL 是 ${plain}：该端口是否要求 TLS（${tls}）？`,
+      );
+  // There is somebody who does not answer as he should.
+  const mayBeTls = /^(?:timeout|ETIMEDOUT|ECONNRESET|EPROTO|ERR_SSL|NOT_REDIS|EPIPE)/.test(problem);
+  const either = mayBeTls ? both(usual.en + way.en, usual.zh + way.zh) : usual;
+  const code =
+    problem === 'READONLY'
+      ? 'redis_refuses_writes'
+      : /^(?:CLUSTER|MOVED|unknown)/.test(problem)
+        ? undefined
+        : 'store_unavailable';
   return failed('redis', NAMES.connection, {
-    code: 'store_unavailable',
-    seen: both(problem),
-    advice: ADVICE_BY_PROBLEM.find(([form]) => form.test(problem))?.[1] ?? usual,
+    ...(code !== undefined && { code }),
+    seen: IN_WORDS[problem] ?? both(problem),
+    advice: ADVICE_BY_PROBLEM.find(([form]) => form.test(problem))?.[1] ?? either,
   });
 }
 

@@ -47,9 +47,12 @@ const ADVICE: Readonly<Record<CheckStep, string>> = {
  * @returns whether every step passed
  * @throws UsageError, ConfigError, Error with a message for the user
  */
-export async function releaseCheck(args: readonly string[]): Promise<boolean> {
+export async function releaseCheck(
+  args: readonly string[],
+  env?: Readonly<Record<string, string | undefined>>,
+): Promise<boolean> {
   const { callback } = readFlags(args);
-  const config = loadConfig();
+  const config = loadConfig(env);
   if (config.components.length === 0) {
     throw new Error('No component is configured, so there is nothing to release.');
   }

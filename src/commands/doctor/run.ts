@@ -4,7 +4,7 @@ import { readFlags, readLanguage } from './flags.ts';
 import { admit, release, type Patient } from './patient.ts';
 import { HELP as QUOTA_HELP, quota, readQuotaFlags } from './quota.ts';
 import { HELP as RELEASE_CHECK_HELP, releaseCheck } from './release-check.ts';
-import { cleanerOf, jsonReport, textReport } from './report.ts';
+import { jsonReport, printed, textReport } from './report.ts';
 import { faultChecks } from './settings.ts';
 import { HELP as TRACE_HELP, readTraceFlags, trace } from './trace.ts';
 import { UsageError } from './usage.ts';
@@ -38,7 +38,7 @@ const EXAMINATIONS: Readonly<Record<string, Examination>> = {
   'release-check': {
     summary: "plays WeChat's check before a release (全网发布检测)",
     help: RELEASE_CHECK_HELP,
-    run: (args) => releaseCheck(args),
+    run: releaseCheck,
   },
 };
 
@@ -98,7 +98,7 @@ async function tell<Flags>(
     const { redisProblem } = patient;
     if (redisProblem !== undefined) throw new Error(`Redis cannot be reached (${redisProblem}).`);
     const { lines, well } = await look(patient, flags);
-    console.log(cleanerOf(patient.secrets)(lines.join('\n')));
+    console.log(printed(lines, patient.secrets));
     return well;
   } finally {
     release(patient);
@@ -113,17 +113,17 @@ export async function runDoctor(
   [name = '', ...args]: readonly string[],
   env: Environment = process.env,
 ): Promise<number> {
-  if (name === '--help') {
+  if (['--help', '-h', 'help'].includes(name)) {
     console.log(helpText());
     return 0;
   }
-  const all = name === '' || name.startsWith('--');
+  const all = name === '' || name.startsWith('-');
   const examination = Object.hasOwn(EXAMINATIONS, name) ? EXAMINATIONS[name] : undefined;
   if (examination === undefined && !all) {
     console.error(`There is no "${name}" here.\n\n${helpText()}`);
     return EX_USAGE;
   }
-  if (args.includes('--help')) {
+  if (args.includes('--help') || args.includes('-h')) {
     console.log(examination?.help ?? helpText());
     return 0;
   }

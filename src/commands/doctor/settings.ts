@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import type { ConfigError } from '../../config.ts';
 import { SETTINGS } from '../../settings.ts';
-import { both, failed, ok, warn, type Check } from './check.ts';
+import { both, failed, ok, skipped, warn, type Check } from './check.ts';
 import type { Patient } from './patient.ts';
 
 /** Settings that are allowed and still not what one wants; what is not allowed ends the service. */
@@ -9,8 +9,8 @@ import type { Patient } from './patient.ts';
 /** Every fault of the settings as a line. */
 export function faultChecks({ faults }: ConfigError): Check[] {
   return faults.map((fault) => {
-    const [, name = fault, more = fault] = /^([A-Z_]{3,}) (.+)$/s.exec(fault) ?? [];
-    return failed('settings', name, {
+    const [, name, more = fault] = /^([A-Z_]{3,}) (.+)$/s.exec(fault) ?? [];
+    return failed('settings', name ?? both('in general', '总体'), {
       seen: both(more),
       advice: both(
         'Correct it where it is set (.env, the environment or CONFIG_FILE); wxkeeper does not start before.',
@@ -75,6 +75,10 @@ function modeOf(file: string): number | undefined {
 function publicBaseUrl({ config }: Patient): Check {
   const { publicBaseUrl: url } = config;
   if (url?.startsWith('https:')) return ok('settings', 'PUBLIC_BASE_URL', both(url));
+  if (url === undefined && config.components.length === 0) {
+    const why = both('not needed without a component', '没有第三方平台，不需要');
+    return skipped('settings', 'PUBLIC_BASE_URL', why);
+  }
   const advice = both(
     'Set it to the https origin that WeChat and merchants use, such as https://wx.example.com.',
     '设为微信和商家访问用的 https 源，例如 https://wx.example.com。',

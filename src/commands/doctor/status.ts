@@ -2,7 +2,7 @@ import { readProgress } from '../../authorizers/reconcile.ts';
 import type { SnapshotContext } from '../../status/context.ts';
 import { takeSnapshot, type StatusSnapshot } from '../../status/snapshot.ts';
 import { VERSION } from '../../version.ts';
-import { both, ok, skipped, warn, type Check, type Group } from './check.ts';
+import { both, ok, REPLICAS, skipped, warn, type Check, type Group } from './check.ts';
 import type { Patient } from './patient.ts';
 
 /** What `GET /status` would say, read from Redis without asking any process, as far as no line said it yet. */
@@ -11,7 +11,7 @@ import type { Patient } from './patient.ts';
 export async function examineStatus(patient: Patient, told: readonly Check[]): Promise<Check[]> {
   const group: Group = 'status';
   if (patient.redisProblem !== undefined) {
-    return [skipped(group, 'wxkeeper', both('Redis cannot be reached', '无法连接 Redis'))];
+    return [skipped(group, 'wxkeeper', both('Redis cannot be used', '无法使用 Redis'))];
   }
   const context = contextOf(patient);
   const [en, zh] = [await takeSnapshot(context, 'en'), await takeSnapshot(context, 'zh')];
@@ -52,20 +52,19 @@ function sameSubject(one: Check, other: Check): boolean {
 }
 
 function replicas({ replicas: all }: StatusSnapshot): Check {
-  const name = both('replicas', '副本');
   const running = all.filter(({ state }) => state === 'running');
   const versions = [...new Set(running.map(({ version }) => version))].join(', ');
   if (running.length > 0) {
     return ok(
       'status',
-      name,
+      REPLICAS,
       both(
         `${running.length} running, version ${versions}`,
         `${running.length} 个在运行，版本 ${versions}`,
       ),
     );
   }
-  return warn('status', name, {
+  return warn('status', REPLICAS, {
     seen: both('no wxkeeper runs on this Redis', '没有 wxkeeper 在使用这个 Redis'),
     advice: both(
       'Start it: npm start. If one runs, it has another REDIS_URL or REDIS_KEY_PREFIX.',

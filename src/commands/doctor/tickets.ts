@@ -12,7 +12,7 @@ export async function examineTickets(patient: Patient): Promise<Check[]> {
   if (redisProblem === undefined) {
     return Promise.all(appids.map((appid) => examineTicket(patient, appid)));
   }
-  const why = both('Redis cannot be reached', '无法连接 Redis');
+  const why = both('Redis cannot be used', '无法使用 Redis');
   return appids.map((appid) => skipped('tickets', appid, why));
 }
 

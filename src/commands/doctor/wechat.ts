@@ -8,6 +8,8 @@ export interface WechatVisit {
   checks: Check[];
   /** WeChat's time and when it was heard, epoch ms, from the first host that told it. */
   clock: { date: number; heardAt: number } | undefined;
+  /** Did any host answer as WeChat does? */
+  isThere: boolean;
 }
 
 export async function examineWechat(patient: Patient): Promise<WechatVisit> {
@@ -19,7 +21,10 @@ export async function examineWechat(patient: Patient): Promise<WechatVisit> {
     // The others serve only when the first one does not.
     return index === 0 ? failed('wechat', host, trouble) : warn('wechat', host, trouble);
   });
-  return { checks, clock: visits.find((one) => one.clock !== undefined)?.clock };
+  return {
+    ...{ checks, clock: visits.find((one) => one.clock !== undefined)?.clock },
+    isThere: visits.some(({ problem }) => problem === undefined),
+  };
 }
 
 interface Visit {
@@ -34,9 +39,9 @@ interface Visit {
 async function visit(patient: Patient, base: URL): Promise<Visit> {
   const { host } = base;
   try {
-    const { addresses, dnsMs, connectMs } = await probe(patient, base);
+    const { address, dnsMs, connectMs } = await probe(patient, base);
     const url = new URL('/cgi-bin/openapi/quota/get', base);
-    const answer = await ask(patient, url, addresses[0] ?? host, { cgi_path: '/' });
+    const answer = await ask(patient, url, address, { cgi_path: '/' });
     const { status, body, date, tookMs } = answer;
     const ways = `DNS ${dnsMs} ms, ${base.protocol === 'https:' ? 'TLS' : 'TCP'} ${connectMs} ms, HTTP ${tookMs} ms`;
     const heard = { date: date ?? 0, heardAt: patient.clock.now() - tookMs / 2 };
@@ -56,7 +61,7 @@ async function visit(patient: Patient, base: URL): Promise<Visit> {
     };
   } catch (error) {
     if (!(error instanceof ProbeError)) throw error;
-    return { host, seen: describeProbe(error), problem: PROBE_ADVICE[error.step] };
+    return { host, seen: describeProbe(error), problem: probeAdvice(error.step, base) };
   }
 }
 
@@ -70,24 +75,27 @@ export function describeProbe({ step, code }: ProbeError): Text {
   return both(`${en} (${code})`, `${zh}（${code}）`);
 }
 
-const PROBE_ADVICE: Readonly<Record<ProbeError['step'], Text>> = {
-  dns: both(
-    'Check the name servers of this machine (resolv.conf), or of the container.',
-    '检查本机或容器的 DNS 服务器（resolv.conf）。',
-  ),
-  connect: both(
-    'Let this machine connect to port 443 of this host: firewall, security group, route.',
-    '放行本机到该域名 443 端口的出站连接：防火墙、安全组、路由。',
-  ),
-  certificate: both(
-    'Something intercepts TLS, or the clock or the CA certificates of this machine are wrong.',
-    'TLS 被中间设备拦截，或本机时间、CA 证书有误。',
-  ),
-  http: both(
-    'Something between this server and WeChat drops requests: look for a proxy or a firewall.',
-    '本机与微信之间有设备丢弃请求：检查代理和防火墙。',
-  ),
-};
+function probeAdvice(step: ProbeError['step'], { port, protocol }: URL): Text {
+  const way = port || (protocol === 'https:' ? '443' : '80');
+  return {
+    dns: both(
+      'Check the name servers of this machine (resolv.conf), or of the container.',
+      '检查本机或容器的 DNS 服务器（resolv.conf）。',
+    ),
+    connect: both(
+      `Let this machine connect to port ${way} of this host: firewall, security group, route.`,
+      `放行本机到该域名 ${way} 端口的出站连接：防火墙、安全组、路由。`,
+    ),
+    certificate: both(
+      'Something intercepts TLS, or the clock or the CA certificates of this machine are wrong.',
+      'TLS 被中间设备拦截，或本机时间、CA 证书有误。',
+    ),
+    http: both(
+      'Something between this server and WeChat drops requests: look for a proxy or a firewall.',
+      '本机与微信之间有设备丢弃请求：检查代理和防火墙。',
+    ),
+  }[step];
+}
 
 function parse(text: string): Record<string, unknown> | undefined {
   try {

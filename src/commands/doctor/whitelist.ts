@@ -13,19 +13,26 @@ import { configuredSubjects, storedToken, type Patient, type Subject } from './p
 const NOT_LISTED = [61004, 40164, 40090];
 const TOKEN_PATH = '/cgi-bin/component/api_component_token';
 
-/** @throws KeeperError `store_unavailable` */
-export async function examineWhitelist(patient: Patient): Promise<Check[]> {
+/**
+ * @param wechatIsThere whether any of its hosts answers
+ * @throws KeeperError `store_unavailable`
+ */
+export async function examineWhitelist(patient: Patient, wechatIsThere: boolean): Promise<Check[]> {
   const { components, accounts } = patient.config;
   if (patient.redisProblem !== undefined) {
-    const why = both('Redis cannot be reached, so there is no token', '无法连接 Redis，没有 token');
+    const why = both('Redis cannot be used, so there is no token', '无法使用 Redis，没有 token');
     return [...components, ...accounts].map(({ appid }) => skipped('whitelist', appid, why));
   }
-  const checks: Check[] = [];
-  for (const subject of configuredSubjects(patient)) {
-    if (subject.type === 'component') checks.push(...(await examineComponent(patient, subject)));
-    else checks.push(await examineAccount(patient, subject));
+  if (!wechatIsThere) {
+    const why = both('WeChat cannot be reached', '无法连接微信');
+    return [...components, ...accounts].map(({ appid }) => skipped('whitelist', appid, why));
   }
-  return checks;
+  const checks = configuredSubjects(patient).map((subject) =>
+    subject.type === 'component'
+      ? examineComponent(patient, subject)
+      : examineAccount(patient, subject),
+  );
+  return (await Promise.all(checks)).flat();
 }
 
 async function examineComponent(patient: Patient, subject: Subject): Promise<Check[]> {
@@ -66,15 +73,15 @@ function refusalCheck(appid: string, { facts }: WechatError): Check {
 }
 
 /** WeChat tells only when it issues a token; what it told the service last is remembered. */
-async function examineAccount(patient: Patient, subject: Subject): Promise<Check> {
+async function examineAccount(patient: Patient, subject: Subject): Promise<Check[]> {
   const { appid } = subject;
   const stored = await storedToken(patient, subject);
   const why = both(
     'WeChat tells only when it issues a token, and the doctor has none issued',
     '只有签发 token 时微信才会检查，而体检不签发 token',
   );
-  if (stored.token !== undefined) return skipped('whitelist', appid, why);
-  return lastRefusal(appid, stored.lastError) ?? skipped('whitelist', appid, why);
+  const known = stored.token === undefined ? lastRefusal(appid, stored.lastError) : undefined;
+  return [known ?? skipped('whitelist', appid, why)];
 }
 
 function lastRefusal(appid: string, error: StoredError | undefined): Check | undefined {

@@ -26,6 +26,8 @@ const UNAVAILABLE: readonly ErrorCode[] = [
 const SINGLE_USE: ErrorCode = 'bad_request';
 const ETAG = { ETag: 'The seq in quotes.' };
 
+const WAIT = { 'Retry-After': 'With throttled: seconds until a report can help.' };
+
 const of = (whose: Whose, en: string, zh: string) =>
   whose === 'OfAuthorizer'
     ? { en: `${en} of an account that authorized the component`, zh: `${zh}（已授权账号）` }
@@ -43,6 +45,7 @@ export function readDoc(whose: Whose): RouteDoc {
     description:
       'Answers at once with what is live; otherwise waits for a refresh, 9 s at most. Each GET of a ' +
       'pre_auth_code hands out another one. HEAD answers the ETag alone and uses nothing up.',
+    headers: { 'If-None-Match': 'The ETag of the value that is at hand. Not for a pre_auth_code.' },
     success: [
       { status: 200, description: 'The value.', schema: credentialSchema, headers: ETAG },
       { status: 304, description: 'Still the value of If-None-Match.', headers: ETAG },
@@ -62,7 +65,7 @@ export function complaintDoc(whose: Whose): RouteDoc {
     success: [
       {
         ...{ status: 200, description: 'What came of it, and the value to go on with.' },
-        ...{ schema: rejectionSchema, headers: ETAG },
+        ...{ schema: rejectionSchema, headers: { ...ETAG, ...WAIT } },
       },
     ],
     errors: ['bad_request', 'too_many_requests', ...errorsOf(whose)],

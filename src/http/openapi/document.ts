@@ -20,7 +20,7 @@ Send an API key as \`Authorization: Bearer wxk_…\`. \`x-scope\` names the scop
 \`admin\` holds every scope. A scope narrowed to an appid (\`credentials:read@wx…\`) serves where the path \
 names that appid, and narrows /status to it.
 
-Every error has the form of the schema Error. Decide by \`code\`. \`Retry-After\`, in seconds, says when \
+Every error has the form of the schema Error. Decide by \`code\`; \`x-error-codes\` names those that a status may stand for. \`Retry-After\`, in seconds, says when \
 asking again can help; without it, asking again does not. A path that is not here is answered 404 \
 \`not_found\`, another method 405 \`method_not_allowed\` with \`Allow\`. HEAD is served where GET is.`;
 
@@ -65,6 +65,7 @@ const OWN: Readonly<Record<string, ParameterDoc>> = {
 };
 
 const RETRY_AFTER = { 'Retry-After': 'Seconds.' };
+const CHALLENGE = { 'WWW-Authenticate': '`Bearer`.' };
 
 /** @param routes the whole table */
 export function describeApi(routes: readonly Route[]): Json {
@@ -76,7 +77,10 @@ export function describeApi(routes: readonly Route[]): Json {
   const schemas = [...NAMED].map(([schema, name]) => [name, toJsonSchema(schema)] as const);
   return {
     openapi: '3.1.0',
-    info: { title: 'wxkeeper', version: VERSION, description: DESCRIPTION },
+    info: {
+      ...{ title: 'wxkeeper', version: VERSION, description: DESCRIPTION },
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
     servers: [{ url: '/', description: 'The internal listener (INTERNAL_PORT).' }],
     paths,
     components: {
@@ -92,7 +96,11 @@ function describeOperation(route: Route): Json {
   const { scope, doc } = route;
   const { operationId, summary, description = '', body } = doc;
   const needs = scope === 'none' ? 'Needs no key.' : `Needs the scope \`${scope}\`.`;
-  const parameters = [...pathParameters(route), ...queryParameters(doc.query)];
+  const parameters = [
+    ...pathParameters(route),
+    ...queryParameters(doc.query),
+    ...headerParameters(doc.headers),
+  ];
   return {
     operationId,
     summary: summary.en,
@@ -137,14 +145,15 @@ function describeErrors({ scope, doc }: Route): Json {
   const entries = [...statuses].map((status) => {
     const some = codes.filter((code) => statusOf(code) === status);
     const example = EXAMPLES[doc.operationId]?.[status] ?? EXAMPLES['*']?.[status];
-    const code = { type: 'object', properties: { code: { enum: some } } };
-    const schema = { ...reference(answers.errorSchema), properties: { error: code } };
+    const schema = reference(answers.errorSchema);
     const mayRetry = some.some((one) => new KeeperError(one, '').retryable);
+    const headers = { ...(mayRetry && RETRY_AFTER), ...(status === 401 && CHALLENGE) };
     return [
       status,
       {
         description: some.map((one) => `\`${one}\`: ${MEANINGS[one] ?? ''}`).join('\n\n'),
-        ...(mayRetry && { headers: describeHeaders(RETRY_AFTER) }),
+        'x-error-codes': some,
+        ...(Object.keys(headers).length > 0 && { headers: describeHeaders(headers) }),
         content: {
           'application/json': { schema, ...(example !== undefined && { example }) },
         },
@@ -192,6 +201,12 @@ function queryParameters(query: z.ZodType | undefined): Json[] {
   const { properties = {} } = toJsonSchema(query) as { properties?: Record<string, Json> };
   return Object.entries(properties).map(([name, { description, ...schema }]) => ({
     ...{ name, in: 'query', ...(description !== undefined && { description }), schema },
+  }));
+}
+
+function headerParameters(headers: Readonly<Record<string, string>> = {}): Json[] {
+  return Object.entries(headers).map(([name, description]) => ({
+    ...{ name, in: 'header', description, schema: { type: 'string' } },
   }));
 }
 

@@ -1,0 +1,45 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { textReport } from '../../src/commands/doctor/report.ts';
+import { admitStation, examineStation, lines, troubles } from '../support/doctor.ts';
+import { examine } from '../../src/commands/doctor/examine.ts';
+import { COMPONENT, createStation, type Station } from '../support/station.ts';
+import { createAccountStation } from '../support/accounts.ts';
+
+/** What the doctor says when a whole part is not there. */
+
+let station: Station;
+afterEach(() => station.close());
+
+describe('what a line says when', () => {
+  it('no host of WeChat answers: asked once, and nobody is told to wait', async () => {
+    station = await createStation({ simulator: { hosts: 2 } });
+    for (const index of [0, 1]) await station.simulator.killHost(index);
+    const checks = await examineStation(station);
+    expect(lines(checks, 'whitelist')).toMatchObject([
+      { state: 'skipped', seen: { en: 'WeChat cannot be reached' } },
+    ]);
+  });
+
+  it('no replica runs', async () => {
+    station = await createStation({ startApp: false });
+    const checks = await examineStation(station, { publicBaseUrl: undefined });
+    expect(troubles(checks)).toContain('warn status replicas -');
+    expect(lines(checks, 'callback')).toMatchObject([{ state: 'skipped' }]);
+    // Which is why no ticket is there, too.
+    expect(troubles(checks)).toContain(`failed tickets ${COMPONENT.appid} no_ticket`);
+    expect(textReport(checks, 'en', [])).toMatch(
+      /Begin with this:\n {2}WARN {5}Status, replicas {2}no wxkeeper runs/,
+    );
+  });
+
+  it('no component is configured, only accounts: nothing to be pushed, nothing to be reached', async () => {
+    station = await createAccountStation();
+    const patient = await admitStation(station, { components: [], publicBaseUrl: undefined });
+    const checks = await examine(patient);
+    const [setting, way] = [lines(checks, 'settings', 'PUBLIC'), lines(checks, 'callback')].flat();
+    expect([setting?.state, way?.state]).toEqual(['skipped', 'skipped']);
+    expect(way?.seen.en).toMatch(/^no component is configured/);
+    expect(lines(checks, 'tickets')).toEqual([]);
+    expect(troubles(checks).filter((one) => one.startsWith('failed'))).toEqual([]);
+  });
+});
