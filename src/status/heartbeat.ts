@@ -17,13 +17,14 @@ export function createHeartbeat(store: Store, id: string, version: string): Hear
   let startedAt: number | undefined;
   let watchingSince: number | undefined;
   let lastAt = -Infinity;
-  const note = (stoppedAt: number | undefined) => {
+  const note = async (stoppedAt: number | undefined) => {
     const now = store.time.now();
     startedAt ??= now;
     if (watchingSince === undefined || now - lastAt > GAP_MS) watchingSince = now;
-    lastAt = now;
     const moments = { startedAt, seenAt: now, watchingSince, stoppedAt };
-    return noteReplica(store, { id, host: hostname(), version, ...moments });
+    await noteReplica(store, { id, host: hostname(), version, ...moments });
+    // Only what arrived: while Redis is away, nobody watches.
+    lastAt = now;
   };
   return {
     async beat() {
