@@ -62,6 +62,10 @@ describeInBrowser('the dashboard', () => {
     await person.look(`dashboard-healthy-${name}`);
     await expectNoOverflow(person.page);
     await expectAccessible(person.page);
+    // At twice the size of letters, too.
+    await person.page.evaluate(`document.documentElement.style.fontSize = '200%'`);
+    await expectNoOverflow(person.page);
+    await person.look(`dashboard-healthy-${name}-large`);
     expectQuiet(person);
     await person.close();
   });
@@ -88,7 +92,9 @@ describeInBrowser('the dashboard', () => {
     // A chart can be read as a table, too.
     const summary = page.locator(`[id="component_access_token-${appid}"] summary`);
     await summary.click();
-    expect(await page.getByRole('cell', { name: 'forced' }).first().innerText()).toBe('forced');
+    expect(await page.getByRole('cell', { name: 'asked for' }).first().innerText()).toBe(
+      'asked for',
+    );
     await expectAccessible(page);
     expectQuiet(person);
     await person.close();
@@ -208,6 +214,10 @@ describeInBrowser('the dashboard', () => {
 
   it('shows what others have written as text, whatever it is', async () => {
     await writeVectors(station);
+    const narrow = await visit({ ...IN_ENGLISH, viewport: { width: 320, height: 600 } });
+    await expectNoOverflow(narrow.page);
+    await narrow.look('dashboard-vectors-narrow');
+    await narrow.close();
     const person = await visit();
     const { page } = person;
     await page.goto(

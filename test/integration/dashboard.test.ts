@@ -54,6 +54,15 @@ describe('the page of the dashboard', () => {
     expect(await (await person.get('/', chinese)).text()).toContain('<html lang="en">');
   });
 
+  it('is Chinese throughout for who reads Chinese', async () => {
+    const chinese = await pageOf(station, '/', { 'accept-language': 'zh' });
+    const shown = chinese.replace(/<(style|code)[^>]*>.*?<\/\1>|<[^>]*>/g, ' ');
+    // But for names of WeChat's and ours.
+    const names =
+      /(?:\w+_(?:token|ticket)|notify_icpfiling\w+|(?:un)?authorized|(?:task_id|verify_appid|result): \w+|wx[0-9a-f]{16}|JS-SDK|ticket|token|Blue Bottle|Harbour Books|English|wxkeeper|ada|appid|Redis|gateway\S+|&\S+;|\(UTC\+8\))/g;
+    expect(shown.replace(names, '').match(/[A-Za-z]{3,}/g) ?? []).toEqual([]);
+  });
+
   it('takes an address with nonsense for one without', async () => {
     const queries = ['component=wxffffffffffffffff', 'state=x', 'after=x', 'search=a&search=b'];
     for (const query of queries) expect(await pageOf(station, `/?${query}`)).toContain('晨光文具');

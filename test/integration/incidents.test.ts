@@ -30,7 +30,7 @@ const PATH = `/v1/credentials/component_access_token/${COMPONENT.appid}`;
 
 interface Incident {
   code: ProblemCode;
-  happens: (station: Station) => Promise<unknown>;
+  happens: (station: Station) => Promise<void> | void;
 }
 
 /** WeChat refuses the next refresh of the platform's token, which is due two minutes later. */
@@ -67,7 +67,7 @@ function headlineOf(page: string): string {
 const INCIDENTS: Readonly<Record<string, Incident>> = {
   'tickets stop': {
     code: 'ticket_silent',
-    happens: ({ clock }) => Promise.resolve(clock.sleepThrough(26 * MINUTE)),
+    happens: ({ clock }) => clock.sleepThrough(26 * MINUTE),
   },
   'the AppSecret was reset': { code: 'secret_refused', happens: refused(40125) },
   'the address was taken off the whitelist': {
@@ -106,12 +106,12 @@ const INCIDENTS: Readonly<Record<string, Incident>> = {
   },
   "this machine's clock is two minutes off": {
     code: 'clock_skew',
-    happens: ({ clock }) => Promise.resolve(clock.jumpWallClock(2 * MINUTE)),
+    happens: ({ clock }) => clock.jumpWallClock(2 * MINUTE),
   },
   'WeChat cannot be reached': {
     code: 'wechat_unreachable',
     happens: async (station) => {
-      station.simulator.killHost(0);
+      await station.simulator.killHost(0);
       await beforeRefresh(station);
     },
   },

@@ -20,7 +20,14 @@ interface Media {
 interface Operation {
   operationId: string;
   'x-scope': string;
-  responses: Record<string, { description: string; content?: Record<string, Media> }>;
+  parameters?: { name: string; in: string }[];
+  responses: Record<string, Answer>;
+}
+interface Answer {
+  description: string;
+  headers?: Record<string, unknown>;
+  content?: Record<string, Media>;
+  'x-error-codes'?: KeeperError['code'][];
 }
 interface Document {
   openapi: string;
@@ -65,6 +72,26 @@ describe('the document of the internal API', () => {
     }
   });
 
+  it('names the headers that are heeded and sent', () => {
+    for (const { operationId, parameters = [], responses } of operations) {
+      const heeded = parameters.filter((one) => one.in === 'header').map(({ name }) => name);
+      const reads = operationId.startsWith('readCredential');
+      expect(heeded, operationId).toEqual(reads ? ['If-None-Match'] : []);
+      for (const [status, { headers = {}, ...answer }] of Object.entries(responses)) {
+        const codes = answer['x-error-codes'] ?? [];
+        const errors = codes.map((code) => new KeeperError(code, ''));
+        expect(errors.every((one) => one.status === Number(status))).toBe(true);
+        expect('WWW-Authenticate' in headers, operationId).toBe(status === '401');
+        const wait = errors.some(({ retryable }) => retryable);
+        if (codes.length > 0) expect('Retry-After' in headers, operationId).toBe(wait);
+      }
+    }
+    const reports = operations.filter(({ operationId }) => operationId.startsWith('rejectCred'));
+    for (const { responses } of reports) {
+      expect(Object.keys(responses['200']?.headers ?? {})).toEqual(['ETag', 'Retry-After']);
+    }
+  });
+
   it('has an example for every answer with a body', () => {
     const missing = operations.flatMap(({ operationId, responses }) =>
       Object.entries(responses)
@@ -72,6 +99,29 @@ describe('the document of the internal API', () => {
         .map(([status]) => `${operationId} ${status}`),
     );
     expect(missing).toEqual([`${WITHOUT_EXAMPLE} 200`]);
+  });
+});
+
+describe('the paths', () => {
+  it.each(['/STATUS', '/V1/credentials/pre_auth_code/wx0123456789abcdef', '//status', '/v1%2fx'])(
+    'are taken to the letter: %s is none',
+    async (path) => {
+      const response = await station.internal(path);
+      expect(response.status).toBe(404);
+      expect(await response.json()).toMatchObject({ error: { code: 'not_found' } });
+    },
+  );
+
+  it.each([
+    [{ body: JSON.stringify({ long: 'x'.repeat(2_000) }) }, /too long/],
+    [{ body: '{}', headers: { 'content-type': 'application/json; charset=koi8-r' } }, /UTF-8/],
+    [{ body: '{}', headers: { 'content-encoding': 'gzip' } }, /not compressed/],
+  ])('say what is wrong with a body: %#', async (init, message) => {
+    const path = '/v1/credentials/component_access_token/wx0123456789abcdef/rejected';
+    const response = await station.internal(path, { method: 'POST', ...init });
+    const { error } = (await response.json()) as { error: { code: string; message: string } };
+    expect([response.status, error.code]).toEqual([400, 'bad_request']);
+    expect(error.message).toMatch(message);
   });
 });
 

@@ -4,6 +4,7 @@ import { callsSince } from '../support/observe.ts';
 import {
   COMPONENT,
   createStation,
+  MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
 } from '../support/station.ts';
@@ -39,6 +40,25 @@ describe('asking for tickets', () => {
     expect(tickets).toMatch(/^ticket@@@/);
     const lines = station.logs.filter(({ message }) => message.includes('asked by hand'));
     expect(lines).toMatchObject([{ level: 'info', appid: COMPONENT.appid, by: 'tests' }]);
+  });
+
+  it('is seen in the status, and the watchdog does not ask again at once', async () => {
+    station = await createStation();
+    expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
+    await station.settle();
+    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    await station.pass(29 * MINUTE);
+    const since = station.clock.now();
+    const ticketKey = station.keys.ticketRecord(COMPONENT.appid);
+    await station.redis.hset(ticketKey, 'push_unanswered', 1);
+    expect((await ask()).status).toBe(202);
+    const status = (await (await station.internal('/status')).json()) as {
+      components: { ticket: { push_asked_for_at: string | null } }[];
+    };
+    const at = status.components[0]?.ticket.push_asked_for_at ?? '';
+    expect(Math.abs(Date.parse(at) - since)).toBeLessThan(1_000);
+    await station.pass(15 * MINUTE);
+    expect(callsSince(station, API, since)).toHaveLength(1);
   });
 
   it('happens once a minute, whichever replica is asked', async () => {

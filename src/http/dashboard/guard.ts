@@ -37,8 +37,13 @@ export const chooseLanguage: RequestHandler = (request, response, next) => {
     (one): one is [string, string] => typeof one[1] === 'string',
   );
   const search = query.length === 0 ? '' : `?${new URLSearchParams(query).toString()}`;
-  response.redirect(303, `${request.path}${search}`);
+  response.redirect(303, `${pathOf(request)}${search}`);
 };
+
+/** Begins with one slash: what begins with two names another host. */
+export function pathOf({ path }: Request): string {
+  return path.replace(/^\/+/, '/');
+}
 
 /** Lets those pass who have logged in with a key that may see the status. */
 export function requireSession({

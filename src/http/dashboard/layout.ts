@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Request, Response } from 'express';
 import { Html, html } from '../pages/html.ts';
+import { pathOf } from './guard.ts';
 import { SCRIPT } from './script.ts';
 import type { Session } from './session.ts';
 import { STYLE } from './style.ts';
@@ -86,7 +87,7 @@ function top(request: Request, { view, session, live }: DashboardPage): Html {
           <span class="stale" id="stale" role="status" hidden
             >${words.stale} ${clockTime(live, live.now)}</span
           >
-          <a href="${request.originalUrl}">${words.refresh}</a>`;
+          <a href="${request.originalUrl.replace(/^\/+/, '/')}">${words.refresh}</a>`;
   const out =
     session === undefined
       ? undefined
@@ -116,5 +117,5 @@ function withLanguage(request: Request, language: string): string {
     ),
   );
   query.set('lang', language);
-  return `${request.path}?${query.toString()}`;
+  return `${pathOf(request)}?${query.toString()}`;
 }

@@ -13,7 +13,12 @@ import type { DashboardOptions } from './options.ts';
 import { PAGE_SIZE, type AuthorizerList, type AuthorizerSearch } from './panels/authorizers.ts';
 import { memoryPanel } from './panels/memory.ts';
 import { jobsPanel, replicasPanel } from './panels/service.ts';
-import { accountPanels, platformPanels } from './panels/subjects.ts';
+import {
+  accountPanels,
+  platformPanels,
+  platformsInFull,
+  platformTable,
+} from './panels/subjects.ts';
 import { verdictPanel } from './panels/verdict.ts';
 import { languageOf, WORDS, type View } from './view.ts';
 
@@ -79,7 +84,8 @@ function panels(
   const nothing = status.components.length + status.accounts.length === 0;
   return [
     nothing ? html`<p>${view.words.nothingToSee}</p>` : undefined,
-    ...status.components.map((one) =>
+    panel('platforms', () => platformTable(view, status.components)),
+    ...platformsInFull(status.components, authorizers.asked.component).map((one) =>
       panel('platform', () => platformPanels(view, data, one, authorizers)),
     ),
     panel('accounts', () => accountPanels(view, data)),

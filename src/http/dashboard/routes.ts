@@ -9,6 +9,7 @@ import type { DashboardOptions } from './options.ts';
 import { serveOverview } from './overview.ts';
 import { SCRIPT } from './script.ts';
 import { languageOf, WORDS } from './view.ts';
+import type { Wording } from './wording/en.ts';
 
 /** Pages for people, at `/` of the internal listener. */
 export function dashboardRoutes(options: DashboardOptions): Router {
@@ -24,6 +25,10 @@ export function dashboardRoutes(options: DashboardOptions): Router {
   return router;
 }
 
+const KINDS: Readonly<Record<number, keyof Wording['errorTitle']>> = {
+  ...{ 400: 'bad_request', 403: 'forbidden', 404: 'not_found' },
+};
+
 function pageErrors({ log }: DashboardOptions): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {
     if (response.headersSent) {
@@ -37,7 +42,7 @@ function pageErrors({ log }: DashboardOptions): ErrorRequestHandler {
     else log.debug('page refused', { ...fields, error });
     const language = languageOf(request);
     const words = WORDS[language];
-    const kind = error.status === 403 ? 'forbidden' : error.status === 404 ? 'not_found' : 'other';
+    const kind = KINDS[error.status] ?? 'other';
     const number = kind === 'other' ? html`<p><code>${requestId}</code></p>` : undefined;
     const body = html`<div class="alone">
       <div class="card">

@@ -91,7 +91,7 @@ svg { display: block; }
 .chart path { fill: none; vector-effect: non-scaling-stroke; }
 .chart .grid { stroke: var(--line); } .chart .bar { stroke: var(--bar); stroke-width: 3; } .chart .dot { stroke: var(--bar); stroke-width: 4; stroke-linecap: round; }
 .chart path.early { stroke: var(--bad-mark); }
-.scale.three { display: grid; grid-template-columns: repeat(3, auto); justify-content: space-between; } .scale.three :nth-child(2) { text-align: center; } .scale.three :nth-child(3) { text-align: right; }
+.scale.three { display: grid; grid-template-columns: repeat(3, minmax(0, auto)); justify-content: space-between; } .scale.three :nth-child(2) { text-align: center; } .scale.three :nth-child(3) { text-align: right; }
 .charts .scale { margin-left: 1.5rem; flex-wrap: nowrap; }
 meter { width: 6rem; height: 0.75rem; margin-left: 0.5rem; vertical-align: baseline; }
 .error { border-left: 3px solid var(--line); padding-left: 0.75rem; font-size: 0.875rem; overflow-wrap: anywhere; display: grid; gap: 0.125rem; }
@@ -102,7 +102,7 @@ table { border-collapse: collapse; width: 100%; font-size: 0.875rem; }
 th { text-align: left; font-weight: 600; font-size: 0.8125rem; color: var(--soft); white-space: nowrap; }
 th, td { padding: 0.375rem 1rem 0.375rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th:last-child, td:last-child { padding-right: 0; }
-td code, td time { white-space: nowrap; } td .by code { white-space: normal; }
+td { overflow-wrap: break-word; } td code, td time, td > a, .together { white-space: nowrap; } td .by code { white-space: normal; }
 tbody tr:last-child td { border-bottom: 0; }
 summary { cursor: pointer; color: var(--link); font-size: 0.875rem; }
 .button, button { display: inline-block; font: inherit; font-size: 0.8125rem; font-weight: 600; line-height: 1.4; padding: 0.3rem 0.75rem; border: 1px solid var(--line);
@@ -128,9 +128,11 @@ input, select { font: inherit; padding: 0.3rem 0.5rem; border: 1px solid var(--s
   .verdict .icon { width: 1.625rem; height: 1.625rem; } .problem .when { margin-left: 0; } .facts { gap: 0.5rem 1.25rem; } .strip .tick { stroke-width: 1; }
   table, tbody, tr, td { display: block; } thead { position: absolute; clip-path: inset(50%); }
   tr { padding: 0.5rem 0; border-bottom: 1px solid var(--line); } tbody tr:last-child { border-bottom: 0; }
-  td { display: grid; grid-template-columns: 6rem minmax(0, 1fr); gap: 0 0.75rem; padding: 0.125rem 0; border: 0; }
+  td { display: grid; grid-template-columns: min(6rem, 30%) minmax(0, 1fr); gap: 0 0.75rem; padding: 0.125rem 0; border: 0; }
   td::before { content: attr(data-label); color: var(--soft); font-size: 0.8125rem; grid-row: 1 / span 9; } td > * { grid-column: 2; justify-self: start; }
-  td:empty { display: none; } td code { white-space: normal; }
+  td:empty { display: none; } td code { white-space: normal; } td > *, td, .facts dt, .card h3 { overflow-wrap: anywhere; }
+  time, td time, td > a, .pill, .button, button, .together { white-space: normal; }
+  .scale:not(.three) span:nth-child(2):nth-last-child(4), .scale:not(.three) span:nth-child(4):nth-last-child(2) { display: none; }
   .search input, .search select { flex: 1 1 60%; } .search label { flex: 1 1 100%; } .top .brand { flex: 1 1 100%; } }
 @media (forced-colors: active) { .pill, .verdict { border: 1px solid; } }
 `;

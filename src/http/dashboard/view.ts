@@ -67,6 +67,17 @@ export function clockTime(view: View, ms: number): Html {
   return stamp(view, ms, day === beijing(view.now)[0] ? time : `${day.slice(5)} ${time}`);
 }
 
+const ISO_TIME = /(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)/;
+
+/** A sentence of the status, with its times as the clock shows them in Beijing. */
+export function sentence(view: View, text: string): Html {
+  const parts = text.split(ISO_TIME).map((part, index) => {
+    const ms = index % 2 === 0 ? NaN : Date.parse(part);
+    return isMoment(ms) ? clockTime(view, ms) : html`${part}`;
+  });
+  return html`${parts}`;
+}
+
 /** Hours and minutes for the text of a chart. */
 export function shortTime(ms: number): string {
   return beijing(ms)[1].slice(0, 5);

@@ -6,6 +6,7 @@ import { addressCheck, certificateCheck } from '../../../src/commands/doctor/cal
 import { maskBody, maskUrl } from '../../../src/commands/doctor/mask.ts';
 import type { Patient } from '../../../src/commands/doctor/patient.ts';
 import { readQuotaFlags } from '../../../src/commands/doctor/quota.ts';
+import { printed } from '../../../src/commands/doctor/report.ts';
 import {
   latencyCheck,
   persistenceCheck,
@@ -80,7 +81,7 @@ describe('settings', () => {
     const checks = faultChecks(new ConfigError(['REDIS_URL is required', 'an odd one']));
     expect(checks.map(({ state, name, seen }) => [state, name.en, seen.en])).toEqual([
       ['failed', 'REDIS_URL', 'is required'],
-      ['failed', 'an odd one', 'an odd one'],
+      ['failed', 'in general', 'an odd one'],
     ]);
   });
 });
@@ -177,5 +178,24 @@ describe('flags', () => {
     ],
   ])('%s refuses %j', (read, args) => {
     expect(() => read(args)).toThrow(expect.objectContaining({ name: 'UsageError' }));
+  });
+});
+
+describe('what is printed', () => {
+  it('cannot move the cursor, turn the text around or begin a line of its own', () => {
+    const nasty = 'a\u001b[2J\r\nok  fine\u202egnp.\u2066\u2028\u0085b';
+    expect(printed([nasty, '中文'], [])).toBe(
+      'a\\u001b[2J\\u000d\\u000aok  fine\\u202egnp.\\u2066\\u2028\\u0085b\n中文',
+    );
+  });
+
+  it('holds no secret', () => {
+    expect(printed(['a canary-1 b'], ['canary-1'])).not.toContain('canary-1');
+  });
+
+  it('masks numbers that may be codes of users, and keeps those of WeChat', () => {
+    expect(maskBody('{"errcode":45009,"mobile":13800000000,"code":123456,"type":1}')).toBe(
+      '{"errcode":45009,"mobile":"[secret]","code":"[secret]","type":1}',
+    );
   });
 });

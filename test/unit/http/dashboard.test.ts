@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { intervalChart, scaleOf } from '../../../src/http/dashboard/charts.ts';
-import { clockTime, duration, moment, WORDS, type View } from '../../../src/http/dashboard/view.ts';
+import { cut } from '../../../src/http/dashboard/panels/parts.ts';
+import {
+  clockTime,
+  duration,
+  moment,
+  sentence,
+  WORDS,
+  type View,
+} from '../../../src/http/dashboard/view.ts';
 import { refreshIntervals, ticketGaps } from '../../../src/status/dashboard.ts';
 
 /** What the dashboard makes of times. */
@@ -45,6 +53,23 @@ describe('times in the words of a reader', () => {
       expect(textOf(moment(view('en'), odd))).toBe('never');
     }
     expect(textOf(clockTime(view('zh'), 9e17))).toBe('未知');
+  });
+});
+
+describe('texts of others', () => {
+  it('have their times as a clock shows them, and are escaped', () => {
+    const said = sentence(
+      view('en'),
+      'dead since 2026-01-02T00:00:00.000Z & <b> 2026-99-99T00:00:00Z',
+    );
+    expect(textOf(said)).toBe('dead since 08:00:00 &amp; &lt;b&gt; 2026-99-99T00:00:00Z');
+  });
+
+  it('are cut between letters, not through one', () => {
+    expect(cut('晨光文具', 4)).toBe('晨光文具');
+    expect(cut('晨光文具店', 4)).toBe('晨光文…');
+    expect(cut('ab😀cd', 4)).toBe('ab…');
+    expect(cut('ab😀cd', 5)).toBe('ab😀…');
   });
 });
 

@@ -60,7 +60,7 @@ function countdown(view: View, credential: Credential): Html | undefined {
   return html`<figure>
     ${countdownBar(label, toneOf(credential), (now - from) / life, windowAt)}
     <p class="scale three">
-      <span>${words.barAge} ${age}</span>
+      <span>${words.barAge} <span class="together">${age}</span></span>
       <span
         >${words.barWindow}
         ${windowFrom <= now ? words.windowOpen : html`${words.windowOpens} ${moment(view, due)}`}
@@ -97,9 +97,18 @@ function factsOf(view: View, credential: Credential): Fact[] {
       : [
           words.replaced,
           html`${moment(view, refused.at)}
-          ${refused.by === null ? undefined : html`<span class="by">${refused.by}</span>`}`,
+          ${refused.by === null ? undefined : html`<span class="by">${complaintOf(view, refused.by)}</span>`}`,
         ],
   ];
+}
+
+/** Who called it dead, as `reject.ts` notes it. */
+function complaintOf({ words }: View, by: string): string {
+  const [, errcode, caller = ''] =
+    /^(?:asked for|reported \(errcode (-?\d+|undefined)\)) by (.+)$/s.exec(by) ?? [];
+  if (caller === '') return by;
+  if (errcode === undefined) return words.askedForBy(caller);
+  return words.reportedBy(errcode === 'undefined' ? undefined : errcode, caller);
 }
 
 function lastError(view: View, credential: Credential): Html | undefined {
@@ -166,8 +175,13 @@ function reading({ words }: View, some: ReturnType<typeof refreshIntervals>): st
   const early = some.filter(isUnplanned).length;
   return [
     words.intervalsText(some.length, length(mean), length(Math.max(...minutes))),
-    ...(early === 0 ? [] : [words.intervalsEarly(early)]),
+    ...(early === 0 ? [] : [words.intervalsEarly(early, some.length)]),
   ].join(' · ');
+}
+
+function reasonOf({ words }: View, { reason }: { reason: string }): string {
+  const { reasons } = words;
+  return Object.hasOwn(reasons, reason) ? reasons[reason as keyof typeof reasons] : reason;
 }
 
 function intervalTable(view: View, kind: string, day: ReturnType<typeof refreshIntervals>): Html {
@@ -177,7 +191,7 @@ function intervalTable(view: View, kind: string, day: ReturnType<typeof refreshI
     .map((one) => [
       clockTime(view, one.at),
       duration(words, one.minutes * 60_000),
-      isUnplanned(one) ? html`<strong>${one.reason}</strong>` : one.reason,
+      isUnplanned(one) ? html`<strong>${reasonOf(view, one)}</strong>` : reasonOf(view, one),
       one.replica,
     ]);
   const heads = [words.refreshedAt, words.interval, words.reason, words.replica];

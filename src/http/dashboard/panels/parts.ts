@@ -38,6 +38,14 @@ export function code(text: string): Html {
   return html`<code>${text}</code>`;
 }
 
+/** The same for a name of several words, which may break between them where the screen is narrow. */
+export function words(name: string): Html {
+  const parts = name
+    .split('_')
+    .map((part, at) => (at === 0 ? html`${part}` : html`<wbr />_${part}`));
+  return html`<code>${parts}</code>`;
+}
+
 /** A link that looks like a button: it leads to a page that asks once more. */
 export function action(href: string, text: string, about: string): Html {
   return html`<a class="button" href="${href}">${text}<span class="unseen"> ${about}</span></a>`;
@@ -74,5 +82,7 @@ export function table(
 
 /** A long text, cut where nobody reads on. */
 export function cut(text: string, length: number): string {
-  return text.length > length ? `${text.slice(0, length - 1)}…` : text;
+  if (text.length <= length) return text;
+  // Not through the middle of an emoji.
+  return `${text.slice(0, length - 1).replace(/[\ud800-\udbff]$/, '')}…`;
 }

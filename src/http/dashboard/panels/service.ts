@@ -2,7 +2,7 @@ import type { DashboardData } from '../../../status/dashboard.ts';
 import type { CredentialKindName } from '../../../store/keys.ts';
 import { html, type Html } from '../../pages/html.ts';
 import { moment, type View } from '../view.ts';
-import { code, cut, facts, pill, table, type Tone } from './parts.ts';
+import { code, cut, facts, pill, table, words as inWords, type Tone } from './parts.ts';
 
 /** The service itself: its jobs, its replicas, Redis. */
 
@@ -18,13 +18,13 @@ export function jobsPanel(view: View, { jobs }: Status): Html {
   const { words } = view;
   const heads = [words.job, words.schedule, words.lastRun, words.result, words.nextRun];
   const rows = jobs.map(({ name, schedule, last_run: run, next_run_at: next }) => [
-    html`${words.kind[name as CredentialKindName] as string | undefined} ${code(name)}`,
+    html`${words.kind[name as CredentialKindName] as string | undefined} ${inWords(name)}`,
     code(schedule),
     run === null ? words.never : moment(view, run.at),
     run === null
       ? '–'
       : html`${run.ok ? undefined : pill('bad', words.failed)}
-          ${cut(textOf(run.summary), MAX_SUMMARY)}
+          ${run.ok || run.summary !== 'failed' ? cut(summary(view, textOf(run.summary)), MAX_SUMMARY) : undefined}
           <span class="by"
             >${Number.isFinite(run.took_ms) ? words.took(run.took_ms) : undefined}</span
           >`,
@@ -59,6 +59,18 @@ export function replicasPanel(view: View, { replicas, replica, redis, ...status 
     ])}
     ${rows.length === 0 ? undefined : table(words.replicas, heads, rows)}
   </article>`;
+}
+
+/** What came of the looks of a job, as `sweep.ts` counts them; anything else stays as it is. */
+function summary({ words: { did, nothingDue } }: View, text: string): string {
+  if (text === 'nothing due') return nothingDue;
+  return text
+    .split(', ')
+    .map((part) => {
+      const [, count, what = ''] = /^(\d+) ([a-z ]+)$/.exec(part) ?? [];
+      return Object.hasOwn(did, what) ? did[what as keyof typeof did](Number(count)) : part;
+    })
+    .join(', ');
 }
 
 /** What a person has written into Redis by hand may be no text at all. */

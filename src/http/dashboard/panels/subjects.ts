@@ -3,17 +3,44 @@ import { html, type Html } from '../../pages/html.ts';
 import { moment, type View } from '../view.ts';
 import { authorizersPanel, type AuthorizerList, type AuthorizerSearch } from './authorizers.ts';
 import { credentialPanel, toneOf } from './credential.ts';
-import { code, pill, table } from './parts.ts';
+import { address, code, pill, table } from './parts.ts';
 import { pushesPanel } from './pushes.ts';
-import { ticketPanel } from './ticket.ts';
+import { ticketPanel, TICKET_TONES } from './ticket.ts';
 
 /** Everything about one platform, and about the accounts of our own. */
 
 type Component = DashboardData['status']['components'][number];
 type Account = DashboardData['status']['accounts'][number];
 
-/** Accounts that are shown in full; of more than these, only those with problems and a table. */
+/** Shown in full; of more than these, only those with problems, and all of them in a table. */
 const IN_FULL = 6;
+
+/** Those to be shown in full: of many, the one that was asked for and those with problems. */
+export function platformsInFull(
+  components: readonly Component[],
+  asked: string,
+): readonly Component[] {
+  if (components.length <= IN_FULL) return components;
+  const chosen = components.filter(({ appid }) => appid === asked);
+  const others = components.filter((one) => one.problems.length > 0 && one.appid !== asked);
+  return [...chosen, ...others].slice(0, IN_FULL);
+}
+
+export function platformTable(view: View, components: readonly Component[]): Html | undefined {
+  if (components.length <= IN_FULL) return undefined;
+  const { words } = view;
+  const heads = [words.appid, words.ticket, words.credentials, words.authorizers];
+  const rows = components.map(({ appid, ticket, credentials, authorizers }) => [
+    html`<a href="${address('/', { component: appid })}"><code>${appid}</code></a>`,
+    pill(TICKET_TONES[ticket.state], words.ticketState[ticket.state]),
+    states(view, credentials),
+    authorizers.known.toLocaleString('en'),
+  ]);
+  return html`<article class="card wide" id="platforms">
+    <header><h2>${words.platforms}</h2></header>
+    ${table(words.platforms, heads, rows)}
+  </article>`;
+}
 
 export function platformPanels(
   view: View,
@@ -63,17 +90,24 @@ function credentials(view: View, data: DashboardData, { appid, credentials }: Ac
 
 function accountTable(view: View, accounts: readonly Account[]): Html {
   const { words } = view;
-  const heads = [words.appid, words.credentials, words.stateFilter, words.nextRefresh];
-  const rows = accounts.flatMap(({ appid, credentials }) =>
-    credentials.map((one) => [
-      code(appid),
-      html`${words.kind[one.kind]}`,
-      pill(toneOf(one), words.state[one.state]),
-      moment(view, one.next_refresh_at),
-    ]),
-  );
+  const heads = [words.appid, words.credentials, words.nextRefresh];
+  const rows = accounts.map(({ appid, credentials }) => [
+    code(appid),
+    states(view, credentials),
+    moment(view, credentials.map((one) => one.next_refresh_at ?? '').sort()[0]),
+  ]);
   return html`<article class="card wide" id="accounts">
-    <header><h2>${words.account}</h2></header>
-    ${table(words.account, heads, rows)}
+    <header><h2>${words.accounts}</h2></header>
+    ${table(words.accounts, heads, rows)}
   </article>`;
+}
+
+function states({ words }: View, credentials: Account['credentials']): Html {
+  const each = credentials.map(
+    (one) =>
+      html`<span class="together"
+        >${words.kind[one.kind]} ${pill(toneOf(one), words.state[one.state])}</span
+      > `,
+  );
+  return html`<div class="row">${each}</div>`;
 }

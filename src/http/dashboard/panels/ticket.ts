@@ -8,7 +8,7 @@ import { action, address, facts, pill, title, type Tone } from './parts.ts';
 
 type Component = DashboardData['status']['components'][number];
 
-const TONES: Readonly<Record<Component['ticket']['state'], Tone>> = {
+export const TICKET_TONES: Readonly<Record<Component['ticket']['state'], Tone>> = {
   ...{ fresh: 'ok', silent: 'warn', ticket_refused: 'warn' },
   ...{ ticket_expired: 'bad', no_ticket: 'bad' },
 };
@@ -25,7 +25,7 @@ export function ticketPanel(
   return html`<article class="card wide" id="ticket-${appid}">
     <header>
       ${title(words.ticket, 'component_verify_ticket')}
-      ${pill(TONES[ticket.state], words.ticketState[ticket.state])}
+      ${pill(TICKET_TONES[ticket.state], words.ticketState[ticket.state])}
       ${view.mayAct(appid) ? action(ask, words.askForTickets, appid) : undefined}
     </header>
     ${facts([

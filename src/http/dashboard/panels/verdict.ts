@@ -1,7 +1,7 @@
 import type { DashboardData } from '../../../status/dashboard.ts';
 import type { Problem } from '../../../status/wording.ts';
 import { html, type Html } from '../../pages/html.ts';
-import { moment, type View } from '../view.ts';
+import { moment, sentence, type View } from '../view.ts';
 import { code, facts, type Fact } from './parts.ts';
 
 /** The first thing seen: whether all is well, and if not, what is wrong, since when, and what to do. */
@@ -23,9 +23,14 @@ export function verdictPanel(view: View, data: DashboardData): Html {
     ${status.problems.length === 0 ? undefined : problemList(view, status.problems)}`;
 }
 
+/** The gravest ones; a cause shared by hundreds of accounts need not be read hundreds of times. */
+const SHOWN = 30;
+
 function problemList(view: View, problems: readonly Problem[]): Html {
+  const left = problems.length - SHOWN;
+  const more = left > 0 ? html`<p>${view.words.moreProblems(left)}</p>` : undefined;
   return html`<section class="problems" id="problems" aria-label="${view.words.problems}">
-    ${problems.map((one) => problem(view, one))}
+    ${problems.slice(0, SHOWN).map((one) => problem(view, one))} ${more}
   </section>`;
 }
 
@@ -42,7 +47,7 @@ function problem(view: View, { severity, title, component, kind, since, ...rest 
         since === null ? undefined : html`<p class="when">${words.since} ${moment(view, since)}</p>`
       }
     </header>
-    <p>${rest.message}</p>
+    <p>${sentence(view, rest.message)}</p>
     <p class="advice"><strong>${words.whatToDo}</strong> ${rest.advice}</p>
   </article>`;
 }

@@ -4,7 +4,6 @@ export const EN = {
   htmlLang: 'en',
   otherLanguage: '中文',
   otherLanguageCode: 'zh',
-  dashboard: 'wxkeeper dashboard',
   skip: 'Skip to the status',
 
   // Log-in
@@ -28,10 +27,8 @@ export const EN = {
   since: 'Since',
   whatToDo: 'What to do',
   notReadable: 'Cannot be read right now.',
-  none: 'None',
   never: 'never',
   unknown: 'unknown',
-  no: 'no',
   back: 'Back to the dashboard',
 
   // Durations, e.g. "3 h 20 min"
@@ -47,6 +44,7 @@ export const EN = {
   // Verdict
   severity: { ok: 'All is well', critical: 'Critical', warning: 'Warning', info: 'Note' },
   problems: 'What is wrong',
+  moreProblems: (count: number) => `And ${count} more; all of them are in GET /status.`,
   allPlatforms: 'Whole service',
   glance: {
     ticket: 'Last ticket',
@@ -67,6 +65,8 @@ export const EN = {
   // Platforms and accounts
   platform: 'Platform',
   account: 'Own account',
+  platforms: 'Platforms',
+  accounts: 'Own accounts',
   ticket: 'Ticket',
   ticketState: {
     fresh: 'Arriving',
@@ -119,25 +119,45 @@ export const EN = {
   handedOut: 'The last one was handed out; each is used once.',
   callsToday: 'Calls today',
   callsOf: (calls: number, allowed: number) => `${calls} of ${allowed}`,
-  failures: (count: number) => `${count} failed in a row`,
+  failures: (count: number) => (count === 1 ? 'failed once' : `failed ${count} times in a row`),
   lastError: 'Last error',
   errorOver: 'it has worked since',
   rid: 'rid',
   errcode: 'errcode',
   replaced: 'Called dead last',
-  by: 'by',
+  askedForBy: (caller: string) => `asked for by ${caller}`,
+  reportedBy: (errcode: string | undefined, caller: string) =>
+    `reported by ${caller}${errcode === undefined ? '' : ` (errcode ${errcode})`}`,
   intervals: 'Minutes between refreshes',
   last24h: '24 h',
   last7d: '7 d',
   intervalsNone: 'No refresh in this time.',
   intervalsText: (count: number, mean: string, longest: string) =>
-    `${count} refreshes, ${mean} on average, ${longest} at most`,
-  intervalsEarly: (count: number) => `${count} of them asked for, or after a dead value (red)`,
+    count === 1
+      ? `1 refresh, after ${mean}`
+      : `${count} refreshes, ${mean} on average, ${longest} at most`,
+  intervalsEarly: (count: number, all: number) =>
+    `${all === 1 ? '' : `${count} of them `}asked for, or after a dead value (red)`,
   intervalsTable: 'As a table',
   refreshedAt: 'Refreshed at',
   interval: 'After',
   reason: 'Why',
   replica: 'Replica',
+  reasons: {
+    cron: 'on schedule',
+    start: 'at start',
+    made_up: 'a missed tick',
+    patrol: 'found by a patrol',
+    rota: 'found by a patrol',
+    ticket: 'a new ticket',
+    retry: 'a retry',
+    read: 'a reader needed it',
+    handed_out: 'the last one was handed out',
+    needed: 'another refresh needed it',
+    renewed_parent: 'its token was renewed',
+    refused: 'called dead',
+    forced: 'asked for',
+  },
 
   // Authorizers
   authorizers: 'Authorizers',
@@ -189,6 +209,15 @@ export const EN = {
   nextRun: 'Next run',
   result: 'Result',
   failed: 'failed',
+  nothingDue: 'nothing was due',
+  did: {
+    'nothing due': (count: number) => `${count} not due`,
+    refreshed: (count: number) => `${count} refreshed`,
+    locked: (count: number) => `${count} in other hands`,
+    waited: (count: number) => `${count} to be tried later`,
+    failed: (count: number) => `${count} failed`,
+    blocked: (count: number) => `${count} blocked`,
+  },
   took: (ms: number) => `${ms} ms`,
   replicas: 'Replicas',
   replicaState: {
@@ -255,10 +284,12 @@ export const EN = {
   errorTitle: {
     forbidden: 'Not allowed',
     not_found: 'There is no such page',
+    bad_request: 'This could not be understood',
     other: 'Something went wrong',
   },
   errorText: {
     forbidden: 'Your API key may not do this, or the form is too old. Load the dashboard again.',
+    bad_request: 'Load the dashboard again, and try once more.',
     not_found: 'Perhaps the account or the credential is no longer configured.',
     other: 'The log has the details, under this number:',
   },

@@ -6,7 +6,6 @@ export const ZH: Wording = {
   htmlLang: 'zh-CN',
   otherLanguage: 'English',
   otherLanguageCode: 'en',
-  dashboard: 'wxkeeper 控制面板',
   skip: '跳到状态',
 
   loginTitle: '登录 wxkeeper',
@@ -28,10 +27,8 @@ export const ZH: Wording = {
   since: '开始于',
   whatToDo: '怎么办',
   notReadable: '暂时无法读取。',
-  none: '无',
   never: '从未',
   unknown: '未知',
-  no: '否',
   back: '返回控制面板',
 
   seconds: (count) => `${count} 秒`,
@@ -44,6 +41,7 @@ export const ZH: Wording = {
 
   severity: { ok: '一切正常', critical: '严重', warning: '警告', info: '提示' },
   problems: '存在的问题',
+  moreProblems: (count) => `另有 ${count} 个，全部见 GET /status。`,
   allPlatforms: '整个服务',
   glance: {
     ticket: '最近票据',
@@ -62,6 +60,8 @@ export const ZH: Wording = {
 
   platform: '第三方平台',
   account: '自有账号',
+  platforms: '第三方平台',
+  accounts: '自有账号',
   ticket: '票据',
   ticketState: {
     fresh: '正常推送',
@@ -119,18 +119,37 @@ export const ZH: Wording = {
   rid: 'rid',
   errcode: 'errcode',
   replaced: '最近一次被判失效',
-  by: '来自',
+  askedForBy: (caller) => `${caller} 要求刷新`,
+  reportedBy: (errcode, caller) =>
+    `${caller} 报告${errcode === undefined ? '' : `（错误码 ${errcode}）`}`,
   intervals: '刷新间隔（分钟）',
   last24h: '24 小时',
   last7d: '7 天',
   intervalsNone: '这段时间内没有刷新。',
-  intervalsText: (count, mean, longest) => `刷新 ${count} 次，平均 ${mean}，最长 ${longest}`,
-  intervalsEarly: (count) => `其中 ${count} 次是人工要求或旧值失效（红色）`,
+  intervalsText: (count, mean, longest) =>
+    count === 1 ? `刷新 1 次，间隔 ${mean}` : `刷新 ${count} 次，平均 ${mean}，最长 ${longest}`,
+  intervalsEarly: (count, all) =>
+    `${all === 1 ? '' : `其中 ${count} 次`}是人工要求或旧值失效（红色）`,
   intervalsTable: '以表格显示',
   refreshedAt: '刷新时间',
   interval: '间隔',
   reason: '原因',
   replica: '副本',
+  reasons: {
+    cron: '定时',
+    start: '启动时',
+    made_up: '补上错过的定时',
+    patrol: '巡查发现',
+    rota: '巡查发现',
+    ticket: '收到新票据',
+    retry: '重试',
+    read: '读取时需要',
+    handed_out: '上一个已发出',
+    needed: '其他刷新需要',
+    renewed_parent: '所属 token 已更新',
+    refused: '旧值失效',
+    forced: '人工要求',
+  },
 
   authorizers: '授权方',
   authorizersKnown: '已知',
@@ -180,6 +199,15 @@ export const ZH: Wording = {
   nextRun: '下次运行',
   result: '结果',
   failed: '失败',
+  nothingDue: '没有到期的',
+  did: {
+    'nothing due': (count) => `${count} 个未到期`,
+    refreshed: (count) => `${count} 个已刷新`,
+    locked: (count) => `${count} 个由别处处理`,
+    waited: (count) => `${count} 个稍后重试`,
+    failed: (count) => `${count} 个失败`,
+    blocked: (count) => `${count} 个受阻`,
+  },
   took: (ms) => `${ms} 毫秒`,
   replicas: '副本',
   replicaState: { running: '运行中', stopped: '已停止', lost: '失去联系', replaced: '已被替换' },
@@ -233,9 +261,15 @@ export const ZH: Wording = {
     other: '出了问题，详情见日志。',
   },
 
-  errorTitle: { forbidden: '不允许', not_found: '页面不存在', other: '出了问题' },
+  errorTitle: {
+    forbidden: '不允许',
+    not_found: '页面不存在',
+    bad_request: '无法理解这个请求',
+    other: '出了问题',
+  },
   errorText: {
     forbidden: '您的 API key 没有此权限，或者表单已经过期。请重新打开控制面板。',
+    bad_request: '请重新打开控制面板，再试一次。',
     not_found: '该账号或凭据可能已不在配置中。',
     other: '详情见日志，编号：',
   },

@@ -1,0 +1,153 @@
+import { createHmac, hkdfSync } from 'node:crypto';
+import { afterEach, describe, expect, inject, it } from 'vitest';
+import type { App } from '../../src/app.ts';
+import { createSession } from '../../src/http/dashboard/session.ts';
+import { createSessionSecret } from '../../src/store/session-secret.ts';
+import {
+  ADMIN,
+  createDashboardStation,
+  createPerson,
+  logIn,
+  sharedSecret,
+  type Person,
+} from '../support/dashboard.ts';
+import { becomes } from '../support/redis-story.ts';
+import { MINUTE, type Station, type StationOptions } from '../support/station.ts';
+import { createTcpProxy } from '../support/tcp-proxy.ts';
+
+/** What signs a session is in no setting, shared by the replicas, and outlives what becomes of Redis. */
+
+const NAME = 'wxkeeper_session';
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function open(options: StationOptions = {}): Promise<Station> {
+  const station = await createDashboardStation(options);
+  cleanups.push(() => station.close());
+  return station;
+}
+
+/** A station whose service reaches Redis through a network that may break. */
+async function openBehindProxy(options: StationOptions = {}) {
+  const proxy = await createTcpProxy({ socketPath: inject('redisUrl') });
+  cleanups.push(() => proxy.close());
+  const station = await open({ redisUrl: proxy.url('redis'), ...options });
+  station.redis.on('error', () => undefined);
+  return { proxy, station };
+}
+
+/** Whether a cookie lets somebody in. */
+async function enters(app: App, cookie: string | undefined): Promise<boolean> {
+  const person = createPerson(app.internalPort());
+  person.cookies.set(NAME, cookie ?? '');
+  return (await person.get('/')).status === 200;
+}
+
+const cookieOf = (person: Person) => person.cookies.get(NAME);
+const enter = async (app: App) => cookieOf(await logIn(app.internalPort(), ADMIN.key));
+
+describe('a session', () => {
+  it('cannot be made by who knows only the settings', async () => {
+    const station = await open();
+    await logIn(station.app.internalPort(), ADMIN.key);
+    const key = station.config.apiKeys.find(({ id }) => id === 'ada');
+    if (key === undefined) throw new Error('no such key');
+    const now = station.clock.now();
+    const sha256 = Buffer.from(key.sha256, 'hex');
+    const guesses = [Buffer.alloc(0), Buffer.alloc(32), sha256, Buffer.from(key.sha256)];
+    for (const secret of guesses) {
+      expect(await enters(station.app, createSession(secret, key, now))).toBe(false);
+    }
+    // As it was signed once: with the hash alone.
+    const [id, expires, nonce] = createSession(Buffer.alloc(0), key, now).split('.');
+    const body = [id, expires, nonce].join('.');
+    const hashOnly = Buffer.from(hkdfSync('sha256', sha256, '', 'wxkeeper dashboard session', 32));
+    const signature = createHmac('sha256', hashOnly).update(body).digest('base64url');
+    expect(await enters(station.app, `${body}.${signature}`)).toBe(false);
+    // Nor by who knows only what is in Redis; it takes both.
+    const secret = await sharedSecret(station);
+    const otherKey = { ...key, sha256: 'f'.repeat(64) };
+    expect(await enters(station.app, createSession(secret, otherKey, now))).toBe(false);
+    expect(await enters(station.app, createSession(secret, key, now))).toBe(true);
+  });
+
+  it('counts at every replica, also when two of them make the secret at the same time', async () => {
+    const station = await open({ startApp: false });
+    const { redis, keys } = station;
+    // Many pairs of replicas that have seen no secret yet.
+    for (let round = 0; round < 20; round += 1) {
+      await redis.del(keys.sessionSecret);
+      const pair = [createSessionSecret(station.store), createSessionSecret(station.store)];
+      const [one, other] = await Promise.all(pair.map((secret) => secret.current()));
+      expect(one?.toString('hex')).toBe(other?.toString('hex'));
+      expect(one).toEqual(await sharedSecret(station));
+      expect(one).toHaveLength(32);
+    }
+    await redis.del(keys.sessionSecret);
+    const apps = await Promise.all([station.addReplica(), station.addReplica()]);
+    const cookies = await Promise.all(apps.map(enter));
+    for (const app of apps) {
+      for (const cookie of cookies) expect(await enters(app, cookie)).toBe(true);
+    }
+  });
+
+  it('outlives Redis being away', async () => {
+    const { proxy, station } = await openBehindProxy();
+    const before = await enter(station.app);
+    proxy.reset();
+    proxy.refuse();
+    await becomes(station, 503);
+    expect(await enters(station.app, before)).toBe(true);
+    const during = await enter(station.app);
+    await proxy.heal();
+    await becomes(station, 200);
+    expect(await enters(station.app, before)).toBe(true);
+    expect(await enters(station.app, during)).toBe(true);
+  });
+
+  it('ends when Redis is reached for the first time, if it was not before', async () => {
+    const { proxy, station } = await openBehindProxy({ startApp: false });
+    proxy.reset();
+    proxy.refuse();
+    await station.app.start();
+    const early = await enter(station.app);
+    expect(await enters(station.app, early)).toBe(true);
+    // Another replica has made the secret meanwhile.
+    const direct = await open({ env: { REDIS_KEY_PREFIX: station.config.redisKeyPrefix } });
+    const theirs = await enter(direct.app);
+    expect(await enters(station.app, theirs)).toBe(false);
+    await proxy.heal();
+    await becomes(station, 200);
+    expect(await enters(station.app, early)).toBe(false);
+    const { apiKeys } = station.config;
+    const key = apiKeys.find(({ id }) => id === 'ada');
+    if (key === undefined) throw new Error('no such key');
+    const secret = await sharedSecret({ ...station, redis: direct.redis });
+    const shared = createSession(secret, key, station.clock.now());
+    expect(await enters(station.app, shared)).toBe(true);
+  });
+
+  it.each([
+    ['empties Redis', (station: Station) => station.redis.del(station.keys.sessionSecret)],
+    ['writes nonsense', (station: Station) => station.redis.set(station.keys.sessionSecret, 'x')],
+    [
+      'puts a list there',
+      async ({ redis, keys }: Station) => {
+        await redis.del(keys.sessionSecret);
+        await redis.rpush(keys.sessionSecret, 'x');
+      },
+    ],
+  ])('outlives that somebody %s: the secret is written back', async (_what, harm) => {
+    const station = await open();
+    const cookie = await enter(station.app);
+    const secret = await sharedSecret(station);
+    expect(await station.redis.pttl(station.keys.sessionSecret)).toBe(-1);
+    await harm(station);
+    expect(await enters(station.app, cookie)).toBe(true);
+    await station.pass(MINUTE);
+    expect(await sharedSecret(station)).toEqual(secret);
+    expect(await enters(await station.addReplica(), cookie)).toBe(true);
+  });
+});
