@@ -16,7 +16,10 @@ export type RequireScope = (scope: Scope) => RequestHandler;
  * or undefined when it may see all.
  */
 export function createAuthentication(keys: readonly ApiKey[]): RequireScope {
-  const countFailure = limitFailures();
+  const countFailure = limitFailures((_request, _response, next) => {
+    const message = 'Too many wrong API keys; wait a minute.';
+    next(new KeeperError('too_many_requests', message, { retryAfterSeconds: 60 }));
+  });
   return (scope) => (request, response, next) => {
     const key = findApiKey(keys, bearerOf(request));
     if (key === undefined) {
@@ -48,10 +51,10 @@ function bearerOf(request: Request): string {
 }
 
 /**
- * Slows down whoever guesses keys: after ten wrong ones in a minute an address gets 429. Right keys
+ * Slows down whoever guesses keys: after ten wrong ones in a minute an address is refused. Right keys
  * from the same address still pass, so that one misconfigured service cannot lock its neighbours out.
  */
-function limitFailures(): RequestHandler {
+export function limitFailures(refuse: RequestHandler): RequestHandler {
   return rateLimit({
     windowMs: 60_000,
     limit: MAX_FAILURES_PER_MINUTE,
@@ -59,9 +62,6 @@ function limitFailures(): RequestHandler {
     legacyHeaders: false,
     // Its checks write to the console, and addresses are never taken from headers here.
     validate: false,
-    handler: (_request, _response, next) => {
-      const message = 'Too many wrong API keys; wait a minute.';
-      next(new KeeperError('too_many_requests', message, { retryAfterSeconds: 60 }));
-    },
+    handler: refuse,
   });
 }

@@ -1,6 +1,6 @@
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
-import { rateLimit } from 'express-rate-limit';
 import { findApiKey } from '../../api-keys.ts';
+import { limitFailures } from '../authentication.ts';
 import { html } from '../pages/html.ts';
 import {
   chooseLanguage,
@@ -20,7 +20,6 @@ import type { Wording } from './wording/en.ts';
 
 type Trouble = 'loginWrong' | 'loginNotAllowed' | 'loginTooMany' | 'loginForeign' | 'loginOver';
 
-const MAX_FAILURES_PER_MINUTE = 10;
 const STATUS: Readonly<Record<Trouble, number>> = {
   ...{ loginWrong: 401, loginNotAllowed: 403, loginTooMany: 429, loginForeign: 403 },
   loginOver: 200,
@@ -36,7 +35,10 @@ export const formBody: RequestHandler = express.urlencoded({
 export function loginRoutes(options: DashboardOptions): Router {
   const { apiKeys, status, sessionSecret, log } = options;
   const router = express.Router();
-  const countFailure = limitFailures();
+  const countFailure = limitFailures((request, response) => {
+    response.set('Retry-After', '60');
+    sendLogin(request, response, 'loginTooMany');
+  });
   router.get('/login', setHeaders, chooseLanguage, async (request, response) => {
     const session = sessionOf(await sessionSecret.current(), apiKeys, request, status.clock.now());
     if (session !== undefined && maySee(session)) response.redirect(303, '/');
@@ -112,20 +114,4 @@ function loginForm(words: Wording, trouble: Trouble | undefined) {
       <p><button class="primary">${words.loginButton}</button></p>
     </form>
   </div>`;
-}
-
-/** As for bearers: whoever guesses is slowed down, and a right key still passes. */
-function limitFailures(): RequestHandler {
-  return rateLimit({
-    windowMs: 60_000,
-    limit: MAX_FAILURES_PER_MINUTE,
-    standardHeaders: false,
-    legacyHeaders: false,
-    // Its checks write to the console, and addresses are never taken from headers here.
-    validate: false,
-    handler: (request, response) => {
-      response.set('Retry-After', '60');
-      sendLogin(request, response, 'loginTooMany');
-    },
-  });
 }

@@ -1,15 +1,5 @@
 import type { Facts } from '../problems.ts';
-import type { ProblemWords, Words } from './words.ts';
-
-const say = (
-  title: string,
-  message: ProblemWords['message'],
-  advice: string | ProblemWords['advice'],
-): ProblemWords => ({
-  title,
-  message,
-  advice: typeof advice === 'string' ? () => advice : advice,
-});
+import { say, type Words } from './words.ts';
 
 const CALLBACK =
   'Check in the console that the authorization-event URL is right and its ticket push is on, and ' +

@@ -15,3 +15,12 @@ export interface Words {
   /** @param more how many problems there are besides the first one */
   verdict: (title: string, subject: string | null, more: number) => string;
 }
+
+/** Writes down one problem. */
+export function say(
+  title: string,
+  message: ProblemWords['message'],
+  advice: string | ProblemWords['advice'],
+): ProblemWords {
+  return { title, message, advice: typeof advice === 'string' ? () => advice : advice };
+}

@@ -1,15 +1,5 @@
 import type { Facts } from '../problems.ts';
-import type { ProblemWords, Words } from './words.ts';
-
-const say = (
-  title: string,
-  message: ProblemWords['message'],
-  advice: string | ProblemWords['advice'],
-): ProblemWords => ({
-  title,
-  message,
-  advice: typeof advice === 'string' ? () => advice : advice,
-});
+import { say, type Words } from './words.ts';
 
 const CALLBACK =
   '请在开放平台控制台确认“授权事件接收 URL”填写正确、已开启票据推送，并且微信能访问到它；再看日志里有没有被拒绝的推送。';
