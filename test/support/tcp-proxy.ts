@@ -142,7 +142,11 @@ export async function createTcpProxy(
     retarget: (next) => void (state.target = next),
     async close() {
       state.listener.close();
-      state.connections.forEach(reset);
+      // Not reset: that waits until all is written, which whoever has hung up never reads.
+      for (const { client, server } of state.connections) {
+        client.destroy();
+        server.destroy();
+      }
       await Promise.all([...state.connections].map(({ gone }) => gone));
     },
   };
