@@ -159,12 +159,13 @@ describe('row 18: a command that was given up takes effect later', () => {
     const gaveUp = () => expect(ghost.logs.map(({ message }) => message)).toContain(NOT_YET);
     await vi.waitFor(gaveUp, POLLING);
     expect(proxy.counters().held.toServer).toBeGreaterThan(0);
+    // It goes on trying to store what it has, and begins nothing new.
+    void ghost.keeper.stop();
 
     const renewed = async () => expect((await stored(station, TOKEN)).kept.seq).toBe('2');
     expect(await secondsUntil(station, 75, renewed)).toBeGreaterThan(20);
     const before = await stored(station, TOKEN);
     expect(before.kept).toMatchObject({ value: newest(station), mirror: newest(station) });
-    void ghost.keeper.stop();
     proxy.resume();
     const landed = async () => expect((await stored(station, TOKEN)).suspect).toBe(true);
     await vi.waitFor(landed, POLLING);
