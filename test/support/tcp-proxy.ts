@@ -143,10 +143,8 @@ export async function createTcpProxy(
     async close() {
       state.listener.close();
       // Not reset: that waits until all is written, which whoever has hung up never reads.
-      for (const { client, server } of state.connections) {
-        client.destroy();
-        server.destroy();
-      }
+      for (const { client, server } of state.connections)
+        [client, server].forEach((one) => one.destroy());
       await Promise.all([...state.connections].map(({ gone }) => gone));
     },
   };
