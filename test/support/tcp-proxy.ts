@@ -142,9 +142,9 @@ export async function createTcpProxy(
     retarget: (next) => void (state.target = next),
     async close() {
       state.listener.close();
-      // Not reset: that waits until all is written, which whoever has hung up never reads.
-      for (const { client, server } of state.connections)
-        [client, server].forEach((one) => one.destroy());
+      state.connections.forEach(reset);
+      // A reset waits until all is written, which whoever has hung up never reads.
+      for (const one of state.connections) [one.client, one.server].forEach((end) => end.destroy());
       await Promise.all([...state.connections].map(({ gone }) => gone));
     },
   };
