@@ -143,8 +143,6 @@ export async function createTcpProxy(
     async close() {
       state.listener.close();
       state.connections.forEach(reset);
-      // A reset waits until all is written, which whoever has hung up never reads.
-      for (const one of state.connections) [one.client, one.server].forEach((end) => end.destroy());
       await Promise.all([...state.connections].map(({ gone }) => gone));
     },
   };
@@ -266,10 +264,12 @@ function cut(connection: Connection): void {
 function reset(connection: Connection): void {
   forgetQueues(connection);
   connection.isCut = true;
-  connection.client.resetAndDestroy();
-  // A unix socket knows no RST.
-  if (connection.server.remoteAddress === undefined) connection.server.destroy();
-  else connection.server.resetAndDestroy();
+  for (const socket of [connection.client, connection.server]) {
+    // A unix socket knows no RST, and one that is ending or has more to write would never be closed.
+    const isBusy = socket.writableEnded || socket.writableLength > 0;
+    if (isBusy || socket.remoteAddress === undefined) socket.destroy();
+    else socket.resetAndDestroy();
+  }
 }
 
 async function heal(state: State): Promise<void> {
