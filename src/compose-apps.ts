@@ -14,7 +14,7 @@ import type { PendingTickets } from './pushes/pending-tickets.ts';
 import type { Receiver } from './pushes/receiver.ts';
 import type { Job } from './schedule/jobs.ts';
 import type { Scheduler } from './schedule/scheduler.ts';
-import type { SnapshotContext } from './status/context.ts';
+import { withoutSecrets, type SnapshotContext } from './status/context.ts';
 import type { SessionSecret } from './store/session-secret.ts';
 import type { SelfTest, SelfTestWatch } from './store/self-test.ts';
 import { VERSION } from './version.ts';
@@ -34,11 +34,7 @@ export function composeStatus(config: Config, parts: Looked): SnapshotContext {
   const { pendingTickets, scheduler, watch, clocks, reconciler, life } = parts;
   return {
     ...{ ...parts, startedAt: life.startedAt, version: VERSION, accounts, publicBaseUrl },
-    components: components.map(({ appid, previousEncodingAesKey, previousToken }) => ({
-      appid,
-      previousKeySet: previousEncodingAesKey !== undefined,
-      previousTokenSet: previousToken !== undefined,
-    })),
+    components: withoutSecrets(components),
     ticketsWaiting: () => pendingTickets.components(),
     nextTick: (kind, notBefore) => scheduler.nextTick(kind, notBefore),
     selfTest: () => watch.last(),

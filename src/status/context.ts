@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
 import type { Account } from '../credentials/kinds/kind.ts';
 import type { ClockSkew } from '../store/clock-watch.ts';
 import type { SelfTest } from '../store/self-test.ts';
@@ -23,4 +24,13 @@ export interface SnapshotContext extends AuthorizersContext {
   replica: string;
   version: string;
   startedAt: number;
+}
+
+/** What the status needs to know of the configured components. */
+export function withoutSecrets(components: Config['components']): SnapshotContext['components'] {
+  return components.map(({ appid, previousEncodingAesKey, previousToken }) => ({
+    appid,
+    previousKeySet: previousEncodingAesKey !== undefined,
+    previousTokenSet: previousToken !== undefined,
+  }));
 }

@@ -1,5 +1,5 @@
 import { readProgress } from '../../authorizers/reconcile.ts';
-import type { SnapshotContext } from '../../status/context.ts';
+import { withoutSecrets, type SnapshotContext } from '../../status/context.ts';
 import { takeSnapshot, type StatusSnapshot } from '../../status/snapshot.ts';
 import { VERSION } from '../../version.ts';
 import { both, ok, REPLICAS, skipped, warn, type Check, type Group } from './check.ts';
@@ -78,11 +78,7 @@ function contextOf({ config, clock, store }: Patient): SnapshotContext {
   return {
     ...{ store, clock, accounts, publicBaseUrl, version: VERSION },
     windowMs: config.refreshWindowSeconds * 1000,
-    components: components.map(({ appid, previousEncodingAesKey, previousToken }) => ({
-      appid,
-      previousKeySet: previousEncodingAesKey !== undefined,
-      previousTokenSet: previousToken !== undefined,
-    })),
+    components: withoutSecrets(components),
     refreshesPerSecond: config.authorizerRefreshesPerSecond,
     reconciliation: (component) => readProgress(store, component),
     // What only a running process knows; the doctor has looked at Redis and the clocks by itself.
