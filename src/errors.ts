@@ -37,12 +37,43 @@ const ERROR_TABLE = {
 
 export type ErrorCode = keyof typeof ERROR_TABLE;
 
+/**
+ * Why a push was refused, as an operator must know it; `code` is what the sender is told. The first
+ * group was sent by whoever knows our token, the second by anybody.
+ */
+export const REFUSAL_REASONS = {
+  /** A push about accounts at the event URL, or one about the platform at the message URL. */
+  urls_exchanged: { signed: true },
+  /** Signed with our token, and not encrypted with our EncodingAESKey. */
+  aes_key: { signed: true },
+  /** It decrypts, and names another component at its end. */
+  foreign_component: { signed: true },
+  /** Its signed time is too far from our clock. */
+  clock: { signed: true },
+  /** Signed and decrypted, and neither XML nor JSON inside. */
+  unreadable: { signed: true },
+  /** Nothing of it is encrypted: the console is not set to safe mode. */
+  clear_mode: { signed: false },
+  bad_signature: { signed: false },
+  /** The URL holds a literal `$APPID$`. */
+  appid_placeholder: { signed: false },
+  unknown_component: { signed: false },
+  /** Below `/callback`, and no address of ours. */
+  path: { signed: false },
+  /** Compressed, in another charset, too large, cut off, or its query or body is none of a push. */
+  form: { signed: false },
+} as const satisfies Record<string, { signed: boolean }>;
+
+export type RefusalReason = keyof typeof REFUSAL_REASONS;
+
 interface KeeperErrorOptions {
   cause?: unknown;
   /** For the log only: never leaves the process. Must not hold a secret either. */
   detail?: string;
   /** Seconds after which asking again makes sense; becomes `Retry-After`. */
   retryAfterSeconds?: number;
+  /** For pushes: why, told apart finer than by `code`. Never leaves the process with the answer. */
+  reason?: RefusalReason;
 }
 
 /** The one error class. `message` is written for the outside: it says what to do, without secrets. */
@@ -50,6 +81,7 @@ export class KeeperError extends Error {
   readonly code: ErrorCode;
   readonly detail: string | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly reason: RefusalReason | undefined;
 
   constructor(code: ErrorCode, message: string, options: KeeperErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -57,6 +89,7 @@ export class KeeperError extends Error {
     this.code = code;
     this.detail = options.detail;
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.reason = options.reason;
   }
 
   get status(): number {
