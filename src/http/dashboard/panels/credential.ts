@@ -1,16 +1,26 @@
 import { refreshIntervals, type DashboardData } from '../../../status/dashboard.ts';
 import type { HistoryEntry } from '../../../store/records.ts';
 import { html, type Html } from '../../pages/html.ts';
-import { countdownBar, intervalChart, isUnplanned, scaleOf } from '../charts.ts';
+import {
+  countdownBar,
+  intervalChart,
+  isUnplanned,
+  scaleBelow,
+  scaleOf,
+  spanOf,
+  type Span,
+} from '../charts.ts';
 import { clockTime, duration, moment, type View } from '../view.ts';
 import { action, address, code, facts, pill, table, title, type Fact, type Tone } from './parts.ts';
-import { hourScale } from './ticket.ts';
 
 /** One credential: how long it still lives, when it is refreshed, and how regularly that has happened. */
 
 type Credential = DashboardData['status']['components'][number]['credentials'][number];
 
-const DAY = 86_400_000;
+const DAY = { ms: 86_400_000, steps: 2 };
+const WEEK = { ms: 7 * DAY.ms, steps: 2 };
+/** Labels need room: the chart of a young installation has all of the width, one of two has half. */
+const DIVISIONS = { alone: [3, 4, 5], besides: [2, 3] };
 /** Rows of the table that goes with a chart. */
 const ROWS = 30;
 
@@ -138,37 +148,49 @@ function lastError(view: View, credential: Credential): Html | undefined {
 
 function intervals(view: View, kind: string, history: readonly HistoryEntry[]): Html {
   const { words, now } = view;
-  const day = refreshIntervals(history, now, DAY);
-  const week = refreshIntervals(history, now, 7 * DAY);
-  const max = scaleOf(week);
-  const days = html`<p class="scale" aria-hidden="true">
-    ${[7, 4, 0].map((count) => html`<span>${words.daysAgo(count)}</span>`)}
-  </p>`;
-  const chart = (title: string, some: typeof day, spanMs: number, scale: Html) => {
+  const all = refreshIntervals(history, now, WEEK.ms);
+  // The first value of all is no refresh, and a chart of none would be an empty one.
+  if (all.length === 0) return html`<p class="reading">${words.intervalsNone}</p>`;
+  const day = refreshIntervals(history, now, DAY.ms);
+  const { top, unit } = scaleOf(all);
+  const title = words.intervals(unit);
+  const figures = unit === 's' ? top * 60 : top;
+  const chart = (caption: string, some: typeof day, span: Span) => {
     const text = reading(view, some);
-    const label = `${words.intervals}, ${title}: ${text}`;
+    const label = `${title}, ${caption}: ${text}`;
     return html`<figure>
-      <figcaption>${title}</figcaption>
+      <figcaption>${caption}</figcaption>
       <div class="plot">
         <p class="axis" aria-hidden="true">
-          <span>${max}</span><span>${max / 2}</span><span>0</span>
+          <span>${figures}</span><span>${figures / 2}</span><span>0</span>
         </p>
-        ${intervalChart({ label, intervals: some, now, spanMs, max })}
+        ${intervalChart({ label, intervals: some, now, spanMs: span.ms, max: top })}
       </div>
-      ${scale}
+      ${scaleBelow(view, span)}
       <p class="reading">${text}</p>
     </figure>`;
   };
-  return html`<h4>${words.intervals}</h4>
-    <div class="charts">
-      ${chart(words.last24h, day, DAY, hourScale(view, [24, 12, 0]))}
-      ${chart(words.last7d, week, 7 * DAY, days)}
-    </div>
-    ${day.length === 0 ? undefined : intervalTable(view, kind, day)}`;
+  const first = firstMoment(history, now);
+  const ofDay = spanOf(first, now, DAY, DIVISIONS.alone);
+  const ofWeek = spanOf(first, now, WEEK, DIVISIONS.besides);
+  // Of what is younger than a day, two charts would show the same.
+  const drawn = ofDay.young
+    ? chart(words.sinceTheFirst, all, ofDay)
+    : html`${chart(words.last24h, day, ofDay)}
+      ${chart(ofWeek.young ? words.sinceTheFirst : words.last7d, all, ofWeek)}`;
+  return html`<h4>${title}</h4>
+    <div class="charts">${drawn}</div>
+    ${day.length === 0 ? undefined : intervalTable(view, kind, unit, day)}`;
+}
+
+/** A person may have written anything into Redis: what lies ahead of us has not been. */
+function firstMoment(history: readonly HistoryEntry[], now: number): number | undefined {
+  const past = history.map(({ obtainedAt }) => obtainedAt).filter((at) => at <= now);
+  return past.length === 0 ? undefined : Math.min(...past);
 }
 
 function reading({ words }: View, some: ReturnType<typeof refreshIntervals>): string {
-  if (some.length === 0) return words.intervalsNone;
+  if (some.length === 0) return words.intervalsNoneThen;
   const minutes = some.map((one) => one.minutes);
   const mean = minutes.reduce((sum, one) => sum + one, 0) / minutes.length;
   const length = (value: number) => duration(words, value * 60_000);
@@ -184,7 +206,12 @@ function reasonOf({ words }: View, { reason }: { reason: string }): string {
   return Object.hasOwn(reasons, reason) ? reasons[reason as keyof typeof reasons] : reason;
 }
 
-function intervalTable(view: View, kind: string, day: ReturnType<typeof refreshIntervals>): Html {
+function intervalTable(
+  view: View,
+  kind: string,
+  unit: 's' | 'min',
+  day: ReturnType<typeof refreshIntervals>,
+): Html {
   const { words } = view;
   const rows = day
     .slice(0, ROWS)
@@ -197,6 +224,6 @@ function intervalTable(view: View, kind: string, day: ReturnType<typeof refreshI
   const heads = [words.refreshedAt, words.interval, words.reason, words.replica];
   return html`<details>
     <summary>${words.intervalsTable}</summary>
-    ${table(`${words.intervals}: ${kind}`, heads, rows)}
+    ${table(`${words.intervals(unit)}: ${kind}`, heads, rows)}
   </details>`;
 }

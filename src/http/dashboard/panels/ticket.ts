@@ -1,6 +1,6 @@
 import { ticketGaps, type DashboardData } from '../../../status/dashboard.ts';
 import { html, type Html } from '../../pages/html.ts';
-import { arrivalStrip } from '../charts.ts';
+import { arrivalStrip, scaleBelow, spanOf } from '../charts.ts';
 import { duration, moment, shortTime, type View } from '../view.ts';
 import { action, address, facts, pill, title, type Tone } from './parts.ts';
 
@@ -45,10 +45,16 @@ export function ticketPanel(
   </article>`;
 }
 
+const DAY = 86_400_000;
+const FULL = { ms: DAY, steps: 4 };
+const DIVISIONS = [3, 4, 5];
+
 function strip(view: View, arrivals: readonly number[]): Html {
   const { words, now } = view;
+  if (arrivals.length === 0) return html`<p class="reading">${words.stripNone}</p>`;
   const { gaps, since } = ticketGaps(arrivals, now);
-  const count = arrivals.filter((at) => at <= now && at > now - 86_400_000).length;
+  const span = spanOf(since, now, FULL, DIVISIONS);
+  const count = arrivals.filter((at) => at <= now && at > now - DAY).length;
   const named = gaps.slice(0, GAPS_NAMED).map(({ from, to }) => {
     const length = duration(words, to - from);
     return to === now
@@ -56,24 +62,18 @@ function strip(view: View, arrivals: readonly number[]): Html {
       : words.stripGap(shortTime(from), shortTime(to), length);
   });
   const parts = [
-    words.stripCount(count),
+    words.stripCount(count, span.young),
     ...(named.length === 0 ? [words.stripNoGap] : named),
     ...(gaps.length > GAPS_NAMED ? [words.moreGaps(gaps.length - GAPS_NAMED)] : []),
-    ...(arrivals.length > 0 && since > now - 86_400_000
-      ? [words.stripSince(shortTime(since))]
-      : []),
+    ...(since > now - DAY ? [words.stripSince(shortTime(since))] : []),
   ];
   const text = parts.join(' · ');
-  const label = `${words.stripTitle}: ${text}`;
+  const title = span.young ? words.stripTitleYoung : words.stripTitle;
+  const label = `${title}: ${text}`;
   return html`<figure>
-    <figcaption>${words.stripTitle}</figcaption>
-    ${arrivalStrip({ label, arrivals, gaps, since, now })} ${hourScale(view, [24, 18, 12, 6, 0])}
+    <figcaption>${title}</figcaption>
+    ${arrivalStrip({ label, arrivals, gaps, since, now, spanMs: span.ms })}
+    ${scaleBelow(view, span)}
     <p class="reading">${text}</p>
   </figure>`;
-}
-
-export function hourScale({ words }: View, marks: readonly number[]): Html {
-  return html`<p class="scale" aria-hidden="true">
-    ${marks.map((hours) => html`<span>${words.hoursAgo(hours)}</span>`)}
-  </p>`;
 }

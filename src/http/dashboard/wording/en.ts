@@ -81,14 +81,15 @@ export const EN = {
   ticketsStored: 'Stored so far',
   pushAsked: 'Pushes asked for',
   stripTitle: 'Arrivals in the last 24 h',
-  stripCount: (count: number) => (count === 1 ? '1 ticket in 24 h' : `${count} tickets in 24 h`),
+  stripTitleYoung: 'Arrivals so far',
+  stripNone: 'No arrival is on record.',
+  stripCount: (count: number, young: boolean) =>
+    `${count === 1 ? '1 ticket' : `${count} tickets`}${young ? '' : ' in 24 h'}`,
   stripNoGap: 'no gap',
   stripGap: (from: string, to: string, duration: string) => `gap of ${duration} (${from} to ${to})`,
   stripGapNow: (from: string, duration: string) => `gap of ${duration} until now (since ${from})`,
   stripSince: (time: string) => `on record since ${time}`,
   moreGaps: (count: number) => `and ${count} more`,
-  hoursAgo: (hours: number) => (hours === 0 ? 'now' : `${hours} h ago`),
-  daysAgo: (days: number) => (days === 0 ? 'now' : `${days} d ago`),
 
   // Credentials
   credentials: 'Credentials',
@@ -128,10 +129,12 @@ export const EN = {
   askedForBy: (caller: string) => `asked for by ${caller}`,
   reportedBy: (errcode: string | undefined, caller: string) =>
     `reported by ${caller}${errcode === undefined ? '' : ` (errcode ${errcode})`}`,
-  intervals: 'Minutes between refreshes',
+  intervals: (unit: 's' | 'min') => `${unit === 's' ? 'Seconds' : 'Minutes'} between refreshes`,
   last24h: '24 h',
   last7d: '7 d',
-  intervalsNone: 'No refresh in this time.',
+  sinceTheFirst: 'since the first value',
+  intervalsNone: 'No refresh so far.',
+  intervalsNoneThen: 'No refresh in this time.',
   intervalsText: (count: number, mean: string, longest: string) =>
     count === 1
       ? `1 refresh, after ${mean}`

@@ -76,14 +76,14 @@ export const ZH: Wording = {
   ticketsStored: '累计保存',
   pushAsked: '已请求推送',
   stripTitle: '最近 24 小时的推送',
-  stripCount: (count) => `24 小时内 ${count} 张票据`,
+  stripTitleYoung: '至今的推送',
+  stripNone: '还没有推送记录。',
+  stripCount: (count, young) => `${young ? '共' : '24 小时内'} ${count} 张票据`,
   stripNoGap: '没有中断',
   stripGap: (from, to, duration) => `中断 ${duration}（${from} 至 ${to}）`,
   stripGapNow: (from, duration) => `自 ${from} 起中断至今（${duration}）`,
   stripSince: (time) => `记录始于 ${time}`,
   moreGaps: (count) => `另有 ${count} 次`,
-  hoursAgo: (hours) => (hours === 0 ? '现在' : `${hours} 小时前`),
-  daysAgo: (days) => (days === 0 ? '现在' : `${days} 天前`),
 
   credentials: '凭据',
   kind: {
@@ -122,10 +122,12 @@ export const ZH: Wording = {
   askedForBy: (caller) => `${caller} 要求刷新`,
   reportedBy: (errcode, caller) =>
     `${caller} 报告${errcode === undefined ? '' : `（错误码 ${errcode}）`}`,
-  intervals: '刷新间隔（分钟）',
+  intervals: (unit) => `刷新间隔（${unit === 's' ? '秒' : '分钟'}）`,
   last24h: '24 小时',
   last7d: '7 天',
-  intervalsNone: '这段时间内没有刷新。',
+  sinceTheFirst: '自第一个值起',
+  intervalsNone: '至今没有刷新过。',
+  intervalsNoneThen: '这段时间内没有刷新。',
   intervalsText: (count, mean, longest) =>
     count === 1 ? `刷新 1 次，间隔 ${mean}` : `刷新 ${count} 次，平均 ${mean}，最长 ${longest}`,
   intervalsEarly: (count, all) =>
