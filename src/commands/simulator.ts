@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { createScaledClock } from '../simulator/clock.ts';
 import type { CallRecord, PushRecord } from '../simulator/ledger.ts';
 import type { AccountOptions, ComponentOptions, SimulatorOptions } from '../simulator/options.ts';
+import { PUSH_FORMATS, type PushFormat } from '../simulator/push-document.ts';
 import { createSimulator, type Simulator } from '../simulator/simulator.ts';
 
 /** Runs the pretended WeChat on its own: for a laptop without an account, and for CI. */
@@ -19,6 +20,9 @@ const FLAGS = {
   'allow-remote': [false, '', 'permit an address that other machines can reach'],
   hosts: ['1', 'N', 'API hosts, on consecutive ports, that share one world'],
   callback: [undefined, 'URL', 'where pushes go (http://127.0.0.1:3000/callback/APPID)'],
+  'message-callback': [undefined, 'URL', "where users' messages go (the same and /$APPID$)"],
+  format: ['xml', 'xml|json', 'form of the pushes, with what is encrypted inside'],
+  'content-type': [undefined, 'TYPE', 'what they are declared as, if not as that form is'],
   appid: ['wx5ca1ab1e0ddba11a', 'APPID', 'appid of the component'],
   secret: ['51e7a70251e7a70251e7a70251e7a702', 'TEXT', 'its appsecret'],
   token: ['simulator', 'TEXT', 'its message verification token'],
@@ -61,7 +65,9 @@ While it runs, this machine can steer it (the routes are listed by GET /_simulat
   curl -d '{}' $S/push                               # a ticket, now
   curl -d '{"info_type":"unauthorized","fields":{"AuthorizerAppid":"wx1"}}' $S/push
   curl -d '{"twice":true}' $S/push                   # also lateMs, previousKey, previousToken
-  curl -d '{"xml":"<xml><InfoType>any</InfoType></xml>"}' $S/push
+  curl -d '{"format":"json","contentType":"text/xml"}' $S/push   # also inside, bom
+  curl -d '{"xml":"<xml><InfoType>any</InfoType></xml>"}' $S/push   # json for one in JSON
+  curl -d '{"authorizer":"wx1","fields":{"MsgType":"text","Content":"hi"}}' $S/push-message
   curl -d '{}' $S/tickets                            # a ticket without a push
   curl -d '{"on":false}' $S/pushing
   curl -d '{"index":1,"alive":false}' $S/hosts       # with --hosts 2: connections are refused
@@ -96,6 +102,7 @@ Faults wait in a queue; each call or push takes the first rule that fits it:
          | errcode errcode errmsg? | truncate close? | patch fields? remove? | redirect location
          | drip bytesPerChunk everyMs | large bytes
   push   twice | lateMs | previousKey | previousToken | skip | stop
+         | format xml|json | inside xml|json | contentType | bom
 `;
 
 function helpText(): string {
@@ -148,11 +155,20 @@ function componentFrom(values: Values): ComponentOptions {
     previousToken: optionalText(values, 'previous-token'),
     previousEncodingAesKey: optionalText(values, 'previous-aes-key'),
     callbackUrl: optionalText(values, 'callback') ?? `http://127.0.0.1:3000/callback/${appid}`,
+    messageUrl: optionalText(values, 'message-callback'),
   };
 }
 
 function accountFrom(values: Values): AccountOptions {
   return { appid: text(values, 'account'), secret: text(values, 'account-secret') };
+}
+
+/** @throws RangeError */
+function formatFrom(values: Values): PushFormat {
+  const given = text(values, 'format');
+  const format = PUSH_FORMATS.find((one) => one === given);
+  if (format === undefined) throw new RangeError(`--format must be xml or json, not "${given}"`);
+  return format;
 }
 
 /** As many as the control API takes at once. @throws RangeError */
@@ -188,6 +204,8 @@ function optionsFrom(values: Values): SimulatorOptions {
     divideTimesBy: number(values, 'divide-times-by'),
     // In seconds of the user's machine: the receiver does not run any faster.
     pushTimeoutSeconds: number(values, 'push-timeout') * speed,
+    format: formatFrom(values),
+    contentType: optionalText(values, 'content-type'),
     pushing: values['no-push'] !== true,
     onCall: (call) => console.log(callLine(call)),
     onPush: (push) => console.log(pushLine(push)),

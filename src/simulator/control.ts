@@ -9,8 +9,9 @@ import { pushFaultSchema } from './faults.ts';
 import { hostAt, killHost, reviveHost } from './hosts.ts';
 import { clearLedger, type Ledger } from './ledger.ts';
 import { isLoopback } from './options.ts';
-import { TICKET_INFO_TYPE, type PushFields } from './push-message.ts';
-import { push, setPushing } from './pusher.ts';
+import type { PushFields } from './push-document.ts';
+import { TICKET_INFO_TYPE } from './push-message.ts';
+import { push, pushMessage, setPushing } from './pusher.ts';
 import { issue, usePreAuthCode } from './values.ts';
 import { addFault, componentOf, componentsOf, type World } from './world.ts';
 
@@ -52,7 +53,13 @@ const pushBody = pushFaultSchema.omit({ skip: true, stop: true }).extend({
   appid: z.string().optional(),
   info_type: z.string().min(1).optional(),
   xml: z.string().startsWith('<').optional(),
+  json: z.string().startsWith('{').optional(),
   fields: fieldsBody.optional(),
+});
+const messageBody = pushFaultSchema.omit({ skip: true, stop: true }).extend({
+  appid: z.string().optional(),
+  authorizer: z.string().regex(/^[^:/]+$/, 'an appid'),
+  fields: fieldsBody,
 });
 const pushingBody = z.strictObject({ on: z.boolean(), appid: z.string().optional() });
 const ticketBody = z.strictObject({ appid: z.string().optional() });
@@ -80,6 +87,10 @@ const ROUTES: Readonly<Record<string, Handler>> = {
     return { ok: true };
   },
   'POST push': ({ world }, body) => pushNow(world, pushBody.parse(body)),
+  'POST push-message': ({ world }, body) => {
+    const { appid, authorizer, fields, ...fault } = messageBody.parse(body);
+    return pushMessage(world, componentOf(world, appid), authorizer, fields, ownFault(fault));
+  },
   'POST pushing': ({ world }, body) => {
     const { on, appid } = pushingBody.parse(body);
     for (const component of componentsOf(world, appid)) setPushing(world, component, on);
@@ -142,13 +153,25 @@ function readLedger(ledger: Ledger, kind: string | null): Partial<Ledger> {
 }
 
 function pushNow(world: World, body: z.infer<typeof pushBody>): unknown {
-  const { appid, info_type: infoType, xml, fields, ...fault } = body;
-  if (xml !== undefined && (infoType !== undefined || fields !== undefined)) {
-    throw new ControlError(400, 'xml is the whole message: no info_type or fields beside it');
+  const { appid, info_type: infoType, xml, json, fields, ...fault } = body;
+  const whole = xml ?? json;
+  if (whole !== undefined) {
+    const name = xml === undefined ? 'json' : 'xml';
+    const more = [infoType, fields, xml === undefined ? undefined : json];
+    if (more.some((one) => one !== undefined)) {
+      throw new ControlError(
+        400,
+        `${name} is the whole message: no info_type, fields or other document beside it`,
+      );
+    }
   }
-  // Without a variation of its own the push leaves room for the next rule in the queue.
-  const own = Object.keys(fault).length > 0 ? fault : undefined;
-  return push(world, componentOf(world, appid), xml ?? infoType ?? TICKET_INFO_TYPE, fields, own);
+  const what = whole ?? infoType ?? TICKET_INFO_TYPE;
+  return push(world, componentOf(world, appid), what, fields, ownFault(fault));
+}
+
+/** Without a variation of its own a push leaves room for the next rule in the queue. */
+function ownFault<T extends object>(fault: T): T | undefined {
+  return Object.keys(fault).length > 0 ? fault : undefined;
 }
 
 function issueTicket(world: World, appid: string | undefined) {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PUSH_FORMATS } from './push-document.ts';
 
 /**
  * What shall go wrong: a queue of rules. Each call or push takes the first rule that matches it,
@@ -81,6 +82,14 @@ const pushFaultSchema = z.strictObject({
   previousKey: z.boolean().optional(),
   /** Signed with `previousToken`. */
   previousToken: z.boolean().optional(),
+  /** Of the envelope and of what is inside it, unless said otherwise. */
+  format: z.enum(PUSH_FORMATS).optional(),
+  /** Of what is inside the envelope, when that is another one. */
+  inside: z.enum(PUSH_FORMATS).optional(),
+  /** What it is declared as. */
+  contentType: z.string().min(1).max(200).optional(),
+  /** A byte order mark before the envelope. */
+  bom: z.boolean().optional(),
   /** Not sent at all. */
   skip: z.boolean().optional(),
   /** Not sent, and no more tickets until pushing is turned on again. */

@@ -52,7 +52,7 @@ export interface CallRecord {
 export interface PushRecord {
   at: number;
   appid: string;
-  /** `raw` for XML without an InfoType. */
+  /** Of a user's message its MsgType and Event; `raw` for a document that says neither. */
   infoType: string;
   /** Unix seconds, as inside the encrypted message. */
   createTime: number;

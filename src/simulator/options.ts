@@ -1,6 +1,7 @@
 import { ENCODING_AES_KEY } from '../wechat/envelope.ts';
 import type { SimulatorClock } from './clock.ts';
 import type { CallRecord, PushRecord } from './ledger.ts';
+import { PUSH_FORMATS, type PushFormat } from './push-document.ts';
 
 export interface ComponentOptions {
   appid: string;
@@ -14,6 +15,11 @@ export interface ComponentOptions {
   previousEncodingAesKey?: string | undefined;
   /** Whole URL that pushes go to. Without one nothing is pushed. */
   callbackUrl?: string | undefined;
+  /**
+   * Whole URL that users' messages go to, with `$APPID$` where the account's appid goes. Default the
+   * callback URL and the appid behind it.
+   */
+  messageUrl?: string | undefined;
 }
 
 export interface AccountOptions {
@@ -66,6 +72,10 @@ export interface SimulatorOptions {
   divideTimesBy?: number | undefined;
   /** How long an answer to a push may take, default 5. Not divided: machines do not get faster. */
   pushTimeoutSeconds?: number | undefined;
+  /** The form of pushes, default XML; a single one may have another (`PushFault`). */
+  format?: PushFormat | undefined;
+  /** What pushes are declared as; default text/xml or application/json, as their form is. */
+  contentType?: string | undefined;
   /** Whether tickets are pushed on schedule from the start, default true. */
   pushing?: boolean | undefined;
   /** Whether the first of them goes out at once, default true. */
@@ -103,6 +113,8 @@ export interface Settings {
   repushMs: number;
   repushLimit: number;
   pushTimeoutMs: number;
+  format: PushFormat;
+  contentType: string | undefined;
   pushing: boolean;
   pushOnStart: boolean;
   dailyLimits: Readonly<Record<string, number>>;
@@ -148,6 +160,8 @@ export function resolveSettings(options: SimulatorOptions): Settings {
     repushMs: life('repushSeconds', options.repushSeconds ?? 0, 0),
     repushLimit: whole('repushLimit', options.repushLimit ?? 3, 0, 1000),
     pushTimeoutMs: atLeast('pushTimeoutSeconds', (options.pushTimeoutSeconds ?? 5) * 1000, 1),
+    format: options.format ?? PUSH_FORMATS[0],
+    contentType: options.contentType,
     pushing: options.pushing ?? true,
     pushOnStart: options.pushOnStart ?? true,
     dailyLimits: options.dailyLimits ?? {},
@@ -172,7 +186,7 @@ export function checkCallbackUrl(url: string): void {
 function checkComponents(components: readonly ComponentOptions[]): void {
   const appids = new Set<string>();
   for (const component of components) {
-    const { appid, encodingAesKey, previousEncodingAesKey, callbackUrl } = component;
+    const { appid, encodingAesKey, previousEncodingAesKey, callbackUrl, messageUrl } = component;
     if (appid === '' || appids.has(appid)) throw new RangeError(`appid "${appid}" empty or twice`);
     appids.add(appid);
     for (const name of ['secret', 'token'] as const) {
@@ -183,7 +197,7 @@ function checkComponents(components: readonly ComponentOptions[]): void {
         throw new RangeError(`EncodingAESKey of ${appid} must be 43 letters and digits`);
       }
     }
-    if (callbackUrl !== undefined) checkCallbackUrl(callbackUrl);
+    for (const url of [callbackUrl, messageUrl]) if (url !== undefined) checkCallbackUrl(url);
   }
 }
 

@@ -1,6 +1,16 @@
-import { randomInt } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { encryptMessage, sign } from '../wechat/envelope.ts';
+import { userNameOf } from './authorizer-profile.ts';
 import type { PushFault } from './faults.ts';
+import {
+  CONTENT_TYPES,
+  documentOf,
+  envelopeOf,
+  fieldOf,
+  formatOf,
+  type PushFields,
+  type PushFormat,
+} from './push-document.ts';
 import { sampleFields } from './samples.ts';
 import { issue } from './values.ts';
 import { signingSecrets, type Component, type World } from './world.ts';
@@ -14,25 +24,18 @@ export interface PushMessage {
   /** The callback URL with `query`; `null` when the component has no callback URL. */
   url: string | null;
   query: Readonly<Record<string, string>>;
+  contentType: string;
   /** The envelope that is posted. */
   body: string;
   /** What is encrypted inside it. */
-  xml: string;
+  document: string;
 }
 
 export const TICKET_INFO_TYPE = 'component_verify_ticket';
 
 /**
- * Further elements of the inner document. Texts are wrapped in CDATA, numbers are not; fields of a
- * field are elements inside it.
- */
-export interface PushFields {
-  readonly [name: string]: string | number | PushFields;
-}
-
-/**
- * Builds a push as of now.
- * @param infoTypeOrXml an InfoType, or a whole inner document, told apart by its leading `<`
+ * Builds a push to the authorization-event URL as of now.
+ * @param infoTypeOrDocument an InfoType, or a whole inner document, told apart by its leading `<` or `{`
  * @param fields further elements of the inner document; without any, those of a sample. A ticket
  *   push without its ticket gets one
  * @throws RangeError when an old key or token is wanted that the component does not have
@@ -40,47 +43,164 @@ export interface PushFields {
 export function buildPush(
   world: World,
   component: Component,
-  infoTypeOrXml: string,
+  infoTypeOrDocument: string,
   fields?: PushFields,
   fault: PushFault = {},
 ): PushMessage {
   const now = unixSeconds(world);
-  const xml = infoTypeOrXml.startsWith('<')
-    ? infoTypeOrXml
-    : innerXml(component.appid, now, infoTypeOrXml, {
-        ...(infoTypeOrXml === TICKET_INFO_TYPE && ticketField(world, component, fields ?? {})),
-        ...(fields ?? sampleFields(world, component, infoTypeOrXml)),
-      });
-  const { key, token } = signingSecrets(component, fault);
-  const encrypted = encryptMessage(key, component.appid, xml);
-  const query = signedQuery(token, String(now), encrypted);
+  const whole = formatOf(infoTypeOrDocument);
+  const format = fault.format ?? whole ?? world.settings.format;
+  const document =
+    whole !== undefined
+      ? infoTypeOrDocument
+      : documentOf(fault.inside ?? format, {
+          ...{ AppId: component.appid, CreateTime: now, InfoType: infoTypeOrDocument },
+          ...(infoTypeOrDocument === TICKET_INFO_TYPE &&
+            ticketField(world, component, fields ?? {})),
+          ...(fields ?? sampleFields(world, component, infoTypeOrDocument)),
+        });
   return {
     appid: component.appid,
-    infoType: infoTypeOf(xml),
-    createTime: Number(elementOf(xml, 'CreateTime') ?? now),
-    url: component.callbackUrl === undefined ? null : withQuery(component.callbackUrl, query),
-    query,
-    body: `<xml><AppId>${cdata(component.appid)}</AppId><Encrypt>${cdata(encrypted)}</Encrypt></xml>`,
-    xml,
+    infoType: fieldOf(document, 'InfoType') ?? 'raw',
+    ...finish(world, component, component.callbackUrl, { AppId: component.appid }, fault, {
+      ...{ document, format, now },
+    }),
   };
+}
+
+/**
+ * Builds a user's message or event, to the message & event URL.
+ * @param fields of the inner document beside those of every message, or instead of them
+ * @throws RangeError as buildPush does
+ */
+export function buildMessage(
+  world: World,
+  component: Component,
+  authorizer: string,
+  fields: PushFields,
+  fault: PushFault = {},
+): PushMessage {
+  const now = unixSeconds(world);
+  const account = userNameOf(authorizer);
+  const all: PushFields = {
+    ...{ ToUserName: account, FromUserName: randomOpenid(), CreateTime: now },
+    // An event has none.
+    ...(fields['MsgType'] !== 'event' && { MsgId: randomMessageId() }),
+    ...fields,
+  };
+  const format = fault.format ?? world.settings.format;
+  const document = documentOf(fault.inside ?? format, all);
+  const { FromUserName: openid } = all;
+  return {
+    appid: authorizer,
+    infoType: messageName(fields),
+    ...finish(
+      world,
+      component,
+      messageUrlOf(component, authorizer),
+      { ToUserName: account },
+      fault,
+      {
+        ...{ document, format, now },
+        openid: typeof openid === 'string' ? openid : undefined,
+      },
+    ),
+  };
+}
+
+/** What the ledger calls a message: its type, and of an event the event, too. */
+export function messageName({ MsgType: type, Event: event }: PushFields): string {
+  return [type, event].filter((one) => typeof one === 'string').join(' ') || 'raw';
+}
+
+/** Encrypts, signs and addresses. */
+function finish(
+  world: World,
+  component: Component,
+  url: string | undefined,
+  outside: PushFields,
+  fault: PushFault,
+  inside: { document: string; format: PushFormat; now: number; openid?: string | undefined },
+): Omit<PushMessage, 'appid' | 'infoType'> {
+  const { document, format, now, openid } = inside;
+  const { key, token } = signingSecrets(component, fault);
+  const secrets = { appid: component.appid, encodingAesKey: key, token };
+  const { query, body } = sealPush(secrets, document, outside, { format, timestamp: now, openid });
+  return {
+    createTime: Number(fieldOf(document, 'CreateTime') ?? now),
+    url: url === undefined ? null : withQuery(url, query),
+    query,
+    contentType: fault.contentType ?? world.settings.contentType ?? CONTENT_TYPES[format],
+    body: fault.bom === true ? `\uFEFF${body}` : body,
+    document,
+  };
+}
+
+/**
+ * The envelope and the query of a push, as WeChat makes them.
+ * @param outside what stands beside Encrypt
+ * @param how.timestamp Unix seconds
+ * @param how.openid of the user, in the query of a message
+ */
+export function sealPush(
+  { appid, encodingAesKey, token }: { appid: string; encodingAesKey: string; token: string },
+  document: string,
+  outside: PushFields,
+  {
+    format,
+    timestamp,
+    openid,
+  }: { format: PushFormat; timestamp: number; openid?: string | undefined },
+): { query: Record<string, string>; body: string } {
+  const encrypted = encryptMessage(encodingAesKey, appid, document);
+  const [time, nonce] = [String(timestamp), String(randomInt(100_000_000, 2_000_000_000))];
+  return {
+    query: {
+      signature: sign(token, time, nonce, ''),
+      timestamp: time,
+      nonce,
+      ...(openid !== undefined && { openid }),
+      encrypt_type: 'aes',
+      msg_signature: sign(token, time, nonce, encrypted),
+    },
+    body: envelopeOf(format, { ...outside, Encrypt: encrypted }),
+  };
+}
+
+export function randomOpenid(): string {
+  return `o${randomBytes(20).toString('base64url')}`;
+}
+
+/** As large as WeChat's: more than a double holds. */
+export function randomMessageId(): string {
+  return `24${randomInt(10 ** 8, 10 ** 9)}${randomInt(10 ** 7, 10 ** 8)}`;
+}
+
+/** Where the messages of an account go; undefined without a callback URL. */
+function messageUrlOf({ messageUrl, callbackUrl }: Component, appid: string): string | undefined {
+  if (messageUrl !== undefined) return messageUrl.replaceAll('$APPID$', appid);
+  if (callbackUrl === undefined) return undefined;
+  const url = new URL(callbackUrl);
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/${appid}`;
+  return url.href;
 }
 
 /** Stands for a push that a fault swallowed before it was made. */
 export function skippedPush(
   world: World,
-  component: Component,
-  infoTypeOrXml: string,
+  { appid }: Component,
+  infoTypeOrDocument: string,
 ): PushMessage {
-  const infoType = infoTypeOrXml.startsWith('<') ? infoTypeOf(infoTypeOrXml) : infoTypeOrXml;
-  const { appid } = component;
+  const whole = formatOf(infoTypeOrDocument) !== undefined;
   return {
     appid,
-    infoType,
+    infoType: whole ? (fieldOf(infoTypeOrDocument, 'InfoType') ?? 'raw') : infoTypeOrDocument,
     createTime: unixSeconds(world),
     url: null,
     query: {},
+    contentType: '',
     body: '',
-    xml: '',
+    document: '',
   };
 }
 
@@ -88,54 +208,9 @@ function unixSeconds(world: World): number {
   return Math.floor(world.clock.now() / 1000);
 }
 
-function infoTypeOf(xml: string): string {
-  return elementOf(xml, 'InfoType') ?? 'raw';
-}
-
 function ticketField(world: World, component: Component, fields: PushFields): PushFields {
   if ('ComponentVerifyTicket' in fields) return {};
   return { ComponentVerifyTicket: issue(world, component.appid, TICKET_INFO_TYPE).value };
-}
-
-function innerXml(appid: string, createTime: number, infoType: string, fields: PushFields): string {
-  const elements = Object.entries({
-    AppId: appid,
-    CreateTime: createTime,
-    InfoType: infoType,
-    ...fields,
-  });
-  return `<xml>${linesOf(elements)}\n</xml>`;
-}
-
-function linesOf(elements: readonly [string, PushFields[string]][]): string {
-  return elements.map(([name, value]) => `<${name}>${contentOf(value)}</${name}>`).join('\n');
-}
-
-/** WeChat leaves numbers bare and wraps every text. */
-function contentOf(value: PushFields[string]): string {
-  if (typeof value === 'object') return linesOf(Object.entries(value));
-  return typeof value === 'number' ? String(value) : cdata(value);
-}
-
-function cdata(text: string): string {
-  return `<![CDATA[${text.replaceAll(']]>', ']]]]><![CDATA[>')}]]>`;
-}
-
-/** Good enough for documents that we or a test wrote: this is for the ledger only. */
-function elementOf(xml: string, name: string): string | undefined {
-  const pattern = new RegExp(`<${name}>(?:<!\\[CDATA\\[)?([^<\\]]*)`);
-  return pattern.exec(xml)?.[1];
-}
-
-function signedQuery(token: string, timestamp: string, encrypted: string): Record<string, string> {
-  const nonce = String(randomInt(100_000_000, 2_000_000_000));
-  return {
-    signature: sign(token, timestamp, nonce, ''),
-    timestamp,
-    nonce,
-    encrypt_type: 'aes',
-    msg_signature: sign(token, timestamp, nonce, encrypted),
-  };
 }
 
 function withQuery(callbackUrl: string, query: Readonly<Record<string, string>>): string {

@@ -2,11 +2,13 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import { takePushFault, type PushFault } from './faults.ts';
 import { note, type PushRecord } from './ledger.ts';
+import type { PushFields } from './push-document.ts';
 import {
+  buildMessage,
   buildPush,
+  messageName,
   skippedPush,
   TICKET_INFO_TYPE,
-  type PushFields,
   type PushMessage,
 } from './push-message.ts';
 import type { Component, World } from './world.ts';
@@ -23,9 +25,32 @@ const ANSWER_CHARS = 200;
 export function push(
   world: World,
   component: Component,
-  infoTypeOrXml: string,
+  infoTypeOrDocument: string,
   fields?: PushFields,
   fault: PushFault = takePushFault(world.faults) ?? {},
+): Promise<PushRecord> {
+  const build = () => buildPush(world, component, infoTypeOrDocument, fields, fault);
+  return dispatch(world, component, infoTypeOrDocument, build, fault);
+}
+
+/** The same for what a user sends to an account. See `push`. */
+export function pushMessage(
+  world: World,
+  component: Component,
+  authorizer: string,
+  fields: PushFields,
+  fault: PushFault = takePushFault(world.faults) ?? {},
+): Promise<PushRecord> {
+  const build = () => buildMessage(world, component, authorizer, fields, fault);
+  return dispatch(world, component, messageName(fields), build, fault);
+}
+
+function dispatch(
+  world: World,
+  component: Component,
+  what: string,
+  build: () => PushMessage,
+  fault: PushFault,
 ): Promise<PushRecord> {
   if (component.callbackUrl === undefined) {
     throw new RangeError(`${component.appid} has no callback URL, so nothing can be pushed`);
@@ -33,10 +58,10 @@ export function push(
   if (fault.stop) setPushing(world, component, false);
   if (fault.stop || fault.skip) {
     // Before anything is built: a ticket that nobody gets is not issued either.
-    const unsent = skippedPush(world, component, infoTypeOrXml);
+    const unsent = skippedPush(world, component, what);
     return Promise.resolve(record(world, unsent, 1, { error: 'skipped by a fault' }));
   }
-  const message = buildPush(world, component, infoTypeOrXml, fields, fault);
+  const message = build();
   if (fault.lateMs === undefined) return deliver(world, message, fault);
   const { lateMs } = fault;
   return new Promise((resolve) => {
@@ -116,7 +141,7 @@ function post(world: World, message: PushMessage, attempt: number): Promise<Push
       method: 'POST',
       agent: false,
       headers: {
-        'Content-Type': 'text/xml',
+        'Content-Type': message.contentType,
         'Content-Length': Buffer.byteLength(message.body),
         'User-Agent': 'Mozilla/4.0',
         Accept: '*/*',

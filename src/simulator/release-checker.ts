@@ -1,6 +1,7 @@
-import { randomBytes, randomInt } from 'node:crypto';
 import type { CallRecord, PushRecord } from './ledger.ts';
 import type { ComponentOptions } from './options.ts';
+import type { PushFields } from './push-document.ts';
+import { randomMessageId, randomOpenid } from './push-message.ts';
 import {
   ANSWER_LIMIT_MS,
   faultOfEmpty,
@@ -85,6 +86,7 @@ const POLL_MS = 10;
 /**
  * Plays all steps for one account after the other; ends when nobody answers a ticket. Never rejects
  * for what the service does.
+ * Messages have the form of the simulator's pushes, and replies are awaited in the same.
  * A token must outlive its successor's minting for a while (`overlapSeconds`), as at WeChat: the event
  * and the text each bring one.
  * @throws RangeError when the simulator does not know the component or its callback URL
@@ -111,7 +113,7 @@ export async function runReleaseCheck(
     const pushAuthorized = () =>
       simulator.pushAuthorized(component, account.appid, codes.eventCode);
     note('authorized', await expectSuccess(run, pushAuthorized));
-    const text = { MsgType: 'text', MsgId: messageId(), Content: TEXT };
+    const text = { MsgType: 'text', MsgId: randomMessageId(), Content: TEXT };
     note('text', await expectReply(run, text, `${TEXT}_callback`));
     await checkApiMessage(run, codes.redirectCode, note);
     note('event', await expectReply(run, LOCATION, 'LOCATIONfrom_callback'));
@@ -144,11 +146,7 @@ async function expectSuccess({ limitMs }: Run, push: () => Promise<PushRecord>):
   return { ok: false, detail, tookMs, unreachable: status === null };
 }
 
-async function expectReply(
-  run: Run,
-  fields: Readonly<Record<string, string>>,
-  content: string,
-): Promise<Outcome> {
+async function expectReply(run: Run, fields: PushFields, content: string): Promise<Outcome> {
   const message = messageTo(run, fields);
   const answer = await sendMessage(message);
   const fault = faultOfReply(message, answer, content);
@@ -163,7 +161,7 @@ async function checkApiMessage(
 ): Promise<void> {
   const { calls, messages } = run.simulator.ledger;
   const since = { calls: calls.length, messages: messages.length };
-  const fields = { MsgType: 'text', Content: `QUERY_AUTH_CODE:${code}`, MsgId: messageId() };
+  const fields = { MsgType: 'text', Content: `QUERY_AUTH_CODE:${code}`, MsgId: randomMessageId() };
   const message = messageTo(run, fields);
   const answer = await sendMessage(message);
   const fault = faultOfEmpty(answer);
@@ -214,21 +212,17 @@ function whyNothingCame(calls: readonly CallRecord[]): string {
   return `${missing}: ${failed.api} ${outcome}`;
 }
 
-function messageTo(run: Run, fields: Readonly<Record<string, string>>): UserMessage {
-  const { component, messageUrl, account, limitMs, now = Date.now } = run;
+function messageTo(run: Run, fields: PushFields): UserMessage {
+  const { component, messageUrl, account, limitMs, now = Date.now, simulator } = run;
   return {
     component,
     url: messageUrl.replaceAll('$APPID$', account.appid),
     to: account.userName,
     appid: account.appid,
-    from: `o${randomBytes(20).toString('base64url')}`,
+    from: randomOpenid(),
     createTime: Math.floor(now() / 1000),
     fields,
     limitMs,
+    ...simulator.pushForm,
   };
-}
-
-/** As large as WeChat's: more than a double holds. */
-function messageId(): string {
-  return `24${randomInt(10 ** 8, 10 ** 9)}${randomInt(10 ** 7, 10 ** 8)}`;
 }

@@ -1,6 +1,7 @@
-import { randomInt } from 'node:crypto';
-import { encryptMessage, openEnvelope, sign } from '../wechat/envelope.ts';
+import { openEnvelope, sign } from '../wechat/envelope.ts';
 import type { ComponentOptions } from './options.ts';
+import { CONTENT_TYPES, documentOf, type PushFields, type PushFormat } from './push-document.ts';
+import { sealPush } from './push-message.ts';
 
 /** A user's message to an account, sent the way WeChat sends it, and its reply, read strictly. */
 
@@ -22,7 +23,11 @@ export interface UserMessage {
   /** Unix seconds. */
   createTime: number;
   /** Further elements of the inner document. */
-  fields: Readonly<Record<string, string>>;
+  fields: PushFields;
+  /** Its form, in which the reply is awaited, too. */
+  format: PushFormat;
+  /** What it is declared as, if not as usual. */
+  contentType?: string | undefined;
   /** Milliseconds for the answer. */
   limitMs: number;
 }
@@ -39,23 +44,14 @@ export interface MessageAnswer {
 /** Sends a message, once. Never rejects for what the receiver does. */
 export async function sendMessage(message: UserMessage): Promise<MessageAnswer> {
   const { component, to, from, createTime } = message;
-  const xml = `<xml>${elements({
-    ToUserName: to,
-    FromUserName: from,
-    CreateTime: String(createTime),
+  const { format, contentType = CONTENT_TYPES[format] } = message;
+  const document = documentOf(format, {
+    ...{ ToUserName: to, FromUserName: from, CreateTime: createTime },
     ...message.fields,
-  })}</xml>`;
-  const encrypted = encryptMessage(component.encodingAesKey, component.appid, xml);
+  });
+  const how = { format, timestamp: createTime, openid: from };
+  const { query, body: envelope } = sealPush(component, document, { ToUserName: to }, how);
   const url = new URL(message.url);
-  const [timestamp, nonce] = [String(createTime), String(randomInt(100_000_000, 2_000_000_000))];
-  const query = {
-    signature: sign(component.token, timestamp, nonce, ''),
-    timestamp,
-    nonce,
-    openid: from,
-    encrypt_type: 'aes',
-    msg_signature: sign(component.token, timestamp, nonce, encrypted),
-  };
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   const started = performance.now();
   const tookMs = (): number => Math.round(performance.now() - started);
@@ -63,8 +59,8 @@ export async function sendMessage(message: UserMessage): Promise<MessageAnswer> 
     const answer = await fetch(url, {
       method: 'POST',
       redirect: 'manual',
-      headers: { 'content-type': 'text/xml', connection: 'close' },
-      body: `<xml>${elements({ ToUserName: to, Encrypt: encrypted })}</xml>`,
+      headers: { 'content-type': contentType, connection: 'close' },
+      body: envelope,
       signal: AbortSignal.timeout(message.limitMs),
     });
     const body = (await answer.text()).slice(0, MAX_ANSWER_CHARS);
@@ -98,14 +94,14 @@ export function faultOfReply(
   if ('fault' in reply) return reply.fault;
   const expected = { ToUserName: from, FromUserName: to, MsgType: 'text', Content: content };
   for (const [name, value] of Object.entries(expected)) {
-    const found = elementOf(reply.xml, name);
+    const found = reply.fields(name);
     if (found === value) continue;
     if (name === 'ToUserName' && found === to) {
       return 'ToUserName and FromUserName of the reply are not swapped';
     }
     return `${name} of the reply is ${found === undefined ? 'missing' : `"${found}"`}, not "${value}"`;
   }
-  const createTime = elementOf(reply.xml, 'CreateTime') ?? '';
+  const createTime = reply.fields('CreateTime') ?? '';
   return /^\d{10}$/.test(createTime)
     ? undefined
     : `CreateTime of the reply is "${createTime}", not Unix seconds`;
@@ -124,38 +120,78 @@ function faultOfTransport({ status, error }: MessageAnswer): string | undefined 
   return status === 200 ? undefined : `the answer has status ${status}, not 200`;
 }
 
+/** The text of a field; undefined without one, or when it has not the type it must have. */
+type Fields = (name: string) => string | undefined;
+
 /** Decrypts a reply with the keys of the component, and with nothing else. */
 function openReply(
-  { component, appid, to }: UserMessage,
+  { component, appid, to, format }: UserMessage,
   body: string,
-): { xml: string } | { fault: string } {
-  const [encrypt, signature, timestamp, nonce] = [
-    'Encrypt',
-    'MsgSignature',
-    'TimeStamp',
-    'Nonce',
-  ].map((name) => elementOf(body, name));
+): { fields: Fields } | { fault: string } {
+  const outside = fieldsOf(format, body);
+  if (outside === undefined) {
+    const other = fieldsOf(format === 'json' ? 'xml' : 'json', body);
+    const what = other === undefined ? 'no document' : 'in the other form';
+    return { fault: `the reply is ${what}; it must be ${FORMAT_NAMES[format]}` };
+  }
+  const encrypt = outside('Encrypt');
+  const signature = outside('MsgSignature');
+  const timestamp = outside('TimeStamp');
+  const nonce = outside('Nonce');
   if (encrypt === undefined || signature === undefined || !timestamp || nonce === undefined) {
-    const plain = elementOf(body, 'Content') === undefined ? '' : ': it is not encrypted';
-    return { fault: `the reply lacks Encrypt, MsgSignature, TimeStamp or Nonce${plain}` };
+    const plain = outside('Content') === undefined ? '' : ': it is not encrypted';
+    const number = format === 'json' ? ' (a number)' : '';
+    return { fault: `the reply lacks Encrypt, MsgSignature, TimeStamp${number} or Nonce${plain}` };
   }
   if (sign(component.token, timestamp, nonce, encrypt) !== signature) {
     return { fault: 'MsgSignature of the reply is wrong: compare the Token with the console' };
   }
-  const open = (componentAppid: string): { xml: string } | undefined => {
+  const open = (componentAppid: string): string | undefined => {
     try {
       const { token, encodingAesKey } = component;
       const secrets = { componentAppid, token, encodingAesKey };
-      return { xml: openEnvelope(secrets, { timestamp, nonce, signature }, encrypt).message };
+      return openEnvelope(secrets, { timestamp, nonce, signature }, encrypt).message;
     } catch {
       return undefined;
     }
   };
   const opened = open(component.appid);
-  if (opened !== undefined) return opened;
+  if (opened !== undefined) {
+    const fields = fieldsOf(format, opened);
+    return fields === undefined
+      ? { fault: `what is encrypted in the reply must be ${FORMAT_NAMES[format]}` }
+      : { fields };
+  }
   return (open(appid) ?? open(to)) === undefined
     ? { fault: 'the reply cannot be decrypted: compare the EncodingAESKey with the console' }
     : { fault: "the reply is encrypted with the account's id; it must be the component's appid" };
+}
+
+const FORMAT_NAMES: Readonly<Record<PushFormat, string>> = {
+  xml: 'XML, as the message was',
+  json: 'JSON, as the message was',
+};
+/** In JSON the times are numbers, and all else is text. */
+const TIMES = new Set(['TimeStamp', 'CreateTime']);
+
+/** Reads a document; undefined when it is none of this form. */
+function fieldsOf(format: PushFormat, document: string): Fields | undefined {
+  if (format === 'xml') {
+    return document.startsWith('<') ? (name) => elementOf(document, name) : undefined;
+  }
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(document);
+  } catch {
+    return undefined;
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return undefined;
+  const members = new Map<string, unknown>(Object.entries(parsed));
+  return (name) => {
+    const value = members.get(name);
+    const fits = typeof value === (TIMES.has(name) ? 'number' : 'string');
+    return fits ? String(value) : undefined;
+  };
 }
 
 /** The text of an element that occurs exactly once. */
@@ -163,12 +199,6 @@ function elementOf(xml: string, name: string): string | undefined {
   const found = [...xml.matchAll(new RegExp(`<${name}>(.*?)</${name}>`, 'gs'))];
   if (found.length !== 1) return undefined;
   return found[0]?.[1]?.replace(/<!\[CDATA\[(.*?)\]\]>/gs, '$1');
-}
-
-function elements(fields: Readonly<Record<string, string>>): string {
-  return Object.entries(fields)
-    .map(([name, value]) => `<${name}><![CDATA[${value}]]></${name}>`)
-    .join('\n');
 }
 
 function reasonOf(error: unknown, limitMs: number): string {

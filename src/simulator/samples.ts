@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { userNameOf } from './authorizer-profile.ts';
 import { findAuthorization, grant } from './authorizers.ts';
-import type { PushFields } from './push-message.ts';
+import type { PushFields } from './push-document.ts';
 import { randomValue } from './values.ts';
 import type { Component, World } from './world.ts';
 

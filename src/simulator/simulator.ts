@@ -28,8 +28,9 @@ import {
 } from './ledger.ts';
 import { CONFIRMATION, type Confirmation } from './confirmation.ts';
 import { checkCallbackUrl, type SimulatorOptions } from './options.ts';
-import { buildPush, TICKET_INFO_TYPE, type PushFields, type PushMessage } from './push-message.ts';
-import { push, setPushing } from './pusher.ts';
+import type { PushFields, PushFormat } from './push-document.ts';
+import { buildPush, TICKET_INFO_TYPE, type PushMessage } from './push-message.ts';
+import { push, pushMessage, setPushing } from './pusher.ts';
 import { isLive, issue, usePreAuthCode } from './values.ts';
 import { addFault, componentOf, componentsOf, createWorld, type World } from './world.ts';
 
@@ -53,21 +54,33 @@ export interface Simulator extends Authorizations {
   pushTicket(appid?: string, fault?: PushFault): Promise<PushRecord>;
   /**
    * Pushes now; resolves with what came of it (of the last sending, if there are several).
-   * @param infoTypeOrXml an InfoType, or a whole inner document beginning with `<`
+   * @param infoTypeOrDocument an InfoType, or a whole inner document beginning with `<` or `{`
    * @param fields without any, those of a sample; see samples.ts
    * @param fault what to do wrong; without it the next push rule of the queue applies
    * @throws RangeError without a callback URL
    */
   push(
     appid: string | undefined,
-    infoTypeOrXml: string,
+    infoTypeOrDocument: string,
     fields?: PushFields,
     fault?: PushFault,
   ): Promise<PushRecord>;
-  /** The same without sending, for forging and replaying. A ticket in it is a real one. */
+  /**
+   * Pushes what a user sends to an account, to the message & event URL. Resolves as `push` does.
+   * @param fields beside those that every message has, or instead of them
+   */
+  pushMessage(
+    componentAppid: string | undefined,
+    authorizerAppid: string,
+    fields: PushFields,
+    fault?: PushFault,
+  ): Promise<PushRecord>;
+  /** The form of its pushes, and what they are declared as if not as usual. */
+  readonly pushForm: { format: PushFormat; contentType: string | undefined };
+  /** The same as `push` without sending, for forging and replaying. A ticket in it is a real one. */
   buildPush(
     appid: string | undefined,
-    infoTypeOrXml: string,
+    infoTypeOrDocument: string,
     fields?: PushFields,
     fault?: PushFault,
   ): PushMessage;
@@ -156,10 +169,13 @@ export function createSimulator(options: SimulatorOptions): Simulator {
     // Async, so that a missing callback URL rejects instead of throwing past the promise.
     pushTicket: async (appid, fault) =>
       push(world, componentOf(world, appid), TICKET_INFO_TYPE, {}, fault),
-    push: async (appid, infoTypeOrXml, fields, fault) =>
-      push(world, componentOf(world, appid), infoTypeOrXml, fields, fault),
-    buildPush: (appid, infoTypeOrXml, fields, fault) =>
-      buildPush(world, componentOf(world, appid), infoTypeOrXml, fields, fault),
+    push: async (appid, infoTypeOrDocument, fields, fault) =>
+      push(world, componentOf(world, appid), infoTypeOrDocument, fields, fault),
+    pushMessage: async (appid, authorizer, fields, fault) =>
+      pushMessage(world, componentOf(world, appid), authorizer, fields, fault),
+    pushForm: { format: world.settings.format, contentType: world.settings.contentType },
+    buildPush: (appid, infoTypeOrDocument, fields, fault) =>
+      buildPush(world, componentOf(world, appid), infoTypeOrDocument, fields, fault),
     issueTicket: (appid) => issue(world, componentOf(world, appid).appid, TICKET_INFO_TYPE).value,
     setPushing(on, appid) {
       for (const component of componentsOf(world, appid)) setPushing(world, component, on);

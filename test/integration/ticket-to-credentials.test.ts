@@ -51,7 +51,7 @@ describe('from the first ticket to credentials that others read', () => {
     const encrypt = /<Encrypt><!\[CDATA\[(.+?)\]\]>/.exec(push.body)?.[1] ?? '';
     const arrived = {
       appid: COMPONENT.appid,
-      ticket: /ticket@@@[^\]]+/.exec(push.xml)?.[0] ?? '',
+      ticket: /ticket@@@[^\]]+/.exec(push.document)?.[0] ?? '',
       createTime: push.createTime * 1000,
       receivedAt: clock.now(),
       fingerprint: createHash('sha256').update(encrypt).digest('hex'),

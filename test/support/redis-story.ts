@@ -21,8 +21,8 @@ export async function becomes(station: Station, status: 200 | 503): Promise<void
 
 /** A ticket push that is not sent yet, so that it can be sent twice. */
 export function newTicketPush({ simulator }: Station) {
-  const { url, body, xml } = simulator.buildPush(undefined, 'component_verify_ticket');
-  const ticket = /ticket@@@[^\]<]+/.exec(xml)?.[0] ?? '';
+  const { url, body, document } = simulator.buildPush(undefined, 'component_verify_ticket');
+  const ticket = /ticket@@@[^\]<]+/.exec(document)?.[0] ?? '';
   expect(ticket).not.toBe('');
   return { url: url ?? '', body, ticket };
 }

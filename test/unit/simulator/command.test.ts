@@ -30,7 +30,7 @@ describe('the simulator command', () => {
     expect(output()).toContain('curl $S/state');
     for (const route of [
       ...['authorize', 'unauthorize', 'grant', 'push-authorized', 'push-unauthorized', 'populate'],
-      ...['authorization', 'mint-elsewhere', 'date'],
+      ...['authorization', 'mint-elsewhere', 'date', 'push-message'],
     ]) {
       expect(output()).toMatch(new RegExp(`curl -d '.+' \\$S/${route}\\s`));
     }
@@ -48,6 +48,8 @@ describe('the simulator command', () => {
     [['--account', 'wx5ca1ab1e0ddba11a'], /twice/],
     [['--aes-key', 'short'], /43 letters and digits/],
     [['--callback', 'nowhere'], /callback URL/],
+    [['--message-callback', 'nowhere'], /callback URL/],
+    [['--format', 'yaml'], /--format must be xml or json, not "yaml"/],
     [['--host', '0.0.0.0'], /allow-?remote/i],
   ])('refuses %j with exit code 64', async (flags, message) => {
     const { errors, output, exitCode } = run(...flags);

@@ -283,3 +283,15 @@ export function open(
 export function element(xml: string, name: string): string | undefined {
   return new RegExp(`<${name}>(?:<!\\[CDATA\\[)?(.*?)(?:\\]\\]>)?</${name}>`).exec(xml)?.[1];
 }
+
+/** The same for a push in JSON with JSON inside: both, and the exact text of what is inside. */
+export function openJson(push: { query: URLSearchParams; body: string }): {
+  outside: Record<string, string>;
+  inside: Record<string, unknown>;
+  document: string;
+} {
+  const outside = JSON.parse(push.body) as Record<string, string>;
+  const body = `<Encrypt><![CDATA[${outside['Encrypt'] ?? ''}]]></Encrypt>`;
+  const document = open({ query: push.query, body });
+  return { outside, inside: JSON.parse(document) as Record<string, unknown>, document };
+}
