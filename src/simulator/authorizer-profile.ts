@@ -65,13 +65,18 @@ export function authorizerInfo(appid: string, authorization: Authorization): obj
     user_name: userNameOf(appid),
     qrcode_url: `https://mmbiz.qpic.cn/mmbiz_jpg/${userNameOf(appid)}/0`,
     business_info: { open_pay: 0, open_shake: 0, open_scan: 0, open_card: 0, open_store: 0 },
-    principal_name: `${name.slice(0, 4)}有限公司`,
+    principal_name: principalOf(name),
     signature: `${name}的介绍`,
     register_type: 0,
     account_status: 1,
     basic_config: { is_phone_configured: true, is_email_configured: true },
     ...(authorization.kind === 'mini' ? MINI_PROGRAM : officialAccount(appid)),
   };
+}
+
+/** The company behind an account, in the letters of its name. */
+function principalOf(name: string): string {
+  return /^[ -~]*$/.test(name) ? `${name} Co., Ltd.` : `${name.slice(0, 4)}有限公司`;
 }
 
 function officialAccount(appid: string): object {

@@ -19,7 +19,7 @@ const LONGEST_RUN = 86_400;
 
 export const HELP = `Shows wxkeeper at work, with nothing to set up: a real Redis, the service exactly as it runs in
 production, and a pretend WeChat that pushes encrypted tickets and hands out credentials. Every
-life and interval is shorter than WeChat's, so that an hour passes in a minute.
+life and interval is shorter than WeChat's, so that two hours pass in a minute.
 
   npm run demo                     until Ctrl-C
   npm run demo -- --seconds 60     for a minute; then a summary, and exit code 0 if all went well
@@ -27,8 +27,8 @@ life and interval is shorter than WeChat's, so that an hour passes in a minute.
   --seconds N           run for N seconds (${SHORTEST_RUN} to ${LONGEST_RUN}) and judge what happened: exit code 1 when
                         the main job did not work
   --divide-times-by N   pace, one of ${DIVISORS.join(', ')}.
-                        Default 60; 300 for runs in which the component_access_token would not be
-                        refreshed more than once at 60
+                        Default 120; 300 for runs in which the component_access_token would not be
+                        refreshed more than once at 120
   --data DIR            keep Redis's data in DIR, which must be new or empty. Default: a temporary
                         folder that is removed at the end
   --help                print this

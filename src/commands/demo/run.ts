@@ -175,11 +175,20 @@ async function untilSettled(observer: Observer, interruption: AbortSignal): Prom
   }
 }
 
+const TICKET = 'component_verify_ticket';
+const TOLD: Readonly<Record<string, string>> = {
+  authorized: 'an account has authorized the platform',
+  unauthorized: 'an account has ended its authorization',
+};
+
 function notePush(run: Run, push: PushRecord): void {
-  if (push.accepted && push.infoType === 'authorized') {
-    happen(run, 'an account has authorized the platform');
+  const told = push.accepted ? TOLD[push.infoType] : undefined;
+  if (told !== undefined) {
+    happen(run, told);
     return;
   }
+  // What users write is many, and told by the dashboard.
+  if (push.accepted && push.infoType !== TICKET) return;
   run.pushes.sent += 1;
   if (push.accepted) {
     run.pushes.accepted += 1;

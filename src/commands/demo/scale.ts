@@ -23,8 +23,8 @@ const TICK_SECONDS = 600;
 const EVEN_TICKS = [1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60, 120, 300, 600];
 export const DIVISORS: readonly number[] = EVEN_TICKS.map((tick) => TICK_SECONDS / tick).reverse();
 
-/** An hour becomes a minute: calm enough to watch. */
-const CALM_DIVISOR = 60;
+/** Two hours, the life of a token, become a minute: after one there is something of all to see. */
+const CALM_DIVISOR = 120;
 /** For runs too short to see the longest-lived credential refreshed at the calm pace. */
 const QUICK_DIVISOR = 300;
 

@@ -9,7 +9,7 @@ import { createSimulator, type Simulator } from '../../simulator/simulator.ts';
 import { startGuard } from '../redis-guard.ts';
 import { DEMO_COMPONENT } from './component.ts';
 import type { Wishes } from './flags.ts';
-import { authorizeMerchants } from './merchants.ts';
+import { playMerchants } from './merchants.ts';
 import { openRedis, type DemoRedis } from './redis.ts';
 import type { Scale } from './scale.ts';
 import { startService, type Exit, type Service } from './service.ts';
@@ -100,16 +100,19 @@ async function buildStage(
   undo.push(() => service.stop());
   signal.throwIfAborted();
 
+  const merchants = new AbortController();
+  undo.push(() => Promise.resolve(merchants.abort()));
   return {
     ...{ redis, simulator, service, logFile, log, stop },
     apiKey: key,
     begin() {
       simulator.setCallbackUrl(appid, `${service.publicUrl}/callback/${appid}`);
       simulator.setPushing(true);
-      void authorizeMerchants(simulator).catch(() => undefined);
+      void playMerchants(simulator, wishes.scale.ticketSeconds, merchants.signal);
     },
     async stopService() {
       simulator.setPushing(false);
+      merchants.abort();
       const timeout = new Promise((resolve) => setTimeout(resolve, PUSHES_TIMEOUT_MS).unref());
       await Promise.race([simulator.idle(), timeout]);
       return await service.stop();

@@ -1,6 +1,6 @@
-import { parseArgs } from 'node:util';
 import { loadConfig, type Config } from '../../config.ts';
 import { isLoopback } from '../../simulator/options.ts';
+import { PUSH_FORMATS, type PushFormat } from '../../simulator/push-document.ts';
 import {
   runReleaseCheck,
   type CheckedAccount,
@@ -8,15 +8,17 @@ import {
   type CheckStep,
 } from '../../simulator/release-checker.ts';
 import { createSimulator, type Simulator } from '../../simulator/simulator.ts';
+import { readFlags as readAny } from './flags.ts';
 import { UsageError } from './usage.ts';
 
 /** WeChat's check before a release, played against a running instance by a simulator of our own. */
 
 export const HELP = `Plays WeChat's check before a release (全网发布检测) against a wxkeeper that runs.
 
-  npm run doctor -- release-check [--callback URL]
+  npm run doctor -- release-check [--callback URL] [--format json]
 
   --callback URL   where that wxkeeper listens for WeChat (http://127.0.0.1:PUBLIC_PORT)
+  --format FORMAT  form of all pushes and replies: xml or json, as the console is set (xml)
   --help           print this
 
 WeChat is played by a simulator, which must be the only WeChat that the instance knows. Start one for
@@ -51,7 +53,7 @@ export async function releaseCheck(
   args: readonly string[],
   env?: Readonly<Record<string, string | undefined>>,
 ): Promise<boolean> {
-  const { callback } = readFlags(args);
+  const { callback, format } = readFlags(args);
   const config = loadConfig(env);
   if (config.components.length === 0) {
     throw new Error('No component is configured, so there is nothing to release.');
@@ -64,6 +66,7 @@ export async function releaseCheck(
     })),
     ...simulatorAddress(config),
     pushing: false,
+    format,
     // As at WeChat, the token before the last one serves for some minutes more.
     overlapSeconds: 300,
     // The instance still holds the one of the doctor's last visit.
@@ -78,21 +81,18 @@ export async function releaseCheck(
 }
 
 /** @throws UsageError */
-function readFlags(args: readonly string[]): { callback: string | undefined } {
-  let callback;
-  try {
-    const options = { callback: { type: 'string' } } as const;
-    ({ callback } = parseArgs({ args: [...args], options, strict: true }).values);
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
+function readFlags(args: readonly string[]): { callback: string | undefined; format: PushFormat } {
+  const options = { callback: { type: 'string' }, format: { type: 'string' } } as const;
+  const { callback, format: given = 'xml' } = readAny(args, options).values;
+  const format = PUSH_FORMATS.find((one) => one === given);
+  if (format === undefined) throw new UsageError(`--format must be xml or json, not "${given}"`);
   // Paths are put behind it, so a query would swallow them.
   const whole = /^https?:\/\/[^\s?#]+$/;
   if (callback !== undefined && !(whole.test(callback) && URL.canParse(callback))) {
     const message = `--callback must be a whole http or https URL without a query, not "${callback}"`;
     throw new UsageError(message);
   }
-  return { callback: callback?.replace(/\/+$/, '') };
+  return { callback: callback?.replace(/\/+$/, ''), format };
 }
 
 /**

@@ -42,15 +42,18 @@ export function pushesPanel(
 function eventTable(view: View, events: readonly StoredEvent[]): Html | undefined {
   const { words } = view;
   if (events.length === 0) return undefined;
-  const heads = [words.time, words.event, words.appid, words.details];
+  const told = events.map(({ fields }) => details(fields));
+  // A column of nothing would only make the others narrow.
+  const anything = told.some((one) => one !== '');
+  const heads = [words.time, words.event, words.appid, ...(anything ? [words.details] : [])];
   return table(
     words.events,
     heads,
-    events.map(({ at, fields }): Part[] => [
+    events.map(({ at, fields }, index): Part[] => [
       moment(view, at),
       cut(fields.info_type || [fields.msg_type, fields.event].filter(Boolean).join(' '), MAX_VALUE),
       fields.authorizer_appid ? code(cut(fields.authorizer_appid, 40)) : '–',
-      details(fields),
+      ...(anything ? [told[index] ?? ''] : []),
     ]),
   );
 }

@@ -9,23 +9,23 @@ import {
 } from '../../../../src/commands/demo/scale.ts';
 
 describe('the pace of the demo', () => {
-  it('divides an hour to a minute unless told otherwise', () => {
+  it('divides two hours to a minute unless told otherwise', () => {
     expect(chooseScale(undefined)).toEqual({
-      divisor: 60,
-      ticketSeconds: 10,
-      tokenSeconds: 120,
-      codeSeconds: 30,
-      windowSeconds: 15,
-      cron: '*/10 * * * * *',
+      divisor: 120,
+      ticketSeconds: 5,
+      tokenSeconds: 60,
+      codeSeconds: 15,
+      windowSeconds: 8,
+      cron: '*/5 * * * * *',
     });
   });
 
   it.each([
     [20, 300],
     [60, 300],
-    [245, 300],
-    [246, 60],
-    [86_400, 60],
+    [125, 300],
+    [126, 120],
+    [86_400, 120],
   ])('for %i s divides by %i', (seconds, divisor) => {
     expect(chooseScale(seconds).divisor).toBe(divisor);
   });
