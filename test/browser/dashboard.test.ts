@@ -8,13 +8,19 @@ import {
   ON_A_COMPUTER,
   ON_A_PHONE,
 } from '../support/browser.ts';
-import { ADMIN, addEvent, addMerchants, createHealthyStation } from '../support/dashboard.ts';
+import {
+  ADMIN,
+  addEvent,
+  addMerchants,
+  createDashboardStation,
+  createHealthyStation,
+} from '../support/dashboard.ts';
 import {
   expectAccessible,
   expectNoOverflow,
   visitDashboard,
 } from '../support/dashboard-browser.ts';
-import { COMPONENT, type Station } from '../support/station.ts';
+import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../support/station.ts';
 
 /** The dashboard as a person uses it. The broken ones have a file of their own. */
 
@@ -289,3 +295,63 @@ async function expectNotice(page: Page, text: string): Promise<void> {
   await page.locator('#notice').waitFor();
   expect(await page.locator('#notice').innerText()).toContain(text);
 }
+
+/** A service that was set up half an hour ago. */
+async function createYoungStation(): Promise<Station> {
+  const station = await createDashboardStation();
+  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  await station.simulator.pushTicket();
+  await station.settle();
+  for (let count = 0; count < 3; count += 1) {
+    await station.pass(10 * MINUTE);
+    await station.simulator.pushTicket();
+    await station.settle();
+  }
+  return station;
+}
+
+describeInBrowser('the dashboard of a young installation', () => {
+  let browser: Browser;
+  let station: Station;
+  beforeAll(async () => {
+    [browser, station] = await Promise.all([launchBrowser(), createYoungStation()]);
+  });
+  afterAll(async () => {
+    await browser.close();
+    await station.close();
+  });
+
+  it.each([
+    ['en', IN_ENGLISH, 'Arrivals so far', ['30 min ago', '20 min ago', '10 min ago', 'now']],
+    [
+      ...(['zh-phone-dark', { ...ON_A_PHONE, ...DARK }, '至今的推送'] as const),
+      ['30 分钟前', '20 分钟前', '10 分钟前', '现在'],
+    ],
+  ] as const)('spans what there is: %s', async (name, device, title, labels) => {
+    const person = await visitDashboard(browser, station, ADMIN.key, device);
+    const { page } = person;
+    await person.look(`dashboard-young-${name}`);
+    const ticket = page.locator(`[id="ticket-${appid}"]`);
+    expect(await ticket.locator('figcaption').textContent()).toBe(title);
+    expect(await ticket.locator('.scale span').allTextContents()).toEqual(labels);
+    // The first ticket stands at the left edge, the last one at the right.
+    const ticks = (await ticket.locator('.tick').getAttribute('d')) ?? '';
+    const places = [...ticks.matchAll(/M([\d.]+)/g)].map(([, x]) => Number(x));
+    expect(Math.min(...places)).toBeLessThan(100);
+    expect(Math.max(...places)).toBeGreaterThan(1340);
+    // The code has been made anew once, the token never yet.
+    const code = page.locator(`[id="pre_auth_code-${appid}"]`);
+    expect(await code.locator('svg.chart').count()).toBe(1);
+    expect(await code.locator('.charts .scale span').allTextContents()).toEqual(labels);
+    const token = page.locator(`[id="component_access_token-${appid}"]`);
+    expect(await token.locator('svg.chart').count()).toBe(0);
+    expect(await token.innerText()).toMatch(/No refresh so far\.|至今没有刷新过。/);
+    await expectNoOverflow(page);
+    await expectAccessible(page);
+    await page.evaluate(`document.documentElement.style.fontSize = '200%'`);
+    await expectNoOverflow(page);
+    await person.look(`dashboard-young-${name}-large`);
+    expectQuiet(person);
+    await person.close();
+  });
+});

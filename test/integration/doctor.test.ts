@@ -153,6 +153,12 @@ describe('npm run doctor -- release-check', () => {
     expect(stderr).toContain('something listens there already');
   });
 
+  it('knows two forms of pushes, and no third', async () => {
+    const { code, stderr } = await doctor(['release-check', '--format', 'yaml'], trial);
+    expect(code).toBe(64);
+    expect(stderr).toContain('--format must be xml or json, not "yaml"');
+  });
+
   it('names wrong settings, as the service does', async () => {
     const { code, stderr } = await doctor(['release-check'], { REDIS_URL: '' });
     expect(code).toBe(78);

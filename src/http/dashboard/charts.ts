@@ -84,7 +84,7 @@ export function arrivalStrip(options: {
   const { label, arrivals, gaps, since, now, spanMs } = options;
   const x = (at: number) => round(clamp(1 - (now - at) / spanMs, 0, 1) * STRIP);
   const ticks = arrivals
-    .filter((at) => at <= now && now - at < spanMs)
+    .filter((at) => at <= now && now - at <= spanMs)
     .map((at) => `M${x(at)} 5V35`)
     .join('');
   const shaded = gaps.map(

@@ -195,6 +195,10 @@ describe('the span of a chart', () => {
     }).text;
     expect(drawn).toContain('d="M1440 5V35M960 5V35M480 5V35"');
     expect(drawn).toMatch(/class="blank" width="480"/);
+    const whole = { arrivals: [NOW, NOW - MINUTE], since: NOW - MINUTE, spanMs: MINUTE };
+    expect(arrivalStrip({ label: '', gaps: [], now: NOW, ...whole }).text).toContain(
+      'd="M1440 5V35M0 5V35"',
+    );
   });
 });
 
