@@ -15,9 +15,11 @@ const MERCHANTS = [
 ] as const;
 /** One that changes its mind. */
 const FICKLE = { appid: 'wxdeadbea7deadbea7', nickname: '老街面馆', kind: 'official' } as const;
-/** When it authorizes and when it ends that, in intervals between two tickets. */
+/** When it authorizes and when it ends that, in intervals. */
 const FICKLE_COMES = 3;
 const FICKLE_LEAVES = 7;
+/** Seconds: people are not faster than this where tickets are. */
+const SHORTEST_INTERVAL = 5;
 
 /** What users send, again and again: one of these at every second interval. */
 const MESSAGES: readonly [merchant: 0 | 1 | 2, fields: PushFields][] = [
@@ -33,17 +35,18 @@ const { appid: component } = DEMO_COMPONENT;
 /**
  * Plays all of them until it is told to stop. Never rejects: what is not taken, the counts of the demo
  * tell.
- * @param intervalSeconds between two tickets
+ * @param ticketSeconds between two tickets
  */
 export async function playMerchants(
   simulator: Simulator,
-  intervalSeconds: number,
+  ticketSeconds: number,
   signal: AbortSignal,
 ): Promise<void> {
+  const intervalMs = Math.max(ticketSeconds, SHORTEST_INTERVAL) * 1000;
   try {
     for (const merchant of MERCHANTS) await authorize(simulator, merchant);
     for (let interval = 1; ; interval += 1) {
-      await sleep(intervalSeconds * 1000, undefined, { signal });
+      await sleep(intervalMs, undefined, { signal });
       if (interval === FICKLE_COMES) await authorize(simulator, FICKLE);
       if (interval === FICKLE_LEAVES) await simulator.pushUnauthorized(component, FICKLE.appid);
       const [merchant, fields] = MESSAGES[(interval / 2) % MESSAGES.length] ?? [];

@@ -101,7 +101,10 @@ async function buildStage(
   signal.throwIfAborted();
 
   const merchants = new AbortController();
-  undo.push(() => Promise.resolve(merchants.abort()));
+  undo.push(() => {
+    merchants.abort();
+    return Promise.resolve();
+  });
   return {
     ...{ redis, simulator, service, logFile, log, stop },
     apiKey: key,

@@ -7,7 +7,7 @@ describe('the flags of the demo', () => {
     expect(readWishes([])).toMatchObject({
       seconds: undefined,
       data: undefined,
-      scale: { divisor: 60 },
+      scale: { divisor: 120 },
     });
   });
 
