@@ -20,7 +20,7 @@ import type { SnapshotContext } from './status/context.ts';
 import { authorizerToken } from './store/authorizations.ts';
 import { createSessionSecret, type SessionSecret } from './store/session-secret.ts';
 import { createSelfTestWatch, type SelfTestWatch } from './store/self-test.ts';
-import type { ArrivedTicket } from './store/tickets.ts';
+import type { ArrivedTicket, TicketOutcome } from './store/tickets.ts';
 import { VERSION } from './version.ts';
 
 /** The composition root: makes every part from the configuration and joins them. */
@@ -109,8 +109,8 @@ function composePushes(
   const { keeper, authorizations, releaseCheck } = parts;
   const pushing = { ...ground, log: ground.log.in('pushes') };
   const ticketMemory = createTicketMemory(pushing.store, pushing.log);
-  const onTicket = (arrived: ArrivedTicket) => {
-    ticketMemory.remember(arrived);
+  const onTicket = (arrived: ArrivedTicket, outcome: TicketOutcome) => {
+    ticketMemory.remember(arrived, outcome);
     void keeper.lookAtSubject(arrived.appid, 'ticket');
   };
   const pendingTickets = createPendingTickets({ ...pushing, onStored: onTicket });

@@ -1,11 +1,12 @@
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { Store } from '../store/store.ts';
-import { acceptTicket, type ArrivedTicket } from '../store/tickets.ts';
+import { acceptTicket, type ArrivedTicket, type TicketOutcome } from '../store/tickets.ts';
 
 /**
- * Tickets that arrived while Redis was away: the newest of each component is kept in memory and
- * written again and again, because WeChat promises no second delivery.
+ * Tickets that arrived while Redis was away: the last of each component are kept in memory and written
+ * again and again, because WeChat promises no second delivery. They are written in the order in which
+ * they came, and Redis says which one is the newest, as if it had been there.
  */
 export interface PendingTickets {
   hold(ticket: ArrivedTicket): void;
@@ -19,13 +20,15 @@ export interface PendingTickets {
 
 /** Milliseconds between writes, doubling from the first to the last. */
 const RETRY_MS = { first: 1_000, last: 5_000 };
+/** Tickets that wait for each component: the newest counts, and the one before it. */
+const MAX_WAITING = 6;
 
 interface PendingState {
   store: Store;
   clock: Clock;
   log: Log;
-  onStored: (arrived: ArrivedTicket) => void;
-  held: Map<string, ArrivedTicket>;
+  onStored: (arrived: ArrivedTicket, outcome: TicketOutcome) => void;
+  held: Map<string, readonly ArrivedTicket[]>;
   cancel: (() => void) | undefined;
   stopped: boolean;
 }
@@ -36,10 +39,11 @@ export function createPendingTickets(
   const state: PendingState = { ...options, held: new Map(), cancel: undefined, stopped: false };
   return {
     hold(ticket) {
-      const { appid, createTime } = ticket;
-      const earlier = state.held.get(appid);
-      if (earlier !== undefined && earlier.createTime > createTime) return;
-      state.held.set(appid, ticket);
+      const { appid } = ticket;
+      const waiting = state.held.get(appid) ?? [];
+      // WeChat sends again what it got no `success` for.
+      if (waiting.some((one) => one.fingerprint === ticket.fingerprint)) return;
+      state.held.set(appid, newestOf([...waiting, ticket]));
       state.log.warn('Redis is away: a ticket waits in memory until it is back', { appid });
       if (state.cancel === undefined) plan(state, RETRY_MS.first);
     },
@@ -69,14 +73,28 @@ function plan(state: PendingState, delayMs: number): void {
   });
 }
 
+/** In the order in which they came, without the oldest if there are too many. */
+function newestOf(waiting: readonly ArrivedTicket[]): readonly ArrivedTicket[] {
+  if (waiting.length <= MAX_WAITING) return waiting;
+  const oldest = Math.min(...waiting.map(({ createTime }) => createTime));
+  return waiting.toSpliced(
+    waiting.findIndex(({ createTime }) => createTime === oldest),
+    1,
+  );
+}
+
 /** Never rejects. */
 async function writeAll({ store, log, held, onStored }: PendingState): Promise<void> {
-  for (const [appid, ticket] of held) {
+  for (const [appid, waiting] of held) {
     try {
-      const outcome = await acceptTicket(store, ticket);
-      if (held.get(appid) === ticket) held.delete(appid);
-      log.info('a ticket that waited for Redis is stored', { appid, outcome });
-      if (outcome !== 'older') onStored(ticket);
+      for (const ticket of waiting) {
+        const outcome = await acceptTicket(store, ticket);
+        const left = held.get(appid)?.filter((one) => one !== ticket) ?? [];
+        if (left.length > 0) held.set(appid, left);
+        else held.delete(appid);
+        log.info('a ticket that waited for Redis is stored', { appid, outcome });
+        if (outcome !== 'older') onStored(ticket, outcome);
+      }
     } catch (error) {
       log.debug('a ticket still waits for Redis', { appid, error });
     }

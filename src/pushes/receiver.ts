@@ -20,6 +20,7 @@ import {
   type PushFields,
 } from '../wechat/push-xml.ts';
 import { handlerOf, recordMessage } from './handlers/index.ts';
+import { signedTimes } from './handlers/push-time.ts';
 import type { HandlerContext, OpenedPush, PushOutcome, StoredMessage } from './handlers/handler.ts';
 
 /**
@@ -115,6 +116,7 @@ async function receive(
     fields,
     receivedAt: now,
     timely,
+    signedTimes: signedTimes(query),
     // One Encrypt on two URLs is two pushes: neither may pass for a repeat of the other.
     fingerprint: [arrived.authorizerAppid, opened.fingerprint].filter(Boolean).join(':'),
     contentHash: createHash('sha256').update(opened.message).digest('hex'),

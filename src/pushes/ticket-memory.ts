@@ -1,14 +1,20 @@
 import type { Log } from '../log.ts';
 import type { Store } from '../store/store.ts';
-import { keepTicket, TICKET_LIFE_MS, type ArrivedTicket, type Ticket } from '../store/tickets.ts';
+import {
+  keepTicket,
+  TICKET_LIFE_MS,
+  type ArrivedTicket,
+  type Ticket,
+  type TicketOutcome,
+} from '../store/tickets.ts';
 
 /**
  * What this process knows of each component's ticket, so that Redis gets it back when it has lost it:
  * WeChat was told that it is stored, and sends no second one for ten minutes.
  */
 export interface TicketMemory {
-  /** Redis has just stored this one. */
-  remember(arrived: ArrivedTicket): void;
+  /** Redis has just stored this one, or had it already. */
+  remember(arrived: ArrivedTicket, outcome: TicketOutcome): void;
   /** Compares all with Redis, both ways. @throws KeeperError `store_unavailable` */
   keep(components: readonly { appid: string }[]): Promise<void>;
 }
@@ -32,13 +38,22 @@ export function createTicketMemory(store: Store, log: Log): TicketMemory {
     }
   }
   return {
-    remember({ appid, ticket, createTime, receivedAt }) {
+    remember({ appid, ticket, createTime, receivedAt }, outcome) {
       const before = tickets.get(appid);
-      if (before !== undefined && before.createTime >= createTime) return;
+      const sinceThen = createTime - (before?.createTime ?? 0);
+      // Which one is the newest is said by Redis, unless it has lost what is remembered here.
+      if (outcome === 'stored' ? sinceThen < 0 : sinceThen <= 0) return;
+      const again = before?.ticket === ticket;
       tickets.set(appid, {
-        ...{ ticket, createTime, receivedAt, expiresAt: createTime + TICKET_LIFE_MS },
-        ...{ previousTicket: before?.ticket, previousExpiresAt: before?.expiresAt ?? 0 },
-        ...{ refused: undefined, pushAskedAt: undefined, count: (before?.count ?? 0) + 1 },
+        ticket,
+        createTime,
+        receivedAt,
+        expiresAt: createTime + TICKET_LIFE_MS,
+        previousTicket: again ? before.previousTicket : before?.ticket,
+        previousExpiresAt: (again ? before.previousExpiresAt : before?.expiresAt) ?? 0,
+        refused: undefined,
+        pushAskedAt: undefined,
+        count: (before?.count ?? 0) + (again ? 0 : 1),
       });
     },
     async keep(components) {

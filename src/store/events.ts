@@ -2,7 +2,7 @@ import { onDisplayKey, onRedis } from './redis.ts';
 import { loadScript, runScript } from './scripts.ts';
 import type { Store } from './store.ts';
 
-/** Milliseconds for which a push is remembered: its signature is accepted for ten minutes. */
+/** Milliseconds for which a push is remembered at least: its signature is accepted for ten minutes. */
 export const SEEN_MS = 11 * 60 * 1000;
 /** About this many events are kept per component. */
 export const EVENT_STREAM_LENGTH = 10_000;
@@ -12,26 +12,46 @@ const appendEventScript = loadScript('append-event');
 /** Field names and texts of one stream entry, as consumer groups read them. */
 export type EventFields = Readonly<Record<string, string>>;
 
+/** One name that a push is recognised by when it comes again. */
+export interface Identity {
+  name: string;
+  /** Milliseconds for which it is remembered. */
+  forMs: number;
+}
+
 /**
  * Adds an event unless one of its identities was seen before.
- * @param identities the fingerprint of the push and, for messages, what names the message itself
  * @throws KeeperError `store_unavailable`
  */
 export async function appendEvent(
   store: Store,
   appid: string,
-  identities: readonly string[],
+  identities: readonly Identity[],
   event: EventFields,
 ): Promise<'stored' | 'duplicate'> {
   const outcome = await onRedis(() =>
     runScript(
       store.redis,
       appendEventScript,
-      [store.keys.events(appid), ...identities.map((name) => store.keys.seen(appid, name))],
-      [SEEN_MS, EVENT_STREAM_LENGTH, JSON.stringify(Object.entries(event).flat())],
+      [store.keys.events(appid), ...identities.map(({ name }) => store.keys.seen(appid, name))],
+      [
+        EVENT_STREAM_LENGTH,
+        JSON.stringify(Object.entries(event).flat()),
+        ...identities.map(({ forMs }) => forMs),
+      ],
     ),
   );
   return outcome as 'stored' | 'duplicate';
+}
+
+/** Whether one of these was seen before. @throws KeeperError `store_unavailable` */
+export async function wasSeen(
+  { redis, keys }: Store,
+  appid: string,
+  identities: readonly Identity[],
+): Promise<boolean> {
+  const names = identities.map(({ name }) => keys.seen(appid, name));
+  return (await onRedis(() => redis.exists(...names))) > 0;
 }
 
 export interface StoredEvent {

@@ -16,6 +16,8 @@ const MAX_AHEAD_MS = 3_600_000;
 
 /** More than two days of pushes. */
 const ARRIVALS_KEPT = 300;
+/** Milliseconds: a ticket that comes again sooner is a repeat, later a sign of life. */
+const ARRIVALS_APART_MS = 60_000;
 
 const acceptTicketScript = loadScript('accept-ticket');
 const keepTicketScript = loadScript('keep-ticket');
@@ -45,14 +47,18 @@ export interface ArrivedTicket {
   createTime: number;
   receivedAt: number;
   fingerprint: string;
+  /** Milliseconds for which this very push is remembered. */
+  rememberMs?: number;
   event: EventFields;
 }
 
+/** `duplicate` also when the ticket is the newest already and has but come again. */
 export type TicketOutcome = 'stored' | 'older' | 'duplicate';
 
 /** @throws KeeperError `store_unavailable` */
 export async function acceptTicket(store: Store, arrived: ArrivedTicket): Promise<TicketOutcome> {
   const { appid, ticket, createTime, receivedAt, fingerprint, event } = arrived;
+  const { rememberMs = SEEN_MS } = arrived;
   const { keys } = store;
   const now = store.time.now();
   const outcome = await onRedis(() =>
@@ -71,11 +77,12 @@ export async function acceptTicket(store: Store, arrived: ArrivedTicket): Promis
         createTime,
         receivedAt,
         Math.max(1, createTime + TICKET_LIFE_MS - now),
-        SEEN_MS,
+        rememberMs,
         EVENT_STREAM_LENGTH,
         JSON.stringify(Object.entries(event).flat()),
         now + MAX_AHEAD_MS,
         ARRIVALS_KEPT,
+        ARRIVALS_APART_MS,
       ],
     ),
   );

@@ -232,11 +232,6 @@ describe('an event `unauthorized` that ends nothing', () => {
       fields: { AuthorizerAppid: `${AUTHORIZER}}:{x` },
       missing: 'AuthorizerAppid',
     },
-    {
-      name: 'has no readable time',
-      fields: { AuthorizerAppid: AUTHORIZER, CreateTime: 'yesterday' },
-      missing: 'CreateTime',
-    },
   ])('$name: stored for people, with a warning', async ({ fields, missing }) => {
     await platformWithToken();
     const { simulator } = station;

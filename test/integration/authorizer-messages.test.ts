@@ -6,6 +6,7 @@ import {
   contents,
   eventCount,
   EVENTS,
+  forgetSeen,
   MESSAGES,
   newestEvents,
   post,
@@ -122,6 +123,85 @@ describe('a message that comes again, encrypted anew', () => {
     expect(await eventCount(station)).toBe(events + 2);
     const owners = (await newestEvents(station, 2)).map((entry) => entry.authorizer_appid);
     expect(owners).toEqual([OTHER, AUTHORIZER]);
+  });
+});
+
+describe('row 102: a repeat is the same sender, id, time and type, or the same text', () => {
+  const ID = '23456789012345678901';
+  const one = { ...text, MsgId: ID };
+
+  it.each<[string, Readonly<Record<string, string | number>>]>([
+    ['another sender', { FromUserName: 'o2' }],
+    ['another second', { CreateTime: CLOCK_START / 1000 }],
+    ['another type', { MsgType: 'image', PicUrl: 'http://localhost/1' }],
+    ['an event with the id of a text', { MsgType: 'event', Event: 'CLICK' }],
+    ['an id that differs beyond 2^53', { MsgId: '23456789012345678902' }],
+  ])('%s is another message', async (_what, fields) => {
+    const events = await eventCount(station);
+    for (const all of [one, { ...one, ...fields }, one]) {
+      expect(await post(station, sealed(message(all)), MESSAGES)).toBe('200 success');
+    }
+    expect(await eventCount(station)).toBe(events + 2);
+  });
+
+  it.each(['0', '00', '', '-1', '1e5', 'abc', '12 34', 'none'])(
+    'the id %j is none: two messages of one sender in one second stay two',
+    async (MsgId) => {
+      const events = await eventCount(station);
+      for (const Content of ['one', 'two', 'one']) {
+        const xml = message({ ...text, Content, MsgId });
+        expect(await post(station, sealed(xml), MESSAGES)).toBe('200 success');
+      }
+      expect(await eventCount(station)).toBe(events + 2);
+    },
+  );
+
+  it('a missing or a repeated id is none either', async () => {
+    const events = await eventCount(station);
+    for (const Content of ['one', 'two', 'one']) {
+      const without = message({ ...text, Content });
+      const twice = without.replace('</xml>', '<MsgId>7</MsgId><MsgId>8</MsgId></xml>');
+      for (const xml of [without, twice]) {
+        expect(await post(station, sealed(xml), MESSAGES)).toBe('200 success');
+      }
+    }
+    expect(await eventCount(station)).toBe(events + 4);
+  });
+
+  it.each([
+    ['other blanks between the elements', (xml: string) => xml.replaceAll('\n', '\r\n\t')],
+    ['blanks around the id', (xml: string) => xml.replace(ID, `<![CDATA[ ${ID} ]]>`)],
+    ['another content', (xml: string) => xml.replace('hello', 'hello again')],
+  ])('%s do not make it another message', async (_what, change) => {
+    const events = await eventCount(station);
+    const xml = message(one);
+    expect(change(xml)).not.toBe(xml);
+    for (const sent of [xml, change(xml), xml]) {
+      expect(await post(station, sealed(sent), MESSAGES)).toBe('200 success');
+    }
+    expect(await eventCount(station)).toBe(events + 1);
+  });
+
+  it('one id of twenty senders is twenty messages, and each is repeated in vain', async () => {
+    const events = await eventCount(station);
+    for (const round of [1, 2]) {
+      for (let sender = 0; sender < 20; sender += 1) {
+        const xml = message({ ...one, FromUserName: `o${sender}`, Content: `round ${round}` });
+        expect(await post(station, sealed(xml), MESSAGES)).toBe('200 success');
+      }
+    }
+    expect(await eventCount(station)).toBe(events + 20);
+  });
+
+  it('leaves two short keys in Redis, for eleven minutes', async () => {
+    await forgetSeen(station);
+    await post(station, sealed(message(one)), MESSAGES);
+    const names = await station.redis.keys(`${station.config.redisKeyPrefix}seen:*`);
+    expect(names).toHaveLength(2);
+    for (const name of names) {
+      expect(await station.redis.memory('USAGE', name)).toBeLessThan(300);
+      expect(await station.redis.pttl(name)).toBeLessThanOrEqual(11 * MINUTE);
+    }
   });
 });
 

@@ -11,8 +11,10 @@ import {
   post,
   pushCounts,
 } from '../support/public-listener.ts';
-import { sealPush, ticketXml } from '../support/seal.ts';
+import { authorize, AUTHORIZED } from '../support/authorizers.ts';
+import { sealPush, ticketXml, type SealedPush } from '../support/seal.ts';
 import {
+  AUTHORIZER,
   COMPONENT,
   createStation,
   HOUR,
@@ -107,6 +109,189 @@ describe('row 49: the same push again', () => {
     expect(calls()).toBe(asked);
     station.simulator.clearFaults();
     station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  });
+});
+
+describe('row 107: a platform event that WeChat repeats encrypted anew', () => {
+  const ofType: Record<string, string> = {
+    notify_third_fasteregister: '<appid>wx00000000000000c1</appid><status>100001</status>',
+    notify_3rd_wxa_auth: '<appid>wx00000000000000c1</appid><taskid>t</taskid>',
+    authorized:
+      `<AuthorizerAppid>${AUTHORIZER}</AuthorizerAppid>` +
+      '<AuthorizationCode>queryauthcode@@@one</AuthorizationCode>',
+    unauthorized: `<AuthorizerAppid>${AUTHORIZER}</AuthorizerAppid>`,
+    never_heard_of: '<a>1</a>',
+  };
+  const xmlOf = (infoType: string, more = '') =>
+    `<xml><AppId>${COMPONENT.appid}</AppId><CreateTime>${now()}</CreateTime>` +
+    `<InfoType>${infoType}</InfoType>${ofType[infoType]}${more}</xml>`;
+  const anew = (xml: string, copy: number) =>
+    sealPush(xml, {
+      timestamp: now() + copy,
+      nonce: String(copy),
+      random: String(copy).padStart(16, '0'),
+    });
+
+  it.each(Object.keys(ofType))('is one entry: %s three times', async (infoType) => {
+    const [events, counts] = [await eventCount(station), await pushCounts(station)];
+    const xml = xmlOf(infoType);
+    for (const copy of [1, 2, 3]) {
+      expect(await post(station, anew(xml, copy))).toBe('200 success');
+    }
+    expect(await eventCount(station)).toBe(events + 1);
+    const { accepted, duplicate } = await pushCounts(station);
+    expect([accepted - counts.accepted, duplicate - counts.duplicate]).toEqual([1, 2]);
+  });
+
+  it('is one entry at two replicas', async () => {
+    const replica = await station.addReplica();
+    const events = await eventCount(station);
+    const xml = xmlOf('authorized');
+    const elsewhere = {
+      ...station,
+      publicUrl: (path?: string) =>
+        station.publicUrl(path).replace(/:\d+/, `:${replica.publicPort()}`),
+    };
+    const answers = await Promise.all([post(station, anew(xml, 1)), post(elsewhere, anew(xml, 2))]);
+    expect(answers).toEqual(['200 success', '200 success']);
+    expect(await eventCount(station)).toBe(events + 1);
+    await replica.stop();
+  });
+
+  it.each([
+    ['a second later', () => xmlOf('never_heard_of').replace(String(now()), String(now() + 1))],
+    ['about something else', () => xmlOf('never_heard_of', '<b>2</b>')],
+    ['of another type', () => xmlOf('never_heard_of').replace('heard', 'read')],
+  ])('is another one %s', async (_what, other) => {
+    const events = await eventCount(station);
+    for (const [copy, xml] of [xmlOf('never_heard_of'), other()].entries()) {
+      expect(await post(station, anew(xml, copy))).toBe('200 success');
+    }
+    expect(await eventCount(station)).toBe(events + 2);
+  });
+});
+
+describe('row 148: a captured push with timestamp and nonce exchanged', () => {
+  const DAY = 86_400;
+  const swapped = ({ query: { timestamp = '', nonce = '', ...query }, ...push }: SealedPush) => ({
+    ...push,
+    query: { ...query, timestamp: nonce, nonce: timestamp },
+  });
+  const undated = (xml: string) => xml.replace(/<CreateTime>\d+/, '<CreateTime>0');
+  const both = [
+    ['an event', EVENTS, event],
+    ['a message', MESSAGES, message],
+  ] as const;
+  const AFTER = [
+    ['ten minutes', 10 * 60 + 30],
+    ['an hour', 3_600],
+    ['23 hours', 23 * 3_600],
+    ['two days', 2 * DAY],
+    ['a year', 365 * DAY],
+  ] as const;
+  const cases = both.flatMap(([what, path, xml]) =>
+    AFTER.map(([when, seconds]) => ({ what, path, xml, when, seconds })),
+  );
+  const form = (push: SealedPush, path: string) => (path === EVENTS ? push : asMessage(push));
+
+  it.each(cases)(
+    'is not accepted after $when, even by a Redis that has forgotten: $what',
+    async (one) => {
+      const push = sealPush(one.xml(), { timestamp: now(), nonce: String(now() + one.seconds) });
+      expect(await post(station, form(push, one.path), one.path)).toBe('200 success');
+      await forgetSeen(station);
+      station.clock.sleepThrough((one.seconds - 60) * 1000);
+      await station.pass(MINUTE);
+      const before = await kept();
+      expect(await post(station, form(swapped(push), one.path), one.path)).toMatch(/^401 /);
+      expect(await kept()).toEqual(before);
+      expect(station.logs.at(-1)?.message ?? '').not.toContain(String(now()));
+      expect(station.logs.some((line) => line.message.includes('sent again'))).toBe(true);
+    },
+  );
+
+  /** Seconds for which each of its names is remembered, longest first. */
+  async function remembered(): Promise<number[]> {
+    const names = await station.redis.keys(`${station.config.redisKeyPrefix}seen:*`);
+    const seconds = await Promise.all(names.map((name) => station.redis.ttl(name)));
+    return seconds.toSorted((one, other) => other - one);
+  }
+
+  it.each(both)(
+    'is remembered until then where it has no time of its own: %s',
+    async (_what, path, xml) => {
+      const later = 20 * DAY;
+      await forgetSeen(station);
+      const push = sealPush(undated(xml()), { timestamp: now(), nonce: String(now() + later) });
+      expect(await post(station, form(push, path), path)).toBe('200 success');
+      // Its fingerprint only: the next one of its kind may read the same.
+      const [longest = 0, ...others] = await remembered();
+      expect(longest).toBeGreaterThan(later + WINDOW);
+      expect(longest).toBeLessThan(later + 2 * WINDOW);
+      expect(Math.max(...others)).toBeLessThanOrEqual(660);
+
+      station.clock.sleepThrough((later - 60) * 1000);
+      await station.pass(MINUTE);
+      const events = await eventCount(station);
+      expect(await post(station, form(swapped(push), path), path)).toBe('200 success');
+      expect(await eventCount(station)).toBe(events);
+    },
+  );
+
+  it.each([
+    ['an event, which may end an authorization: for years', EVENTS, event, 3_650 * DAY],
+    ['a message, of which there are many: for 30 days', MESSAGES, message, 30 * DAY],
+  ])('%s', async (_what, path, xml, expected) => {
+    await forgetSeen(station);
+    const nonce = String(now() + 3_650 * DAY);
+    const push = sealPush(undated(xml()), { timestamp: now(), nonce });
+    expect(await post(station, form(push, path), path)).toBe('200 success');
+    const [longest = 0] = await remembered();
+    expect(Math.abs(longest - expected)).toBeLessThan(2 * WINDOW);
+  });
+
+  it('does not end a later authorization, where it has no time of its own', async () => {
+    const later = now() + 2 * DAY;
+    const xml =
+      `<xml><AppId>${COMPONENT.appid}</AppId><InfoType>unauthorized</InfoType>` +
+      `<AuthorizerAppid>${AUTHORIZER}</AuthorizerAppid></xml>`;
+    const push = sealPush(xml, { timestamp: now(), nonce: String(later) });
+    expect(await post(station, push)).toBe('200 success');
+    const key = station.keys.record(AUTHORIZED);
+    expect(await station.redis.hget(key, 'revoked_at')).toBe(String(station.clock.now()));
+    await station.pass(MINUTE);
+    // WeChat sends it again, which it may, and the account authorizes.
+    await authorize(station);
+    expect(await post(station, push)).toBe('200 success');
+    expect(await station.redis.hexists(key, 'revoked_at')).toBe(0);
+    station.clock.sleepThrough((2 * DAY - 120) * 1000);
+    await station.pass(MINUTE);
+    expect(await post(station, swapped(push))).toBe('200 success');
+    expect(await station.redis.hexists(key, 'revoked_at')).toBe(0);
+    // A true one, which reads the same, counts.
+    const next = sealPush(xml, { timestamp: now(), random: 'fedcba9876543210' });
+    await station.redis.del(
+      ...(await station.redis.keys(`${station.config.redisKeyPrefix}seen:*text:*`)),
+    );
+    expect(await post(station, next)).toBe('200 success');
+    expect(await station.redis.hexists(key, 'revoked_at')).toBe(1);
+  });
+
+  it.each(both)('is no reason to refuse %s that WeChat sends late', async (_what, path, xml) => {
+    const made = xml();
+    for (const [late, nonce] of [
+      // The nonce is a time of no meaning: before the push was made, or still to come.
+      ...[[3_600, now() - 3_600] as const, [3_600, now() + 3 * DAY] as const],
+      ...[[DAY + 60, now() - DAY] as const, [3 * DAY, now() - 400 * DAY] as const],
+    ]) {
+      station.clock.sleepThrough(late * 1000 - MINUTE);
+      await station.pass(MINUTE);
+      await forgetSeen(station);
+      const events = await eventCount(station);
+      const push = sealPush(made, { timestamp: now(), nonce: String(nonce) });
+      expect(await post(station, form(push, path), path)).toBe('200 success');
+      expect(await eventCount(station)).toBe(events + 1);
+    }
   });
 });
 

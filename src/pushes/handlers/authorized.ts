@@ -2,7 +2,14 @@ import { z } from 'zod';
 import { addExchange } from '../../store/exchanges.ts';
 import { eventEntry } from './event-entry.ts';
 import type { HandlerContext, OpenedPush, PushHandler, PushOutcome } from './handler.ts';
-import { assertTimely, orSendAgain, readFields, statedTime, storeEvent } from './store-event.ts';
+import { freshTimeOf, type PushTime } from './push-time.ts';
+import {
+  eventIdentities,
+  isOddRepeat,
+  orSendAgain,
+  readFields,
+  storeEvent,
+} from './store-event.ts';
 
 /**
  * An account authorized the platform, or changed what it grants. The code in it is exchanged behind the
@@ -18,7 +25,6 @@ const authorizedFields = z.object({
   // What is odd about these is no reason to lose the code.
   AuthorizationCodeExpiredTime: z.string().max(32).optional().catch(undefined),
   PreAuthCode: z.string().max(512).optional().catch(undefined),
-  CreateTime: z.string().regex(/^\d{1,12}$/),
 });
 /** The names of what must not be read by whoever reads the event stream. */
 const SECRET_FIELDS = ['AuthorizationCode', 'PreAuthCode', 'auth_code'];
@@ -37,18 +43,17 @@ function handlerFor(infoType: string): PushHandler {
   return {
     infoType,
     async handle(push, context) {
+      const time = freshTimeOf(push, context);
       const fields = readFields(push, context, authorizedFields);
       if (fields === undefined) {
-        return storeEvent(push, context, [push.fingerprint], eventEntry(push, SECRET_FIELDS));
+        const entry = eventEntry(push, SECRET_FIELDS);
+        return storeEvent(push, context, eventIdentities(push, time), entry);
       }
-      const { AuthorizationCodeExpiredTime: expiry, PreAuthCode: preAuthCode } = fields;
-      const authorizedAt = statedTime(push, context);
-      return takeCode(push, context, {
+      return takeCode(push, context, time, {
         authorizer: fields.AuthorizerAppid,
         code: fields.AuthorizationCode,
-        authorizedAt,
-        expiresAt: codeExpiry(expiry, authorizedAt),
-        preAuthCode,
+        expiresAt: codeExpiry(fields.AuthorizationCodeExpiredTime, time.at),
+        preAuthCode: fields.PreAuthCode,
       });
     },
   };
@@ -58,21 +63,22 @@ function handlerFor(infoType: string): PushHandler {
 export async function takeCode(
   push: OpenedPush,
   context: HandlerContext,
-  { preAuthCode, ...exchange }: ArrivedCode,
+  time: PushTime,
+  { preAuthCode, ...arrived }: ArrivedCode,
 ): Promise<PushOutcome> {
-  assertTimely(push);
-  const { componentAppid: component, fingerprint } = push;
+  if (await isOddRepeat(push, context, time)) return 'duplicate';
+  const { componentAppid: component } = push;
+  const exchange = { ...arrived, authorizedAt: time.at };
   await orSendAgain(() => addExchange(context.store, component, exchange));
   // Already now: were the event not stored, WeChat would send it again, and the code is known then.
   context.onCode(component, preAuthCode);
-  return storeEvent(push, context, [fingerprint], eventEntry(push, SECRET_FIELDS));
+  return storeEvent(push, context, eventIdentities(push, time), eventEntry(push, SECRET_FIELDS));
 }
 
 export interface ArrivedCode {
   authorizer: string;
   code: string;
   /** Epoch ms by WeChat's clock. */
-  authorizedAt: number;
   expiresAt: number;
   preAuthCode?: string | undefined;
 }

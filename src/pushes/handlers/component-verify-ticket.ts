@@ -4,6 +4,7 @@ import { acceptTicket, TICKET_LIFE_MS } from '../../store/tickets.ts';
 import { shaped } from '../../wechat/push-xml.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';
+import { noteOddity, timeOf, type PushTime } from './push-time.ts';
 
 /**
  * The ticket every component credential is made from, pushed every 10 minutes.
@@ -11,40 +12,32 @@ import type { PushHandler } from './handler.ts';
  */
 const ticketFields = z.object({
   ComponentVerifyTicket: z.string().regex(/^[\x21-\x7E]{1,1024}$/),
-  CreateTime: z.string().max(32),
 });
-
-/** WeChat's clock may run ahead of ours by this much before it is worth a warning. */
-const MAX_AHEAD_MS = 300_000;
 
 export const componentVerifyTicket: PushHandler = {
   infoType: 'component_verify_ticket',
   async handle(push, context) {
-    const { ComponentVerifyTicket: ticket, CreateTime } = shaped(ticketFields, push.fields);
+    const { ComponentVerifyTicket: ticket } = shaped(ticketFields, push.fields);
     const { componentAppid: appid, receivedAt, fingerprint } = push;
-    const stated = /^\d{1,12}$/.test(CreateTime) ? Number(CreateTime) * 1000 : undefined;
+    const time = timeOf(push, context);
     // The later of two clocks, so that one that is behind does not make a new ticket seem old.
     const now = Math.max(receivedAt, context.store.time.now());
-    const plausible = stated !== undefined && stated <= now + MAX_AHEAD_MS;
-    if (!plausible) {
-      // A ticket from the future must not block the ones that follow, so it counts as made now.
-      context.log.warn('a ticket has an odd CreateTime; is our clock right?', {
-        appid,
-        CreateTime,
-      });
+    // One from the future must not block those that follow.
+    const createTime = Math.min(time.at, now);
+    // A late ticket is judged by its own age, not by the signature's: it may be all there is. One that
+    // is ahead together with its signature shows that our clock is behind.
+    const ageless = !time.dated && time.oddity !== 'ahead' && !push.timely;
+    if (ageless || createTime + TICKET_LIFE_MS <= now) {
+      throw new KeeperError('stale_push', 'too old', { reason: 'clock' });
     }
-    // A late ticket is judged by its own age, not by the signature's: it may be all there is.
-    const createTime = Math.min(stated ?? now, now);
-    const unknownAge = stated === undefined && !push.timely;
-    if (unknownAge || createTime + TICKET_LIFE_MS <= now) {
-      throw new KeeperError('stale_push', 'too old');
-    }
+    noteOddity(push, time, context);
     const arrived = {
       appid,
       ticket,
       createTime,
       receivedAt,
       fingerprint,
+      rememberMs: rememberMs(time, now),
       event: eventEntry(push, ['ComponentVerifyTicket']),
     };
     let outcome;
@@ -56,7 +49,13 @@ export const componentVerifyTicket: PushHandler = {
       throw new KeeperError('push_not_stored', 'not stored, send again', { cause });
     }
     // A duplicate may be our own write whose answer was lost; looking once more costs nothing.
-    if (outcome !== 'older') context.onTicket(arrived);
+    if (outcome !== 'older') context.onTicket(arrived, outcome);
     return outcome;
   },
 };
+
+/** Milliseconds until its time is past, and it would be taken at its word, and for a life after that. */
+function rememberMs({ oddity, stated = 0, ...time }: PushTime, now: number): number {
+  const ahead = oddity === 'ahead' ? stated + TICKET_LIFE_MS - now : 0;
+  return Math.max(time.rememberMs, ahead);
+}

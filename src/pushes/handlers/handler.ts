@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts';
 import type { Log } from '../../log.ts';
 import type { Store } from '../../store/store.ts';
-import type { ArrivedTicket } from '../../store/tickets.ts';
+import type { ArrivedTicket, TicketOutcome } from '../../store/tickets.ts';
 import type { PushFields } from '../../wechat/push-xml.ts';
 import type { PendingTickets } from '../pending-tickets.ts';
 
@@ -14,6 +14,8 @@ export interface OpenedPush {
   receivedAt: number;
   /** The signed timestamp is close to our clock. */
   timely: boolean;
+  /** The signed timestamp, and what else the signature could be read as: see push-time.ts. */
+  signedTimes: readonly [number, ...number[]];
   /** What a repeated delivery is recognised by. */
   fingerprint: string;
   /** SHA-256 of the decrypted text in hex: the same for a message that is encrypted anew. */
@@ -48,7 +50,7 @@ export interface HandlerContext {
   log: Log;
   pendingTickets: PendingTickets;
   /** Called behind the answer when a ticket was stored, now or before. */
-  onTicket: (arrived: ArrivedTicket) => void;
+  onTicket: (arrived: ArrivedTicket, outcome: TicketOutcome) => void;
   /** Called when an authorization code was stored; with the pre_auth_code that it came by. */
   onCode: (component: string, preAuthCode: string | undefined) => void;
   /** Called when an account has ended its authorization. */

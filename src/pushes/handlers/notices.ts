@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { APPID, CODE, codeExpiry, takeCode } from './authorized.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';
-import { readFields, statedTime, storeEvent } from './store-event.ts';
+import { freshTimeOf } from './push-time.ts';
+import { eventIdentities, readFields, storeEvent } from './store-event.ts';
 
 /**
  * What WeChat tells a platform about registrations, certifications and filings. Other services act on
@@ -57,17 +58,18 @@ function handlerFor(infoType: NoticeType): PushHandler {
   return {
     infoType,
     async handle(push, context) {
+      const time = freshTimeOf(push, context);
       readFields<unknown>(push, context, NOTICES[infoType]);
       const { status } = push.fields;
       const registration = infoType === 'notify_third_fasteregister' && status === '0';
       const granted = registration ? registered.safeParse(push.fields).data : undefined;
       if (granted !== undefined) {
-        const authorizedAt = statedTime(push, context);
-        const expiresAt = codeExpiry(undefined, authorizedAt);
+        const expiresAt = codeExpiry(undefined, time.at);
         const { appid: authorizer, auth_code: code } = granted;
-        return takeCode(push, context, { authorizer, code, authorizedAt, expiresAt });
+        return takeCode(push, context, time, { authorizer, code, expiresAt });
       }
-      return storeEvent(push, context, [push.fingerprint], eventEntry(push, ['auth_code']));
+      const entry = eventEntry(push, ['auth_code']);
+      return storeEvent(push, context, eventIdentities(push, time), entry);
     },
   };
 }

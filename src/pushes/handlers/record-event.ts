@@ -1,13 +1,26 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { SEEN_MS, type Identity } from '../../store/events.ts';
 import { shaped } from '../../wechat/push-xml.ts';
 import { eventEntry } from './event-entry.ts';
 import type { HandlerContext, OpenedPush, PushHandler, PushOutcome } from './handler.ts';
-import { storeEvent } from './store-event.ts';
+import { freshTimeOf, type PushTime } from './push-time.ts';
+import { eventIdentities, storeEvent } from './store-event.ts';
 
 /** Every InfoType without a handler of its own: written to the event stream for others to use. */
 export const recordEvent: Omit<PushHandler, 'infoType'> = {
-  handle: (push, context) => storeEvent(push, context, [push.fingerprint], eventEntry(push)),
+  // Async, so that what it throws is a rejection, as everywhere else.
+  async handle(push, context) {
+    const identities = eventIdentities(push, freshTimeOf(push, context));
+    return storeEvent(push, context, identities, eventEntry(push));
+  },
 };
+
+/**
+ * Milliseconds for which a message with an odd time is remembered at most. There are more messages than
+ * events, and one that comes a second time is but stored a second time.
+ */
+const MAX_ODD_MESSAGE_MS = 30 * 24 * 3600 * 1000;
 
 /** What WeChat sends to the message & event URL names an account and is no event of the platform. */
 const messageFields = z.object({
@@ -16,9 +29,7 @@ const messageFields = z.object({
 });
 
 /**
- * Messages and events of authorizers, from the message & event URL. A repeated delivery may be
- * encrypted anew, so the message itself is recognised too: by its MsgId where there is one, and by
- * its text. (WeChat suggests sender and second for events, which would drop two in one second.)
+ * Messages and events of authorizers, from the message & event URL.
  * @throws KeeperError `malformed_push`, `stale_push`, `push_not_stored`
  */
 export async function recordMessage(
@@ -26,12 +37,32 @@ export async function recordMessage(
   context: HandlerContext,
 ): Promise<PushOutcome> {
   shaped(messageFields, push.fields);
-  const { MsgId } = push.fields;
-  const text = `${push.authorizerAppid}:text:${push.contentHash}`;
-  const identities = [push.fingerprint, text];
-  if (typeof MsgId === 'string' && /^\d{1,20}$/.test(MsgId)) {
-    identities.push(`${push.authorizerAppid}:msgid:${MsgId}`);
-  }
+  const identities = messageIdentities(push, freshTimeOf(push, context));
   const entry = { ...eventEntry(push), authorizer_appid: push.authorizerAppid };
   return storeEvent(push, context, identities, entry);
+}
+
+/**
+ * What a repeated delivery of a message is recognised by: its text, which the same Encrypt has as well,
+ * and its id, should anything else in it have changed. An id says nothing without its sender, its time
+ * and its type: senders may count alike, and WeChat sends 0 for none. (For events without an id WeChat
+ * suggests sender and second, which would drop two in one second.)
+ */
+function messageIdentities(
+  { authorizerAppid, fields, fingerprint, contentHash }: OpenedPush & { authorizerAppid: string },
+  { oddity, rememberMs }: PushTime,
+): Identity[] {
+  const identities = [{ name: `${authorizerAppid}:text:${contentHash}`, forMs: SEEN_MS }];
+  const { FromUserName: sender, MsgId, CreateTime = '', MsgType = '', Event = '' } = fields;
+  const id = typeof MsgId === 'string' ? MsgId.trim() : '';
+  if (/^\d{1,32}$/.test(id) && /[1-9]/.test(id) && typeof sender === 'string' && sender !== '') {
+    const named = JSON.stringify([sender, id, CreateTime, MsgType, Event]);
+    const hash = createHash('sha256').update(named).digest('hex');
+    identities.push({ name: `${authorizerAppid}:id:${hash}`, forMs: SEEN_MS });
+  }
+  // An odd time does not tell a captured message from a new one, so it must be remembered.
+  if (oddity !== undefined) {
+    identities.push({ name: fingerprint, forMs: Math.min(rememberMs, MAX_ODD_MESSAGE_MS) });
+  }
+  return identities;
 }

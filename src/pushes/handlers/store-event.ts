@@ -1,57 +1,53 @@
 import type { z } from 'zod';
 import { KeeperError } from '../../errors.ts';
-import { appendEvent, type EventFields } from '../../store/events.ts';
+import {
+  appendEvent,
+  SEEN_MS,
+  wasSeen,
+  type EventFields,
+  type Identity,
+} from '../../store/events.ts';
 import type { HandlerContext, OpenedPush, PushOutcome } from './handler.ts';
-
-/** Milliseconds: WeChat may be late with an event, but not by a day. */
-const MAX_AGE_MS = 24 * 3600 * 1000;
-/** Milliseconds: WeChat's clock may run ahead of ours by this much. */
-const MAX_AHEAD_MS = 300_000;
+import type { PushTime } from './push-time.ts';
 
 /**
  * Writes a push to the event stream, unless it is there already.
  * @param identities what a repeated delivery is recognised by
- * @throws KeeperError `stale_push`, `push_not_stored`
+ * @throws KeeperError `push_not_stored`
  */
 export async function storeEvent(
   push: OpenedPush,
   context: HandlerContext,
-  identities: readonly string[],
+  identities: readonly Identity[],
   entry: EventFields,
 ): Promise<PushOutcome> {
-  assertTimely(push);
   return orSendAgain(() => appendEvent(context.store, push.componentAppid, identities, entry));
 }
 
 /**
- * Repeats are recognised for as long as a signature is accepted, so nothing is done twice. A signature
- * does not tell timestamp from nonce, so the time inside the encryption counts as well.
- * @throws KeeperError `stale_push`
+ * A platform event is recognised by its text, since WeChat may repeat it encrypted anew. That is not
+ * remembered for longer than repeats take: without a time inside, the next one of its kind reads the
+ * same.
  */
-export function assertTimely(push: OpenedPush): void {
-  const age = push.receivedAt - Number(push.fields.CreateTime) * 1000;
-  if (!push.timely || age >= MAX_AGE_MS)
-    throw new KeeperError('stale_push', 'timestamp too far from ours');
+export function eventIdentities(push: OpenedPush, time: PushTime): Identity[] {
+  return [
+    { name: push.fingerprint, forMs: time.rememberMs },
+    { name: `text:${push.contentHash}`, forMs: SEEN_MS },
+  ];
 }
 
 /**
- * When WeChat says that it happened, epoch ms. One from the future, or none, counts as now: it must not
- * outdo everything that follows.
+ * Whether what an event brings about was done before and must not be done again. The order of events
+ * makes repeats of dated ones harmless, but one without a time would be the newest each time it comes.
+ * @throws KeeperError `push_not_stored`
  */
-export function statedTime(
-  { fields, receivedAt, componentAppid }: OpenedPush,
-  { store, log }: Pick<HandlerContext, 'store' | 'log'>,
-): number {
-  const { CreateTime, InfoType } = fields;
-  const now = Math.max(receivedAt, store.time.now());
-  const stated =
-    typeof CreateTime === 'string' && /^\d{1,12}$/.test(CreateTime)
-      ? Number(CreateTime) * 1000
-      : NaN;
-  if (stated <= now + MAX_AHEAD_MS) return stated;
-  const facts = { component: componentAppid, type: InfoType, CreateTime };
-  log.warn('an event has an odd CreateTime; is our clock right?', facts);
-  return now;
+export async function isOddRepeat(
+  push: OpenedPush,
+  { store }: Pick<HandlerContext, 'store'>,
+  time: PushTime,
+): Promise<boolean> {
+  if (time.oddity === undefined) return false;
+  return orSendAgain(() => wasSeen(store, push.componentAppid, eventIdentities(push, time)));
 }
 
 /** @throws KeeperError `push_not_stored`: `success` is not said, and WeChat sends again */

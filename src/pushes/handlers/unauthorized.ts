@@ -5,7 +5,14 @@ import { mergeAuthorizer } from '../../store/registry.ts';
 import { APPID } from './authorized.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';
-import { assertTimely, orSendAgain, readFields, statedTime, storeEvent } from './store-event.ts';
+import { freshTimeOf } from './push-time.ts';
+import {
+  eventIdentities,
+  isOddRepeat,
+  orSendAgain,
+  readFields,
+  storeEvent,
+} from './store-event.ts';
 
 /**
  * An account ended its authorization. Its tokens go and a tombstone stays. One that is older than the
@@ -14,21 +21,21 @@ import { assertTimely, orSendAgain, readFields, statedTime, storeEvent } from '.
  */
 const unauthorizedFields = z.object({
   AuthorizerAppid: z.string().regex(APPID),
-  CreateTime: z.string().regex(/^\d{1,12}$/),
 });
 
 export const unauthorized: PushHandler = {
   infoType: 'unauthorized',
   async handle(push, context) {
+    const time = freshTimeOf(push, context);
+    const identities = eventIdentities(push, time);
     const fields = readFields(push, context, unauthorizedFields);
-    if (fields === undefined)
-      return storeEvent(push, context, [push.fingerprint], eventEntry(push));
-    const { AuthorizerAppid: authorizer, CreateTime } = fields;
-    assertTimely(push);
+    if (fields === undefined) return storeEvent(push, context, identities, eventEntry(push));
+    if (await isOddRepeat(push, context, time)) return 'duplicate';
     const { store, log } = context;
-    const { componentAppid: component, fingerprint } = push;
+    const { componentAppid: component } = push;
+    const { AuthorizerAppid: authorizer } = fields;
     const id = authorizerToken(component, authorizer);
-    const revokedAt = statedTime(push, context);
+    const revokedAt = time.at;
     const outcome = await orSendAgain(async () => {
       const came = await revokeAuthorization(store, id, revokedAt);
       if (came === 'older') return came;
@@ -36,10 +43,10 @@ export const unauthorized: PushHandler = {
       await mergeAuthorizer(store, component, authorizer, { state: 'revoked', stateAt: revokedAt });
       return came;
     });
-    const facts = { component, authorizer, create_time: CreateTime };
+    const facts = { component, authorizer, create_time: String(Math.floor(revokedAt / 1000)) };
     if (outcome === 'older') log.info('a revocation came after a newer authorization', facts);
     else log.info('an account ended its authorization', facts);
     if (outcome === 'revoked') context.onRevoked(component, authorizer);
-    return storeEvent(push, context, [fingerprint], eventEntry(push));
+    return storeEvent(push, context, identities, eventEntry(push));
   },
 };

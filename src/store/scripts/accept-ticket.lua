@@ -1,4 +1,7 @@
--- Takes a component_verify_ticket in, once, and never lets an older one replace a newer one.
+-- Takes a component_verify_ticket in, once. This script alone says which ticket is the newest: the one
+-- with the later CreateTime, and of two with the same the one that came later. One that was replaced
+-- comes back only under a later CreateTime; the newest that comes again lives longer, and replaces
+-- nobody.
 -- "Seen" is marked last and in the same step as the effect: a crash or an error between the two
 -- would turn WeChat's re-sent push into a loss.
 --
@@ -7,33 +10,57 @@
 -- ARGV  1 ticket   2 create_time ms (what tickets are ordered by)   3 received_at ms
 --       4 ms until the ticket dies   5 ms to remember the push   6 stream length   7 event fields JSON
 --       8 the latest create_time that can be, ms: one further ahead was written by a clock that is wrong
---       9 how many arrivals are kept
--- Returns 'stored', 'older' (a newer or the same one is already there) or 'duplicate'
+--       9 how many arrivals are kept   10 ms between two arrivals of one ticket that people want to see
+-- Returns 'stored', 'duplicate' (the same push, or the same ticket) or 'older' (a newer one is there)
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return 'duplicate'
 end
 
-local current = redis.call('HMGET', KEYS[2], 'ticket', 'create_time')
+local ticket, create_time = ARGV[1], tonumber(ARGV[2])
+-- replaced: hashes of the tickets of this very create_time that gave way to one another
+local r = redis.call('HMGET', KEYS[2], 'ticket', 'create_time', 'previous_ticket', 'replaced')
+local newest, known, replaced = r[1], tonumber(r[2] or '') or 0, r[4] or ''
+local later = create_time > known or known > tonumber(ARGV[8])
+local same_time = create_time == known and not later
+local gave_way = same_time
+  and (ticket == r[3] or string.find(replaced, redis.sha1hex(ticket), 1, true))
+
 local outcome = 'older'
-local known = tonumber(current[2] or '') or 0
-if known < tonumber(ARGV[2]) or known > tonumber(ARGV[8]) then
+if ticket == newest or gave_way then
+  outcome = 'duplicate'
+elseif later or same_time then
   outcome = 'stored'
-  if current[1] then
-    redis.call('HSET', KEYS[2], 'previous_ticket', current[1], 'previous_create_time', current[2])
+end
+
+if outcome == 'stored' then
+  if newest then
+    redis.call('HSET', KEYS[2], 'previous_ticket', newest, 'previous_create_time', r[2])
   end
-  redis.call('HSET', KEYS[2], 'ticket', ARGV[1], 'create_time', ARGV[2], 'received_at', ARGV[3])
+  redis.call('HSET', KEYS[2], 'ticket', ticket)
   redis.call('HINCRBY', KEYS[2], 'count', 1)
-  -- The new one is good until WeChat says otherwise, and the silence is over.
-  redis.call('HDEL', KEYS[2], 'refused', 'refused_at', 'stage')
-  redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[4])
   local event = { 'XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*' }
   for _, field in ipairs(cjson.decode(ARGV[7])) do
     event[#event + 1] = field
   end
   redis.call(unpack(event))
+end
+if outcome == 'stored' or ticket == newest and later then
+  redis.call('HSET', KEYS[2], 'create_time', ARGV[2], 'received_at', ARGV[3])
+  if same_time then
+    redis.call('HSET', KEYS[2], 'replaced', replaced .. redis.sha1hex(newest) .. ' ')
+  else
+    redis.call('HDEL', KEYS[2], 'replaced')
+  end
+  -- It is good until WeChat says otherwise, and the silence is over.
+  redis.call('HDEL', KEYS[2], 'refused', 'refused_at', 'stage')
+  redis.call('SET', KEYS[3], ticket, 'PX', ARGV[4])
   -- pcall: what only people look at must not cost a ticket when somebody has spoiled it.
-  redis.pcall('LPUSH', KEYS[5], ARGV[3])
-  redis.pcall('LTRIM', KEYS[5], 0, tonumber(ARGV[9]) - 1)
+  local last = redis.pcall('LINDEX', KEYS[5], 0)
+  last = type(last) == 'string' and tonumber(last) or 0
+  if outcome == 'stored' or tonumber(ARGV[3]) - last >= tonumber(ARGV[10]) then
+    redis.pcall('LPUSH', KEYS[5], ARGV[3])
+    redis.pcall('LTRIM', KEYS[5], 0, tonumber(ARGV[9]) - 1)
+  end
 end
 redis.call('SET', KEYS[1], '1', 'PX', ARGV[5])
 return outcome

@@ -1,0 +1,148 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { authorizationOf, AUTHORIZED, createPlatform } from '../support/authorizers.ts';
+import { logged, read } from '../support/observe.ts';
+import {
+  asMessage,
+  eventCount,
+  forgetSeen,
+  MESSAGES,
+  newestEvents,
+  post,
+} from '../support/public-listener.ts';
+import { sealPush } from '../support/seal.ts';
+import { AUTHORIZER, COMPONENT, type Station } from '../support/station.ts';
+
+/** The signature of a push is fresh, and its CreateTime is none, or none that can be. */
+
+const ODD = 'a push has an odd CreateTime';
+const YEAR = 365 * 86_400;
+
+let station: Station;
+beforeAll(async () => {
+  station = await createPlatform();
+});
+afterAll(() => station.close());
+beforeEach(async () => {
+  await station.pass(60_000);
+  await forgetSeen(station);
+  station.logs.length = 0;
+});
+
+const now = () => Math.floor(station.clock.now() / 1000);
+const element = (value: string) => `<CreateTime>${value}</CreateTime>`;
+
+interface Time {
+  name: string;
+  xml: () => string;
+  /** None when it is believed without a word. */
+  oddity?: string;
+}
+const TIMES: Time[] = [
+  { name: 'zero', xml: () => element('0'), oddity: 'before_wechat' },
+  { name: 'one', xml: () => element('1'), oddity: 'before_wechat' },
+  { name: 'the year 2000', xml: () => element('946684800'), oddity: 'before_wechat' },
+  { name: 'empty', xml: () => element(''), oddity: 'missing' },
+  { name: 'empty text', xml: () => element('<![CDATA[]]>'), oddity: 'missing' },
+  { name: 'blank', xml: () => element('<![CDATA[  ]]>'), oddity: 'missing' },
+  { name: 'self-closing', xml: () => '<CreateTime/>', oddity: 'missing' },
+  { name: 'not there', xml: () => '', oddity: 'missing' },
+  { name: 'twice', xml: () => element('1795219200').repeat(2), oddity: 'unreadable' },
+  { name: 'nested', xml: () => element('<a>1</a>'), oddity: 'unreadable' },
+  { name: 'a date', xml: () => element('2026-11-21 08:00:00'), oddity: 'unreadable' },
+  { name: 'negative', xml: () => element('-1795219200'), oddity: 'unreadable' },
+  { name: 'with a fraction', xml: () => element(`${now()}.5`), oddity: 'unreadable' },
+  { name: 'a power', xml: () => element('1.7e9'), oddity: 'unreadable' },
+  { name: 'a word', xml: () => element('secret-word'), oddity: 'unreadable' },
+  { name: 'longer than any time', xml: () => element('1'.repeat(40)), oddity: 'unreadable' },
+  { name: 'microseconds', xml: () => element(`${now()}000000`), oddity: 'unreadable' },
+  { name: 'milliseconds', xml: () => element(`${now()}000`), oddity: 'milliseconds' },
+  { name: 'six minutes ahead', xml: () => element(String(now() + 360)), oddity: 'ahead' },
+  { name: 'a year ahead', xml: () => element(String(now() + YEAR)), oddity: 'ahead' },
+  { name: 'a year ahead, in ms', xml: () => element(`${now() + YEAR}000`), oddity: 'ahead' },
+  { name: 'with blanks around', xml: () => element(` ${now()}\n`) },
+  { name: 'with blanks around, in CDATA', xml: () => element(`<![CDATA[ ${now()} ]]>`) },
+];
+
+async function push(infoType: string, fields: string): Promise<void> {
+  const xml = `<xml><AppId>${COMPONENT.appid}</AppId><InfoType>${infoType}</InfoType>${fields}</xml>`;
+  expect(await post(station, sealPush(xml, { timestamp: now() }))).toBe('200 success');
+}
+
+/** Once for each push, and with nothing in it that is not a moment. */
+function expectNoted({ oddity }: Time): void {
+  const lines = logged(station, ODD);
+  expect(lines).toHaveLength(oddity === undefined ? 0 : 1);
+  if (oddity !== undefined) expect(lines).toMatchObject([{ level: 'warn', oddity }]);
+  expect(JSON.stringify(station.logs)).not.toContain('secret-word');
+}
+
+describe.each(TIMES)('row 104: CreateTime $name counts as now', (time) => {
+  it('in authorized: the code is exchanged', async () => {
+    const { eventCode } = station.simulator.grant(COMPONENT.appid, AUTHORIZER);
+    const account = `<AuthorizerAppid>${AUTHORIZER}</AuthorizerAppid>`;
+    const code = `<AuthorizationCode>${eventCode}</AuthorizationCode>`;
+    await push('authorized', time.xml() + account + code);
+    expectNoted(time);
+    await station.pass(15_000);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
+    const { refreshToken } = await authorizationOf(station);
+    expect(refreshToken).toBe(station.simulator.refreshTokenOf(COMPONENT.appid, AUTHORIZER));
+    const record = await station.redis.hgetall(station.keys.record(AUTHORIZED));
+    expect(Number(record.authorized_at)).toBeGreaterThan(station.clock.now() - 60_000);
+  });
+
+  it('in unauthorized: it is heeded', async () => {
+    // By the authorization of the test before.
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
+    station.simulator.unauthorize(COMPONENT.appid, AUTHORIZER);
+    await push('unauthorized', `${time.xml()}<AuthorizerAppid>${AUTHORIZER}</AuthorizerAppid>`);
+    expectNoted(time);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 410 });
+    const revoked = await station.redis.hget(station.keys.record(AUTHORIZED), 'revoked_at');
+    expect(Number(revoked)).toBe(now() * 1000);
+  });
+
+  it('in a ticket: it is taken, and lives for its twelve hours', async () => {
+    const ticket = station.simulator.issueTicket();
+    const field = `<ComponentVerifyTicket>${ticket}</ComponentVerifyTicket>`;
+    await push('component_verify_ticket', time.xml() + field);
+    expectNoted(time);
+    const mirror = station.keys.ticketMirror(COMPONENT.appid);
+    expect(await station.redis.get(mirror)).toBe(ticket);
+    const record = await station.redis.hgetall(station.keys.ticketRecord(COMPONENT.appid));
+    expect(record).toMatchObject({ ticket, create_time: String(now() * 1000) });
+  });
+
+  it('in a message and in an event that nobody handles: it is stored as it came', async () => {
+    const events = await eventCount(station);
+    await push('never_heard_of', time.xml());
+    expectNoted(time);
+    station.logs.length = 0;
+    const xml = `<xml><ToUserName>gh_1</ToUserName><FromUserName>o1</FromUserName>${time.xml()}`;
+    const message = `${xml}<MsgType>text</MsgType><MsgId>7</MsgId></xml>`;
+    const sealed = asMessage(sealPush(message, { timestamp: now() }));
+    expect(await post(station, sealed, MESSAGES)).toBe('200 success');
+    expectNoted(time);
+    expect(await eventCount(station)).toBe(events + 2);
+    expect((await newestEvents(station))[0]).toMatchObject({ authorizer_appid: AUTHORIZER });
+  });
+});
+
+describe('row 104: a CreateTime of yesterday under a fresh signature', () => {
+  it.each([
+    ['a day', 86_400],
+    ['a month', 30 * 86_400],
+  ])('%s old is stored, noted, and ordered by what it says', async (_what, age) => {
+    const { eventCode } = station.simulator.grant(COMPONENT.appid, AUTHORIZER);
+    const account = `<AuthorizerAppid>${AUTHORIZER}</AuthorizerAppid>`;
+    const code = `<AuthorizationCode>${eventCode}</AuthorizationCode>`;
+    await push('authorized', element(String(now())) + account + code);
+    await station.pass(15_000);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
+    const events = await eventCount(station);
+    await push('unauthorized', element(String(now() - age)) + account);
+    expect(logged(station, ODD)).toMatchObject([{ oddity: 'late' }]);
+    expect(await eventCount(station)).toBe(events + 1);
+    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
+  });
+});
