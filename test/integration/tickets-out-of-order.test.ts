@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createLog } from '../../src/log.ts';
+import { createPendingTickets } from '../../src/pushes/pending-tickets.ts';
 import { acceptTicket, keepTicket, readTicket, TICKET_LIFE_MS } from '../../src/store/tickets.ts';
 import { eventCount, post, pushCounts } from '../support/public-listener.ts';
 import { sealPush, ticketXml } from '../support/seal.ts';
@@ -30,8 +32,13 @@ const mirrorKey = () => station.keys.ticketMirror(COMPONENT.appid);
 const warnings = () =>
   station.logs.filter((line) => line.level === 'warn' && line.message.includes('CreateTime'))
     .length;
-const postTicket = (ticket: string, createTime: number | string) =>
-  post(station, sealPush(ticketXml({ ticket, createTime }), { timestamp: now() }));
+let posted = 0;
+/** Encrypted anew each time. */
+function postTicket(ticket: string, createTime: number | string): Promise<string> {
+  posted += 1;
+  const random = String(posted).padStart(16, '0');
+  return post(station, sealPush(ticketXml({ ticket, createTime }), { timestamp: now(), random }));
+}
 
 /** In Redis by removing them, in the memory of the process by their age. */
 async function forgetTickets(): Promise<void> {
@@ -226,6 +233,30 @@ describe('row 128: several tickets with one CreateTime', () => {
     expect(await names()).toEqual(['B', 'A']);
     expect(station.logs.filter(({ message }) => message.includes('restored'))).toEqual([]);
     await replica.stop();
+  });
+
+  it('is the same while Redis is away and they wait in memory', async () => {
+    const time = station.clock.now();
+    const pending = createPendingTickets({
+      store: station.store,
+      clock: station.clock,
+      log: createLog({ level: 'error', secrets: [] }),
+      onStored: () => undefined,
+    });
+    for (const [index, letter] of ['x', 'A', 'B', 'A'].entries()) {
+      pending.hold({
+        appid: COMPONENT.appid,
+        ticket: `ticket@@@${letter}`,
+        createTime: letter === 'x' ? time - 600_000 : time,
+        receivedAt: time + index,
+        fingerprint: `${time}-${index}`,
+        event: { id: String(index) },
+      });
+    }
+    await pending.stop();
+    expect(pending.components()).toEqual([]);
+    expect(await names()).toEqual(['B', 'A']);
+    expect((await stored()).count).toBe(3);
   });
 
   it('is given back to a Redis that has lost it, as it was', async () => {
