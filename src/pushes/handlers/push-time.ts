@@ -20,7 +20,7 @@ import type { HandlerContext, OpenedPush } from './handler.ts';
  *   an hour late, none of those up to four minutes late. So what has a CreateTime is acceptable for ten
  *   minutes, needs to be remembered for eleven, and is safe when Redis has forgotten it.
  * - What has none, or one that is a day old and more, is remembered until the last of its readings has
- *   passed. Only its fingerprint is, 150 bytes, and only of such odd pushes.
+ *   passed. Only its fingerprint is, about 220 bytes, and only of such odd pushes.
  */
 
 export interface PushTime {
