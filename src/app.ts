@@ -73,7 +73,7 @@ export function createApp(config: Config, options: AppOptions): App {
       const limit = deadline(systemClock, DRAIN_MS + DRAIN_SLACK_MS);
       await Promise.race([drained, once(limit.signal, 'abort')]);
       limit.cancel();
-      await pendingTickets.stop();
+      await Promise.all([pendingTickets.stop(), parts.refusedPushes.stop()]);
       await heartbeat.stop().catch(() => undefined);
       redis.disconnect();
       log.info('wxkeeper stopped');

@@ -10,8 +10,10 @@ import { dashboardRoutes } from './http/dashboard/routes.ts';
 import { createInternalApp } from './http/internal-app.ts';
 import { metricsRoute } from './http/metrics-route.ts';
 import { createPublicApp } from './http/public-app.ts';
+import type { Seen } from './http/route.ts';
 import type { PendingTickets } from './pushes/pending-tickets.ts';
 import type { Receiver } from './pushes/receiver.ts';
+import type { RefusedPushCounter } from './pushes/refused.ts';
 import type { Job } from './schedule/jobs.ts';
 import type { Scheduler } from './schedule/scheduler.ts';
 import { withoutSecrets, type SnapshotContext } from './status/context.ts';
@@ -23,6 +25,7 @@ import { VERSION } from './version.ts';
 export interface Looked extends Ground {
   reconciler: Reconciler;
   pendingTickets: PendingTickets;
+  refusedPushes: RefusedPushCounter;
   scheduler: Scheduler;
   watch: SelfTestWatch;
   jobs: readonly Job[];
@@ -31,11 +34,12 @@ export interface Looked extends Ground {
 
 export function composeStatus(config: Config, parts: Looked): SnapshotContext {
   const { components, accounts, publicBaseUrl } = config;
-  const { pendingTickets, scheduler, watch, clocks, reconciler, life } = parts;
+  const { pendingTickets, refusedPushes, scheduler, watch, clocks, reconciler, life } = parts;
   return {
     ...{ ...parts, startedAt: life.startedAt, version: VERSION, accounts, publicBaseUrl },
     components: withoutSecrets(components),
     ticketsWaiting: () => pendingTickets.components(),
+    writeRefused: () => refusedPushes.flush(),
     nextTick: (kind, notBefore) => scheduler.nextTick(kind, notBefore),
     selfTest: () => watch.last(),
     clockSkew: () => clocks.skew(),
@@ -67,9 +71,8 @@ export function composeApps(
       readCredential(reading, { kind: 'pre_auth_code', subject: component }),
     takeCode: (...code) => authorizations.takeCode(...code),
   };
-  const publicApp = createPublicApp(parts.receiver, log, pages, (seen) =>
-    onRequest('public', seen),
-  );
+  const seen = (one: Seen) => onRequest('public', one);
+  const publicApp = createPublicApp(parts.receiver, log, pages, seen, parts.refusedPushes);
   // What the API offers and what the dashboard does is the same.
   const offered = {
     apiKeys: config.apiKeys,

@@ -3,12 +3,14 @@ import { createReconciler, type Reconciler } from './authorizers/reconcile.ts';
 import { createReleaseCheck, type ReleaseCheck } from './authorizers/release-check.ts';
 import { composeApps, composeStatus } from './compose-apps.ts';
 import { composeGround, type AppOptions, type Ground } from './compose-ground.ts';
-import type { Config } from './config.ts';
+import { secretsOf, type Config } from './config.ts';
 import { createKeeper, type Keeper } from './credentials/keeper.ts';
 import { createPatrol } from './credentials/patrol.ts';
 import { noteUsed } from './credentials/used.ts';
+import { createRedactor } from './log.ts';
 import { createPendingTickets } from './pushes/pending-tickets.ts';
 import { createReceiver } from './pushes/receiver.ts';
+import { createRefusedPushCounter } from './pushes/refused.ts';
 import { createTicketMemory, type TicketMemory } from './pushes/ticket-memory.ts';
 import { watchTickets } from './pushes/ticket-watchdog.ts';
 import { startNodeCron } from './schedule/cron.ts';
@@ -43,7 +45,7 @@ export function compose(config: Config, options: AppOptions) {
   const authorizers = composeAuthorizers(config, { ...ground, keeper });
   const { authorizations, reconciler, releaseCheck } = authorizers;
   const pushes = composePushes(config, ground, { keeper, authorizations, releaseCheck });
-  const { ticketMemory, pendingTickets, receiver } = pushes;
+  const { ticketMemory, pendingTickets, refusedPushes, receiver } = pushes;
 
   const watch = createSelfTestWatch(store, log.in('store'), clock);
   const kept = { keeper, authorizations, reconciler };
@@ -54,7 +56,7 @@ export function compose(config: Config, options: AppOptions) {
   const scheduling = { store, clock, log: log.in('schedule'), startCron, replica, jobs };
   const scheduler = createScheduler(scheduling);
 
-  const running = { pendingTickets, scheduler, watch };
+  const running = { pendingTickets, refusedPushes, scheduler, watch };
   const status = composeStatus(config, { ...ground, ...kept, ...running, jobs, life });
   const alerts = composeAlerts(config, { ...ground, status });
   const rounds = { ticketMemory, watch, heartbeat, alerts, sessionSecret };
@@ -102,10 +104,11 @@ function composeAuthorizers({ components }: Config, parts: Ground & { keeper: Ke
 
 /** Tickets on their way in, and what is remembered of them. */
 function composePushes(
-  { components }: Config,
+  config: Config,
   ground: Ground,
   parts: { keeper: Keeper; authorizations: Authorizations; releaseCheck: ReleaseCheck },
 ) {
+  const { components } = config;
   const { keeper, authorizations, releaseCheck } = parts;
   const pushing = { ...ground, log: ground.log.in('pushes') };
   const ticketMemory = createTicketMemory(pushing.store, pushing.log);
@@ -124,12 +127,24 @@ function composePushes(
     // So that this process remembers it, too.
     void keeper.look(authorizerToken(component, authorizer), 'patrol');
   };
+  const refusedPushes = createRefusedPushCounter({
+    ...pushing,
+    components: components.map(({ appid }) => appid),
+    mask: maskerOf(config),
+  });
   const receiver = createReceiver({
     ...{ ...pushing, components: secrets, pendingTickets, onTicket, onCode, onRevoked },
     onPush: ground.metrics.counters.onPush,
+    onAccepted: (component, url) => refusedPushes.accepted(component, url),
     replyTo: (message) => releaseCheck.replyTo(message),
   });
-  return { ticketMemory, pendingTickets, receiver };
+  return { ticketMemory, pendingTickets, refusedPushes, receiver };
+}
+
+/** Takes out of a stranger's text what may not be shown. */
+function maskerOf(config: Config): (text: string) => string {
+  const clean = createRedactor(secretsOf(config));
+  return (text) => String(clean(text));
 }
 
 /** What every replica goes round for by itself. */

@@ -1,6 +1,7 @@
 import type { ErrorRequestHandler, Response } from 'express';
 import { asKeeperError, KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { RefusedPushCounter } from '../pushes/refused.ts';
 
 /** Turns whatever was thrown into the answer: one place for each listener's form. */
 
@@ -10,29 +11,28 @@ interface HttpFault {
   type?: unknown;
 }
 
-export function publicErrors(log: Log): ErrorRequestHandler {
+/** @param refused counts and tells of the pushes among what is refused */
+export function publicErrors(log: Log, refused?: RefusedPushCounter): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {
     const error = fromHttp(thrown);
     if (response.headersSent) {
       next(thrown);
       return;
     }
-    logRefusal(log, request.method, request.path, error, thrown);
+    const { method, path, query, ip: address } = request;
+    const fields = { method, path: path.slice(0, 100), status: error.status, code: error.code };
+    if (error.code === 'internal') {
+      log.error('a push met a fault of ours', { ...fields, error: thrown });
+    } else if (error.status >= 500) {
+      const message = 'a push could not be stored; WeChat was asked to send it again';
+      log.warn(message, { ...fields, error });
+    } else if (refused?.note({ method, path, query, address }, error) !== true) {
+      // The Internet's noise.
+      log.debug('request refused', fields);
+    }
     setRetryAfter(response, error);
     response.status(error.status).type('text/plain').send(error.message);
   };
-}
-
-/** Refused pushes are what one looks for when tickets stay away; the rest is the Internet's noise. */
-function logRefusal(log: Log, method: string, path: string, error: KeeperError, thrown: unknown) {
-  const fields = { method, path: path.slice(0, 100), status: error.status, code: error.code };
-  if (error.code === 'internal')
-    log.error('a push met a fault of ours', { ...fields, error: thrown });
-  else if (error.status >= 500) {
-    log.warn('a push could not be stored; WeChat was asked to send it again', { ...fields, error });
-  } else if (path.startsWith('/callback')) {
-    log.warn('push refused', { ...fields, why: error.message });
-  } else log.debug('request refused', fields);
 }
 
 export function internalErrors(log: Log): ErrorRequestHandler {

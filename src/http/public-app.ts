@@ -3,6 +3,7 @@ import getRawBody from 'raw-body';
 import { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Answer, Receiver } from '../pushes/receiver.ts';
+import type { RefusedPushCounter } from '../pushes/refused.ts';
 import { authorizationPages, type AuthorizationPages } from './authorization-pages.ts';
 import { publicErrors } from './errors.ts';
 import { observeResponses, type Seen } from './route.ts';
@@ -22,6 +23,7 @@ export function createPublicApp(
   log: Log,
   authorization?: AuthorizationPages,
   observe?: (seen: Seen) => void,
+  refused?: RefusedPushCounter,
 ): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag');
@@ -65,7 +67,7 @@ export function createPublicApp(
   app.use(() => {
     throw new KeeperError('not_found', 'not found');
   });
-  app.use(publicErrors(log));
+  app.use(publicErrors(log, refused));
   return app;
 }
 

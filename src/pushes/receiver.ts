@@ -63,6 +63,8 @@ export interface ReceiverOptions extends HandlerContext {
   store: Store;
   /** Called with what became of a push, or the code of the error it was refused with. */
   onPush?: (type: 'event' | 'message', outcome: PushOutcome | ErrorCode | 'bug') => void;
+  /** Called with each push that was accepted. @returns the moment to note it with, epoch ms */
+  onAccepted?: (component: string, type: 'event' | 'message') => number;
 }
 
 /** Seconds by which the signed timestamp may differ from our clock, either way. */
@@ -194,7 +196,8 @@ function noteOutcome(
   const counters: PushCounter[] = [outcome === 'duplicate' ? 'duplicate' : 'accepted'];
   if (usedPreviousKey) counters.push('previous_key');
   if (usedPreviousToken) counters.push('previous_token');
-  countPush(store, push.componentAppid, counters, clock.now()).catch((error: unknown) => {
+  const at = options.onAccepted?.(push.componentAppid, typeOf(push)) ?? clock.now();
+  countPush(store, push.componentAppid, typeOf(push), counters, at).catch((error: unknown) => {
     log.warn('a push could not be counted', { error });
   });
 }

@@ -14,6 +14,8 @@ export interface SnapshotContext extends AuthorizersContext {
   accounts: readonly Account[];
   /** Components with a ticket that waits in this process's memory for Redis. */
   ticketsWaiting: () => readonly string[];
+  /** Lets this process write down which pushes it has refused lately. Never rejects. */
+  writeRefused: () => Promise<void>;
   /** The first tick of a kind's job at or after a moment, epoch ms. */
   nextTick: (kind: string, notBefore: number) => number | undefined;
   jobs: readonly { name: string; expression: string }[];

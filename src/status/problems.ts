@@ -44,6 +44,7 @@ export const PROBLEMS = {
   secret_refused: rule('WxkeeperSecretRefused', 'critical', 60, { shared: true }),
   address_not_whitelisted: rule('WxkeeperAddressNotWhitelisted', 'critical', 60, { shared: true }),
   clock_skew: rule('WxkeeperClockSkew', 'warning', 60, { escalates: true, own: true }),
+  pushes_refused: rule('WxkeeperPushesRefused', 'warning', 60, { escalates: true }),
   previous_key_dropped: rule('WxkeeperPreviousKeyDropped', 'warning', 0),
   no_ticket: rule('WxkeeperNoTicket', 'critical', 900),
   ticket_expired: rule('WxkeeperTicketExpired', 'critical', 0),
@@ -80,7 +81,7 @@ export interface Finding {
   severity: Severity;
   /** The appid it is about; null when it is about none. */
   subject: string | null;
-  /** The kind of credential, or the replica, where one subject can have several of them. */
+  /** The kind of credential, the replica, or the URL of pushes, where one subject can have several of them. */
   kind: string | null;
   /** Epoch ms; null when it is not known since when. */
   since: number | null;

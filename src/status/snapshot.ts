@@ -3,11 +3,13 @@ import { KeeperError } from '../errors.ts';
 import type { ClockSkew } from '../store/clock-watch.ts';
 import { readJobRuns, type JobRun } from '../store/job-runs.ts';
 import { onRedis } from '../store/redis.ts';
+import { readRefused } from '../store/refused-pushes.ts';
 import { readReplicas } from '../store/replicas.ts';
 import { sealProblem } from '../store/seal-check.ts';
 import type { SnapshotContext } from './context.ts';
 import { clockFindings, sealFindings, selfTestFindings, storeFinding } from './findings.ts';
 import { rankFindings, type Finding } from './problems.ts';
+import { describeRefused, flowOfAll, refusedFindings } from './refused.ts';
 import { describeReplicas, replicaFindings } from './replicas.ts';
 import { describeAccount, describeComponent } from './subjects.ts';
 import { iso, isoOrNull, seconds } from './units.ts';
@@ -81,6 +83,7 @@ function describeWithoutRedis(
     ...conclude([storeFinding(error.message), ...ownFindings(context)], language),
     redis: { state: 'unavailable', latency_ms: null },
     clocks: null,
+    refused_elsewhere: [],
     components: [],
     accounts: [],
     jobs: [],
@@ -104,7 +107,7 @@ async function describeStored(context: SnapshotContext, now: number, language: L
   const started = clock.monotonic();
   await onRedis(() => store.redis.ping());
   const latencyMs = Math.round((clock.monotonic() - started) * 10) / 10;
-  const [{ findings, components, accounts, replicas }, jobs] = await Promise.all([
+  const [{ findings, components, accounts, replicas, elsewhere }, jobs] = await Promise.all([
     readParts(context, now, language),
     describeJobs(context, now),
   ]);
@@ -112,6 +115,7 @@ async function describeStored(context: SnapshotContext, now: number, language: L
     ...conclude(findings, language),
     redis: { state: 'ready' as RedisState, latency_ms: latencyMs as number | null },
     clocks: describeClocks(context.clockSkew()),
+    refused_elsewhere: elsewhere,
     components: components.map(({ status }) => status),
     accounts: accounts.map(({ status }) => status),
     jobs,
@@ -122,17 +126,27 @@ async function describeStored(context: SnapshotContext, now: number, language: L
 /** Everything that is read, and all that is wrong with it. @throws KeeperError `store_unavailable` */
 async function readParts(context: SnapshotContext, now: number, language: Language) {
   const { store } = context;
+  await context.writeRefused();
+  const refused = await readRefused(store, null);
+  // How grave it is says the flow of tickets, which is not known yet; why they are refused is.
+  const nowhere = { acceptedAt: { event: undefined, message: undefined }, tickets: true };
+  const before = refusedFindings(null, refused, nowhere, now);
   const [components, accounts, replicas] = await Promise.all([
-    Promise.all(context.components.map((one) => describeComponent(context, one, now, language))),
+    Promise.all(
+      context.components.map((one) => describeComponent(context, one, now, language, before)),
+    ),
     Promise.all(context.accounts.map((account) => describeAccount(context, account, language))),
     readReplicas(store),
   ]);
+  const flow = flowOfAll(components.map((one) => one.flow));
   const findings = [
     ...ownFindings(context),
+    ...refusedFindings(null, refused, flow, now),
     ...replicaFindings(replicas, store.time.now()),
     ...[...components, ...accounts].flatMap((one) => one.findings),
   ];
-  return { components, accounts, replicas, findings };
+  const elsewhere = describeRefused(null, refused, flow, now);
+  return { components, accounts, replicas, findings, elsewhere };
 }
 
 async function describeJobs({ store, jobs, nextTick }: SnapshotContext, now: number) {

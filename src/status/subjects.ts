@@ -3,6 +3,7 @@ import type { Account } from '../credentials/kinds/kind.ts';
 import { configuredIds, targetOf } from '../credentials/subjects.ts';
 import { isWrongType } from '../store/redis.ts';
 import { readPushStats } from '../store/push-stats.ts';
+import { readRefused } from '../store/refused-pushes.ts';
 import { readTicket, TICKET_LIFE_MS, type Ticket } from '../store/tickets.ts';
 import { authorizersFindings, describeAuthorizers } from './authorizers.ts';
 import type { SnapshotContext } from './context.ts';
@@ -14,32 +15,40 @@ import {
   ticketState,
   type TicketState,
 } from './findings.ts';
-import { PROBLEMS } from './problems.ts';
+import { PROBLEMS, type Finding } from './problems.ts';
+import { describeRefused, flowOf, pointingAt, refusedFindings } from './refused.ts';
 import { isoOrNull, seconds } from './units.ts';
 import { explainError, inWords } from './wording.ts';
 
 /** One component or account, and what is wrong with it. */
 
-/** @throws KeeperError `store_unavailable` */
+/**
+ * @param refusedElsewhere what was found of pushes that name no platform
+ * @throws KeeperError `store_unavailable`
+ */
 export async function describeComponent(
   context: SnapshotContext,
   component: SnapshotContext['components'][number],
   now: number,
   language: Language,
+  refusedElsewhere: readonly Finding[],
 ) {
   const { store, publicBaseUrl } = context;
   const { appid, previousKeySet, previousTokenSet } = component;
-  const [ticket, pushes, credentials, authorizers] = await Promise.all([
+  const [ticket, pushes, refused, credentials, authorizers] = await Promise.all([
     readTicket(store, appid).catch(noneIfSpoiled),
     readPushStats(store, appid),
+    readRefused(store, appid),
     describeCredentialsOf(context, { appid }),
     describeAuthorizers(context, appid),
   ]);
   const { counts, previousKeyAt, previousTokenAt } = pushes;
+  const flow = flowOf(pushes.acceptedAt, now);
+  const ofRefused = refusedFindings(appid, refused, flow, now);
   const beginning = now - context.startedAt < PROBLEMS.no_ticket.afterSeconds * 1_000;
   const state = ticketState(ticket, now);
   const previous = { keyAt: previousKeyAt, tokenAt: previousTokenAt };
-  const findings = [
+  const others = [
     ...ticketFindings(appid, state, ticket, now),
     ...credentials
       .flatMap((credential) => credentialFindings(appid, credential))
@@ -52,6 +61,7 @@ export async function describeComponent(
       now,
     ),
   ];
+  const findings = [...ofRefused, ...pointingAt([...ofRefused, ...refusedElsewhere], others)];
   const callback = publicBaseUrl === undefined ? null : `${publicBaseUrl}/callback/${appid}`;
   const status = {
     appid,
@@ -63,13 +73,14 @@ export async function describeComponent(
     authorizers,
     pushes: {
       ...counts,
+      refused: describeRefused(appid, refused, flow, now),
       previous_key_configured: previousKeySet,
       previous_token_configured: previousTokenSet,
       previous_key_last_used_at: isoOrNull(previousKeyAt),
       previous_token_last_used_at: isoOrNull(previousTokenAt),
     },
   };
-  return { status, findings };
+  return { status, findings, flow };
 }
 
 /** @throws KeeperError `store_unavailable` */

@@ -54,6 +54,8 @@ export interface Keys {
   seen(appid: string, fingerprint: string): string;
   /** Hash of counters about one component's pushes. */
   pushStats(appid: string): string;
+  /** Hash: how many pushes were refused, where and why. */
+  refusedPushes(appid: string): string;
   /** List of moments, newest first: when the last tickets came. */
   ticketArrivals(appid: string): string;
   /** Hash: job name to the JSON of its last run. */
@@ -92,6 +94,7 @@ export function createKeys(prefix: string): Keys {
     events: (appid) => `${prefix}events:{${appid}}`,
     seen: (appid, fingerprint) => `${prefix}seen:{${appid}}:${fingerprint}`,
     pushStats: (appid) => `${prefix}push_stats:{${appid}}`,
+    refusedPushes: (appid) => `${prefix}refused_pushes:{${appid}}`,
     ticketArrivals: (appid) => `${prefix}history:component_verify_ticket:{${appid}}`,
     jobs: `${prefix}jobs`,
     replicas: `${prefix}replicas`,

@@ -1,4 +1,5 @@
 import { onDisplayKey, onRedis } from './redis.ts';
+import type { ServedUrl } from './refused-pushes.ts';
 import type { Store } from './store.ts';
 
 /** Counters that tell an operator when the previous token or key is no longer in use. */
@@ -9,12 +10,19 @@ export interface PushStats {
   /** Epoch ms of the last push under the previous EncodingAESKey, and under the previous token. */
   previousKeyAt: number | undefined;
   previousTokenAt: number | undefined;
+  /** Epoch ms of the last push that was accepted at each URL. */
+  acceptedAt: Readonly<Record<ServedUrl, number | undefined>>;
 }
 
-/** @throws KeeperError `store_unavailable` */
+/**
+ * Counts a push that was accepted.
+ * @param url where it came
+ * @throws KeeperError `store_unavailable`
+ */
 export async function countPush(
   store: Store,
   appid: string,
+  url: ServedUrl,
   counters: readonly PushCounter[],
   now: number,
 ): Promise<void> {
@@ -24,7 +32,7 @@ export async function countPush(
     for (const counter of counters) {
       pipeline.hincrby(key, counter, 1).hset(key, `${counter}_at`, now);
     }
-    await pipeline.exec();
+    await pipeline.hset(key, `accepted_${url}_at`, now).exec();
   });
 }
 
@@ -44,5 +52,6 @@ export async function readPushStats(store: Store, appid: string): Promise<PushSt
     },
     previousKeyAt: at('previous_key_at'),
     previousTokenAt: at('previous_token_at'),
+    acceptedAt: { event: at('accepted_event_at'), message: at('accepted_message_at') },
   };
 }

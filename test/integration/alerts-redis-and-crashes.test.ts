@@ -45,6 +45,7 @@ describe('alerts without somebody', () => {
       ...{ store, clock, replica, version: '0', startedAt: clock.now(), windowMs: 900_000 },
       ...{ components: [], accounts: [], jobs: [], publicBaseUrl: undefined },
       ...{ ticketsWaiting: () => [], nextTick: () => undefined, selfTest: () => undefined },
+      writeRefused: () => Promise.resolve(),
       clockSkew: () => ({ processVsRedis: 0, processVsWechat: null, wrong: false }),
       refreshesPerSecond: 50,
       reconciliation: () => Promise.reject(new Error('there are no components')),

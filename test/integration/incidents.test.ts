@@ -11,7 +11,9 @@ import { examineStation } from '../support/doctor.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 import { scrape } from '../support/metrics.ts';
 import { alertsFiring, describeWithPromtool } from '../support/promtool.ts';
+import { post } from '../support/public-listener.ts';
 import { becomes } from '../support/redis-story.ts';
+import { sealPush, ticketXml } from '../support/seal.ts';
 import {
   COMPONENT,
   createStation,
@@ -102,6 +104,17 @@ const INCIDENTS: Readonly<Record<string, Incident>> = {
     happens: async ({ store, pass }) => {
       await createHeartbeat(store, 'gateway-2-17-c0de', VERSION).beat();
       await pass(MINUTE + 1_000);
+    },
+  },
+  'the EncodingAESKey was changed in the console': {
+    code: 'pushes_refused',
+    happens: async (station) => {
+      for (let time = 0; time < 3; time += 1) {
+        const timestamp = Math.floor(station.clock.now() / 1000);
+        const xml = ticketXml({ createTime: timestamp });
+        const key = 'ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210abcdefg';
+        await post(station, sealPush(xml, { timestamp, key, nonce: `n${time}` }));
+      }
     },
   },
   "this machine's clock is two minutes off": {

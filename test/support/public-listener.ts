@@ -73,9 +73,10 @@ export function exchange(
   });
 }
 
-/** Every key of the station with its content. Time to live is left out. */
+/** Every key of the station with its content, but for how much was refused. Time to live is left out. */
 export async function contents({ redis, config }: Station): Promise<Record<string, string>> {
-  const names = (await redis.keys(`${config.redisKeyPrefix}*`)).sort();
+  const all = await redis.keys(`${config.redisKeyPrefix}*`);
+  const names = all.filter((name) => !name.includes(':refused_pushes:')).sort();
   const dumps = await Promise.all(names.map((name) => redis.dumpBuffer(name)));
   return Object.fromEntries(
     names.map((name, index) => [name, String(dumps[index]?.toString('base64'))]),
@@ -85,6 +86,7 @@ export async function contents({ redis, config }: Station): Promise<Record<strin
 export interface PushCounts {
   accepted: number;
   duplicate: number;
+  refused: { url: string; reason: string; total: number; in_a_row: number }[];
   previous_key: number;
   previous_token: number;
   previous_key_configured: boolean;

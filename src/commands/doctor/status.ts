@@ -83,6 +83,7 @@ function contextOf({ config, clock, store }: Patient): SnapshotContext {
     reconciliation: (component) => readProgress(store, component),
     // What only a running process knows; the doctor has looked at Redis and the clocks by itself.
     ticketsWaiting: () => [],
+    writeRefused: () => Promise.resolve(),
     nextTick: () => undefined,
     jobs: [],
     selfTest: () => undefined,

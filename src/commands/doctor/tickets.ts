@@ -1,4 +1,7 @@
 import { ticketFindings, ticketState } from '../../status/findings.ts';
+import { flowOf, pointingAt, refusedFindings } from '../../status/refused.ts';
+import { readPushStats } from '../../store/push-stats.ts';
+import { readRefused } from '../../store/refused-pushes.ts';
 import { readTicket } from '../../store/tickets.ts';
 import { both, fromFinding, ok, skipped, type Check } from './check.ts';
 import type { Patient } from './patient.ts';
@@ -17,12 +20,18 @@ export async function examineTickets(patient: Patient): Promise<Check[]> {
 }
 
 async function examineTicket({ store, secrets }: Patient, appid: string): Promise<Check> {
-  const ticket = await readTicket(store, appid);
+  const [ticket, pushes, refused] = await Promise.all([
+    readTicket(store, appid),
+    readPushStats(store, appid),
+    readRefused(store, appid),
+  ]);
   for (const secret of [ticket?.ticket, ticket?.previousTicket]) {
     if (secret !== undefined) secrets.add(secret);
   }
   const now = store.time.now();
-  const [found] = ticketFindings(appid, ticketState(ticket, now), ticket, now);
+  const because = refusedFindings(appid, refused, flowOf(pushes.acceptedAt, now), now);
+  const findings = ticketFindings(appid, ticketState(ticket, now), ticket, now);
+  const [found] = pointingAt(because, findings);
   if (found !== undefined) return fromFinding('tickets', appid, found);
   const minutes = Math.max(0, Math.floor((now - (ticket?.receivedAt ?? now)) / 60_000));
   return ok(

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { REFUSAL_REASONS, type RefusalReason } from '../../errors.ts';
 import { PROBLEM_CODES, SEVERITIES } from '../../status/problems.ts';
+import { PUSH_URLS } from '../../store/refused-pushes.ts';
 import { failureSchema, freshnessSchema, progressSchema, time, timeOrNull } from './answers.ts';
 
 /** The answer of `GET /status`, for the document. docs/status.md explains it at length. */
@@ -9,7 +11,10 @@ const problemSchema = z.object({
   severity: z.enum(SEVERITIES),
   alert: z.string().describe('Its name in webhooks and in Prometheus.'),
   component: z.string().nullable().describe('The appid it is about.'),
-  kind: z.string().nullable().describe('The kind of credential, or the replica.'),
+  kind: z
+    .string()
+    .nullable()
+    .describe('The kind of credential, the replica, or the URL of pushes.'),
   since: timeOrNull,
   title: z.string().describe('Fixed for each code.'),
   message: z.string(),
@@ -59,6 +64,19 @@ const ticketSchema = z.object({
   push_asked_for_at: timeOrNull,
 });
 
+const refusedSchema = z.array(
+  z.object({
+    url: z.enum(PUSH_URLS),
+    reason: z.enum(Object.keys(REFUSAL_REASONS) as [RefusalReason, ...RefusalReason[]]),
+    total: z.int().describe('Since wxkeeper counts.'),
+    in_a_row: z.int().describe('0 when a push was accepted there since, or none came for long.'),
+    since: timeOrNull,
+    last_at: timeOrNull,
+    last_path: z.string().describe('Of the last one, without its query.'),
+    last_address: z.string().describe('Of its peer, which may be the proxy.'),
+  }),
+);
+
 const componentSchema = z.object({
   appid: z.string(),
   problems: z.array(problemSchema),
@@ -84,6 +102,7 @@ const componentSchema = z.object({
   pushes: z.object({
     accepted: z.int(),
     duplicate: z.int(),
+    refused: refusedSchema,
     previous_token: z.int(),
     previous_key: z.int(),
     previous_key_configured: z.boolean(),
@@ -145,6 +164,7 @@ export const statusSchema = z.object({
       process_ahead_of_wechat_seconds: secondsOrNull,
     })
     .nullable(),
+  refused_elsewhere: refusedSchema.describe('Pushes refused that name no configured component.'),
   components: z.array(componentSchema).describe('Those the key may see; [] while Redis is away.'),
   accounts: z.array(accountSchema),
   jobs: z.array(jobSchema),

@@ -59,6 +59,12 @@ const EXPRESSIONS: Partial<Record<ProblemCode, (severity: Severity) => readonly 
         ]
       : []),
   ],
+  // Noise shows in the metrics, too, and wakes nobody.
+  pushes_refused: (severity) => [
+    severity === 'critical'
+      ? reported('pushes_refused', severity)
+      : 'max by (job, appid, kind) (wxkeeper_problem{code="pushes_refused",severity!="info"}) == 1',
+  ],
   authorizers_behind: () => [`time() - ${WAITING_SINCE} > 120`],
 };
 

@@ -104,6 +104,19 @@ const TICKETS: readonly Family[] = [
   },
 ];
 
+const PUSHES: readonly Family[] = [
+  {
+    name: 'wxkeeper_pushes_refused_total',
+    help: 'Pushes refused at all replicas, by URL and reason; no appid where they name no platform.',
+    type: 'counter',
+    labels: ['appid', 'url', 'reason'],
+    samples: ({ components, refused_elsewhere: elsewhere }) =>
+      [...components, { appid: '', pushes: { refused: elsewhere } }].flatMap(({ appid, pushes }) =>
+        pushes.refused.flatMap(({ url, reason, total }) => sample(total, { appid, url, reason })),
+      ),
+  },
+];
+
 const CREDENTIALS: readonly Family[] = [
   ofCredentials(
     'wxkeeper_credential_obtained_timestamp_seconds',
@@ -228,6 +241,7 @@ export const FAMILIES: readonly Family[] = [
   ...PROCESS,
   ...PROBLEM_FAMILIES,
   ...TICKETS,
+  ...PUSHES,
   ...CREDENTIALS,
   ...AUTHORIZERS,
   ...WORK,

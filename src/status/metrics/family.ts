@@ -1,9 +1,11 @@
 import type { CredentialStatus } from '../credential.ts';
 import type { StatusSnapshot } from '../snapshot.ts';
 
-/** One gauge that is read from the status at the moment it is asked for. */
+/** One metric that is read from the status at the moment it is asked for. */
 export interface Family {
   name: string;
+  /** A gauge unless it says otherwise. */
+  type?: 'counter';
   help: string;
   labels: readonly string[];
   samples: (status: StatusSnapshot) => readonly Sample[];

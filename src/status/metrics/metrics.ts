@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import type { Log } from '../../log.ts';
 import type { SnapshotContext } from '../context.ts';
 import { takeSnapshot, type StatusSnapshot } from '../snapshot.ts';
@@ -33,21 +33,22 @@ export function createMetrics(): Metrics {
         collectDefaultMetrics({ register: own });
         for (const name of MISNAMED) own.removeSingleMetric(name);
       }
-      const gauges = gaugesOf(await takeSnapshot(status));
-      return `${await gauges.metrics()}\n${await own.metrics()}`;
+      const told = registryOf(await takeSnapshot(status));
+      return `${await told.metrics()}\n${await own.metrics()}`;
     },
   };
 }
 
 /** In a registry of their own: nothing of an earlier scrape, or of another caller's, may stay. */
-function gaugesOf(status: StatusSnapshot): Registry {
+function registryOf(status: StatusSnapshot): Registry {
   const registry = new Registry();
-  for (const { name, help, labels, samples } of FAMILIES) {
+  for (const { name, help, type, labels, samples } of FAMILIES) {
     const found = samples(status);
     // Without labels it would be there as 0, which is not the same as not known.
     if (found.length === 0 && labels.length === 0) continue;
-    const gauge = new Gauge({ name, help, labelNames: [...labels], registers: [registry] });
-    for (const one of found) gauge.set(one.labels, one.value);
+    const options = { name, help, labelNames: [...labels], registers: [registry] };
+    const metric = type === 'counter' ? new Counter(options) : new Gauge(options);
+    for (const one of found) metric.inc(one.labels, one.value);
   }
   return registry;
 }

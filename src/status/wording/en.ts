@@ -1,9 +1,21 @@
 import type { Facts } from '../problems.ts';
-import { say, type Words } from './words.ts';
+import {
+  because,
+  refusalOf,
+  say,
+  type PushUrlWords,
+  type RefusalWords,
+  type Words,
+} from './words.ts';
 
-const CALLBACK =
+const CHECK =
   'Check in the console that the authorization-event URL is right and its ticket push is on, and ' +
   'that WeChat can reach it; watch the log for refused pushes.';
+/** Pushes that arrive and are refused are the likelier cause. */
+const callback = (facts: Facts) =>
+  facts.pushes === undefined
+    ? CHECK
+    : `Pushes are refused, which may be why. ${refusalOf(REFUSALS, facts.pushes).remedy(facts)}`;
 const STATE = {
   fresh: 'fresh',
   due: 'due',
@@ -70,12 +82,12 @@ export const en: Words = {
       () =>
         'No ticket has arrived since the first start, or since Redis was emptied: WeChat pushes one ' +
         'every 10 minutes.',
-      CALLBACK,
+      callback,
     ),
     ticket_expired: say(
       'The last ticket has expired',
       () => 'The last ticket is more than 12 h old: no component_access_token can be refreshed.',
-      `${CALLBACK} The first new push repairs everything by itself.`,
+      (facts) => `${callback(facts)} The first new push repairs everything by itself.`,
     ),
     quota_exhausted: say("WeChat's daily quota is used up", failing, remedy),
     foreign_refresher: say(
@@ -100,12 +112,12 @@ export const en: Words = {
         refused === undefined
           ? `No ticket for ${minutes} minutes; the stored one serves until it is 12 h old.`
           : `No ticket for ${minutes} minutes, and WeChat refuses the newest one that is stored.`,
-      CALLBACK,
+      callback,
     ),
     ticket_refused: say(
       'WeChat refuses the newest ticket',
       () => 'WeChat refuses the newest ticket; new pushes were asked for.',
-      `Nothing to do when a push arrives within minutes. Otherwise: ${CALLBACK}`,
+      `Nothing to do when a push arrives within minutes. Otherwise: ${CHECK}`,
     ),
     credential_refresh_failing: say('A credential cannot be refreshed', failing, remedy),
     clock_skew: say(
@@ -115,6 +127,16 @@ export const en: Words = {
         `${wechat === undefined ? '' : ` and by ${wechat} s from WeChat's`}.`,
       'Check NTP here and at Redis: pushes are refused when this clock is off by five minutes, and ' +
         "credentials are judged by Redis's.",
+    ),
+    pushes_refused: say(
+      'Pushes are refused',
+      (facts) => {
+        const { count, since, path, kind, reason } = facts;
+        const where = PUSH_URLS[kind as keyof PushUrlWords];
+        const { cause } = refusalOf(REFUSALS, reason);
+        return `${count} pushes in a row to ${where} were refused since ${since}, the last one at ${path}: ${cause(facts)}.`;
+      },
+      (facts) => refusalOf(REFUSALS, facts.reason).remedy(facts),
     ),
     previous_key_dropped: say(
       'The previous key was dropped too early',
@@ -176,3 +198,80 @@ const REFUSED_WRITES: Readonly<Record<string, string>> = {
   MISCONF: 'It cannot write to its disk: make room there. Its log says why.',
   READONLY: 'It is a replica: REDIS_URL must lead to the primary.',
 };
+
+const PUSH_URLS: PushUrlWords = {
+  event: 'the authorization-event URL',
+  message: 'the message & event URL',
+  other: 'an address that is neither of the two URLs',
+};
+
+/** Of the platform, or of any. */
+const own = ({ appid }: Facts) => (appid === undefined || appid === '' ? 'APPID' : String(appid));
+const addresses = (facts: Facts) =>
+  'In the console the authorization-event URL (授权事件接收URL) must be ' +
+  `PUBLIC_BASE_URL/callback/${own(facts)}, and the message & event URL (消息与事件接收URL) ` +
+  `PUBLIC_BASE_URL/callback/${own(facts)}/$APPID$.`;
+const STRANGERS = "Strangers' noise looks the same";
+
+const REFUSALS: RefusalWords = {
+  urls_exchanged: because(
+    'messages of accounts come to the URL for events of the platform, or the reverse',
+    (facts) => `The two URLs are exchanged. ${addresses(facts)}`,
+  ),
+  aes_key: because(
+    'they are signed with our Token, but not encrypted with our EncodingAESKey',
+    "Compare COMPONENT_ENCODING_AES_KEY with the console's. When it was changed there, set the former one " +
+      'as COMPONENT_PREVIOUS_ENCODING_AES_KEY: a change counts only after the platform is released again.',
+  ),
+  foreign_component: because(
+    'they are signed and encrypted as ours are, and meant for another platform',
+    (facts) =>
+      `The URLs of another platform lead here, or two share one Token. ${addresses(facts)}`,
+  ),
+  clock: because(
+    ({ detail }) =>
+      detail === undefined || detail === ''
+        ? "their signed time is too far from this machine's clock"
+        : `this machine's clock is ${apart(Number(detail))} their signed time`,
+    'Set the clock by NTP (timedatectl set-ntp true): WeChat signs with the right time, and five minutes ' +
+      'are allowed. If the clock is right, something holds pushes back, or sends old ones again.',
+  ),
+  unreadable: because(
+    'they are signed and decrypt, and there is neither XML nor JSON inside',
+    'Look at the message encryption and the data format in the console. If both are usual, it is a fault ' +
+      'of ours: report it with the line of the log.',
+  ),
+  clear_mode: because(
+    'nothing in them is encrypted',
+    'Choose safe mode (安全模式) in the console; anybody could have written messages in clear text.',
+  ),
+  bad_signature: because(
+    'they are not signed with our Token',
+    `Compare COMPONENT_TOKEN with the console's. ${STRANGERS}: when tickets and messages arrive, there is ` +
+      'nothing to do.',
+  ),
+  appid_placeholder: because(
+    'the URL holds a literal $APPID$',
+    (facts) =>
+      `WeChat replaces $APPID$ only in the message & event URL, as here. ${addresses(facts)}`,
+  ),
+  unknown_component: because(
+    ({ detail }) =>
+      detail === undefined || detail === ''
+        ? 'the URL names a platform that is not configured'
+        : `the URL names ${detail}, which is no configured platform`,
+    'Compare the appid in the URL with COMPONENT_APPID or CONFIG_FILE: one of them is wrong. It is the ' +
+      "component's, not that of an account.",
+  ),
+  path: because('the path is no address of ours', (facts) => addresses(facts)),
+  form: because(
+    'they are not in the form of a push',
+    'See what lies between WeChat and here: a proxy must pass path, query and body on unchanged, ' +
+      `uncompressed and up to 64 KB; the line of the log says what is wrong. ${STRANGERS}: when tickets ` +
+      'and messages arrive, there is nothing to do.',
+  ),
+};
+
+function apart(ahead: number): string {
+  return `${Math.abs(ahead)} s ${ahead < 0 ? 'behind' : 'ahead of'}`;
+}

@@ -1,3 +1,5 @@
+import type { RefusalReason } from '../../errors.ts';
+import type { PushUrl } from '../../store/refused-pushes.ts';
 import type { Facts, ProblemCode } from '../problems.ts';
 
 /** What is said about a problem in one language. */
@@ -23,4 +25,27 @@ export function say(
   advice: string | ProblemWords['advice'],
 ): ProblemWords {
   return { title, message, advice: typeof advice === 'string' ? () => advice : advice };
+}
+
+/** Why pushes are refused, and what to do about it. Facts: `appid`, `detail`, `path`. */
+export type RefusalWords = Readonly<
+  Record<RefusalReason, { cause: (facts: Facts) => string; remedy: (facts: Facts) => string }>
+>;
+
+export type PushUrlWords = Readonly<Record<PushUrl, string>>;
+
+/** Writes down one reason. */
+export function because(
+  cause: string | ((facts: Facts) => string),
+  remedy: string | ((facts: Facts) => string),
+): RefusalWords[RefusalReason] {
+  return {
+    cause: typeof cause === 'string' ? () => cause : cause,
+    remedy: typeof remedy === 'string' ? () => remedy : remedy,
+  };
+}
+
+/** What was stored by another version may have a reason that this one does not know. */
+export function refusalOf(words: RefusalWords, reason: unknown): RefusalWords[RefusalReason] {
+  return words[Object.hasOwn(words, String(reason)) ? (reason as RefusalReason) : 'form'];
 }

@@ -1,8 +1,20 @@
 import type { Facts } from '../problems.ts';
-import { say, type Words } from './words.ts';
+import {
+  because,
+  refusalOf,
+  say,
+  type PushUrlWords,
+  type RefusalWords,
+  type Words,
+} from './words.ts';
 
-const CALLBACK =
+const CHECK =
   '请在开放平台控制台确认“授权事件接收 URL”填写正确、已开启票据推送，并且微信能访问到它；再看日志里有没有被拒绝的推送。';
+/** Pushes that arrive and are refused are the likelier cause. */
+const callback = (facts: Facts) =>
+  facts.pushes === undefined
+    ? CHECK
+    : `有推送被拒绝，这可能就是原因。${refusalOf(REFUSALS, facts.pushes).remedy(facts)}`;
 const STATE = {
   fresh: '正常',
   due: '待刷新',
@@ -55,12 +67,12 @@ export const zh: Words = {
     no_ticket: say(
       '还没有票据',
       () => '自首次启动或 Redis 被清空以来，还没有收到票据：微信每 10 分钟推送一次。',
-      CALLBACK,
+      callback,
     ),
     ticket_expired: say(
       '最后一张票据已过期',
       () => '最后一张票据已超过 12 小时：component_access_token 无法刷新。',
-      `${CALLBACK}收到下一张票据后，一切自动恢复。`,
+      (facts) => `${callback(facts)}收到下一张票据后，一切自动恢复。`,
     ),
     quota_exhausted: say('微信接口当日额度已用完', failing, remedy),
     foreign_refresher: say(
@@ -83,12 +95,12 @@ export const zh: Words = {
         refused === undefined
           ? `已有 ${minutes} 分钟没有收到票据；现存的一张可用到满 12 小时。`
           : `已有 ${minutes} 分钟没有收到票据，而微信不认现存最新的一张。`,
-      CALLBACK,
+      callback,
     ),
     ticket_refused: say(
       '微信不认最新的票据',
       () => '微信拒绝了最新的票据；已请求重新推送。',
-      `几分钟内有新推送就不用处理。否则：${CALLBACK}`,
+      `几分钟内有新推送就不用处理。否则：${CHECK}`,
     ),
     credential_refresh_failing: say('凭据刷新失败', failing, remedy),
     clock_skew: say(
@@ -97,6 +109,16 @@ export const zh: Words = {
         `本机时钟与 Redis 相差 ${redis} 秒` +
         `${wechat === undefined ? '' : `，与微信相差 ${wechat} 秒`}。`,
       '检查本机和 Redis 所在机器的 NTP：本机偏差到 5 分钟时推送会被拒绝，而凭据的时间以 Redis 为准。',
+    ),
+    pushes_refused: say(
+      '推送被拒绝',
+      (facts) => {
+        const { count, since, path, kind, reason } = facts;
+        const where = PUSH_URLS[kind as keyof PushUrlWords];
+        const { cause } = refusalOf(REFUSALS, reason);
+        return `自 ${since} 起，发到${where}的推送已连续被拒绝 ${count} 次，最近一次的路径是 ${path}：${cause(facts)}。`;
+      },
+      (facts) => refusalOf(REFUSALS, facts.reason).remedy(facts),
     ),
     previous_key_dropped: say(
       '旧密钥移除得太早',
@@ -152,3 +174,70 @@ const REFUSED_WRITES: Readonly<Record<string, string>> = {
   MISCONF: '它写不了磁盘：请腾出空间。它的日志里有原因。',
   READONLY: '它是从库：REDIS_URL 必须指向主库。',
 };
+
+const PUSH_URLS: PushUrlWords = {
+  event: '“授权事件接收 URL”',
+  message: '“消息与事件接收 URL”',
+  other: '这两个 URL 以外的地址',
+};
+
+/** Of the platform, or of any. */
+const own = ({ appid }: Facts) => (appid === undefined || appid === '' ? 'APPID' : String(appid));
+const addresses = (facts: Facts) =>
+  `控制台里“授权事件接收 URL”应为 PUBLIC_BASE_URL/callback/${own(facts)}，` +
+  `“消息与事件接收 URL”应为 PUBLIC_BASE_URL/callback/${own(facts)}/$APPID$。`;
+const STRANGERS = '陌生人的噪声看起来也是这样';
+
+const REFUSALS: RefusalWords = {
+  urls_exchanged: because(
+    '账号的消息发到了平台事件的 URL，或者反过来',
+    (facts) => `两个 URL 填反了。${addresses(facts)}`,
+  ),
+  aes_key: because(
+    '签名用的是我们的 Token，但加密用的不是我们的 EncodingAESKey',
+    '核对 COMPONENT_ENCODING_AES_KEY 与控制台里的“消息加解密 Key”。如果在控制台改过，把旧值设为 ' +
+      'COMPONENT_PREVIOUS_ENCODING_AES_KEY：改动要等平台重新全网发布后才生效。',
+  ),
+  foreign_component: because(
+    '签名和加密都对，但这些推送是给另一个平台的',
+    (facts) => `另一个平台的 URL 指到了这里，或两个平台共用一个 Token。${addresses(facts)}`,
+  ),
+  clock: because(
+    ({ detail }) =>
+      detail === undefined || detail === ''
+        ? '签名里的时间与本机时钟相差太多'
+        : `本机时钟比签名里的时间${apart(Number(detail))}`,
+    '用 NTP 校时（timedatectl set-ntp true）：微信签名用的时间是准的，最多允许相差五分钟。如果本机时钟没错，' +
+      '说明有东西扣留了推送，或在重发旧的推送。',
+  ),
+  unreadable: because(
+    '签名正确、可以解密，但里面既不是 XML 也不是 JSON',
+    '检查控制台里的消息加密方式和数据格式。如果都正常，就是我们的缺陷：请附上那一行日志反馈。',
+  ),
+  clear_mode: because('内容完全没有加密', '在控制台选择“安全模式”；明文消息谁都可以伪造。'),
+  bad_signature: because(
+    '签名用的不是我们的 Token',
+    `核对 COMPONENT_TOKEN 与控制台里的“消息校验 Token”。${STRANGERS}：如果票据和消息都能收到，就不用处理。`,
+  ),
+  appid_placeholder: because(
+    'URL 里有字面的 $APPID$',
+    (facts) => `微信只在“消息与事件接收 URL”里替换 $APPID$，而且必须原样书写。${addresses(facts)}`,
+  ),
+  unknown_component: because(
+    ({ detail }) =>
+      detail === undefined || detail === ''
+        ? 'URL 里的平台没有配置'
+        : `URL 里的 ${detail} 不是已配置的平台`,
+    '核对 URL 里的 appid 与 COMPONENT_APPID 或 CONFIG_FILE：其中有一个填错了。要填的是第三方平台的 appid，不是账号的。',
+  ),
+  path: because('路径不是我们的地址', (facts) => addresses(facts)),
+  form: because(
+    '它们不是推送的形式',
+    '检查微信与这里之间的环节：代理必须原样转发路径、查询串和请求体，不能压缩，最大 64 KB；那一行日志会说明哪里不对。' +
+      `${STRANGERS}：如果票据和消息都能收到，就不用处理。`,
+  ),
+};
+
+function apart(ahead: number): string {
+  return `${ahead < 0 ? '慢' : '快'} ${Math.abs(ahead)} 秒`;
+}

@@ -133,12 +133,21 @@ describeWithPromtool('the alerting rules', () => {
     );
     expect(graver.map(({ code }) => code)).toEqual([
       'clock_skew',
+      'pushes_refused',
       'wechat_unreachable',
       'credential_refresh_failing',
     ]);
     const alerts = graver.map(({ rule }) => rule.alert).join('|');
     const expr = `ALERTS{alertname=~"${alerts}",severity="critical"}`;
     const test = { interval: '1m', input_series: seriesOf(given, 5) };
+    const promql_expr_test = [{ expr, eval_time: '5m', exp_samples: [] }];
+    expect(await failuresOf([{ ...test, promql_expr_test }])).toBe('');
+  });
+
+  it('stay silent about what is merely noise', async () => {
+    const labels = { code: 'pushes_refused', severity: 'info', appid: APPID, kind: 'event' };
+    const expr = 'ALERTS{alertname="WxkeeperPushesRefused"}';
+    const test = { interval: '1m', input_series: seriesOf({ [of('problem', labels)]: '1' }, 5) };
     const promql_expr_test = [{ expr, eval_time: '5m', exp_samples: [] }];
     expect(await failuresOf([{ ...test, promql_expr_test }])).toBe('');
   });

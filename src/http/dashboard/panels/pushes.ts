@@ -2,11 +2,12 @@ import type { DashboardData } from '../../../status/dashboard.ts';
 import type { StoredEvent } from '../../../store/events.ts';
 import { html, type Html, type Part } from '../../pages/html.ts';
 import { moment, type View } from '../view.ts';
-import { code, cut, facts, table } from './parts.ts';
+import { code, cut, facts, table, words as inWords } from './parts.ts';
 
 /** What WeChat has sent to a platform: how much of it, and what it was. */
 
 type Component = DashboardData['status']['components'][number];
+type Refused = Component['pushes']['refused'];
 
 /** Parts of field names whose values nobody needs to see. */
 const SECRET = /code|ticket|token|secret|key|signature/i;
@@ -30,13 +31,40 @@ export function pushesPanel(
     ${facts([
       [words.accepted, pushes.accepted.toLocaleString('en')],
       [words.duplicate, pushes.duplicate.toLocaleString('en')],
+      [words.refused, sumOf(pushes.refused).toLocaleString('en')],
       [words.withPreviousToken, used(pushes.previous_token, pushes.previous_token_last_used_at)],
       [words.withPreviousKey, used(pushes.previous_key, pushes.previous_key_last_used_at)],
     ])}
+    ${refusedTable(view, pushes.refused)}
     <h4>${words.events}</h4>
     <p class="reading">${events?.length === 0 ? words.eventsNone : words.eventsText}</p>
     ${events === undefined ? html`<p>${words.notReadable}</p>` : eventTable(view, events)}
   </article>`;
+}
+
+function sumOf(refused: Refused): number {
+  return refused.reduce((sum, { total }) => sum + total, 0);
+}
+
+/** The latest first. */
+function refusedTable(view: View, refused: Refused): Html | undefined {
+  const { words } = view;
+  if (refused.length === 0) return undefined;
+  const latest = [...refused].sort((a, b) => (b.last_at ?? '').localeCompare(a.last_at ?? ''));
+  const heads = [words.reason, words.address, words.count, words.inARow, words.last, words.path];
+  return html`<h4>${words.refused}</h4>
+    ${table(
+      words.refused,
+      heads,
+      latest.map((one): Part[] => [
+        inWords(one.reason),
+        words.pushUrl[one.url],
+        one.total.toLocaleString('en'),
+        one.in_a_row.toLocaleString('en'),
+        moment(view, one.last_at),
+        code(one.last_path),
+      ]),
+    )}`;
 }
 
 function eventTable(view: View, events: readonly StoredEvent[]): Html | undefined {

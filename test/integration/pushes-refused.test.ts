@@ -1,0 +1,394 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import type { RefusalReason } from '../../src/errors.ts';
+import type { StatusSnapshot } from '../../src/status/snapshot.ts';
+import { titleOf } from '../../src/status/wording.ts';
+import { createManualClock } from '../support/manual-clock.ts';
+import { scrape } from '../support/metrics.ts';
+import { examineStation } from '../support/doctor.ts';
+import { ROUND } from '../support/alerting.ts';
+import { logIn } from '../support/dashboard.ts';
+import { countCommands, totalOf } from '../support/redis-commands.ts';
+import { asMessage, EVENTS, MESSAGES, post } from '../support/public-listener.ts';
+import { sealPush, ticketXml, type SealOptions } from '../support/seal.ts';
+import {
+  COMPONENT,
+  createStation,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type Station,
+} from '../support/station.ts';
+import { createWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
+
+/** Nothing is refused in silence: who is refused in a row, where and why, is what everybody says. */
+
+const STRANGER = 'wxaaaaaaaaaaaaaaaa';
+const OTHER_KEY = 'ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210abcdefg';
+
+const clock = createManualClock();
+let station: Station;
+let receiver: WebhookReceiver;
+let server: RedisServer;
+
+beforeAll(async () => {
+  server = await startRedisServer();
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  receiver = await createWebhookReceiver('json', { clock });
+  const env = { ALERT_WEBHOOK_URL: receiver.url };
+  station = await createStation({ clock, env, redisUrl: server.url });
+});
+afterEach(async () => {
+  await station.close();
+  await receiver.close();
+});
+
+const seconds = () => Math.floor(clock.now() / 1000);
+let nonce = 0;
+const seal = (xml: string, options: SealOptions = {}) =>
+  sealPush(xml, { timestamp: seconds(), nonce: `n${(nonce += 1)}`, ...options });
+const ticket = (options: SealOptions = {}) =>
+  seal(ticketXml({ createTime: seconds(), ticket: `ticket@@@${nonce}` }), options);
+const text = () =>
+  `<xml><ToUserName><![CDATA[gh_1]]></ToUserName><FromUserName><![CDATA[o1]]></FromUserName>` +
+  `<CreateTime>${seconds()}</CreateTime><MsgType><![CDATA[text]]></MsgType>` +
+  `<Content><![CDATA[hello]]></Content><MsgId>${(nonce += 1)}</MsgId></xml>`;
+const message = (options: SealOptions = {}) => asMessage(seal(text(), options));
+
+const acceptTicket = async () => expect(await post(station, ticket())).toBe('200 success');
+const acceptMessage = async () =>
+  expect(await post(station, message(), MESSAGES)).toBe('200 success');
+
+async function refuse(send: () => Promise<string>, times = 15): Promise<void> {
+  for (let time = 0; time < times; time += 1) {
+    expect(await send()).toMatch(/^4\d\d /);
+  }
+}
+
+async function statusOf(lang: 'en' | 'zh' = 'en'): Promise<StatusSnapshot> {
+  return (await (await station.internal(`/status?lang=${lang}`)).json()) as StatusSnapshot;
+}
+
+async function findings() {
+  const { problems } = await statusOf();
+  return problems.filter(({ code }) => code === 'pushes_refused');
+}
+
+interface Case {
+  reason: RefusalReason;
+  url: 'event' | 'message' | 'other';
+  component?: null;
+  severity: 'critical' | 'warning';
+  send: () => Promise<string>;
+  /** Of the message; and of the advice in English and in Chinese. */
+  says: readonly [string, string, string];
+  ends: () => Promise<void>;
+}
+
+const CASES: Readonly<Record<string, Case>> = {
+  'messages at the event URL': {
+    ...{ reason: 'urls_exchanged', url: 'event', severity: 'critical' },
+    send: () => post(station, message()),
+    says: ['messages of accounts', `/callback/${COMPONENT.appid}/$APPID$`, '填反了'],
+    ends: acceptTicket,
+  },
+  'tickets at the message URL': {
+    ...{ reason: 'urls_exchanged', url: 'message', severity: 'critical' },
+    send: () => post(station, ticket(), MESSAGES),
+    says: ['or the reverse', '授权事件接收URL', '填反了'],
+    ends: acceptMessage,
+  },
+  'a literal $APPID$': {
+    ...{ reason: 'appid_placeholder', url: 'other', severity: 'warning' },
+    send: () => post(station, message(), `${EVENTS}/$APPID$`),
+    says: ['literal $APPID$', 'only in the message & event URL', '原样书写'],
+    ends: acceptMessage,
+  },
+  'a coded $APPID$': {
+    ...{ reason: 'appid_placeholder', url: 'other', severity: 'warning' },
+    send: () => post(station, message(), `${EVENTS}/%24appid%24`),
+    says: ['literal $APPID$', 'only in the message & event URL', '原样书写'],
+    ends: acceptMessage,
+  },
+  'messages in clear text': {
+    ...{ reason: 'clear_mode', url: 'message', severity: 'warning' },
+    send() {
+      const { signature = '', timestamp = '', nonce: once = '' } = message().query;
+      return post(
+        station,
+        { query: { signature, timestamp, nonce: once }, body: text() },
+        MESSAGES,
+      );
+    },
+    says: ['nothing in them is encrypted', '安全模式', '安全模式'],
+    ends: acceptMessage,
+  },
+  'another EncodingAESKey': {
+    ...{ reason: 'aes_key', url: 'event', severity: 'critical' },
+    send: () => post(station, ticket({ key: OTHER_KEY })),
+    says: ['not encrypted with our EncodingAESKey', 'COMPONENT_ENCODING_AES_KEY', '消息加解密 Key'],
+    ends: acceptTicket,
+  },
+  'another Token': {
+    ...{ reason: 'bad_signature', url: 'event', severity: 'warning' },
+    send: () => post(station, ticket({ token: 'anotherToken' })),
+    says: ['not signed with our Token', "Strangers' noise looks the same", '陌生人'],
+    ends: acceptTicket,
+  },
+  'a clock that is ten minutes off': {
+    ...{ reason: 'clock', url: 'message', severity: 'critical' },
+    send: () => post(station, message({ timestamp: seconds() - 600 }), MESSAGES),
+    says: ['600 s ahead of their signed time', 'NTP', 'NTP'],
+    ends: acceptMessage,
+  },
+  'an unknown platform': {
+    ...{ reason: 'unknown_component', url: 'event', component: null, severity: 'warning' },
+    send: () => post(station, ticket(), `/callback/${STRANGER}`),
+    says: [`names ${STRANGER}`, 'COMPONENT_APPID', 'COMPONENT_APPID'],
+    ends: acceptTicket,
+  },
+  'a path with too much in it': {
+    ...{ reason: 'path', url: 'other', severity: 'warning' },
+    send: () => post(station, message(), `${MESSAGES}/more`),
+    says: [`at ${MESSAGES}/more`, `/callback/${COMPONENT.appid}/$APPID$`, '授权事件接收 URL'],
+    ends: acceptMessage,
+  },
+  'a path with too little in it': {
+    ...{ reason: 'path', url: 'other', component: null, severity: 'warning' },
+    send: () => post(station, ticket(), '/callback'),
+    says: ['at /callback:', '/callback/APPID/$APPID$', '授权事件接收 URL'],
+    ends: acceptTicket,
+  },
+  'a folder before the path that the proxy should have taken off': {
+    ...{ reason: 'path', url: 'other', severity: 'warning' },
+    send: () => post(station, ticket(), `/wechat${EVENTS}`),
+    says: [`at /wechat${EVENTS}`, '/callback/', '授权事件接收 URL'],
+    ends: acceptTicket,
+  },
+  'signed pushes at a path that is none of ours': {
+    ...{ reason: 'path', url: 'other', component: null, severity: 'warning' },
+    send: () => post(station, ticket(), '/wechat/notify'),
+    says: ['at /wechat/notify', '/callback/', '授权事件接收 URL'],
+    ends: acceptTicket,
+  },
+  'compressed bodies': {
+    ...{ reason: 'form', url: 'message', severity: 'warning' },
+    send: () => post(station, message(), MESSAGES, { 'content-encoding': 'gzip' }),
+    says: ['not in the form of a push', 'a proxy must pass', '代理必须'],
+    ends: acceptMessage,
+  },
+};
+
+describe('row 103: pushes that are refused in a row', () => {
+  it.each(Object.entries(CASES))('show everywhere: %s', async (_name, one) => {
+    const { reason, url, severity, send, says, ends } = one;
+    const component = one.component === null ? null : COMPONENT.appid;
+    await refuse(send, 2);
+    expect(await findings()).toEqual([]);
+    await refuse(send, 13);
+
+    expect(await findings()).toMatchObject([
+      { component, kind: url, severity, title: titleOf('pushes_refused', 'en') },
+    ]);
+    const [problem] = await findings();
+    expect(problem?.message).toContain('15 pushes in a row');
+    expect(problem?.message).toContain(says[0]);
+    expect(problem?.advice).toContain(says[1]);
+    const chinese = (await statusOf('zh')).problems.find(({ code }) => code === 'pushes_refused');
+    expect(chinese?.title).toBe('推送被拒绝');
+    expect(chinese?.advice).toContain(says[2]);
+    const { components, refused_elsewhere: elsewhere } = await statusOf();
+    const listed = component === null ? elsewhere : components[0]?.pushes.refused;
+    expect(listed).toMatchObject([{ url, reason, total: 15, in_a_row: 15 }]);
+
+    const metrics = await scrape(station);
+    const labels = `appid="${component ?? ''}",url="${url}",reason="${reason}"`;
+    expect(metrics).toContain(`\nwxkeeper_pushes_refused_total{${labels}} 15\n`);
+    expect(metrics).toContain(
+      `wxkeeper_problem{code="pushes_refused",severity="${severity}",appid="${component ?? ''}",kind="${url}"} 1`,
+    );
+
+    const person = await logIn(station.app.internalPort(), station.apiKey);
+    const page = await (await person.get('/', { 'accept-language': 'en' })).text();
+    expect(page).toContain(`<h2>${titleOf('pushes_refused', 'en')}</h2>`);
+
+    const line = (await examineStation(station)).find(({ code }) => code === 'pushes_refused');
+    expect(line?.state).toBe(severity === 'critical' ? 'failed' : 'warn');
+    expect(line?.seen.en).toContain(says[0]);
+
+    await station.pass(MINUTE + 3 * ROUND);
+    const told = () => receiver.messages.filter(({ body }) => body.code === 'pushes_refused');
+    expect(told().map(({ body }) => body.status)).toEqual(['firing']);
+
+    await ends();
+    expect(await findings()).toEqual([]);
+    await station.pass(2 * MINUTE);
+    expect(told().map(({ body }) => body.status)).toEqual(['firing', 'resolved']);
+  });
+});
+
+describe('row 103: a row of refused pushes', () => {
+  const wrongKey = () => post(station, ticket({ key: OTHER_KEY }));
+  const noise = () => post(station, { query: {}, body: 'hello' });
+
+  it('is broken by what is accepted, so that strangers beside a healthy platform raise nothing', async () => {
+    for (let time = 0; time < 10; time += 1) {
+      await refuse(noise, 2);
+      await acceptTicket();
+      await refuse(noise, 1);
+    }
+    expect(await findings()).toEqual([]);
+    // Of a crowd it is said, but nobody is woken while tickets come.
+    await refuse(noise, 10);
+    expect(await findings()).toMatchObject([{ kind: 'event', severity: 'info' }]);
+    await station.pass(5 * MINUTE);
+    expect(receiver.messages.filter(({ body }) => body.code === 'pushes_refused')).toEqual([]);
+  });
+
+  it('is not hidden by the noise of strangers', async () => {
+    await acceptTicket();
+    await refuse(noise, 30);
+    await refuse(() => post(station, ticket({ token: 'anotherToken' })), 30);
+    await refuse(wrongKey, 3);
+    expect(await findings()).toMatchObject([{ kind: 'event', severity: 'critical' }]);
+    expect((await findings())[0]?.message).toContain('EncodingAESKey');
+  });
+
+  it('ends when none was refused for half an hour, and begins anew after that', async () => {
+    await refuse(wrongKey, 5);
+    clock.sleepThrough(29 * MINUTE);
+    expect(await findings()).toHaveLength(1);
+    clock.sleepThrough(2 * MINUTE);
+    expect(await findings()).toEqual([]);
+    await refuse(wrongKey, 2);
+    expect(await findings()).toEqual([]);
+    const [component] = (await statusOf()).components;
+    expect(component?.pushes.refused).toMatchObject([{ total: 7, in_a_row: 2 }]);
+  });
+
+  it('at a wrong address is not ended by what always arrived, but by what had not', async () => {
+    const astray = () => post(station, message(), `${EVENTS}/$APPID$`);
+    await refuse(astray, 3);
+    await acceptTicket();
+    await refuse(astray, 1);
+    await acceptTicket();
+    expect(await findings()).toMatchObject([{ kind: 'other', severity: 'warning' }]);
+    await acceptMessage();
+    expect(await findings()).toEqual([]);
+  });
+
+  it('is the cause that a missing ticket names, and stands before it', async () => {
+    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    for (let time = 0; time < 4; time += 1) {
+      await refuse(() => post(station, ticket({ token: 'anotherToken' })), 1);
+      await station.pass(10 * MINUTE);
+    }
+    const { problems } = await statusOf();
+    const ours = problems.filter(({ code }) => ['pushes_refused', 'no_ticket'].includes(code));
+    expect(ours.map(({ code, severity }) => `${code} ${severity}`)).toEqual([
+      'pushes_refused critical',
+      'no_ticket critical',
+    ]);
+    expect(ours[1]?.advice).toContain('Compare COMPONENT_TOKEN');
+    const doctor = await examineStation(station);
+    const line = doctor.find(({ code }) => code === 'no_ticket');
+    expect(line?.advice?.en).toContain('Compare COMPONENT_TOKEN');
+  });
+
+  it('is counted by two replicas together, and outlives a restart', async () => {
+    const replica = await station.addReplica();
+    const url = `http://127.0.0.1:${replica.publicPort()}${EVENTS}`;
+    const elsewhere = async () => {
+      const { query, body } = ticket({ key: OTHER_KEY });
+      const answer = await fetch(`${url}?${new URLSearchParams(query)}`, { method: 'POST', body });
+      return `${answer.status} `;
+    };
+    await refuse(elsewhere, 2);
+    await refuse(wrongKey, 2);
+    await replica.stop();
+    expect((await findings())[0]?.message).toContain('4 pushes in a row');
+    await station.app.stop();
+    const successor = await station.addReplica();
+    const status = await fetch(`http://127.0.0.1:${successor.internalPort()}/status`, {
+      headers: { authorization: `Bearer ${station.apiKey}` },
+    });
+    const { problems } = (await status.json()) as StatusSnapshot;
+    expect(problems.find(({ code }) => code === 'pushes_refused')?.message).toContain('4 pushes');
+    await successor.stop();
+  });
+
+  it('shows nothing of a stranger that could pass for words of ours, and no secret', async () => {
+    const path = `${EVENTS}/[here](http:/evil.example)<b>${COMPONENT.token}${'A'.repeat(300)}`;
+    await refuse(() => post(station, message(), path), 3);
+    const [problem] = await findings();
+    const told = JSON.stringify([problem, await statusOf(), station.logs]);
+    expect(problem?.message).toContain('evil.example');
+    for (const one of ['[here]', '(http:', '<b>', COMPONENT.token, 'A'.repeat(43)]) {
+      expect(told).not.toContain(one);
+    }
+    expect(told).not.toMatch(/callback\/[^"]{130}/);
+  });
+
+  it('is kept in memory while Redis takes nothing, and keeps no answer waiting', async () => {
+    const key = station.keys.refusedPushes(COMPONENT.appid);
+    await station.redis.config('SET', 'min-replicas-to-write', '1');
+    await refuse(wrongKey, 5);
+    expect(await station.redis.exists(key)).toBe(0);
+    await station.redis.config('SET', 'min-replicas-to-write', '0');
+    await station.pass(6_000);
+    expect(await station.redis.hget(key, 'event:aes_key:row')).toBe('5');
+  });
+
+  it('survives what a person has spoiled', async () => {
+    const key = station.keys.refusedPushes(COMPONENT.appid);
+    await station.redis.set(key, 'text');
+    await refuse(wrongKey, 3);
+    expect(await findings()).toHaveLength(1);
+    await station.redis.hset(key, { 'event:aes_key:row': 'x', 'event:aes_key:since': 'y' });
+    await refuse(wrongKey, 3);
+    expect(await findings()).toHaveLength(1);
+  });
+});
+
+describe('row 152: five thousand unsigned requests', { timeout: 180_000 }, () => {
+  it('cost a few commands and lines, and hide nobody', async () => {
+    await acceptTicket();
+    await station.pass(5_000);
+    const lines = station.logs.length;
+    const body = `<xml><AppId>${COMPONENT.appid}</AppId><Encrypt>${'A'.repeat(64)}</Encrypt></xml>`;
+    const targets = [EVENTS, MESSAGES, `/callback/${STRANGER}`, `${EVENTS}/more`, '/callback/x'];
+    const flood = async () => {
+      for (let wave = 0; wave < 50; wave += 1) {
+        const sent = Array.from({ length: 100 }, async (_, index) => {
+          const url = station.publicUrl(`${targets[index % targets.length]}?wave=${wave}`);
+          const answer = await fetch(url, { method: 'POST', body });
+          expect(answer.status).toBeGreaterThanOrEqual(400);
+          await answer.arrayBuffer();
+        });
+        await Promise.all(sent);
+        await clock.advance(100, () => Promise.resolve());
+      }
+      expect(await post(station, ticket({ key: OTHER_KEY }))).toMatch(/^400 /);
+      await station.pass(2_000);
+    };
+    const quiet = totalOf(await countCommands(station.redis, () => station.pass(7_000)));
+    const counts = await countCommands(station.redis, flood);
+    // Two scripts a second, for the platform and for what names none, of some thirty commands each.
+    expect(counts.evalsha ?? 0).toBeLessThan(40);
+    expect(totalOf(counts) - quiet).toBeLessThan(1_500);
+    const said = station.logs.slice(lines).filter(({ level }) => level === 'warn');
+    expect(said.length).toBeLessThan(10);
+    expect(said.map(({ reason }) => reason)).toContain('aes_key');
+
+    await station.pass(MINUTE);
+    const summed = station.logs.filter(({ message: text }) => text === 'more pushes refused');
+    expect(summed.length).toBeLessThan(10);
+    const counted = summed.reduce((sum, { count }) => sum + Number(count), 0);
+    expect(counted).toBe(5_000 - targets.length);
+    await station.pass(10 * MINUTE);
+    expect(station.logs.filter(({ message: text }) => text === 'more pushes refused')).toEqual(
+      summed,
+    );
+  });
+});
