@@ -75,10 +75,9 @@ export function refusedFindings(
 function gravest(rows: readonly RefusedPushes[]): readonly RefusedPushes[] {
   const certain = rows.filter(({ reason }) => REFUSAL_REASONS[reason].signed);
   const likely = rows.filter((one) => !certain.includes(one) && one.signed === 'yes');
-  const others = rows.filter((one) => !certain.includes(one));
   const enough = (some: readonly RefusedPushes[]) =>
     some.reduce((sum, { row }) => sum + row, 0) >= IN_A_ROW;
-  return [certain, likely, others].find(enough) ?? [];
+  return [certain, likely, rows].find(enough) ?? [];
 }
 
 function isOver(component: string | null, one: RefusedPushes, flow: Flow, now: number): boolean {

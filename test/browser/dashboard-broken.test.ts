@@ -55,6 +55,7 @@ describeInBrowser('the dashboard of a service in trouble shows first that', () =
   it.concurrent.each([
     ['ticketExpired', 'ticket_expired'],
     ['wrongSecret', 'secret_refused'],
+    ['pushesRefused', 'pushes_refused'],
     ['quotaUsedUp', 'quota_exhausted'],
     ['foreignRefresher', 'foreign_refresher'],
   ] as const)('%s', async (name, problem) => {

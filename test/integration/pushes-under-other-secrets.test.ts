@@ -10,6 +10,7 @@ import {
   newestEvents,
   post,
   pushCounts,
+  type PushCounts,
 } from '../support/public-listener.ts';
 import { outerXml, sealPush, ticketXml, wrapPush, type SealOptions } from '../support/seal.ts';
 import { AUTHORIZER, COMPONENT, createStation, MINUTE, type Station } from '../support/station.ts';
@@ -106,9 +107,10 @@ describe('row 52: a push under the previous secrets', () => {
 
   it('counts for nothing when it is refused', async () => {
     const options = { key: COMPONENT.previousEncodingAesKey, token: COMPONENT.previousToken };
-    const before = await pushCounts(station);
+    const before: Partial<PushCounts> = await pushCounts(station);
+    delete before.refused;
     expect(await refused(seal(event('unauthorized', STRANGER), options))).toMatch(/^400 /);
-    expect(await pushCounts(station)).toEqual(before);
+    expect(await pushCounts(station)).toMatchObject(before);
   });
 
   it('is refused when they are no longer configured', async () => {

@@ -1,3 +1,5 @@
+import { post } from './public-listener.ts';
+import { sealPush, ticketXml } from './seal.ts';
 import { makeApiKey } from '../../src/api-keys.ts';
 import { mergeAuthorizer } from '../../src/store/registry.ts';
 import { authorizerToken } from '../../src/store/authorizations.ts';
@@ -155,6 +157,16 @@ export const BROKEN = {
     await station.pass(MINUTE);
   },
   wrongSecret: (station: Station) => refuseMints(station, 40125),
+  /** The EncodingAESKey was changed in the console. */
+  async pushesRefused(station: Station) {
+    for (let time = 0; time < 5; time += 1) {
+      const timestamp = Math.floor(station.clock.now() / 1000);
+      const key = 'ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210abcdefg';
+      const options = { timestamp, key, nonce: `n${time}` };
+      await post(station, sealPush(ticketXml({ createTime: timestamp }), options));
+      await station.pass(MINUTE);
+    }
+  },
   quotaUsedUp: (station: Station) => refuseMints(station, 45009),
   async foreignRefresher(station: Station) {
     for (let time = 0; time < 2; time += 1) {

@@ -7,7 +7,9 @@ import {
   type CredentialHealth,
 } from '../../../src/status/findings.ts';
 import { finding, identityOf, PROBLEMS, rankFindings } from '../../../src/status/problems.ts';
+import { flowOf, flowOfAll, pointingAt, refusedFindings } from '../../../src/status/refused.ts';
 import { describeReplicas, replicaFindings } from '../../../src/status/replicas.ts';
+import type { RefusedPushes } from '../../../src/store/refused-pushes.ts';
 import type { Replica } from '../../../src/store/replicas.ts';
 
 const COMPONENT = 'wx0123456789abcdef';
@@ -250,5 +252,96 @@ describe('replicas', () => {
   it('that die in the moment of their start do not replace themselves', () => {
     const brief = replica('brief', { startedAt: NOW - HOUR, seenAt: NOW - HOUR });
     expect(states(brief)).toEqual({ brief: 'lost' });
+  });
+});
+
+describe('refused pushes', () => {
+  const refused = (more: Partial<RefusedPushes>): RefusedPushes => ({
+    ...{ url: 'event', reason: 'form', total: 5, row: 5, beside: [], signed: 'yes' },
+    ...{ since: NOW - MINUTE, at: NOW, path: '/callback', address: '', detail: '' },
+    ...more,
+  });
+  const accepting = (event?: number, message?: number) => flowOf({ event, message }, NOW);
+  const flowing = accepting(NOW - 5 * MINUTE);
+  const found = (
+    rows: readonly RefusedPushes[],
+    flow = flowing,
+    component: string | null = COMPONENT,
+  ) =>
+    refusedFindings(component, rows, flow, NOW).map(({ severity, kind, facts }) =>
+      [severity, kind, facts.reason, facts.count].join(' '),
+    );
+
+  it('are a finding from three in a row on, for each URL, under the gravest reason', () => {
+    expect(found([refused({ row: 2 })])).toEqual([]);
+    expect(found([refused({ row: 3 })])).toEqual(['warning event form 3']);
+    expect(found([refused({ row: 2 }), refused({ row: 1, reason: 'path' })])).toEqual([
+      'warning event form 3',
+    ]);
+    expect(
+      found([
+        refused({ row: 500, reason: 'bad_signature', signed: 'no' }),
+        refused({ row: 9, reason: 'bad_signature', url: 'message', signed: 'no' }),
+        refused({ row: 2, reason: 'aes_key' }),
+        refused({ row: 1, reason: 'unreadable' }),
+      ]),
+    ).toEqual(['critical event aes_key 3', 'info message bad_signature 9']);
+    // All are counted where neither are enough by themselves.
+    expect(found([refused({ row: 2, reason: 'aes_key' }), refused({ row: 1 })])).toEqual([
+      'critical event aes_key 3',
+    ]);
+  });
+
+  it("are as grave as it is certain that they are WeChat's, and that nothing else arrives", () => {
+    const noise = refused({ signed: 'no' });
+    const lasting = { since: NOW - 20 * MINUTE };
+    const silent = accepting(NOW - 16 * MINUTE);
+    for (const [row, flow, severity] of [
+      [refused({ reason: 'clock' }), flowing, 'critical'],
+      [refused({ reason: 'clear_mode' }), flowing, 'warning'],
+      [refused({ reason: 'bad_signature' }), flowing, 'info'],
+      [refused({ reason: 'bad_signature' }), silent, 'warning'],
+      [refused({ reason: 'bad_signature', ...lasting }), silent, 'critical'],
+      [refused({ reason: 'bad_signature', url: 'message', ...lasting }), silent, 'warning'],
+      [noise, flowing, 'info'],
+      [{ ...noise, ...lasting }, flowing, 'info'],
+      [noise, accepting(), 'warning'],
+    ] as const) {
+      expect(found([row], flow)[0]?.split(' ')[0]).toBe(severity);
+    }
+  });
+
+  it('end with an accepted push at that URL, or after half an hour', () => {
+    const earlier = { at: NOW - MINUTE };
+    expect(found([refused(earlier)], accepting(NOW - MINUTE + 1))).toEqual([]);
+    expect(found([refused(earlier)], accepting(NOW - 2 * MINUTE, NOW))).toHaveLength(1);
+    expect(found([refused({ at: NOW - 31 * MINUTE })])).toEqual([]);
+    // Written by a clock that was wrong.
+    expect(found([refused({ at: NOW + HOUR })])).toEqual([]);
+  });
+
+  it('at no URL of ours end with what did not arrive beside them', () => {
+    const astray = refused({ url: 'other', reason: 'path', at: NOW - MINUTE });
+    expect(found([astray], accepting(NOW))).toEqual([]);
+    expect(found([{ ...astray, beside: ['event'] }], accepting(NOW))).toHaveLength(1);
+    expect(found([{ ...astray, beside: ['event'] }], accepting(NOW, NOW))).toEqual([]);
+    const stranger = refused({ reason: 'unknown_component', at: NOW - MINUTE });
+    const all = flowOfAll([accepting(NOW - 2 * MINUTE, NOW), accepting()]);
+    expect(found([stranger], all, null)).toEqual(['warning event unknown_component 5']);
+    expect(found([{ ...stranger, url: 'message' }], all, null)).toEqual([]);
+  });
+
+  it('are named by what comes of them, unless they are noise', () => {
+    const silent = finding('ticket_silent', COMPONENT, { facts: { minutes: 30 } });
+    const behind = finding('authorizers_behind', COMPONENT);
+    const because = (rows: readonly RefusedPushes[], flow = flowing) =>
+      pointingAt(refusedFindings(COMPONENT, rows, flow, NOW), [silent, behind]).map(
+        ({ facts }) => facts.pushes,
+      );
+    expect(because([refused({ reason: 'aes_key' })])).toEqual(['aes_key', undefined]);
+    expect(because([refused({ signed: 'no' })])).toEqual([undefined, undefined]);
+    // Tickets are encrypted all the same.
+    const clear = refused({ reason: 'clear_mode', url: 'message' });
+    expect(because([clear], accepting())).toEqual([undefined, undefined]);
   });
 });

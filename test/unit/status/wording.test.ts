@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { REFUSAL_REASONS } from '../../../src/errors.ts';
+import { PUSH_URLS } from '../../../src/store/refused-pushes.ts';
 import { finding, PROBLEM_CODES, PROBLEMS, rankFindings } from '../../../src/status/problems.ts';
 import {
   describeProblem,
@@ -16,8 +18,30 @@ const HAN = /\p{Script=Han}/u;
 const facts = {
   ...{ kind: 'access_token', state: 'urgent', failures: 2, minutes: 30, reason: 'OOM' },
   ...{ commands: 'XADD', since: 'T1', refused: 'T2', redis: 70, wechat: 71, replica: 'r1' },
+  ...{ count: 3, path: '/callback', detail: '70' },
   ...{ seen: 'T3', due: 5, seconds: 200, calls: 1000, allowed: 2000, until: 'T4' },
 };
+
+describe.each(Object.keys(REFUSAL_REASONS))('a push refused for %s', (reason) => {
+  it.each(PUSH_URLS)('has a cause and a remedy in both languages, at the URL %s', (kind) => {
+    for (const detail of ['', '-70', 'wxaaaaaaaaaaaaaaaa']) {
+      if (reason === 'clock' && detail.startsWith('wx')) continue;
+      const refused = { ...facts, reason, detail, appid: COMPONENT };
+      const found = finding('pushes_refused', COMPONENT, { kind, facts: refused });
+      const [en, zh] = [describeProblem(found, 'en'), describeProblem(found, 'zh')];
+      const words = [en.message, en.advice, zh.message, zh.advice];
+      expect(words.join('\n')).not.toMatch(/undefined|null|NaN|\[object/);
+      expect(new Set(words).size).toBe(4);
+      expect([zh.message, zh.advice].every((text) => HAN.test(text))).toBe(true);
+      // What comes of it names the same remedy.
+      const silent = finding('ticket_silent', COMPONENT, {
+        facts: { minutes: 30, pushes: reason, detail, appid: COMPONENT },
+      });
+      expect(describeProblem(silent, 'en').advice).toContain(en.advice);
+      expect(describeProblem(silent, 'zh').advice).toContain(zh.advice);
+    }
+  });
+});
 
 describe.each(PROBLEM_CODES)('%s', (code) => {
   const error = { class: 'config', message: 'a: errcode 1: the appid is wrong', advice: 'Wait.' };
@@ -25,7 +49,9 @@ describe.each(PROBLEM_CODES)('%s', (code) => {
     // A code is stuck because of an error.
     const withoutError = code === 'authorization_code_stuck' ? [] : [{}];
     for (const more of [...withoutError, { error }]) {
-      const problem = describeProblem(finding(code, COMPONENT, { facts, ...more }), language);
+      const where = code === 'pushes_refused' ? { kind: 'event' } : {};
+      const found = finding(code, COMPONENT, { facts, ...where, ...more });
+      const problem = describeProblem(found, language);
       const words = [problem.title, problem.message, problem.advice];
       expect(words.join('\n')).not.toMatch(/undefined|null|NaN|\[object/);
       for (const text of words) expect(text).not.toBe('');
