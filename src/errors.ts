@@ -50,7 +50,7 @@ export const REFUSAL_REASONS = {
   foreign_component: { signed: true },
   /** Its signed time is too far from our clock. */
   clock: { signed: true },
-  /** Signed and decrypted, and neither XML nor JSON inside. */
+  /** Decrypted with our key, and its lengths or its padding are none that WeChat makes. */
   unreadable: { signed: true },
   /** Nothing of it is encrypted: the console is not set to safe mode. */
   clear_mode: { signed: false },

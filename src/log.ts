@@ -25,9 +25,13 @@ export interface Log {
 const MASK = '[secret]';
 const SECRET_NAME =
   /secret|token$|^token|ticket$|password|authorization$|^value$|aes_?key|auth_?code|^encrypt$|cookie/i;
-/** WeChat's own prefixes, secrets in a query string, and any run as long as a token or an AES key. */
-const SECRET_TEXT =
-  /(?:ticket|preauthcode|queryauthcode|refreshtoken)@@@[^\s"'<&]+|(?<=(?:token|secret|ticket|code|key)=)[^\s&"']+|[A-Za-z0-9_+=-]{43,}/gi;
+/** What WeChat's own values begin with, plain or as a URL has it; the source of a pattern. */
+export const WECHAT_PREFIX = '(?:ticket|preauthcode|queryauthcode|refreshtoken)(?:@@@|%40%40%40)';
+/** Those, secrets in a query string, and any run as long as a token or an AES key. */
+const SECRET_TEXT = new RegExp(
+  `${WECHAT_PREFIX}[^\\s"'<&]+|(?<=(?:token|secret|ticket|code|key)=)[^\\s&"']+|[A-Za-z0-9_+=-]{43,}`,
+  'gi',
+);
 const MAX_DEPTH = 6;
 
 interface LogOptions {

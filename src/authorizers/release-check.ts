@@ -56,6 +56,8 @@ export interface CheckedMessage {
 export interface CheckReply {
   /** The reply's document, not yet encrypted; the empty text is the empty answer. */
   xml: string;
+  /** The same for accounts that push JSON. */
+  json?: string;
   /** To be called when the answer is out. */
   afterwards?: () => void;
 }
@@ -113,7 +115,7 @@ export function answerReleaseCheck(
   if (!TEST_ACCOUNTS.some(known)) return undefined;
   const say = (content: string) => {
     const createTime = Math.floor(clock.now() / 1000);
-    return { reply: { xml: textReply({ to: user, from: account, createTime, content }) } };
+    return { reply: textReply({ to: user, from: account, createTime, content }) };
   };
   const { Event: event, Content: content } = fields;
   if (type === 'event') {

@@ -4,6 +4,7 @@ import { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Answer, Receiver } from '../pushes/receiver.ts';
 import type { RefusedPushCounter } from '../pushes/refused.ts';
+import { readAppid } from '../wechat/appid.ts';
 import { authorizationPages, type AuthorizationPages } from './authorization-pages.ts';
 import { publicErrors } from './errors.ts';
 import { observeResponses, type Seen } from './route.ts';
@@ -13,10 +14,14 @@ import { MAX_BODY_BYTES } from './server.ts';
 
 /** Milliseconds of silence after which the rest of a refused body is no longer waited for. */
 const LINGER_MS = 1_000;
-const APPID = /^wx[0-9a-f]{16}$/;
-/** A declared type that cannot be XML is refused; WeChat sends text/xml. */
-const MAY_BE_XML = /^(?:text\/|application\/(?:xml|octet-stream)|[^;]*\+xml)/i;
-const CHARSET = /charset\s*=\s*"?([^\s;"]+)/i;
+/** A push is text in XML or JSON, and many a sender declares it as something else or not at all. */
+const CANNOT_BE_TEXT = /^\s*(?:image|audio|video|font|multipart)\//i;
+const CHARSET = /charset\s*=\s*["']?([^\s;"']+)/i;
+/** The outer document is ASCII wherever it matters. */
+const ASCII_CHARSETS = ['utf-8', 'utf8', 'us-ascii', 'ascii', 'iso-8859-1', 'latin1'];
+const CALLBACK = /^\/+callback(?:\/|$)/i;
+/** What WeChat replaces by an appid, at the URL for messages only. */
+const PLACEHOLDER = /^\$?appid\$?$/i;
 
 export function createPublicApp(
   receiver: Receiver,
@@ -33,8 +38,12 @@ export function createPublicApp(
     response.type('text/plain').send('ok');
   });
   const paths = ['/callback/:component', '/callback/:component/:authorizer'];
+  app.use((request, _response, next) => {
+    request.url = plainAddress(request, receiver) ?? request.url;
+    next();
+  });
   app.get(paths, (request, response) => {
-    const { component } = addressOf(request, receiver);
+    const { component } = addressOf(request);
     response
       .set({ 'X-Content-Type-Options': 'nosniff', 'Cache-Control': 'no-store' })
       .type('text/plain')
@@ -44,12 +53,11 @@ export function createPublicApp(
     paths,
     // Refused before the body is read: a stranger's body is not worth receiving.
     (request, _response, next) => {
-      addressOf(request, receiver);
       assertReadable(request);
       next();
     },
     async (request, response) => {
-      const { component, authorizer } = addressOf(request, receiver);
+      const { component, authorizer } = addressOf(request);
       const answer = await receiver.receive({
         componentAppid: component,
         ...(authorizer === undefined ? {} : { authorizerAppid: authorizer }),
@@ -59,9 +67,8 @@ export function createPublicApp(
       sendAnswer(response, answer);
     },
   );
-  app.all(paths, (request) => {
-    addressOf(request, receiver);
-    throw new KeeperError('method_not_allowed', 'GET or POST');
+  app.all(paths, () => {
+    throw new KeeperError('method_not_allowed', 'GET or POST', { reason: 'form' });
   });
   if (authorization !== undefined) app.use(authorizationPages(authorization, log));
   app.use(() => {
@@ -71,20 +78,63 @@ export function createPublicApp(
   return app;
 }
 
-/** The appids of the URL. @throws KeeperError `unknown_component`, `not_found` */
-function addressOf(
-  request: Request,
-  receiver: Receiver,
-): { component: string; authorizer: string | undefined } {
-  const { component, authorizer } = request.params;
-  if (typeof component !== 'string' || !receiver.knows(component)) {
-    throw new KeeperError('unknown_component', 'unknown component');
+/**
+ * The address that a callback means, as it would be printed: operators register URLs that were made for
+ * other services, and proxies join slashes. Whatever is clear is taken; a redirect would lose the push.
+ * @returns undefined when it is not for the callbacks
+ * @throws KeeperError `unknown_component`, `not_found`, `bad_request`, each with its reason
+ */
+function plainAddress(request: Request, receiver: Receiver): string | undefined {
+  if (!CALLBACK.test(request.path)) return undefined;
+  const path = decoded(request.path);
+  const [, first, second, ...more] = path.split('/').filter((part) => part !== '');
+  const { appid = '' } = request.query;
+  const named = typeof appid === 'string' ? appid.replaceAll('/', '').trim() : '?';
+  if (first === undefined || more.length > 0) throw noSuchAddress();
+  const component = componentOf(first, receiver);
+  const account = second ?? (named === '' || named.toLowerCase() === component ? undefined : named);
+  const callback = `/callback/${component}`;
+  const [, ...queries] = request.url.split('?');
+  const search = ['', ...queries].join('?');
+  if (account === undefined) return callback + search;
+  if (PLACEHOLDER.test(account)) {
+    const text = 'a literal $APPID$: WeChat replaces it in the URL for messages and events only';
+    throw new KeeperError('not_found', text, { reason: 'appid_placeholder' });
   }
-  if (authorizer === undefined) return { component, authorizer };
-  if (typeof authorizer !== 'string' || !APPID.test(authorizer)) {
-    throw new KeeperError('not_found', 'not an appid');
+  const authorizer = readAppid(account);
+  if (authorizer === undefined) throw noSuchAddress();
+  return `${callback}/${authorizer}${search}`;
+}
+
+/** As it is configured. @throws KeeperError `unknown_component` */
+function componentOf(part: string, receiver: Receiver): string {
+  const component = readAppid(part);
+  if (component !== undefined && receiver.knows(component)) return component;
+  throw new KeeperError('unknown_component', 'unknown component', { reason: 'unknown_component' });
+}
+
+/** @throws KeeperError `bad_request` */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch (cause) {
+    throw new KeeperError('bad_request', 'bad request', { cause, reason: 'path' });
   }
-  return { component, authorizer };
+}
+
+function noSuchAddress(): KeeperError {
+  const text =
+    'the two addresses are /callback/COMPONENT_APPID and /callback/COMPONENT_APPID/$APPID$';
+  return new KeeperError('not_found', text, { reason: 'path' });
+}
+
+/** The appids of a plain address. */
+function addressOf({ params }: Request): { component: string; authorizer: string | undefined } {
+  const { component, authorizer } = params;
+  return {
+    component: typeof component === 'string' ? component : '',
+    authorizer: typeof authorizer === 'string' ? authorizer : undefined,
+  };
 }
 
 /** Sends the answer to a push, and lets what follows it begin when it is out. */
@@ -110,22 +160,23 @@ async function readBody(request: Request): Promise<Buffer> {
     request.resume();
     request.socket.setTimeout(LINGER_MS, () => request.socket.destroy());
     if ((error as { type?: unknown }).type === 'entity.too.large') {
-      throw new KeeperError('too_large', 'body too large');
+      throw new KeeperError('too_large', 'body too large', { reason: 'form' });
     }
-    throw new KeeperError('bad_request', 'the body did not arrive whole');
+    throw new KeeperError('bad_request', 'the body did not arrive whole', { reason: 'form' });
   }
 }
 
 /** @throws KeeperError `unsupported_media` */
-function assertReadable(request: Request): void {
+function assertReadable({ headers }: Request): void {
+  const refuse = (text: string) => new KeeperError('unsupported_media', text, { reason: 'form' });
+  const encodings = (headers['content-encoding'] ?? '').split(',').map((one) => one.trim());
   // Nothing is inflated: a few kilobytes could become a few gigabytes.
-  if ((request.headers['content-encoding'] ?? 'identity') !== 'identity') {
-    throw new KeeperError('unsupported_media', 'compressed bodies are not accepted');
+  if (!encodings.every((one) => one === '' || one.toLowerCase() === 'identity')) {
+    throw refuse('compressed bodies are not accepted');
   }
-  const type = request.headers['content-type'];
-  if (type === undefined) return;
+  const type = headers['content-type'] ?? '';
   const charset = CHARSET.exec(type)?.[1]?.toLowerCase() ?? 'utf-8';
-  if (!MAY_BE_XML.test(type) || !['utf-8', 'utf8', 'us-ascii'].includes(charset)) {
-    throw new KeeperError('unsupported_media', 'expected XML in UTF-8');
+  if (CANNOT_BE_TEXT.test(type) || !ASCII_CHARSETS.includes(charset)) {
+    throw refuse('expected XML or JSON in UTF-8');
   }
 }

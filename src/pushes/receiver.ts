@@ -1,24 +1,18 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { KeeperError, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { countPush, type PushCounter } from '../store/push-stats.ts';
 import type { Store } from '../store/store.ts';
 import {
-  openEnvelope,
-  parseSignedQuery,
+  openPush,
   verifyEcho,
   type EnvelopeSecrets,
-  type OpenedEnvelope,
+  type PushFormat,
+  type TrustedPush,
 } from '../wechat/envelope.ts';
-import {
-  parseEventEnvelope,
-  parseMessageEnvelope,
-  parsePushXml,
-  shaped,
-  type PushFields,
-} from '../wechat/push-xml.ts';
+import { textOf, type PushFields } from '../wechat/push-fields.ts';
+import { readPush } from '../wechat/read-push.ts';
 import { handlerOf, recordMessage } from './handlers/index.ts';
 import { signedTimes } from './handlers/push-time.ts';
 import type { HandlerContext, OpenedPush, PushOutcome, StoredMessage } from './handlers/handler.ts';
@@ -41,7 +35,7 @@ export interface Receiver {
 }
 
 export interface Answer {
-  type: 'text/plain' | 'text/xml';
+  type: 'text/plain' | 'text/xml' | 'application/json';
   /** Empty when WeChat shall know that it arrived, and the user see nothing. */
   body: string;
   /** To be called once, when the answer is out or WeChat has hung up. */
@@ -67,17 +61,21 @@ export interface ReceiverOptions extends HandlerContext {
   onAccepted?: (component: string, type: 'event' | 'message') => number;
 }
 
+/** Letters of a push's name in the log. */
+const MAX_NAME = 64;
 /** Seconds by which the signed timestamp may differ from our clock, either way. */
 const MAX_SKEW_SECONDS = 300;
 const SUCCESS: Answer = { type: 'text/plain', body: 'success' };
-
-const eventFields = z.object({ AppId: z.string(), InfoType: z.string().min(1).max(64) });
 
 export function createReceiver(options: ReceiverOptions): Receiver {
   const components = new Map(options.components.map((one) => [one.componentAppid, one]));
   const secretsOf = (appid: string): EnvelopeSecrets => {
     const secrets = components.get(appid);
-    if (secrets === undefined) throw new KeeperError('unknown_component', 'unknown component');
+    if (secrets === undefined) {
+      throw new KeeperError('unknown_component', 'unknown component', {
+        reason: 'unknown_component',
+      });
+    }
     return secrets;
   };
   return {
@@ -104,81 +102,86 @@ async function receive(
   arrived: ArrivedPush,
 ): Promise<Answer> {
   const now = options.clock.now();
-  const query = parseSignedQuery(arrived.query, 'msg_signature');
-  const { encrypt_type: encryptType } = arrived.query;
-  if (encryptType !== undefined && encryptType !== 'aes') {
-    throw new KeeperError('malformed_push', 'encrypt_type must be aes');
-  }
-  const opened = openEnvelope(secrets, query, readEncrypt(secrets, arrived));
-  const fields = parsePushXml(opened.message);
-  const timely = Math.abs(Number(query.timestamp) - now / 1000) <= MAX_SKEW_SECONDS;
-  const push = {
+  const { authorizerAppid } = arrived;
+  const opened = openPush(secrets, arrived.query, arrived.body);
+  const { timestamp, nonce } = opened.query;
+  const read = readPush(opened.message, { typed: authorizerAppid !== undefined });
+  const push: OpenedPush = {
     requestId: randomUUID(),
     componentAppid: secrets.componentAppid,
-    fields,
+    fields: read.fields,
+    content: read.content,
+    raw: read.raw,
+    odd: opened.lossless ? read.odd : [...read.odd, 'broken_utf8'],
     receivedAt: now,
-    timely,
-    signedTimes: signedTimes(query),
+    timely: Math.abs(Number(timestamp) - now / 1000) <= MAX_SKEW_SECONDS,
+    signedTimes: signedTimes(opened.query),
     // One Encrypt on two URLs is two pushes: neither may pass for a repeat of the other.
-    fingerprint: [arrived.authorizerAppid, opened.fingerprint].filter(Boolean).join(':'),
+    fingerprint: [authorizerAppid, opened.fingerprint].filter(Boolean).join(':'),
     contentHash: createHash('sha256').update(opened.message).digest('hex'),
   };
-  const { authorizerAppid } = arrived;
+  assertAtItsUrl(push, authorizerAppid);
   if (authorizerAppid === undefined) {
-    noteOutcome(options, push, opened, await handleEvent(options, push, opened));
+    const outcome = await handlerOf(textOf(push.fields, 'InfoType') ?? '').handle(push, options);
+    noteOutcome(options, push, opened, outcome);
     return SUCCESS;
   }
   const outcome = await recordMessage({ ...push, authorizerAppid }, options);
   const message = { ...push, authorizerAppid, outcome };
   noteOutcome(options, message, opened, outcome);
-  return answerTo(options, message, (xml) => opened.seal(xml, Math.floor(now / 1000), query.nonce));
+  const seal = (reply: string) => opened.seal(reply, Math.floor(now / 1000), nonce);
+  return answerTo(options, message, { seal, envelope: opened.format, inside: read.format });
+}
+
+/**
+ * The two URLs are for different pushes. That the console has them the other way round must be told to
+ * somebody; whatever else a push is, it is taken.
+ * @throws KeeperError `malformed_push`, `unreadable_push`
+ */
+function assertAtItsUrl(
+  { fields, content, componentAppid }: OpenedPush,
+  authorizer?: string,
+): void {
+  const refuse = (text: string) =>
+    new KeeperError('malformed_push', text, { reason: 'urls_exchanged' });
+  const isPlatforms = textOf(fields, 'InfoType') !== undefined;
+  if (authorizer !== undefined) {
+    if (isPlatforms) throw refuse('an event of the platform, sent to the URL for messages');
+    return;
+  }
+  if (!isPlatforms && ['ToUserName', 'MsgType'].some((name) => Object.hasOwn(content, name))) {
+    throw refuse('a message of an account, sent to the URL for events of the platform');
+  }
+  const appid = textOf(fields, 'AppId') ?? '';
+  if (appid !== '' && appid.toLowerCase() !== componentAppid) {
+    throw new KeeperError('unreadable_push', 'unreadable', { reason: 'foreign_component' });
+  }
 }
 
 /** The message is stored by now, so whatever fails here must not make WeChat send it again. */
 function answerTo(
   { replyTo, log }: ReceiverOptions,
   message: StoredMessage,
-  seal: (xml: string) => string,
+  form: { seal: (reply: string) => string; envelope: PushFormat; inside: PushFormat },
 ): Answer {
   try {
     const reply = replyTo?.(message);
     if (reply === undefined) return SUCCESS;
-    const { xml, ...rest } = reply;
+    const { xml, json = xml, ...rest } = reply;
     if (xml === '') return { type: 'text/plain', body: '', ...rest };
-    return { type: 'text/xml', body: seal(xml), ...rest };
+    const body = form.seal(form.inside === 'json' ? json : xml);
+    return { type: form.envelope === 'json' ? 'application/json' : 'text/xml', body, ...rest };
   } catch (error) {
     log.error('a message could not be replied to', { request_id: message.requestId, error });
     return SUCCESS;
   }
 }
 
-/** Checks the outer document and returns its Encrypt. */
-function readEncrypt(secrets: EnvelopeSecrets, arrived: ArrivedPush): string {
-  if (arrived.authorizerAppid !== undefined) return parseMessageEnvelope(arrived.body).encrypt;
-  const { appid, encrypt } = parseEventEnvelope(arrived.body);
-  if (appid !== secrets.componentAppid) {
-    throw new KeeperError('malformed_push', 'AppId is not the component of this URL');
-  }
-  return encrypt;
-}
-
-async function handleEvent(
-  options: ReceiverOptions,
-  push: OpenedPush,
-  opened: OpenedEnvelope,
-): Promise<PushOutcome> {
-  const { AppId, InfoType } = shaped(eventFields, push.fields);
-  if (AppId !== push.componentAppid) throw new KeeperError('unreadable_push', 'unreadable');
-  // WeChat's own events are clean UTF-8; only a user's message may be broken.
-  if (!opened.lossless) throw new KeeperError('unreadable_push', 'unreadable');
-  return handlerOf(InfoType).handle(push, options);
-}
-
 /** Logs and counts behind the answer: neither may delay or spoil it. */
 function noteOutcome(
   options: ReceiverOptions,
   push: OpenedPush & { authorizerAppid?: string },
-  opened: OpenedEnvelope,
+  opened: TrustedPush,
   outcome: PushOutcome,
 ): void {
   const { usedPreviousKey, usedPreviousToken } = opened;
@@ -188,6 +191,7 @@ function noteOutcome(
     request_id: push.requestId,
     component: push.componentAppid,
     type: nameOf(push.fields),
+    ...(push.odd.length === 0 ? {} : { odd: push.odd }),
     outcome,
     previous_key: usedPreviousKey,
     previous_token: usedPreviousToken,
@@ -202,6 +206,7 @@ function noteOutcome(
   });
 }
 
-function nameOf({ InfoType, MsgType, Event }: PushFields): unknown {
-  return InfoType ?? Event ?? MsgType;
+function nameOf(fields: PushFields): string | undefined {
+  const names = ['InfoType', 'Event', 'MsgType'].map((name) => textOf(fields, name));
+  return names.find((name) => name !== undefined)?.slice(0, MAX_NAME);
 }

@@ -1,9 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { decrypt, encrypt, getSignature } from '@wecom/crypto';
-import { KeeperError } from '../errors.ts';
+import { KeeperError, type RefusalReason } from '../errors.ts';
 
 /**
- * The encrypted envelope around every push (消息加解密): signature, decryption, encrypted reply.
+ * The encrypted envelope around every push (消息加解密): what a push must have to be trusted, and the
+ * encrypted reply. What is in it is read elsewhere (`read-push.ts`), and refused for no form.
  *
  * `@wecom/crypto` does the arithmetic and checks nothing: a wrong key yields garbage instead of an
  * error, only the last padding byte is looked at, and no appid is compared. Everything that makes
@@ -20,6 +21,15 @@ const MIN_ENCRYPT_CHARS = 64;
 const TIMESTAMP = /^\d{10}$/;
 const NONCE = /^[A-Za-z0-9_-]{1,32}$/;
 const SIGNATURE = /^[0-9a-f]{40}$/i;
+/** Encrypts of one body that are tried: one is WeChat's, others may stand in what people wrote. */
+const MAX_ENCRYPTS = 4;
+/** Base64 has neither `<` nor `]`, so each part of a body is looked at once. */
+const ENCRYPT_IN_XML = /<Encrypt(?:\s[^<>]*)?>\s*(?:<!\[CDATA\[)?([^<\]]*)/gi;
+const ENCRYPT_IN_JSON = /"Encrypt"\s*:\s*"([^"]*)"/gi;
+/** The byte order mark, as latin1 has it. */
+const BEGINS_AS_JSON = /^\s*(?:\xEF\xBB\xBF)?\s*\{/;
+const APPID_AT_END = /wx[0-9a-z]{16}$/i;
+const CLEAR_PUSH = /[<"](?:MsgType|InfoType)\b/;
 const ECHOSTR = /^[A-Za-z0-9+/=_-]{1,512}$/;
 
 export const ENCODING_AES_KEY = /^[A-Za-z0-9]{43}$/;
@@ -43,15 +53,22 @@ export interface SignedQuery {
   signature: string;
 }
 
+/** Of the outer document, and so of a reply. */
+export type PushFormat = 'xml' | 'json';
+
 export interface OpenedEnvelope {
+  format: PushFormat;
   message: string;
   /** SHA-256 of Encrypt in hex: what replays are recognised by. The signature is malleable. */
   fingerprint: string;
   usedPreviousToken: boolean;
   usedPreviousKey: boolean;
-  /** False when re-encrypting does not give the same bytes (broken UTF-8 in a user's message). */
+  /** False when re-encrypting does not give the same bytes: some were no UTF-8. */
   lossless: boolean;
-  /** Encrypts a reply with the key that opened this push. `timestamp` in Unix seconds. */
+  /**
+   * Encrypts a reply with the key that opened this push, in the form that the push had. `timestamp` in
+   * Unix seconds.
+   */
   seal(reply: string, timestamp: number, nonce: string): string;
 }
 
@@ -69,15 +86,84 @@ export function parseSignedQuery(
   const signature = query[field];
   // Repeated parameters arrive as arrays, and an array would be hashed as "a,b".
   if (typeof signature !== 'string' || !SIGNATURE.test(signature)) {
-    throw new KeeperError('bad_signature', `missing or malformed ${field}`);
+    throw badSignature(`missing or malformed ${field}`);
   }
   if (typeof timestamp !== 'string' || !TIMESTAMP.test(timestamp)) {
-    throw new KeeperError('malformed_push', 'timestamp must be ten digits, once');
+    throw malformed('timestamp must be ten digits, once');
   }
+  // Not more letters than that: the signature does not know where the nonce ends and Encrypt begins.
   if (typeof nonce !== 'string' || !NONCE.test(nonce)) {
-    throw new KeeperError('malformed_push', 'nonce must be 1 to 32 letters or digits, once');
+    throw malformed('nonce must be 1 to 32 letters or digits, once');
   }
   return { timestamp, nonce, signature: signature.toLowerCase() };
+}
+
+/** A push that is WeChat's, apart from how old it is. */
+export interface TrustedPush extends OpenedEnvelope {
+  query: SignedQuery;
+}
+
+/**
+ * Decides whether a push is WeChat's and opens it. Of the outer document only its Encrypt counts, which
+ * the signature covers: appids and texts beside it, in whatever form, are not even read. Of several
+ * Encrypts the first that verifies is it.
+ * @throws KeeperError `malformed_push`, `bad_signature`, `unreadable_push`, each with its reason
+ */
+export function openPush(secrets: EnvelopeSecrets, query: QuerySource, body: Buffer): TrustedPush {
+  const { format, encrypts, isClear } = findEncrypts(body);
+  if (isClear) throw notEncrypted(query);
+  const signed = parseSignedQuery(query, 'msg_signature');
+  const { encrypt_type: type } = query;
+  if (type !== undefined && type !== '' && (typeof type !== 'string' || !/^aes$/i.test(type))) {
+    const reason = type === 'raw' ? 'clear_mode' : 'form';
+    throw new KeeperError('malformed_push', 'encrypt_type must be aes', { reason });
+  }
+  let refusal: unknown = malformed('no Encrypt in the body');
+  for (const [index, encrypt] of encrypts.entries()) {
+    try {
+      return { ...openEnvelope(secrets, signed, encrypt, format), query: signed };
+    } catch (error) {
+      if (!(error instanceof KeeperError)) throw error;
+      // What our token signed is what it was about.
+      if (index === 0 || error.code === 'unreadable_push') refusal = error;
+    }
+  }
+  throw refusal;
+}
+
+/** The Encrypts of an outer document, most probable first. Anybody can send one. */
+function findEncrypts(body: Buffer) {
+  // Never fails, whatever the bytes are, and Encrypt is ASCII.
+  const text = body.toString('latin1');
+  const format: PushFormat = BEGINS_AS_JSON.test(text) ? 'json' : 'xml';
+  const found = text.matchAll(format === 'json' ? ENCRYPT_IN_JSON : ENCRYPT_IN_XML);
+  const encrypts: string[] = [];
+  let left = MAX_ENCRYPTS;
+  for (const [, inner = ''] of found) {
+    const written = (format === 'json' ? unescaped(inner) : inner).trim();
+    // White space in between is layout that was added on the way: WeChat signs base64 without any.
+    encrypts.push(written);
+    const bare = written.replace(/\s+/g, '');
+    if (bare !== written) encrypts.push(bare);
+    left -= 1;
+    if (left === 0) break;
+  }
+  return { format, encrypts, isClear: encrypts.length === 0 && CLEAR_PUSH.test(text) };
+}
+
+/** JSON may escape the slashes of base64, and wrap it. */
+function unescaped(text: string): string {
+  try {
+    return JSON.parse(`"${text}"`) as string;
+  } catch {
+    return text;
+  }
+}
+
+function notEncrypted({ msg_signature: signature }: QuerySource): KeeperError {
+  const code = signature === undefined ? 'bad_signature' : 'malformed_push';
+  const text = 'not encrypted: choose safe mode (安全模式) in the console';
+  return new KeeperError(code, text, { reason: 'clear_mode' });
 }
 
 /**
@@ -89,24 +175,32 @@ export function openEnvelope(
   secrets: EnvelopeSecrets,
   query: SignedQuery,
   encryptField: string,
+  format: PushFormat = 'xml',
 ): OpenedEnvelope {
   assertCanonicalBase64(encryptField);
   const token = verifySignature(secrets, query, encryptField);
   const keys = [secrets.encodingAesKey, secrets.previousEncodingAesKey];
+  const reasons: RefusalReason[] = [];
   for (const key of keys) {
     if (key === undefined) continue;
     const opened = tryKey(key, secrets.componentAppid, encryptField);
-    if (opened === undefined) continue;
+    if (typeof opened === 'string') {
+      reasons.push(opened);
+      continue;
+    }
     return {
       ...opened,
+      format,
       fingerprint: createHash('sha256').update(encryptField).digest('hex'),
       usedPreviousToken: token !== secrets.token,
       usedPreviousKey: key !== secrets.encodingAesKey,
       seal: (reply, timestamp, nonce) =>
-        sealReply({ ...secrets, token, encodingAesKey: key }, reply, timestamp, nonce),
+        sealReply({ ...secrets, token, encodingAesKey: key }, format, { reply, timestamp, nonce }),
     };
   }
-  throw new KeeperError('unreadable_push', 'unreadable');
+  // The same text for all of them; the reason is for the operator.
+  const reason = reasons.find((one) => one !== 'aes_key') ?? 'aes_key';
+  throw new KeeperError('unreadable_push', 'unreadable', { reason });
 }
 
 /**
@@ -117,7 +211,7 @@ export function verifyEcho(secrets: EnvelopeSecrets, query: QuerySource): string
   const signed = parseSignedQuery(query, 'signature');
   const { echostr } = query;
   if (typeof echostr !== 'string' || !ECHOSTR.test(echostr)) {
-    throw new KeeperError('malformed_push', 'echostr missing or malformed');
+    throw malformed('echostr missing or malformed');
   }
   verifySignature(secrets, signed, '');
   return echostr;
@@ -150,12 +244,19 @@ export function sign(
 
 function sealReply(
   secrets: EnvelopeSecrets,
-  reply: string,
-  timestamp: number,
-  nonce: string,
+  format: PushFormat,
+  { reply, timestamp, nonce }: { reply: string; timestamp: number; nonce: string },
 ): string {
   const encrypted = encryptMessage(secrets.encodingAesKey, secrets.componentAppid, reply);
   const signature = sign(secrets.token, String(timestamp), nonce, encrypted);
+  if (format === 'json') {
+    return JSON.stringify({
+      Encrypt: encrypted,
+      MsgSignature: signature,
+      TimeStamp: timestamp,
+      Nonce: nonce,
+    });
+  }
   return (
     `<xml><Encrypt><![CDATA[${encrypted}]]></Encrypt>` +
     `<MsgSignature><![CDATA[${signature}]]></MsgSignature>` +
@@ -167,7 +268,7 @@ function assertCanonicalBase64(value: string): void {
   const fits = value.length >= MIN_ENCRYPT_CHARS && value.length <= MAX_ENCRYPT_CHARS;
   // Re-encoding is the fastest strict check: it refuses line breaks, url-safe letters and junk.
   if (!fits || Buffer.from(value, 'base64').toString('base64') !== value) {
-    throw new KeeperError('malformed_push', 'Encrypt is not canonical base64');
+    throw malformed('Encrypt is not canonical base64');
   }
 }
 
@@ -184,25 +285,38 @@ function verifySignature(
     // Both sides are 40 ASCII bytes here, so the comparison cannot throw on length.
     if (timingSafeEqual(Buffer.from(expected, 'latin1'), claimed)) return token;
   }
-  throw new KeeperError('bad_signature', 'signature does not match');
+  throw badSignature('signature does not match');
 }
 
+/** @returns what is in it, or why it is nothing that WeChat made for us under this key */
 function tryKey(
   encodingAesKey: string,
   componentAppid: string,
   encryptField: string,
-): { message: string; lossless: boolean } | undefined {
+): { message: string; lossless: boolean } | RefusalReason {
   try {
     const { message, id, random } = decrypt(encodingAesKey, encryptField);
     // The appid decides whether the key was right: a wrong key does not throw.
-    if (id !== componentAppid) return undefined;
+    if (id !== componentAppid) {
+      // With a length that lies, the appid still ends the text.
+      if (id.endsWith(componentAppid)) return 'unreadable';
+      return APPID_AT_END.test(id) ? 'foreign_component' : 'aes_key';
+    }
     // Re-encryption covers what the library leaves unchecked: padding bytes and declared length.
     const lossless = encrypt(encodingAesKey, message, id, random) === encryptField;
     // Only undecodable UTF-8 can excuse a difference; anything else was not made by WeChat.
-    if (!lossless && !message.includes('\uFFFD')) return undefined;
+    if (!lossless && !message.includes('\uFFFD')) return 'unreadable';
     return { message, lossless };
   } catch {
     // The library throws range and OpenSSL errors on odd lengths; which one is nobody's business.
-    return undefined;
+    return 'aes_key';
   }
+}
+
+function malformed(text: string): KeeperError {
+  return new KeeperError('malformed_push', text, { reason: 'form' });
+}
+
+function badSignature(text: string): KeeperError {
+  return new KeeperError('bad_signature', text, { reason: 'bad_signature' });
 }

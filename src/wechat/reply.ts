@@ -7,6 +7,12 @@
 /** What XML 1.0 cannot carry, lone surrogates included: WeChat would refuse the whole document. */
 const ILLEGAL = /[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu;
 
+/** One reply in the two forms: an account has the one in which it is pushed. */
+export interface ReplyDocument {
+  xml: string;
+  json: string;
+}
+
 /**
  * A text to the user.
  * @param reply.to the openid that wrote to us
@@ -18,14 +24,24 @@ export function textReply(reply: {
   from: string;
   createTime: number;
   content: string;
-}): string {
-  return (
-    `<xml><ToUserName>${cdata(reply.to)}</ToUserName>` +
-    `<FromUserName>${cdata(reply.from)}</FromUserName>` +
-    `<CreateTime>${reply.createTime}</CreateTime>` +
-    `<MsgType>${cdata('text')}</MsgType>` +
-    `<Content>${cdata(reply.content)}</Content></xml>`
-  );
+}): ReplyDocument {
+  const { to, from, createTime } = reply;
+  const content = reply.content.replace(ILLEGAL, '');
+  return {
+    xml:
+      `<xml><ToUserName>${cdata(to)}</ToUserName>` +
+      `<FromUserName>${cdata(from)}</FromUserName>` +
+      `<CreateTime>${createTime}</CreateTime>` +
+      `<MsgType>${cdata('text')}</MsgType>` +
+      `<Content>${cdata(content)}</Content></xml>`,
+    json: JSON.stringify({
+      ToUserName: to,
+      FromUserName: from,
+      CreateTime: createTime,
+      MsgType: 'text',
+      Content: content,
+    }),
+  };
 }
 
 /** A CDATA section ends at the first `]]>`, so one inside the text is spread over two sections. */

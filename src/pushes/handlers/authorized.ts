@@ -26,8 +26,6 @@ const authorizedFields = z.object({
   AuthorizationCodeExpiredTime: z.string().max(32).optional().catch(undefined),
   PreAuthCode: z.string().max(512).optional().catch(undefined),
 });
-/** The names of what must not be read by whoever reads the event stream. */
-const SECRET_FIELDS = ['AuthorizationCode', 'PreAuthCode', 'auth_code'];
 
 /** Seconds a code lives when WeChat does not say; its own samples say so. */
 const CODE_LIFE_SECONDS = 600;
@@ -46,8 +44,7 @@ function handlerFor(infoType: string): PushHandler {
       const time = freshTimeOf(push, context);
       const fields = readFields(push, context, authorizedFields);
       if (fields === undefined) {
-        const entry = eventEntry(push, SECRET_FIELDS);
-        return storeEvent(push, context, eventIdentities(push, time), entry);
+        return storeEvent(push, context, eventIdentities(push, time), eventEntry(push));
       }
       return takeCode(push, context, time, {
         authorizer: fields.AuthorizerAppid,
@@ -72,7 +69,7 @@ export async function takeCode(
   await orSendAgain(() => addExchange(context.store, component, exchange));
   // Already now: were the event not stored, WeChat would send it again, and the code is known then.
   context.onCode(component, preAuthCode);
-  return storeEvent(push, context, eventIdentities(push, time), eventEntry(push, SECRET_FIELDS));
+  return storeEvent(push, context, eventIdentities(push, time), eventEntry(push));
 }
 
 export interface ArrivedCode {

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { KeeperError } from '../../errors.ts';
 import { acceptTicket, TICKET_LIFE_MS } from '../../store/tickets.ts';
-import { shaped } from '../../wechat/push-xml.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';
 import { noteOddity, timeOf, type PushTime } from './push-time.ts';
+import { recordEvent } from './record-event.ts';
+import { readFields } from './store-event.ts';
 
 /**
  * The ticket every component credential is made from, pushed every 10 minutes.
@@ -17,7 +18,9 @@ const ticketFields = z.object({
 export const componentVerifyTicket: PushHandler = {
   infoType: 'component_verify_ticket',
   async handle(push, context) {
-    const { ComponentVerifyTicket: ticket } = shaped(ticketFields, push.fields);
+    const fields = readFields(push, context, ticketFields);
+    if (fields === undefined) return recordEvent.handle(push, context);
+    const { ComponentVerifyTicket: ticket } = fields;
     const { componentAppid: appid, receivedAt, fingerprint } = push;
     const time = timeOf(push, context);
     // The later of two clocks, so that one that is behind does not make a new ticket seem old.
@@ -38,7 +41,7 @@ export const componentVerifyTicket: PushHandler = {
       receivedAt,
       fingerprint,
       rememberMs: rememberMs(time, now),
-      event: eventEntry(push, ['ComponentVerifyTicket']),
+      event: eventEntry(push),
     };
     let outcome;
     try {

@@ -2,14 +2,21 @@ import type { Clock } from '../../clock.ts';
 import type { Log } from '../../log.ts';
 import type { Store } from '../../store/store.ts';
 import type { ArrivedTicket, TicketOutcome } from '../../store/tickets.ts';
-import type { PushFields } from '../../wechat/push-xml.ts';
+import type { PushFields } from '../../wechat/push-fields.ts';
+import type { Oddity } from '../../wechat/read-push.ts';
 import type { PendingTickets } from '../pending-tickets.ts';
 
 /** A push that was verified, decrypted and parsed. */
 export interface OpenedPush {
   requestId: string;
   componentAppid: string;
+  /** What may be acted on: `textOf(fields, 'InfoType')`. */
   fields: PushFields;
+  /** All that was sent, for the event stream only. */
+  content: PushFields;
+  /** The text itself, when not all of it could be read. */
+  raw: string | undefined;
+  odd: readonly Oddity[];
   /** Epoch ms. */
   receivedAt: number;
   /** The signed timestamp is close to our clock. */
@@ -40,6 +47,8 @@ export interface StoredMessage {
 export interface Reply {
   /** A whole XML document, still to be encrypted; the empty text is the empty answer. */
   xml: string;
+  /** The same for accounts that push JSON. */
+  json?: string;
   /** Called once, when the answer is out or WeChat has hung up. Must not throw. */
   afterwards?: () => void;
 }

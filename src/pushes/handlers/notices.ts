@@ -68,8 +68,7 @@ function handlerFor(infoType: NoticeType): PushHandler {
         const { appid: authorizer, auth_code: code } = granted;
         return takeCode(push, context, time, { authorizer, code, expiresAt });
       }
-      const entry = eventEntry(push, ['auth_code']);
-      return storeEvent(push, context, eventIdentities(push, time), entry);
+      return storeEvent(push, context, eventIdentities(push, time), eventEntry(push));
     },
   };
 }

@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
 import { SEEN_MS, type Identity } from '../../store/events.ts';
-import { shaped } from '../../wechat/push-xml.ts';
 import { eventEntry } from './event-entry.ts';
 import type { HandlerContext, OpenedPush, PushHandler, PushOutcome } from './handler.ts';
 import { freshTimeOf, type PushTime } from './push-time.ts';
@@ -22,21 +20,14 @@ export const recordEvent: Omit<PushHandler, 'infoType'> = {
  */
 const MAX_ODD_MESSAGE_MS = 30 * 24 * 3600 * 1000;
 
-/** What WeChat sends to the message & event URL names an account and is no event of the platform. */
-const messageFields = z.object({
-  ToUserName: z.string().min(1),
-  InfoType: z.undefined().optional(),
-});
-
 /**
  * Messages and events of authorizers, from the message & event URL.
- * @throws KeeperError `malformed_push`, `stale_push`, `push_not_stored`
+ * @throws KeeperError `stale_push`, `push_not_stored`
  */
 export async function recordMessage(
   push: OpenedPush & { authorizerAppid: string },
   context: HandlerContext,
 ): Promise<PushOutcome> {
-  shaped(messageFields, push.fields);
   const identities = messageIdentities(push, freshTimeOf(push, context));
   const entry = { ...eventEntry(push), authorizer_appid: push.authorizerAppid };
   return storeEvent(push, context, identities, entry);

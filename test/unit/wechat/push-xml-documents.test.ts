@@ -1,17 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KeeperError } from '../../../src/errors.ts';
-import {
-  MAX_PUSH_BYTES,
-  parseEventEnvelope,
-  parseMessageEnvelope,
-  parsePushXml,
-  type XmlValue,
-} from '../../../src/wechat/push-xml.ts';
+import type { PushValue } from '../../../src/wechat/push-fields.ts';
+import { parsePushXml } from '../../../src/wechat/push-xml.ts';
 
 const MUTATIONS = 50_000;
-const RANDOM_BODIES = 20_000;
-const malformed = expect.objectContaining({ code: 'malformed_push' }) as Error;
 const element = (name: string, content: string) => `<${name}>${content}</${name}>`;
 const cdata = (text: string) => `<![CDATA[${text.replaceAll(']]>', ']]]]><![CDATA[>')}]]>`;
 
@@ -72,117 +65,50 @@ describe('a document that WeChat could send', () => {
   });
 });
 
-describe('limits of a document', () => {
-  it('are 64 KB, counted in bytes', () => {
-    const around = element('xml', element('A', '')).length;
-    const fits = '你'.repeat(Math.floor((MAX_PUSH_BYTES - around) / 3));
-    expect(parsePushXml(element('xml', element('A', fits)))).toEqual({ A: fits });
-    const tooLong = `${fits}你`;
-    expect(tooLong.length).toBeLessThan(MAX_PUSH_BYTES / 2);
-    expect(() => parsePushXml(element('xml', element('A', tooLong)))).toThrow(malformed);
-  });
-
-  it('are 1000 tags', () => {
-    const wide = (count: number) => element('xml', '<a/>'.repeat(count));
-    expect(parsePushXml(wide(998)).a).toHaveLength(998);
-    expect(() => parsePushXml(wide(999))).toThrow(malformed);
-    expect(() => parsePushXml(element('xml', '<'.repeat(60_000)))).toThrow(malformed);
-  });
-
-  it('do not count what is inside CDATA', () => {
+describe('a large document', () => {
+  it('is read whole, however many tags it has', () => {
+    const wide = element('xml', '<a/>'.repeat(12_000));
+    expect(parsePushXml(wide).a).toHaveLength(12_000);
     const text = '<a>'.repeat(2_000);
     expect(parsePushXml(element('xml', element('A', cdata(text))))).toEqual({ A: text });
   });
 
-  it('are 12 levels', () => {
+  it('of many levels is text below the thirty-second', () => {
     const deep = (levels: number) =>
-      element('xml', '<a>'.repeat(levels) + '1' + '</a>'.repeat(levels));
-    expect(() => parsePushXml(deep(11))).not.toThrow();
-    for (const levels of [14, 100, 490])
-      expect(() => parsePushXml(deep(levels))).toThrow(malformed);
+      element('xml', '<a>'.repeat(levels) + '1' + '</a>'.repeat(levels) + element('B', '2'));
+    for (const levels of [3, 32, 33, 100, 5_000]) {
+      let value: PushValue | undefined = parsePushXml(deep(levels));
+      expect(value).toMatchObject({ B: '2' });
+      let depth = 0;
+      for (; typeof value === 'object' && !Array.isArray(value); depth += 1) value = value.a;
+      expect(depth).toBe(Math.min(levels, 32));
+      expect(value).toContain('1');
+    }
   });
 
-  it('hold for references too: a full document of them stays as small as it was', () => {
+  it('of references stays as small as it was', () => {
     const xml = element('xml', element('A', '&#x41;'.repeat(10_000)));
     expect(parsePushXml(xml)).toEqual({ A: 'A'.repeat(10_000) });
     expect(parsePushXml(element('xml', element('A', '&amp;lt;')))).toEqual({ A: '&lt;' });
   });
 });
 
-describe('what stands around a document', () => {
-  const good = '<xml><A>1</A></xml>';
-  it.each([
-    ['another instruction before it', `<?php echo 1?>${good}`],
-    ['an instruction behind it', `${good}<?php echo 1?>`],
-    ['two declarations', `<?xml version="1.0"?><?xml version="1.0"?>${good}`],
-    ['an element before it', `<a/>${good}`],
-    ['an element behind it', `${good}<a/>`],
-    ['an empty root before it', `<xml/>${good}`],
-    ['a zero byte behind it', `${good}\0`],
-  ])('is refused: %s', (_what, xml) => {
-    expect(() => parsePushXml(xml)).toThrow(malformed);
-  });
+describe('a document made to cost time', () => {
+  // A reader that looks for each end from each beginning would not be done within the test's limit.
+  it.each(['<', '<!--', '<![CDATA[', '<!D [', ']]>', '<a', '<a/>', '<a><![CDATA[]]>'])(
+    'of a million bytes of %j is read in one go',
+    (piece) => {
+      const read = () => parsePushXml(`<xml>${piece.repeat(1_000_000 / piece.length)}<a/></xml>`);
+      expect(read()).toHaveProperty('a');
+    },
+  );
 });
 
 describe('names that JavaScript knows', () => {
-  const before = Object.getOwnPropertyNames(Object.prototype).join();
-  it.each([
-    '__proto__',
-    'prototype',
-    'constructor',
-    'toString',
-    'valueOf',
-    'hasOwnProperty',
-    '__defineGetter__',
-    '__lookupSetter__',
-  ])('%s is refused at every depth', (name) => {
-    for (const inner of [element(name, '1'), element('A', element(name, element('x', '1')))]) {
-      expect(() => parsePushXml(element('xml', inner))).toThrow(malformed);
-    }
-    expect(Object.getOwnPropertyNames(Object.prototype).join()).toBe(before);
-    expect({}).not.toHaveProperty('x');
-  });
-
   it('are harmless as attributes, which nobody reads', () => {
     const fields = parsePushXml('<xml><A __proto__="1" constructor="2">3</A></xml>');
     expect(fields).toEqual({ A: '3' });
     expect(Object.getPrototypeOf(fields)).toBe(Object.prototype);
-  });
-});
-
-describe('the bytes of a body', () => {
-  const good = '<xml><AppId>a</AppId><Encrypt>e</Encrypt></xml>';
-
-  it.each([
-    ['a byte that UTF-8 does not have', [0xff]],
-    ['half a character', [0xe4, 0xbd]],
-    ['an overlong slash', [0xc0, 0xaf]],
-    ['a surrogate', [0xed, 0xa0, 0x80]],
-  ])('are refused with %s in the middle', (_what, bytes) => {
-    const body = Buffer.concat([
-      Buffer.from('<xml><AppId>a'),
-      Buffer.from(bytes),
-      Buffer.from('</AppId><Encrypt>e</Encrypt></xml>'),
-    ]);
-    expect(() => parseEventEnvelope(body)).toThrow(malformed);
-  });
-
-  it('may begin with a byte order mark', () => {
-    expect(parseEventEnvelope(Buffer.from(`\uFEFF${good}`))).toEqual({ appid: 'a', encrypt: 'e' });
-    expect(() => parseEventEnvelope(Buffer.from('\uFEFFgarbage'))).toThrow(malformed);
-  });
-
-  it('hold one text for each element, on both URLs', () => {
-    for (const inner of [
-      '<ToUserName>g</ToUserName><ToUserName>h</ToUserName><Encrypt>e</Encrypt>',
-      '<ToUserName>g</ToUserName><Encrypt>e</Encrypt><Encrypt>f</Encrypt>',
-      '<ToUserName>g</ToUserName><Encrypt><a>e</a></Encrypt>',
-      '<ToUserName>g</ToUserName>',
-      '<Encrypt>e</Encrypt>',
-    ]) {
-      expect(() => parseMessageEnvelope(Buffer.from(element('xml', inner)))).toThrow(malformed);
-    }
-    expect(() => parseMessageEnvelope(Buffer.from(good))).toThrow(malformed);
   });
 });
 
@@ -228,27 +154,11 @@ describe('for any input', () => {
       { numRuns: MUTATIONS },
     );
     expect(Object.getOwnPropertyNames(Object.prototype).join()).toBe(before);
-    expect(Object.values(ends).every((count) => count > MUTATIONS / 50)).toBe(true);
-  });
-
-  it(`${RANDOM_BODIES} random bodies end in our own error`, () => {
-    const body = fc.oneof(
-      fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
-      fc.string({ unit: 'binary', maxLength: 300 }).map((text) => Buffer.from(text)),
-      fc.json().map((text) => Buffer.from(text)),
-    );
-    fc.assert(
-      fc.property(
-        body,
-        fc.constantFrom(parseEventEnvelope, parseMessageEnvelope),
-        (bytes, parse) => outcomeOf(() => parse(bytes)) === 'malformed_push',
-      ),
-      { numRuns: RANDOM_BODIES },
-    );
+    expect(ends.fields).toBeGreaterThan(MUTATIONS / 2);
   });
 });
 
-function assertFields(value: unknown): asserts value is XmlValue {
+function assertFields(value: unknown): asserts value is PushValue {
   if (typeof value === 'string') return;
   if (typeof value !== 'object' || value === null) throw new Error('neither text nor elements');
   if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype) {

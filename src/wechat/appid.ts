@@ -1,0 +1,12 @@
+/** Appids are `wx` and 16 letters or digits; all that were ever seen are lower-case hex. */
+const APPID = /^wx[0-9a-z]{16}$/i;
+const HEX = /^wx[0-9a-f]{16}$/i;
+
+/**
+ * An appid as it is kept: consoles and people write them in capitals, too.
+ * @returns undefined when it is none
+ */
+export function readAppid(text: string): string | undefined {
+  if (!APPID.test(text)) return undefined;
+  return HEX.test(text) ? text.toLowerCase() : `wx${text.slice(2)}`;
+}

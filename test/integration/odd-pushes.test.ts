@@ -1,0 +1,331 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { outerXml, sealPush, ticketXml, type SealOptions } from '../support/seal.ts';
+import {
+  EVENTS,
+  eventCount,
+  MESSAGES,
+  newestEvents,
+  post,
+  type PostedPush,
+} from '../support/public-listener.ts';
+import {
+  AUTHORIZER,
+  COMPONENT,
+  createStation,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type Station,
+} from '../support/station.ts';
+
+/** What WeChat signed is stored and acted upon, whatever in it is odd. */
+
+let station: Station;
+beforeAll(async () => {
+  station = await createStation();
+  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+});
+afterAll(() => station.close());
+// So that no test meets a push of the one before.
+beforeEach(() => station.pass(MINUTE));
+
+const now = () => Math.floor(station.clock.now() / 1000);
+const sealed = (text: string | Buffer, options: SealOptions = {}) =>
+  sealPush(text, { timestamp: now(), ...options });
+const message = (inner = '') =>
+  `<xml><ToUserName><![CDATA[gh_1]]></ToUserName><FromUserName><![CDATA[o1]]></FromUserName>` +
+  `<CreateTime>${now()}</CreateTime><MsgType><![CDATA[text]]></MsgType>${inner}</xml>`;
+const content = (text: string) => message(`<Content><![CDATA[${text}]]></Content>`);
+const authorized = (code: string, more = '') =>
+  `<xml><AppId>${COMPONENT.appid}</AppId><CreateTime>${now()}</CreateTime>` +
+  `<InfoType>authorized</InfoType><AuthorizerAppid>${AUTHORIZER}</AuthorizerAppid>` +
+  `<AuthorizationCode>${code}</AuthorizationCode>${more}</xml>`;
+const ticket = (value: string) => ticketXml({ ticket: value, createTime: now() });
+/** A code that WeChat would take, and a ticket to take it with. */
+async function grant(): Promise<string> {
+  await station.simulator.pushTicket();
+  await station.settle();
+  return station.simulator.grant(COMPONENT.appid, AUTHORIZER).code;
+}
+const exchanged = () =>
+  station.simulator.ledger.calls.filter((one) => one.api === 'api_query_auth').length;
+const storedTicket = () => station.redis.get(station.keys.ticketMirror(COMPONENT.appid));
+
+/** Posts, expects one entry more, and returns it with its fields parsed. */
+async function stored(
+  push: PostedPush,
+  path = EVENTS,
+  headers: Record<string, string> = {},
+): Promise<Record<string, string> & { all: Record<string, unknown> }> {
+  const before = await eventCount(station);
+  expect(await post(station, push, path, headers)).toBe('200 success');
+  expect(await eventCount(station)).toBe(before + 1);
+  const [entry = {}] = await newestEvents(station);
+  return { ...entry, all: JSON.parse(entry.fields ?? '') as Record<string, unknown> } as never;
+}
+
+const CONTROLS = ['\0', '\x01', '\x08', '\x0B', '\x10', '\x14', '\x1D', '\x1F', '\x7F', '\uFFFE'];
+
+describe('row 101: control characters', () => {
+  it.each(CONTROLS)('%j in what was scanned or typed is kept', async (one) => {
+    const scanned = `<Event>scancode_waitmsg</Event><ScanCodeInfo><ScanResult><![CDATA[01${one}10]]></ScanResult></ScanCodeInfo>`;
+    const { all, odd, event } = await stored(sealed(message(scanned)), MESSAGES);
+    expect(all).toMatchObject({ ScanCodeInfo: { ScanResult: `01${one}10` } });
+    expect({ odd, event }).toEqual({ odd: 'control_characters', event: 'scancode_waitmsg' });
+    const typed = await stored(sealed(content(`a${one}b`)), MESSAGES);
+    expect(typed.all).toMatchObject({ Content: `a${one}b` });
+  });
+
+  it.each(CONTROLS)(
+    '%j in an unknown field of `authorized` does not lose the code',
+    async (one) => {
+      const before = exchanged();
+      await stored(sealed(authorized(await grant(), `<Note>a${one}b</Note>`)));
+      expect(exchanged()).toBe(before + 1);
+    },
+  );
+
+  it.each(CONTROLS)('%j beside Encrypt is not even looked at', async (one) => {
+    const { query, encrypt } = sealed(content('hello'));
+    const body = `<xml><Content><![CDATA[${one}]]></Content><Encrypt>${encrypt}</Encrypt></xml>`;
+    await stored({ query, body }, MESSAGES);
+  });
+});
+
+describe('row 109: broken UTF-8', () => {
+  it.each([
+    ['half an emoji', [0xf0, 0x9f, 0x98]],
+    ['a byte that UTF-8 does not have', [0xff]],
+    ['a surrogate', [0xed, 0xa0, 0xbd]],
+    ['an overlong slash', [0xc0, 0xaf]],
+  ])('%s in `authorized` is replaced and noted, and the code exchanged', async (_what, bytes) => {
+    const before = exchanged();
+    const [head = '', tail = ''] = authorized(await grant(), '<Note>-</Note>').split('-</Note>');
+    const broken = Buffer.concat([
+      Buffer.from(head),
+      Buffer.from(bytes),
+      Buffer.from(`</Note>${tail}`),
+    ]);
+    const { all, odd } = await stored(sealed(broken));
+    expect(all.Note).toContain('\uFFFD');
+    expect(odd).toBe('broken_utf8');
+    expect(exchanged()).toBe(before + 1);
+  });
+
+  it('in a ticket event leaves the ticket whole', async () => {
+    const value = `ticket@@@${now()}`;
+    const xml = Buffer.from(ticket(value).replace('</xml>', '<Note>-</Note></xml>'));
+    xml[xml.lastIndexOf('-')] = 0xff;
+    await stored(sealed(xml));
+    expect(await storedTicket()).toBe(value);
+  });
+});
+
+describe('row 112: what nobody needs and nothing vouches for', () => {
+  const bodies = (encrypt: string): [string, string][] => [
+    ['no AppId', `<xml><Encrypt><![CDATA[${encrypt}]]></Encrypt></xml>`],
+    ['an AppId of another', outerXml(encrypt, 'wxaaaaaaaaaaaaaaaa')],
+    ['no CDATA', `<xml><Encrypt>${encrypt}</Encrypt></xml>`],
+    ['line breaks around it', `<xml><Encrypt>\r\n${encrypt}\r\n</Encrypt></xml>`],
+    ['line breaks in its CDATA', `<xml><Encrypt><![CDATA[\n ${encrypt}\n\t]]></Encrypt></xml>`],
+    ['line breaks around CDATA', `<xml><Encrypt>\n<![CDATA[${encrypt}]]>\n</Encrypt></xml>`],
+    ['wrapped lines', `<xml><Encrypt>${encrypt.replace(/(.{76})/g, '$1\r\n')}</Encrypt></xml>`],
+    ['&nbsp; beside it', `<xml><A>&nbsp;&x;</A><Encrypt>${encrypt}</Encrypt></xml>`],
+    ['a comment', `<xml><!-- <Encrypt> --><Encrypt>${encrypt}</Encrypt></xml>`],
+    ['a doctype', `<!DOCTYPE x [<!ENTITY y "z">]><xml><Encrypt>${encrypt}</Encrypt></xml>`],
+    ['half an element', `<xml><A><Encrypt>${encrypt}</Encrypt>`],
+    ['an attribute', `<xml><Encrypt a="b">${encrypt}</Encrypt></xml>`],
+    ['another Encrypt', `<xml><Encrypt>x</Encrypt><Encrypt>${encrypt}</Encrypt></xml>`],
+    ['another behind it', `<xml><Encrypt>${encrypt}</Encrypt><Encrypt>x</Encrypt></xml>`],
+    ['two documents', outerXml(encrypt).repeat(2)],
+    ['a byte order mark', `\uFEFF\n${outerXml(encrypt)}`],
+  ];
+
+  it.each(bodies('').map(([what], index) => [what, index] as const))(
+    'in the outer document: %s',
+    async (_what, index) => {
+      const { query, encrypt } = sealed(content('hello'));
+      await stored({ query, body: bodies(encrypt)[index]?.[1] ?? '' }, MESSAGES);
+      const value = `ticket@@@${now()}`;
+      const event = sealed(ticket(value));
+      await stored({ query: event.query, body: bodies(event.encrypt)[index]?.[1] ?? '' });
+      expect(await storedTicket()).toBe(value);
+    },
+  );
+
+  it('bytes that are no UTF-8 beside Encrypt', async () => {
+    const { query, encrypt } = sealed(content('hello'));
+    const body = Buffer.from(`<xml><A>-</A><Encrypt>${encrypt}</Encrypt></xml>`);
+    body[body.indexOf('-')] = 0xff;
+    await stored({ query, body }, MESSAGES);
+  });
+
+  it.each([
+    [{ 'content-type': '' }],
+    [{ 'content-type': '*/*' }],
+    [{ 'content-type': 'application/x-www-form-urlencoded' }],
+    [{ 'content-type': 'application/octet-stream' }],
+    [{ 'content-type': 'application/json; charset=UTF-8' }],
+    [{ 'content-type': 'text/xml; charset="ISO-8859-1"' }],
+    [{ 'content-type': 'no type' }],
+    [{ 'content-encoding': 'Identity' }],
+    [{ 'content-encoding': '' }],
+    [{ 'content-encoding': 'identity, IDENTITY' }],
+  ])('the header %j', async (headers) => {
+    await stored(sealed(content('hello')), MESSAGES, headers);
+  });
+
+  it.each([
+    ['empty', ''],
+    ['absent', undefined],
+    ['in capitals', 'AES'],
+  ])('an encrypt_type that is %s', async (_what, type) => {
+    const { query, body } = sealed(content('hello'));
+    const rest = Object.fromEntries(
+      Object.entries(query).filter(([name]) => name !== 'encrypt_type'),
+    );
+    await stored(
+      { query: type === undefined ? rest : { ...rest, encrypt_type: type }, body },
+      MESSAGES,
+    );
+  });
+
+  it.each([
+    ['no ToUserName', `<xml><FromUserName>o1</FromUserName><CreateTime>1</CreateTime></xml>`],
+    ['an empty ToUserName', '<xml><ToUserName/><MsgType>text</MsgType></xml>'],
+    ['two ToUserNames', '<xml><ToUserName>a</ToUserName><ToUserName>b</ToUserName></xml>'],
+    ['text that is no document', 'hello'],
+    ['nothing', ''],
+    ['a text of zero bytes', '\0\0'],
+    ['a thousand elements', `<xml>${'<a/>'.repeat(1_100)}</xml>`],
+    ['a hundred levels', `<xml>${'<a>'.repeat(100)}${'</a>'.repeat(100)}</xml>`],
+    [
+      'an entity bomb',
+      `<!DOCTYPE x [<!ENTITY a "${'b'.repeat(99)}">]><xml>${'&a;'.repeat(99)}</xml>`,
+    ],
+  ])('inside, at both URLs: %s', async (what, text) => {
+    const fresh = text.replace('<CreateTime>1<', `<CreateTime>${now()}<`);
+    const { raw, authorizer_appid: account } = await stored(sealed(fresh), MESSAGES);
+    expect(account).toBe(AUTHORIZER);
+    if (/no document|nothing|bomb/.test(what)) expect(raw).toBe(fresh);
+    if (!text.includes('ToUserName')) {
+      expect(await stored(sealed(fresh))).toMatchObject({ info_type: '', authorizer_appid: '' });
+    }
+  });
+
+  it.each([
+    ['no AppId', (xml: string) => xml.replace(/<AppId>.*<\/AppId>/, '')],
+    [
+      'its AppId in capitals',
+      (xml: string) => xml.replace(COMPONENT.appid, COMPONENT.appid.toUpperCase()),
+    ],
+    ['a doctype', (xml: string) => `<!DOCTYPE x>${xml}`],
+    ['no end', (xml: string) => xml.replace('</xml>', '')],
+    ['<xml> for its end', (xml: string) => xml.replace('</xml>', '<xml>')],
+    ['__proto__', (xml: string) => xml.replace('</xml>', '<__proto__><x>1</x></__proto__></xml>')],
+  ])('a ticket with %s counts', async (_what, change) => {
+    const value = `ticket@@@${now()}`;
+    await stored(sealed(change(ticket(value))));
+    expect(await storedTicket()).toBe(value);
+  });
+
+  it.each([
+    ['no InfoType', (xml: string) => xml.replace(/<InfoType>.*<\/InfoType>/, '')],
+    ['two InfoTypes', (xml: string) => xml.replace('</xml>', '<InfoType>x</InfoType></xml>')],
+    [
+      'two tickets',
+      (xml: string) =>
+        xml.replace('</xml>', '<ComponentVerifyTicket>t</ComponentVerifyTicket></xml>'),
+    ],
+    ['a ticket with blanks', (xml: string) => xml.replace('@@@', '@@@ ')],
+  ])('a ticket event with %s is kept for others, and changes nothing', async (_what, change) => {
+    await stored(sealed(ticket(`ticket@@@${now()}`)));
+    const before = await storedTicket();
+    await station.pass(MINUTE);
+    const entry = await stored(sealed(change(ticket('ticket@@@odd'))));
+    expect(await storedTicket()).toBe(before);
+    expect(JSON.stringify(entry)).not.toContain('@@@odd');
+  });
+});
+
+describe('row 113: fields that a sender has written', () => {
+  it('are in the entry and decide nothing', async () => {
+    const xml = content(']]></Content><Event>forged</Event><Content><![CDATA[');
+    const entry = await stored(sealed(xml), MESSAGES);
+    expect(entry).toMatchObject({ msg_type: 'text', event: '', odd: 'repeated_fields' });
+    expect(entry.all).toMatchObject({ Event: 'forged' });
+  });
+
+  it('do not make a message an event of the platform, which would be refused', async () => {
+    const xml = content(']]></Content><InfoType>unauthorized</InfoType><Content><![CDATA[');
+    expect(await stored(sealed(xml), MESSAGES)).toMatchObject({ info_type: '', msg_type: 'text' });
+  });
+
+  it('are none where `]]>` was typed alone', async () => {
+    const { all, event } = await stored(sealed(content(']]> <Event>forged</Event>')), MESSAGES);
+    expect(all.Content).toBe(']]> <Event>forged</Event>');
+    expect(event).toBe('');
+  });
+});
+
+describe('row 105: pushes in JSON', () => {
+  // Beyond 2^53, so that a number would be another one.
+  let id = 9_007_199_254_740_993n;
+  const inner = () => {
+    id += 2n;
+    return (
+      `{"ToUserName":"gh_1","FromUserName":"o1","CreateTime":${now()},"MsgType":"text",` +
+      `"Content":"a\x1D","MsgId":${String(id)},"N":1e3}`
+    );
+  };
+  const outer = (encrypt: string) => JSON.stringify({ ToUserName: 'gh_1', Encrypt: encrypt });
+
+  it.each([
+    ['text/xml', ''],
+    ['application/json', ''],
+    ['application/json', '\uFEFF \n'],
+    ['', ''],
+  ])('declared as "%s", after %j', async (type, before) => {
+    const { query, encrypt } = sealed(inner());
+    const body = before + outer(encrypt);
+    const entry = await stored({ query, body }, MESSAGES, { 'content-type': type });
+    expect(entry).toMatchObject({ msg_type: 'text', create_time: String(now()) });
+    expect(entry.all).toMatchObject({ MsgId: String(id), N: '1e3', Content: 'a\x1D' });
+  });
+
+  it('mixed with XML, either way round', async () => {
+    const xml = sealed(content('hello'));
+    await stored({ query: xml.query, body: outer(xml.encrypt) }, MESSAGES);
+    expect((await stored(sealed(inner()), MESSAGES)).all).toMatchObject({ N: '1e3' });
+  });
+
+  it('with its slashes escaped, and junk around', async () => {
+    const { query, encrypt } = sealed(inner());
+    const escaped = encrypt.replaceAll('/', '\\/').replaceAll('+', '\\u002b');
+    await stored({ query, body: `{"a":\x01,,"Encrypt" : "${escaped}"` }, MESSAGES);
+  });
+
+  it('are tickets and authorizations at the other URL', async () => {
+    const value = `ticket@@@${now()}`;
+    const event = { AppId: COMPONENT.appid, CreateTime: now() };
+    const first = sealed(
+      JSON.stringify({
+        ...event,
+        InfoType: 'component_verify_ticket',
+        ComponentVerifyTicket: value,
+      }),
+    );
+    await stored({ query: first.query, body: outer(first.encrypt) });
+    expect(await storedTicket()).toBe(value);
+    const before = exchanged();
+    const second = sealed(
+      JSON.stringify({
+        ...event,
+        InfoType: 'authorized',
+        AuthorizerAppid: AUTHORIZER,
+        AuthorizationCode: await grant(),
+      }),
+    );
+    await stored({ query: second.query, body: outer(second.encrypt) });
+    expect(exchanged()).toBe(before + 1);
+  });
+});
