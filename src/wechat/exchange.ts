@@ -1,9 +1,9 @@
 import http from 'node:http';
 import https from 'node:https';
+import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
+import { connect } from './connect.ts';
 
-/** Milliseconds to connect to one host before the next one is tried. */
-const CONNECT_DEADLINE_MS = 2_500;
 /** Bytes of an answer, unless a call is known for longer ones. */
 export const MAX_ANSWER_BYTES = 64 * 1024;
 
@@ -36,7 +36,7 @@ export interface Exchanged {
  * @param headers besides those of the payload
  * @throws ExchangeError
  */
-export function exchange(
+export async function exchange(
   url: URL,
   payload: Buffer | undefined,
   clock: Clock,
@@ -44,29 +44,41 @@ export function exchange(
   maxAnswerBytes: number,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Exchanged> {
+  let socket: Socket;
+  try {
+    socket = await connect(url, clock, signal);
+  } catch (error) {
+    throw new ExchangeError(signal.aborted ? 'timeout' : 'unreachable', false, error);
+  }
+  return speak(socket, url, payload, signal, maxAnswerBytes, headers);
+}
+
+/** Sends the one request of this connection, and reads its answer. */
+function speak(
+  socket: Socket,
+  url: URL,
+  payload: Buffer | undefined,
+  signal: AbortSignal,
+  maxAnswerBytes: number,
+  headers: Readonly<Record<string, string>>,
+): Promise<Exchanged> {
   return new Promise((resolve, reject) => {
     let sent = false;
     const fail = (fault: ExchangeError['fault'], cause?: unknown) => {
       outgoing.destroy();
-      cancelConnect();
       reject(new ExchangeError(fault, sent, cause));
     };
     const outgoing = (url.protocol === 'https:' ? https : http).request(url, {
-      agent: false,
+      // So that nothing is ever sent on another connection than this one.
+      createConnection: () => socket,
       signal,
-      // Explicit, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch verification off.
-      rejectUnauthorized: true,
       ...(payload === undefined
         ? { method: 'GET', headers }
         : { method: 'POST', headers: { ...headers, ...of(payload) } }),
     });
-    const cancelConnect = clock.setTimer(CONNECT_DEADLINE_MS, () => fail('unreachable'));
-    outgoing.on('socket', (socket) => {
-      socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
-        cancelConnect();
-        sent = true;
-        outgoing.end(payload);
-      });
+    outgoing.on('socket', () => {
+      sent = true;
+      outgoing.end(payload);
     });
     outgoing.on('error', (error) => fail(signal.aborted ? 'timeout' : 'unreachable', error));
     // Also ends what is neither an answer nor an error, such as a switch of protocols.

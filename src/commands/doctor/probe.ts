@@ -30,8 +30,8 @@ export class ProbeError extends Error {
   }
 }
 
-/** As long as one of several addresses is tried before the next one is. */
-const ONE_ADDRESS_MS = 1_000;
+/** Milliseconds for one address, as many as the service gives it, though it does not wait that long to try the next. */
+const ONE_ADDRESS_MS = 2_500;
 
 /** @throws ProbeError */
 export async function probe(patient: Patient, url: URL): Promise<Connected> {
@@ -60,7 +60,7 @@ interface Reached {
   certificateEndsAt: number | undefined;
 }
 
-/** One address after the other, as Node does it for the service, so that a dead IPv6 way is no failure. */
+/** One address after the other, so that a dead IPv6 way is no failure, as it is none for the service. */
 function connect(
   { ca, stepMs }: Patient,
   url: URL,
