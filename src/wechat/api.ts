@@ -1,5 +1,6 @@
 import { deadline, type Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import { addressesIn, integerIn, isGiven, parseAnswer } from './answer.ts';
 import { explainErrcode, type ErrorClass } from './errcodes.ts';
 import { exchange, ExchangeError, MAX_ANSWER_BYTES, type Exchanged } from './exchange.ts';
 
@@ -161,12 +162,14 @@ async function callHost(
       mayHaveRun: false,
     });
   }
-  const fields = parseObject(body);
-  const errcode = fields?.errcode;
-  const expected =
-    request.expects === undefined ? errcode === 0 : fields?.[request.expects] !== undefined;
-  if (fields && expected) return fields;
-  if (typeof errcode === 'number' && Number.isInteger(errcode) && errcode !== 0) {
+  const fields = parseAnswer(body);
+  const errcode = integerIn(fields?.errcode);
+  const field = request.expects === undefined ? undefined : fields?.[request.expects];
+  const expected = request.expects === undefined ? errcode === 0 : field !== undefined;
+  const refused = errcode !== undefined && errcode !== 0;
+  // With nothing in the field, the refusal says why.
+  if (fields && expected && (isGiven(field) || !refused)) return fields;
+  if (refused) {
     const meaning = explainErrcode(errcode, request.issuesToken);
     const rid = typeof fields?.errmsg === 'string' ? RID.exec(fields.errmsg)?.[1] : undefined;
     const known = { ...facts, ...meaning, ...addressIn(fields?.errmsg, meaning.meaning), errcode };
@@ -223,16 +226,6 @@ const ADVICE = {
 
 /** 61004 and 40164 name the address that WeChat saw, which is what a person needs to know. */
 function addressIn(errmsg: unknown, meaning: string): { meaning: string } {
-  const address =
-    typeof errmsg === 'string' ? /\b\d{1,3}(?:\.\d{1,3}){3}\b/.exec(errmsg)?.[0] : undefined;
-  return { meaning: address === undefined ? meaning : `${meaning} (${address})` };
-}
-
-function parseObject(body: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(body);
-    return typeof value === 'object' && value !== null ? { ...value } : undefined;
-  } catch {
-    return undefined;
-  }
+  const addresses = typeof errmsg === 'string' ? addressesIn(errmsg) : [];
+  return { meaning: addresses.length === 0 ? meaning : `${meaning} (${addresses.join(', ')})` };
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { WechatError, type WechatApi } from './api.ts';
+import { integerIn, unwrapped } from './answer.ts';
 import { isUsable, readMinted, type Minted } from './minted.ts';
 
 /**
@@ -66,21 +67,23 @@ export interface ListedAuthorizer {
 const APPID = /^wx[0-9a-zA-Z]{16}$/;
 const text = z.string().catch('');
 /** A number or its digits. Not coerced: nothing at all would become 0, which is "certified". */
-const integer = z.union([
-  z.number().int(),
-  z
-    .string()
-    .regex(/^-?\d{1,15}$/)
-    .transform(Number),
-]);
+const integer = z.unknown().transform((value, context) => {
+  const number = integerIn(value);
+  if (number !== undefined) return number;
+  context.addIssue({ code: 'custom', message: 'not a whole number' });
+  return z.NEVER;
+});
 const typeId = z
-  .object({ id: integer })
+  .preprocess(unwrapped, z.object({ id: integer }))
   .transform(({ id }) => id)
   .optional()
   .catch(undefined);
-const permissionSet = z.object({ funcscope_category: z.object({ id: z.number().int() }) });
+const permissionSet = z.object({ funcscope_category: z.object({ id: integer }) });
 const permissionSets = z
-  .array(permissionSet.transform((one) => one.funcscope_category.id).catch(0))
+  .preprocess(
+    unwrapped,
+    z.array(permissionSet.transform((one) => one.funcscope_category.id).catch(0)),
+  )
   .transform((ids) => ids.filter((id) => id > 0))
   .catch([]);
 
@@ -106,21 +109,14 @@ const authorizerInfo = z.object({
 });
 
 const listAnswer = z.object({
-  total_count: z.number().int().nonnegative(),
-  list: z.array(z.unknown()),
+  total_count: integer.pipe(z.number().nonnegative()),
+  // Of nobody there may be no list.
+  list: z.preprocess((list) => unwrapped(list) ?? [], z.array(z.unknown())),
 });
 const listEntry = z.object({
   authorizer_appid: z.string().regex(APPID),
   refresh_token: z.unknown().optional(),
-  auth_time: z
-    .number()
-    .or(
-      z
-        .string()
-        .regex(/^\d{1,12}$/)
-        .transform(Number),
-    )
-    .pipe(z.int().positive()),
+  auth_time: integer.pipe(z.number().positive()),
 });
 
 /**
@@ -204,7 +200,7 @@ export async function fetchAuthorizerInfo(
     issuesToken: false,
   });
   const raw = shapedAnswer(name, authorizerInfo, fields.authorizer_info);
-  const authorization = authorizationInfo.safeParse(fields.authorization_info).data;
+  const authorization = authorizationInfo.safeParse(unwrapped(fields.authorization_info)).data;
   return {
     profile: {
       type: (raw.MiniProgramInfo ?? undefined) === undefined ? 'official_account' : 'mini_program',
@@ -285,7 +281,7 @@ function usable(value: unknown): string | undefined {
 
 /** @throws WechatError `bad_value`: the call may have taken effect all the same */
 function shapedAnswer<T>(api: string, schema: z.ZodType<T>, value: unknown): T {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(unwrapped(value));
   if (result.success) return result.data;
   const fields = result.error.issues.map((issue) => issue.path.join('.')).join(', ');
   throw new WechatError({

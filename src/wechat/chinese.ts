@@ -39,6 +39,7 @@ const CHINESE: Readonly<Record<string, string>> = {
   'no quota clearing is left this month': '本月清零次数已用完',
   'this account has not authorized the platform': '该账号没有授权给平台',
   'the refresh token is invalid': 'refresh token 无效',
+  'the refresh token has expired': 'refresh token 已过期',
   'the authorization code is invalid or was used': '授权码无效或已被使用',
   'the authorization code has expired': '授权码已过期',
   'the account changed its password': '该账号修改了密码',
@@ -50,6 +51,7 @@ const CHINESE: Readonly<Record<string, string>> = {
   'the permission set is not granted': '没有获得该权限集',
   'the grant_type is wrong': 'grant_type 错误',
   'a parameter is wrong': '参数错误',
+  'the openid is wrong': 'openid 错误',
   'the text holds characters that WeChat refuses': '文本含有微信不接受的字符',
   'a page of the list is too long': '列表每页条数超限',
   'the access token is missing': '缺少 access token',
@@ -122,7 +124,8 @@ const CHINESE: Readonly<Record<string, string>> = {
 
 const MALFORMED = /^(\w+) in the answer is empty or malformed$/;
 const UNDOCUMENTED = /^the answer is not what WeChat documents \((.+)\)$/;
-const ADDRESS = /^(.*) \((\d{1,3}(?:\.\d{1,3}){3})\)$/;
+/** One address or several, IPv4 or IPv6: see `addressesIn`. */
+const ADDRESS = /^(.*) \(([\da-f]*[.:][\da-f.:]+(?:, [\da-f.:]+)*)\)$/i;
 const CALL = /^(\w+): (?:errcode (-?\d+)|\w+): (.*)$/;
 
 /** @param text what happened, or what to do, as it is stored; unknown texts stay as they are */

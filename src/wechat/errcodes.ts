@@ -91,6 +91,8 @@ const MEANINGS: Readonly<Record<number, ErrcodeMeaning>> = {
   48006: row('quota', 'no quota clearing is left this month', 'Wait for the next day.'),
   61003: row('reauthorize', 'this account has not authorized the platform', REAUTHORIZE_ADVICE),
   61023: row('reauthorize', 'the refresh token is invalid', REAUTHORIZE_ADVICE),
+  40030: row('reauthorize', 'the refresh token is invalid', REAUTHORIZE_ADVICE),
+  42002: row('reauthorize', 'the refresh token has expired', REAUTHORIZE_ADVICE),
   61009: row('reauthorize', 'the authorization code is invalid or was used', NEW_CODE_ADVICE),
   61010: row('reauthorize', 'the authorization code has expired', NEW_CODE_ADVICE),
   42007: row('reauthorize', 'the account changed its password', REAUTHORIZE_ADVICE),
@@ -101,6 +103,7 @@ const MEANINGS: Readonly<Record<number, ErrcodeMeaning>> = {
   50002: row('permission', 'the user is restricted', 'See the console for the reason.'),
   61007: row('permission', 'the permission set is not granted', 'Check the permission sets.'),
   40002: row('bug', 'the grant_type is wrong', BUG_ADVICE),
+  40003: row('bug', 'the openid is wrong', BUG_ADVICE),
   40097: row('bug', 'a parameter is wrong', BUG_ADVICE),
   40033: row('bug', 'the text holds characters that WeChat refuses', BUG_ADVICE),
   40170: row('bug', 'a page of the list is too long', BUG_ADVICE),
@@ -117,6 +120,9 @@ const MEANINGS: Readonly<Record<number, ErrcodeMeaning>> = {
   61015: row('bug', 'the wrong kind of token was used', BUG_ADVICE),
   61024: row('bug', 'a component must use api_component_token', BUG_ADVICE),
 };
+
+/** The refresh token is not taken, or not any more: WeChat may name another one. */
+export const DEAD_REFRESH_TOKEN: readonly (number | undefined)[] = [61023, 40030, 42002];
 
 /**
  * What an errcode means.

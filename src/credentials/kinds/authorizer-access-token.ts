@@ -4,10 +4,8 @@ import { mergeAuthorizer } from '../../store/registry.ts';
 import { cannotOpen, readySeal } from '../../store/seal-check.ts';
 import { WechatError } from '../../wechat/api.ts';
 import { fetchAuthorizerInfo, fetchAuthorizerToken } from '../../wechat/authorizer.ts';
+import { DEAD_REFRESH_TOKEN } from '../../wechat/errcodes.ts';
 import { TOKEN_BUDGET, type AuthorizerKind, type KindContext } from './kind.ts';
-
-/** errcode of a refresh token that WeChat does not take, or no more. */
-const INVALID_REFRESH_TOKEN = 61023;
 
 /**
  * The token of an account that authorized a component, minted with the refresh token of the same
@@ -54,7 +52,7 @@ export const authorizerAccessToken: AuthorizerKind = {
     if (facts.class !== 'reauthorize') return undefined;
     const { store, id, record } = context;
     const { authEpoch } = record;
-    if (facts.errcode === INVALID_REFRESH_TOKEN) {
+    if (DEAD_REFRESH_TOKEN.includes(facts.errcode)) {
       const named = await askForRefreshToken(context, component, authorizer);
       if (named === 'unknown') return 'try_soon';
       const other = named !== undefined && named !== record.refreshToken;

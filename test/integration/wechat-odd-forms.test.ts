@@ -1,0 +1,157 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  authorizationOf,
+  AUTHORIZED,
+  AUTHORIZER_API,
+  platformBeforeRefresh,
+} from '../support/authorizers.ts';
+import { examineStation } from '../support/doctor.ts';
+import { TOKEN } from '../support/liveness.ts';
+import { callsSince, logged, read, statusOf, stored } from '../support/observe.ts';
+import { secondsUntil } from '../support/redis-story.ts';
+import { AUTHORIZER, createStation, MINUTE, type Station } from '../support/station.ts';
+import { FAILED, MINT_API, NEEDS_PERSON } from '../support/story.ts';
+
+const INFO_API = 'api_get_authorizer_info';
+
+let station: Station;
+afterEach(() => station.close());
+
+const answerOnce = (body: string) =>
+  station.simulator.addFault({ api: MINT_API, fault: { type: 'body', body } });
+
+async function firstTicket() {
+  await station.simulator.pushTicket();
+  await station.settle();
+}
+
+describe('row 123: the address that is not on the whitelist', () => {
+  it.each([
+    {
+      ...{ errcode: 40164, shown: '203.0.113.7' },
+      errmsg: 'invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist',
+    },
+    {
+      ...{ errcode: 61004, shown: '203.0.113.7' },
+      errmsg: 'access clientip is not registered requestIP: 203.0.113.7',
+    },
+    {
+      ...{ errcode: 40164, shown: '2409:8a55:c1::7' },
+      errmsg: 'invalid ip 2409:8a55:00c1:0000:0000:0000:0000:0007, not in whitelist',
+    },
+    {
+      ...{ errcode: 61004, shown: '2409:8a55:c1::7' },
+      errmsg: 'access clientip is not registered requestIP: 2409:8a55:c1::7',
+    },
+    { errcode: 40090, shown: '203.0.113.7', errmsg: 'bad client ip ::ffff:cb00:7107' },
+  ])('stands in status, log and doctor: $errmsg ($errcode)', async ({ errcode, errmsg, shown }) => {
+    station = await createStation();
+    station.simulator.addFault({
+      ...{ api: MINT_API, times: 'forever' },
+      fault: { type: 'errcode', errcode, errmsg },
+    });
+    await firstTicket();
+    const { credential, problems } = await statusOf(station, TOKEN);
+    expect(credential.last_error?.message).toContain(`(${shown})`);
+    expect(problems.find(({ code }) => code === 'address_not_whitelisted')?.message).toContain(
+      `(${shown})`,
+    );
+    const chinese = await station.internal('/status?lang=zh');
+    expect(await chinese.text()).toContain(shown);
+    expect(logged(station, NEEDS_PERSON, TOKEN.kind)).toMatchObject([
+      { failure: { errcode, message: expect.stringContaining(`(${shown})`) as string } },
+    ]);
+    const line = (await examineStation(station)).find(
+      ({ group, code }) => group === 'whitelist' && code === 'address_not_whitelisted',
+    );
+    expect(line?.seen.en).toContain(`(${shown})`);
+    expect(line?.seen.zh).toContain(`（${shown}）`);
+  });
+});
+
+describe('row 124: forms in which WeChat answers', () => {
+  const MARK = '\uFEFF';
+
+  it.each([
+    {
+      name: 'after a byte order mark',
+      body: `${MARK}{"component_access_token":"t","expires_in":7200}`,
+    },
+    { name: 'between blanks', body: '\r\n {"component_access_token":"t","expires_in":"7200"}\n' },
+    {
+      name: 'with an errcode of 0 as a text',
+      body: '{"errcode":"0","errmsg":"ok","component_access_token":"t","expires_in":"7200"}',
+    },
+  ])('a token $name', async ({ body }) => {
+    station = await createStation();
+    answerOnce(body);
+    station.simulator.addFault({
+      ...{ api: 'api_create_preauthcode', times: 'forever' },
+      fault: { type: 'body', body: ' {"pre_auth_code":"p","expires_in":"1800"}' },
+    });
+    await firstTicket();
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: 't', expires_in: 7200 });
+    expect([...logged(station, FAILED), ...logged(station, NEEDS_PERSON)]).toEqual([]);
+  });
+
+  it.each([
+    { name: 'as a text', body: '{"errcode":"45009","errmsg":"reach max api daily quota limit"}' },
+    { name: 'beside an empty token', body: '{"errcode":45009,"component_access_token":""}' },
+    {
+      name: 'beside a token that is null',
+      body: '{"errcode":"45009","component_access_token":null}',
+    },
+    { name: 'after a byte order mark', body: `${MARK}{"errcode":45009}` },
+  ])('an errcode $name', async ({ body }) => {
+    station = await createStation();
+    answerOnce(body);
+    await firstTicket();
+    const { credential } = await statusOf(station, TOKEN);
+    expect(credential.last_error).toMatchObject({ class: 'quota', errcode: 45009 });
+  });
+
+  it('an errcode of 0 as a text is a success where nothing else is', async () => {
+    station = await createStation();
+    station.simulator.addFault({
+      api: 'api_start_push_ticket',
+      fault: { type: 'body', body: '{"errcode":"0","errmsg":"ok"}' },
+    });
+    await station.pass(2 * MINUTE);
+    expect(logged(station, 'asked WeChat to push tickets again')).toHaveLength(1);
+  });
+
+  it.each([40030, 42002])(
+    'a refresh token that is refused with %d: WeChat is asked for the one that it takes',
+    async (errcode) => {
+      station = await platformBeforeRefresh();
+      const since = station.clock.now();
+      const refreshToken = 'refreshtoken@@@named-by-wechat';
+      const named = { authorizer_appid: AUTHORIZER, authorizer_refresh_token: refreshToken };
+      station.simulator.addFault({ api: AUTHORIZER_API, fault: { type: 'errcode', errcode } });
+      station.simulator.addFault({
+        api: INFO_API,
+        // The whole field as a text, and ids that are texts in it.
+        fault: {
+          type: 'patch',
+          fields: {
+            authorization_info: JSON.stringify({
+              ...named,
+              func_info: [{ funcscope_category: { id: '1' } }],
+            }),
+          },
+        },
+      });
+      station.simulator.addFault({
+        api: AUTHORIZER_API,
+        fault: { type: 'body', body: '{"authorizer_access_token":"next","expires_in":"7200"}' },
+      });
+      await secondsUntil(station, 90, async () => {
+        expect((await stored(station, AUTHORIZED)).kept).toMatchObject({ seq: '2', value: 'next' });
+      });
+      expect(callsSince(station, INFO_API, since)).toHaveLength(1);
+      expect(await authorizationOf(station)).toMatchObject({
+        ...{ refreshToken, awaitsReauthorization: false },
+      });
+    },
+  );
+});
