@@ -145,7 +145,9 @@ async function noteFailure(
   }
   const failed = {
     ...{ class: facts?.class ?? 'retry', errcode: facts?.errcode, failures: attempts },
+    again: exchange.lastError !== undefined && exchange.lastError.class === error.class,
     ...{ urgent: true, mayHaveMinted: facts?.mayHaveRun ?? false },
+    ...{ liveMs: 0, now: store.time.now() },
   };
   const delay = Math.min(MAX_DELAY_MS, retryDelayMs(failed, clock.random()));
   const nextAt = store.time.now() + delay;

@@ -53,8 +53,6 @@ export const LEASE_MS = 30_000;
 const REPEAT_MS = 60_000;
 const MAX_REPEATS = 3;
 const DAY_MS = 86_400_000;
-/** Milliseconds until a person may have mended what WeChat refuses. */
-const PERSON_MS = 600_000;
 /** Milliseconds until a component token may be there. */
 const NO_TOKEN_MS = 10_000;
 const NEEDS_PERSON: readonly string[] = ['config', 'quota', 'permission', 'reauthorize', 'bug'];
@@ -217,11 +215,14 @@ async function waitAfter(
   const { store, clock, log } = context;
   const { class: cls, errcode } = error.facts;
   const failures = run.failures + 1;
-  const facts = { class: cls, errcode, failures, urgent: false, mayHaveMinted: false };
   const person = NEEDS_PERSON.includes(cls);
-  const delay = person ? PERSON_MS : Math.round(retryDelayMs(facts, clock.random()));
   const failure = describeFailure(error);
   const lastError = `${failure.message}: ${failure.advice}`;
+  const facts = {
+    ...{ class: cls, errcode, failures, again: run.failures > 0 && run.lastError === lastError },
+    ...{ urgent: false, mayHaveMinted: false, liveMs: 0, now: store.time.now() },
+  };
+  const delay = Math.round(retryDelayMs(facts, clock.random()));
   const fields = { component, offset: run.offset, failures, failure };
   if (!person) log.warn('WeChat did not answer about authorizers; it is asked again', fields);
   else if (run.lastError !== lastError) {

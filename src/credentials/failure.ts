@@ -1,7 +1,8 @@
 import { failMint } from '../store/mints.ts';
 import type { StoredError } from '../store/records.ts';
 import { WechatError } from '../wechat/api.ts';
-import type { Freshness } from './freshness.ts';
+import type { ErrorClass } from '../wechat/errcodes.ts';
+import { isLive, type Freshness } from './freshness.ts';
 import {
   PausedError,
   type Attempt,
@@ -39,13 +40,17 @@ export async function recordFailure(
   const failures = record.failures + 1;
   const otherwise =
     thrown instanceof WechatError ? await target.afterRefusal(kindContext, thrown) : undefined;
+  const before = record.failures > 0 ? record.lastError?.class : undefined;
   const usualDelay = retryDelayMs(
     {
-      class: otherwise === 'try_soon' ? 'retry' : (facts?.class ?? (paused ? 'retry' : 'bug')),
+      class: otherwise === 'try_soon' ? 'retry' : error.class,
       errcode: facts?.errcode,
       failures,
+      again: error.class === before && otherwise !== 'once_more',
       urgent: freshness.state !== 'due',
       mayHaveMinted,
+      liveMs: isLive(freshness.state) ? record.expiresAt - record.readAt : 0,
+      now: store.time.now(),
     },
     clock.random(),
   );
@@ -76,7 +81,7 @@ function needsPerson(errorClass: string, state: Freshness['state'], failures: nu
 }
 
 /** What is kept and shown of a failure: no secret, and words a person can act on. */
-export function describeFailure(thrown: unknown): StoredError {
+export function describeFailure(thrown: unknown): StoredError & { class: ErrorClass } {
   if (thrown instanceof PausedError) {
     return { class: 'retry', message: thrown.message, advice: 'Nothing to do: it is tried again.' };
   }

@@ -42,6 +42,8 @@ const COMPLAINT_RETRY_MS = 15_000;
 /** Milliseconds until a value is looked at again whose parent is just being minted. */
 const PARENT_WAIT_MS = 500;
 const MAX_JITTER_MS = 1_000;
+/** Milliseconds between two wishes of a person for which WeChat is called whatever it said before. */
+const FORCED_EVERY_MS = 10_000;
 /** Milliseconds: too soon for a patrol. */
 const SOON_MS = 2_000;
 
@@ -52,6 +54,8 @@ interface KeeperState extends Omit<KeeperOptions, 'pace'> {
   following: Map<string, Promise<LookOutcome>>;
   /** Cancels the planned next look of a credential. */
   planned: Map<string, () => void>;
+  /** When a person's wish last got past a back-off, by credential, monotonic ms. */
+  forcedAt: Map<string, number>;
   stopping: boolean;
   /** By kind: the last trouble with Redis that was logged. */
   storeProblems: Map<string, string | undefined>;
@@ -70,6 +74,7 @@ export function createKeeper(context: KeeperOptions): Keeper {
     inFlight: new Map(),
     following: new Map(),
     planned: new Map(),
+    forcedAt: new Map(),
     stopping: false,
     storeProblems: new Map(),
   };
@@ -114,7 +119,10 @@ function look(state: KeeperState, id: CredentialId, reason: LookReason): Promise
   if (running !== undefined) {
     return isNews(reason) ? lookAfter(state, id, reason, running) : running;
   }
-  const promise = attempt(state, id, { reason }).finally(() => state.inFlight.delete(key));
+  const ignoreBackoff = reason === 'forced' && isNewWish(state, key);
+  const promise = attempt(state, id, { reason, ignoreBackoff }).finally(() =>
+    state.inFlight.delete(key),
+  );
   state.inFlight.set(key, promise);
   void promise.then((outcome) => {
     state.onLook?.(id.kind, reason, outcome);
@@ -126,6 +134,14 @@ function look(state: KeeperState, id: CredentialId, reason: LookReason): Promise
 /** Changes what a look finds or may do: one that began before does not know of it. */
 function isNews(reason: LookReason): boolean {
   return reason === 'ticket' || reason === 'refused' || reason === 'forced';
+}
+
+/** Somebody may have mended what made the last try fail, and asks for a call; but not in a loop. */
+function isNewWish({ forcedAt, clock }: KeeperState, key: string): boolean {
+  const now = clock.monotonic();
+  if (now - (forcedAt.get(key) ?? -Infinity) < FORCED_EVERY_MS) return false;
+  forcedAt.set(key, now);
+  return true;
 }
 
 /** Looks once more after the look under way, for all who ask with this reason meanwhile. */

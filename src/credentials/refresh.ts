@@ -156,8 +156,8 @@ async function readParent(
 }
 
 /**
- * A new ticket ends the wait for a ticket; a restart may have brought the corrected setting; a value
- * that has died since the failure need not wait for WeChat to be less busy, once: the next failure
+ * A new ticket ends the wait for a ticket; whoever starts a process may have mended what a person must
+ * mend; a value that has died since the failure need not wait for WeChat to be less busy, once: the next failure
  * is about this death, however many complain of it. What needs a person is not hammered by any of it.
  */
 function outlivedBackoff(record: CredentialRecord, reason: LookReason): boolean {
@@ -165,12 +165,14 @@ function outlivedBackoff(record: CredentialRecord, reason: LookReason): boolean 
   const waitedFor = record.lastError?.class;
   return (
     (reason === 'ticket' && waitedFor === 'ticket') ||
-    (reason === 'start' && waitedFor === 'config') ||
+    (reason === 'start' && FOR_A_PERSON.includes(waitedFor)) ||
     ((reason === 'refused' || reason === 'forced') &&
       refusedAt > lastErrorAt &&
       (waitedFor === 'retry' || waitedFor === 'token'))
   );
 }
+
+const FOR_A_PERSON: readonly (string | undefined)[] = ['config', 'quota', 'permission', 'bug'];
 
 async function mintAndCommit(
   context: RefreshContext,

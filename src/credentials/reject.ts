@@ -107,6 +107,13 @@ async function answerComplaint(
   const record = await readAndHeal(context, { id, kind });
   const seq = complaint.seq ?? record.seq;
   const asked = complaint.errcode === undefined;
+  const live = record.value !== undefined && record.expiresAt > record.readAt;
+  if (asked && !live) {
+    // There is nothing to put an end to, and a reason to call WeChat all the same.
+    await within(clock, DEADLINE_MS, context.keeper.look(id, 'forced'));
+    const current = await readCredential(context, id);
+    return { outcome: 'refreshed', current, retryAfterSeconds: undefined };
+  }
   const refusal = await noteRefusal(context, id, {
     seq,
     by: `${asked ? 'asked for' : `reported (errcode ${complaint.errcode})`} by ${complaint.caller}`,

@@ -52,6 +52,7 @@ const scripts = {
   begin: loadRecordScript('begin-mint'),
   commit: loadRecordScript('commit-mint'),
   fail: loadRecordScript('fail-mint'),
+  endQuotaWait: loadRecordScript('end-quota-wait'),
 };
 
 /**
@@ -186,4 +187,13 @@ export async function failMint(
     settle_ms: SETTLE_MS,
   });
   return failures === -1 ? 'not_ours' : 'noted';
+}
+
+/**
+ * Notes that the quota was cleared from which this mint was refused: it need not be waited for.
+ * @returns whether it was waited for
+ * @throws KeeperError `store_unavailable`
+ */
+export async function endQuotaWait(store: Store, id: CredentialId): Promise<boolean> {
+  return (await runRecordScript(store, scripts.endQuotaWait, [store.keys.record(id)], {})) === 1;
 }

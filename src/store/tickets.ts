@@ -35,6 +35,8 @@ export interface Ticket {
   previousExpiresAt: number;
   /** What WeChat has refused: the newest ticket, or that one and the one before it. */
   refused: 'newest' | 'both' | undefined;
+  /** The newest one was refused twice. */
+  refusedAgain?: boolean;
   /** When pushes were last asked for. */
   pushAskedAt: number | undefined;
   /** Tickets stored so far. */
@@ -115,6 +117,7 @@ function toTicket(hash: Record<string, string>): Ticket | undefined {
         ? 0
         : Number(hash.previous_create_time) + TICKET_LIFE_MS,
     refused: hash.refused === 'newest' || hash.refused === 'both' ? hash.refused : undefined,
+    refusedAgain: hash.refused_again === ticket,
     pushAskedAt: hash.push_asked_at === undefined ? undefined : Number(hash.push_asked_at),
     count: Number(hash.count) || 0,
   };
@@ -156,9 +159,12 @@ export async function keepTicket(
   return { outcome, spoiled: spoiled !== '', ticket };
 }
 
+/** `previous`, or the newest one `again`: a refusal may pass. `newer`: another one has arrived. */
+export type TicketLeft = 'previous' | 'again' | 'newer' | 'none';
+
 /**
  * Notes that WeChat refuses this ticket.
- * @returns whether another one is left to try
+ * @returns what is left to try
  * @throws KeeperError `store_unavailable`
  */
 export async function refuseTicket(
@@ -166,10 +172,10 @@ export async function refuseTicket(
   appid: string,
   ticket: string,
   now: number,
-): Promise<boolean> {
+): Promise<TicketLeft> {
   const keys = [store.keys.ticketRecord(appid)];
   const left = await onRedis(() => runScript(store.redis, refuseTicketScript, keys, [ticket, now]));
-  return left === 1;
+  return left as TicketLeft;
 }
 
 /** What the silence of the pushes calls for. */

@@ -106,8 +106,8 @@ const CHINESE: Readonly<Record<string, string>> = {
   'Check COMPONENT_APPID.': '检查 COMPONENT_APPID。',
   'Check COMPONENT_APPID and its approval.': '检查 COMPONENT_APPID，确认平台已审核通过。',
   'Release it in the console.': '在控制台全网发布。',
-  'It is tried again in an hour. npm run doctor -- quota shows how much is used, and clears it, 10 times a month: POST /cgi-bin/component/clear_quota/v2 for a platform, POST /cgi-bin/clear_quota/v2 for an account, both with the AppSecret.':
-    '一小时后会再试。npm run doctor -- quota 可查看用量，也可立即清零（每月 10 次）：平台用 POST /cgi-bin/component/clear_quota/v2，自有账号用 POST /cgi-bin/clear_quota/v2，都带上 AppSecret。',
+  'It is tried again every 5 to 10 minutes, each hour while a live value is left, and just after midnight in Beijing. npm run doctor -- quota shows how much is used, and clears it, 10 times a month: POST /cgi-bin/component/clear_quota/v2 for a platform, POST /cgi-bin/clear_quota/v2 for an account, both with the AppSecret.':
+    '每 5 到 10 分钟会再试一次（仍有可用的值时每小时一次），北京时间零点过后也会立即再试。npm run doctor -- quota 可查看用量，也可立即清零（每月 10 次）：平台用 POST /cgi-bin/component/clear_quota/v2，自有账号用 POST /cgi-bin/clear_quota/v2，都带上 AppSecret。',
   'Wait for the next day.': '等到第二天。',
   'Check the permission sets.': '检查权限集。',
   'See the console for the reason.': '到控制台查看原因。',

@@ -84,7 +84,8 @@ const MEANINGS: Readonly<Record<number, ErrcodeMeaning>> = {
   45009: row(
     'quota',
     'the daily quota of this call is used up',
-    'It is tried again in an hour. npm run doctor -- quota shows how much is used, and clears it, 10 times ' +
+    'It is tried again every 5 to 10 minutes, each hour while a live value is left, and just after midnight ' +
+      'in Beijing. npm run doctor -- quota shows how much is used, and clears it, 10 times ' +
       'a month: POST /cgi-bin/component/clear_quota/v2 for a platform, POST /cgi-bin/clear_quota/v2 for ' +
       'an account, both with the AppSecret.',
   ),

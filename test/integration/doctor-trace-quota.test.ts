@@ -162,7 +162,10 @@ describe('doctor -- quota, when it is used up', () => {
     expect((await run('quota', '--appid', APPID)).well).toBe(false);
 
     const twice = await run('quota', '--clear', '--confirm', APPID);
-    expect([twice.well, twice.text]).toEqual([true, `The counters of ${APPID} are back to 0.`]);
+    expect([twice.well, twice.text]).toEqual([
+      true,
+      `The counters of ${APPID} are back to 0.\nwxkeeper asks again within 15 seconds, or as soon as somebody wants a value.`,
+    ]);
     expect((await run('quota', '--appid', APPID)).text).toMatch(/api_component_token +0 +5 +5/);
   });
 

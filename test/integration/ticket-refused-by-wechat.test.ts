@@ -1,7 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CODE, TOKEN } from '../support/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../support/observe.ts';
-import { COMPONENT, HOUR, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../support/station.ts';
+import {
+  COMPONENT,
+  createStation,
+  HOUR,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type Station,
+} from '../support/station.ts';
 import {
   expectHealed,
   FAILED,
@@ -55,12 +62,16 @@ describe.each([61005, 61006])(
     });
 
     it('waits for the next push when both are refused, and asks for one', async () => {
-      refuse(2);
+      refuse(3);
       station.simulator.addFault(NO_PUSHES_ON_REQUEST);
       const before = await stored(station, TOKEN);
       await station.pass(9 * MINUTE);
       expect(await ticketOf(station)).toMatchObject({ refused: 'both' });
-      expect(callsSince(station, MINT_API, since)).toHaveLength(2);
+      // The newest, the one before it, and the newest once more.
+      const calls = callsSince(station, MINT_API, since);
+      expect(calls).toHaveLength(3);
+      expect(gaps(calls)[1]).toBeGreaterThanOrEqual(20);
+      expect(gaps(calls)[1]).toBeLessThanOrEqual(60);
       expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
       expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1 });
       // Pushes are asked for within one patrol, and not again within the hour.
@@ -80,12 +91,12 @@ describe.each([61005, 61006])(
       // The code that was ready lives by itself; there is none after it.
       expect(await read(station, CODE)).toMatchObject({ status: 200 });
       expect(await read(station, CODE)).toMatchObject({ status: 503 });
-      expect(callsSince(station, MINT_API, since)).toHaveLength(2);
+      expect(callsSince(station, MINT_API, since)).toHaveLength(3);
 
       // The push that comes mends everything in the same moment.
       await station.simulator.pushTicket();
       await station.settle();
-      expect(callsSince(station, MINT_API, since)).toHaveLength(3);
+      expect(callsSince(station, MINT_API, since)).toHaveLength(4);
       expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
       expect(await read(station, CODE)).toMatchObject({ status: 200 });
       expect(await ticketOf(station)).not.toHaveProperty('refused');
@@ -109,7 +120,26 @@ describe.each([61005, 61006])(
       const asked = callsSince(station, START_PUSH, since);
       expect(asked.length).toBeGreaterThanOrEqual(3);
       for (const gap of gaps(asked)) expect(gap).toBeGreaterThanOrEqual(3_600);
-      expect(callsSince(station, MINT_API, since)).toHaveLength(2);
+      expect(callsSince(station, MINT_API, since)).toHaveLength(3);
+    });
+  },
+);
+
+describe.each([61005, 61006])(
+  'row 122: the only ticket is refused once (errcode %d)',
+  (errcode) => {
+    it('and serves a minute later, without another one', async () => {
+      const station = await createStation();
+      station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+      station.simulator.addFault({ api: MINT_API, fault: { type: 'errcode', errcode } });
+      await station.simulator.pushTicket();
+      await station.settle();
+      expect(await read(station, TOKEN)).toMatchObject({ status: 503 });
+      await station.pass(MINUTE);
+      expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'fresh' });
+      expect(callsSince(station, MINT_API, 0)).toHaveLength(2);
+      await expectHealed(station);
+      await station.close();
     });
   },
 );

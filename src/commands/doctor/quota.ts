@@ -1,4 +1,6 @@
 import type { Language } from '../../authorizers/links.ts';
+import { noteQuotaCleared } from '../../credentials/quota.ts';
+import { KeeperError } from '../../errors.ts';
 import { WechatError } from '../../wechat/api.ts';
 import { clearAccountQuota, clearComponentQuota, fetchQuota } from '../../wechat/operations.ts';
 import { both, type Text } from './check.ts';
@@ -179,6 +181,28 @@ counted. It does not end what has used the quota up: find that first. Nothing wa
   return { lines: text[language].split('\n'), well: false };
 }
 
+/** So that it does not go on waiting for what is there again. Clearing does not need it, and may not fail. */
+async function tellService(patient: Patient, subject: Subject): Promise<Text | undefined> {
+  // What an authorizer calls with its own token is not for wxkeeper.
+  if (subject.type === 'authorizer') return undefined;
+  try {
+    if (patient.redisProblem !== undefined) return UNTOLD;
+    await noteQuotaCleared(patient.store, patient.config, subject.appid);
+    return both(
+      'wxkeeper asks again within 15 seconds, or as soon as somebody wants a value.',
+      'wxkeeper 会在 15 秒内再试；若有服务来取值则立即再试。',
+    );
+  } catch (error) {
+    if (!(error instanceof KeeperError)) throw error;
+    return UNTOLD;
+  }
+}
+
+const UNTOLD = both(
+  'Redis cannot be used, so wxkeeper does not know of it: it asks again within ten minutes.',
+  '无法使用 Redis，wxkeeper 尚不知情：它会在十分钟内再试。',
+);
+
 async function clear(patient: Patient, subject: Subject, language: Language): Promise<Outcome> {
   const { appid } = subject;
   try {
@@ -188,7 +212,8 @@ async function clear(patient: Patient, subject: Subject, language: Language): Pr
       await clearComponentQuota(patient.api, { ...subject.component, authorizerAppid });
     }
     const done = both(`The counters of ${appid} are back to 0.`, `${appid} 的调用次数已清零。`);
-    return { lines: [done[language]], well: true };
+    const told = await tellService(patient, subject);
+    return { lines: [done[language], ...(told === undefined ? [] : [told[language]])], well: true };
   } catch (error) {
     if (!(error instanceof WechatError)) throw error;
     const { errcode, fault, meaning, advice } = error.facts;

@@ -23,15 +23,22 @@ export const componentAccessToken: ComponentKind = {
   async afterRefusal({ store, now, sentTicket }, { facts }, component) {
     if (facts.class !== 'ticket' || sentTicket === undefined) return undefined;
     const left = await refuseTicket(store, component.appid, sentTicket, now);
-    return left ? 'try_again' : undefined;
+    if (left === 'none') return undefined;
+    return left === 'again' ? 'once_more' : 'try_again';
   },
 };
 
-/** The newest ticket, or the one before it when WeChat refuses the newest. */
+/**
+ * The newest ticket; the one before it when WeChat refuses the newest; and then the newest once more.
+ */
 function usable(stored: Ticket | undefined, now: number): string | undefined {
-  if (stored === undefined || stored.refused === 'both') return undefined;
-  if (stored.refused === undefined) return stored.expiresAt > now ? stored.ticket : undefined;
-  return stored.previousExpiresAt > now ? stored.previousTicket : undefined;
+  if (stored === undefined) return undefined;
+  const { refused, refusedAgain, previousTicket } = stored;
+  const newest = stored.expiresAt > now ? stored.ticket : undefined;
+  if (refused === undefined) return newest;
+  const previous = stored.previousExpiresAt > now ? previousTicket : undefined;
+  if (refused === 'newest' && previous !== undefined) return previous;
+  return refusedAgain === true ? undefined : newest;
 }
 
 function whyNone(stored: Ticket | undefined, now: number): KeeperError {

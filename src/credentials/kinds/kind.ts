@@ -45,8 +45,11 @@ export type Preparation =
   | { mint: () => Promise<Minted & { refreshToken?: string | undefined }> }
   | { blocked: KeeperError };
 
-/** `try_again`: something else can be tried at once. `try_soon`: what to try is not known yet. */
-export type TryOtherwise = 'try_again' | 'try_soon';
+/**
+ * `try_again`: something else can be tried at once. `try_soon`: what to try is not known yet. `once_more`:
+ * the same, in case that the refusal passes.
+ */
+export type TryOtherwise = 'try_again' | 'try_soon' | 'once_more';
 
 /** What every kind declares; `Owner` is whom it belongs to. */
 export interface CommonKind<Owner> {

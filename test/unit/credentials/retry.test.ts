@@ -2,6 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { retryDelayMs, type FailedMint } from '../../../src/credentials/retry.ts';
 
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+/** In Beijing. */
+const NOON = Date.UTC(2026, 10, 21, 4);
+const MIDNIGHT = NOON + 12 * HOUR;
+
 const ALMOST_ONE = 1 - Number.EPSILON;
 
 function failure(more: Partial<FailedMint> = {}): FailedMint {
@@ -9,8 +15,11 @@ function failure(more: Partial<FailedMint> = {}): FailedMint {
     class: 'retry',
     errcode: undefined,
     failures: 1,
+    again: false,
     urgent: false,
     mayHaveMinted: false,
+    liveMs: 0,
+    now: NOON,
     ...more,
   };
 }
@@ -61,13 +70,50 @@ describe('how long to wait after a failed mint', () => {
     { class: 'ticket', delay: 600_000 },
     { class: 'config', delay: 600_000 },
     { class: 'permission', delay: 600_000 },
+    { class: 'reauthorize', delay: 600_000 },
     { class: 'bug', delay: 600_000 },
-    { class: 'quota', delay: 3_600_000 },
-  ] as const)('waits $delay ms after a $class error, however often and urgent', (row) => {
-    for (const failures of [1, 2, 50]) {
-      expect(range({ class: row.class, failures, urgent: true })).toEqual([row.delay, row.delay]);
+  ] as const)('waits $delay ms after a repeated $class error, however often and urgent', (row) => {
+    for (const failures of [2, 50]) {
+      const facts = { class: row.class, again: true, failures, urgent: true };
+      expect(range(facts)).toEqual([row.delay, row.delay]);
     }
   });
+
+  it.each(['ticket', 'config', 'permission', 'reauthorize', 'bug'] as const)(
+    'row 122: asks once more within a minute after the first %s error, whatever failed before',
+    (cls) => {
+      for (const failures of [1, 7]) {
+        expect(range({ class: cls, failures })).toEqual([20_000, 40_000]);
+      }
+    },
+  );
+
+  it('row 126: asks about a quota every 5 to 10 minutes while there is no live value', () => {
+    for (const again of [false, true]) {
+      expect(range({ class: 'quota', again, failures: again ? 50 : 1 })).toEqual([
+        5 * MINUTE,
+        10 * MINUTE,
+      ]);
+    }
+  });
+
+  it('row 126: asks about a quota when the live value ends, after an hour at most', () => {
+    expect(range({ class: 'quota', liveMs: 2 * HOUR })).toEqual([HOUR, HOUR]);
+    expect(range({ class: 'quota', liveMs: 20 * MINUTE })).toEqual([20 * MINUTE, 20 * MINUTE]);
+    expect(range({ class: 'quota', liveMs: MINUTE })).toEqual([5 * MINUTE, 10 * MINUTE]);
+  });
+
+  it.each([0, 2 * HOUR])(
+    'row 126: asks just after midnight in Beijing at the latest (live for %d ms)',
+    (liveMs) => {
+      const now = MIDNIGHT - MINUTE;
+      expect(range({ class: 'quota', now, liveMs })).toEqual([65_000, 90_000]);
+      const [least] = range({ class: 'quota', now: MIDNIGHT, liveMs });
+      expect(least).toBeGreaterThanOrEqual(5 * MINUTE);
+      // The last moment of a day is not followed by a call in the same second.
+      expect(range({ class: 'quota', now: MIDNIGHT - 1, liveMs })[0]).toBeGreaterThan(5_000);
+    },
+  );
 });
 
 describe('the wait after any failed mint', () => {
@@ -84,8 +130,11 @@ describe('the wait after any failed mint', () => {
     ),
     errcode: fc.option(fc.constantFrom(-1, -1000, 40001, 61450), { nil: undefined }),
     failures: fc.integer({ min: 1, max: 2_000_000 }),
+    again: fc.boolean(),
     urgent: fc.boolean(),
     mayHaveMinted: fc.boolean(),
+    liveMs: fc.integer({ min: 0, max: 7_200_000 }),
+    now: fc.integer({ min: NOON, max: NOON + 24 * HOUR }),
   });
   const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 

@@ -1,0 +1,36 @@
+import { authorizerToken } from '../store/authorizations.ts';
+import { planLook } from '../store/due-index.ts';
+import { endQuotaWait } from '../store/mints.ts';
+import { authorizersAfter } from '../store/registry.ts';
+import type { Store } from '../store/store.ts';
+import { configuredIds, type Subjects } from './subjects.ts';
+import { forEachAtOnce } from './sweep.ts';
+
+/** Authorizers read, and records asked, at a time. */
+const SCAN = 500;
+const AT_ONCE = 50;
+
+/**
+ * The quotas of a component or an account were cleared: whatever waits for that is tried by the next who
+ * asks, and by the next patrol.
+ * @throws KeeperError `store_unavailable`
+ */
+export async function noteQuotaCleared(
+  store: Store,
+  subjects: Subjects,
+  appid: string,
+): Promise<void> {
+  for (const id of configuredIds(subjects)) {
+    if (id.subject === appid) await endQuotaWait(store, id);
+  }
+  if (!subjects.components.some((one) => one.appid === appid)) return;
+  // The tokens of its authorizers come out of the same quota.
+  for (let after: string | undefined = ''; after !== undefined;) {
+    const authorizers = await authorizersAfter(store, appid, after, SCAN);
+    await forEachAtOnce(AT_ONCE, authorizers, async (authorizer) => {
+      const id = authorizerToken(appid, authorizer);
+      if (await endQuotaWait(store, id)) await planLook(store, id, store.time.now());
+    });
+    after = authorizers.at(-1);
+  }
+}
