@@ -26,8 +26,7 @@ export async function refreshProfile(
   const lost = before.refreshToken === undefined && before.unreadableRefreshToken === undefined;
   const stands = before.authorizedAt !== undefined && before.revokedAt === undefined;
   if (lost && stands && refreshToken !== undefined) {
-    const { authEpoch } = before;
-    const replaced = await replaceRefreshToken(store, id, { refreshToken, authEpoch });
+    const replaced = await replaceRefreshToken(store, id, refreshToken, before);
     // Whoever had no refresh token was left out of the sweeps.
     if (replaced) await planLook(store, id, store.time.now());
     log.warn('WeChat named a refresh token that was lost', { component, authorizer });

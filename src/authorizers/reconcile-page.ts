@@ -13,6 +13,7 @@ import type { CredentialRecord } from '../store/records.ts';
 import { mergeAuthorizer, readAuthorizers, type AuthorizerEntry } from '../store/registry.ts';
 import type { ListedAuthorizer } from '../wechat/authorizer.ts';
 import { KeeperError } from '../errors.ts';
+import { isRefusedByRedis } from './reconcile-rules.ts';
 import type { ReconcileContext } from './reconcile-steps.ts';
 
 /** What one page of WeChat's list is good for: bringing back what Redis has lost or never heard of. */
@@ -46,7 +47,8 @@ export async function restorePage(
     try {
       if (await restoreOne(context, component, listed, known)) result.restored += 1;
     } catch (error) {
-      if (error instanceof KeeperError && error.code === 'store_unavailable') throw error;
+      const away = error instanceof KeeperError && error.code === 'store_unavailable';
+      if (away && !isRefusedByRedis(error)) throw error;
       result.failed += 1;
       log.warn('an account of the list could not be looked at', { component, authorizer, error });
     }
@@ -121,8 +123,7 @@ async function bringBack(
   if (!newer && !stands) return 'ended';
   if (!newer && !useless) return 'kept';
   if (!newer) {
-    const { authEpoch } = record;
-    const replaced = await replaceRefreshToken(store, id, { refreshToken, authEpoch });
+    const replaced = await replaceRefreshToken(store, id, refreshToken, record);
     return replaced ? 'restored' : 'kept';
   }
   // Ours has brought a token since that authorization: it belongs to it, and may have changed since.

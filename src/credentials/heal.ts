@@ -5,6 +5,7 @@ import {
   SpoiledRecordError,
   type CredentialRecord,
 } from '../store/records.ts';
+import { replaceRefreshToken } from '../store/authorizations.ts';
 import { restoreRecord } from '../store/restore.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import type { RefreshContext } from './look.ts';
@@ -19,6 +20,37 @@ type HealContext = Pick<RefreshContext, 'store' | 'memory' | 'log'>;
 
 /** @throws KeeperError `store_unavailable` */
 export async function readAndHeal(
+  context: HealContext,
+  credential: { id: CredentialId; kind: Pick<CredentialKind, 'singleUse' | 'of'> },
+): Promise<CredentialRecord> {
+  const { id } = credential;
+  const record = await heal(context, credential);
+  if (!(await keepRotated(context, id, record))) return record;
+  return context.memory.remember(id, await readUnspoiled(context, id));
+}
+
+/** Whether a refresh token was written down whose storing had failed when WeChat gave it out. */
+async function keepRotated(
+  { store, memory, log }: HealContext,
+  id: CredentialId,
+  record: CredentialRecord,
+): Promise<boolean> {
+  const rotation = memory.rotationOf(id);
+  const { refreshToken, revokedAt, unreadableRefreshToken } = record;
+  if (rotation === undefined || unreadableRefreshToken !== undefined) return false;
+  // Lost, it is restored from memory first, as it was.
+  if (refreshToken === undefined && revokedAt === undefined) return false;
+  if (refreshToken === undefined || !rotation.used.has(refreshToken)) {
+    memory.endRotation(id);
+    return false;
+  }
+  if (!(await replaceRefreshToken(store, id, rotation.fresh, record))) return false;
+  memory.endRotation(id);
+  log.warn('a refresh token that could not be stored at once is stored now', { ...id });
+  return true;
+}
+
+async function heal(
   context: HealContext,
   { id, kind }: { id: CredentialId; kind: Pick<CredentialKind, 'singleUse' | 'of'> },
 ): Promise<CredentialRecord> {

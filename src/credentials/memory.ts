@@ -14,8 +14,19 @@ export interface Memory {
    */
   remember(id: CredentialId, record: CredentialRecord): CredentialRecord;
   recall(id: CredentialId): RememberedRecord | undefined;
+  /** WeChat has put the refresh token `fresh` in the place of `used`; Redis may not know yet. */
+  rotate(id: CredentialId, used: string | undefined, fresh: string | undefined): void;
+  rotationOf(id: CredentialId): Rotation | undefined;
+  /** Redis has the fresh one, or one of another authorization. */
+  endRotation(id: CredentialId): void;
   /** The subjects of which something of this kind is remembered. */
   subjects(kind: CredentialKindName): string[];
+}
+
+/** Refresh tokens that WeChat does not take any more, and the one that it has put in their place. */
+export interface Rotation {
+  used: ReadonlySet<string>;
+  fresh: string;
 }
 
 export interface RememberedRecord extends CredentialRecord {
@@ -34,6 +45,7 @@ const TOLERANCE_MS = 5_000;
 
 export function createMemory(clock: Clock, time: StoreTime): Memory {
   const remembered = new Map<string, Remembered>();
+  const rotations = new Map<string, Rotation>();
   return {
     remember(id, record) {
       const { value, refreshToken, unreadableRefreshToken, revokedAt } = record;
@@ -63,6 +75,14 @@ export function createMemory(clock: Clock, time: StoreTime): Memory {
         : storedExpiresAt;
       return { ...known.record, storedExpiresAt, expiresAt };
     },
+    rotate(id, used, fresh) {
+      if (used === undefined || fresh === undefined || used === fresh) return;
+      const before = rotations.get(keyOf(id));
+      const earlier = before?.fresh === used ? before.used : [];
+      rotations.set(keyOf(id), { used: new Set([...earlier, used]), fresh });
+    },
+    rotationOf: (id) => rotations.get(keyOf(id)),
+    endRotation: (id) => void rotations.delete(keyOf(id)),
     subjects(kind) {
       const start = `${kind}:`;
       const keys = [...remembered.keys()].filter((key) => key.startsWith(start));

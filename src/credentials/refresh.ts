@@ -193,6 +193,8 @@ async function mintAndCommit(
     return recordFailure(context, target, attempt, begun, error);
   }
   const { id, kind } = target;
+  // Before anything can go wrong with storing it: WeChat takes the one that was sent no more.
+  context.memory.rotate(id, begun.record.refreshToken, minted.refreshToken);
   const reason = `${attempt.reason}:${begun.freshness.reason}`;
   // The mint that settles a doubt raises no new one: a host that stays broken would never let it end.
   const doubtful =
@@ -210,7 +212,10 @@ async function mintAndCommit(
     singleUse: kind.singleUse,
     authEpoch: begun.record.authEpoch,
     refreshToken: minted.refreshToken,
+    sentRefreshToken: begun.record.storedRefreshToken,
   }));
+  // Otherwise what is stored is looked at once more, below or by whoever looks next.
+  if (committed.outcome === 'stored') context.memory.endRotation(id);
   const facts = {
     ...{ kind: id.kind, subject: id.subject, seq: committed.seq, reason },
     expires_at: new Date(committed.expiresAt).toISOString(),
@@ -236,9 +241,11 @@ async function concludeCommit(
   const now = store.time.now();
   switch (outcome) {
     case 'superseded':
+      await readAndHeal(context, target);
       log.info('a minted token belongs to an authorization that has ended; dropped', facts);
       return { did: 'locked', until: now };
     case 'overlapped':
+      await readAndHeal(context, target);
       log.warn('another mint overlapped this one; one more settles which is newer', facts);
       return { did: 'locked', until: now };
     case 'stored':

@@ -58,7 +58,11 @@ export function retryDelayMs(failed: FailedMint, random: number): number {
       return RATE_DELAY;
     case 'quota':
       return quotaDelayMs(failed, random);
-    default:
+    case 'ticket':
+    case 'config':
+    case 'permission':
+    case 'reauthorize':
+    case 'bug':
       return failed.again ? FOR_A_PERSON : between(ONCE_MORE, random);
   }
 }

@@ -33,7 +33,8 @@ export function createRota(
     const changed = ids.filter((id, index) => {
       const known = memory.recall(id);
       const glance = glances[index];
-      return known === undefined || glance === undefined || !isAsItWas(known, glance);
+      if (known === undefined || glance === undefined || !isAsItWas(known, glance)) return true;
+      return memory.rotationOf(id) !== undefined;
     });
     await lookAtMany(changed, look);
   }

@@ -1,7 +1,7 @@
 import { loadRecordScript, runRecordScript } from './scripts.ts';
 import type { CredentialId } from './keys.ts';
 import { LEASE_MS, SETTLE_MS, valueArguments, type MintedValue } from './mints.ts';
-import { readRecord } from './records.ts';
+import { readRecord, type CredentialRecord } from './records.ts';
 import { sealToken } from './seal-check.ts';
 import type { Store } from './store.ts';
 
@@ -67,18 +67,21 @@ export async function grantAuthorization(
 
 /**
  * Takes in the refresh token that WeChat names for an authorization that stands, in place of one that
- * is refused or lost. False when the authorization has ended or begun anew since `authEpoch`.
+ * is refused, lost or used up. False when the authorization has ended or begun anew, or its refresh token
+ * is another one, since `before` was read.
  * @throws RangeError for an empty token; KeeperError `store_unavailable`
  */
 export async function replaceRefreshToken(
   store: Store,
   id: CredentialId,
-  { refreshToken, authEpoch }: { refreshToken: string; authEpoch: number },
+  refreshToken: string,
+  before: Pick<CredentialRecord, 'authEpoch' | 'storedRefreshToken'>,
 ): Promise<boolean> {
   if (refreshToken === '') throw new RangeError('a refresh token must not be empty');
   const replaced = await runRecordScript(store, replaceScript, [store.keys.record(id)], {
     refresh_token: await sealToken(store, id, refreshToken),
-    auth_epoch: authEpoch,
+    auth_epoch: before.authEpoch,
+    instead_of: before.storedRefreshToken,
   });
   return replaced === 1;
 }
@@ -103,17 +106,20 @@ export async function revokeAuthorization(
 
 /**
  * Notes that WeChat wants the merchant to authorize again: nothing is minted until then.
- * @param authEpoch of the authorization that WeChat refused; a newer one is not touched
+ * @param refused the authorization and the refresh token that WeChat refused
+ * @returns false when another one has come since, which is not touched
  * @throws KeeperError `store_unavailable`
  */
 export async function awaitReauthorization(
   store: Store,
   id: CredentialId,
-  authEpoch: number,
-): Promise<void> {
-  await runRecordScript(store, reauthorizeScript, [store.keys.record(id)], {
-    auth_epoch: authEpoch,
+  refused: Pick<CredentialRecord, 'authEpoch' | 'storedRefreshToken'>,
+): Promise<boolean> {
+  const noted = await runRecordScript(store, reauthorizeScript, [store.keys.record(id)], {
+    auth_epoch: refused.authEpoch,
+    refused: refused.storedRefreshToken,
   });
+  return noted === 1;
 }
 
 function recordAndMirror({ keys }: Store, id: CredentialId): string[] {

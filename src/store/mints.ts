@@ -118,12 +118,15 @@ export interface MintToCommit extends MintedValue {
   /** Authorizers only: the authorization this was minted under, and the refresh token it brought. */
   authEpoch: number;
   refreshToken: string | undefined;
+  /** The stored text of the one that it was minted with. */
+  sentRefreshToken?: string | undefined;
 }
 
 /**
  * Stores a minted value and gives the lock back. `overlapped`: another mint was committed after this
  * one began; the stored value stays, and one more mint will settle which is newer. `superseded`: the
- * authorization behind it has ended or changed; nothing is stored.
+ * authorization behind it has ended or changed; the value is not stored. In any case the refresh token is,
+ * if the stored one is still the one that was sent.
  * @throws KeeperError `store_unavailable`; repeating the call is safe
  */
 export async function commitMint(
@@ -131,7 +134,7 @@ export async function commitMint(
   id: CredentialId,
   mint: MintToCommit,
 ): Promise<{ outcome: 'stored' | 'overlapped' | 'superseded'; seq: number; expiresAt: number }> {
-  const { begin, epoch, doubtful, singleUse, authEpoch, refreshToken } = mint;
+  const { begin, epoch, doubtful, singleUse, authEpoch, refreshToken, sentRefreshToken } = mint;
   const [outcome, seq, expiresAt] = (await runRecordScript(
     store,
     scripts.commit,
@@ -142,6 +145,7 @@ export async function commitMint(
       single_use: singleUse,
       auth_epoch: authEpoch,
       refresh_token: await sealToken(store, id, refreshToken),
+      sent_refresh_token: sentRefreshToken,
       settle_ms: SETTLE_MS,
     },
   )) as ['stored' | 'overlapped' | 'superseded', number, number];

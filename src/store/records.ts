@@ -74,6 +74,8 @@ export interface CredentialRecord {
   quarantineUntil: number;
   /** Authorizers only. */
   refreshToken: string | undefined;
+  /** As it stands in Redis, sealed or not: by this text a script tells whether it is still the same. */
+  storedRefreshToken: string | undefined;
   /** The stored text when none of our keys opens it: neither absent nor to be overwritten. */
   unreadableRefreshToken: string | undefined;
   /** When WeChat says that it was authorized. */
@@ -207,7 +209,11 @@ function parseRecord(
 function openRefreshToken({ seal }: Store, { subject }: CredentialId, stored: string | undefined) {
   const refreshToken = stored === undefined ? undefined : seal.open(stored, subject);
   const unreadable = stored !== undefined && refreshToken === undefined;
-  return { refreshToken, unreadableRefreshToken: unreadable ? stored : undefined };
+  return {
+    refreshToken,
+    storedRefreshToken: stored,
+    unreadableRefreshToken: unreadable ? stored : undefined,
+  };
 }
 
 /** The moments at which mints that have begun can no longer be under way. @throws SpoiledRecordError */
@@ -231,7 +237,8 @@ function parseError(text: string | undefined): StoredError | undefined {
 
 /** A record in which nothing stands, for people to look at in place of one that was spoiled by hand. */
 export function emptyRecord(readAt: number): CredentialRecord {
-  const tokens = { refreshToken: undefined, unreadableRefreshToken: undefined };
+  const none = undefined;
+  const tokens = { refreshToken: none, storedRefreshToken: none, unreadableRefreshToken: none };
   return { ...parseRecord({}, undefined, readAt, ''), ...tokens };
 }
 

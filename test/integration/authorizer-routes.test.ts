@@ -47,8 +47,7 @@ beforeAll(async () => {
   await pass(station, 11 * MINUTE);
   const { store, clock } = station;
   await revokeAuthorization(store, id(1), clock.now());
-  const { authEpoch } = await readRecord(store, id(2));
-  await awaitReauthorization(store, id(2), authEpoch);
+  await awaitReauthorization(store, id(2), await readRecord(store, id(2)));
 });
 afterAll(() => station.close());
 

@@ -228,8 +228,7 @@ describe('row 43: an account that WeChat wanted to authorize again', () => {
   it('comes back when WeChat lists its refresh token', async () => {
     await beginAfterRun();
     await authorize(station);
-    const { authEpoch } = await record();
-    await awaitReauthorization(station.store, AUTHORIZED, authEpoch);
+    await awaitReauthorization(station.store, AUTHORIZED, await record());
     expect((await read(station, AUTHORIZED)).status).toBe(410);
     await reconcile(station);
     expect(await authorizationOf(station)).toMatchObject({ awaitsReauthorization: false });

@@ -51,16 +51,14 @@ export const authorizerAccessToken: AuthorizerKind = {
   async afterRefusal(context, { facts }, { component, authorizer }) {
     if (facts.class !== 'reauthorize') return undefined;
     const { store, id, record } = context;
-    const { authEpoch } = record;
     if (DEAD_REFRESH_TOKEN.includes(facts.errcode)) {
       const named = await askForRefreshToken(context, component, authorizer);
       if (named === 'unknown') return 'try_soon';
       const other = named !== undefined && named !== record.refreshToken;
-      if (other && (await replaceRefreshToken(store, id, { refreshToken: named, authEpoch }))) {
-        return 'try_again';
-      }
+      if (other && (await replaceRefreshToken(store, id, named, record))) return 'try_again';
     }
-    await awaitReauthorization(store, id, authEpoch);
+    // Another refresh token has come while this one was tried.
+    if (!(await awaitReauthorization(store, id, record))) return 'try_again';
     const stateAt = store.time.now();
     await mergeAuthorizer(store, component, authorizer, { state: 'reauthorize', stateAt });
     return undefined;

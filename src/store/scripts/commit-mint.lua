@@ -10,10 +10,11 @@
 --       doubtful: an earlier try of this call may have minted too; settle_ms
 --       single_use: one value does not end another, so their order does not matter
 --       auth_epoch: of the authorization this was minted under; refresh_token: a new one, if any
+--       sent_refresh_token: the stored text that the call was made with
 --       reason, replica, kind, subject, channel, history_length
 -- Returns {'stored' | 'overlapped' | 'superseded', seq, expires_at ms}
 local r = read('seq', 'value', 'value_since', 'expires_at', 'committed_op', 'committed', 'lock_op', 'suspect',
-  'auth_epoch', 'foreign_since', 'refused_seq', 'refused_at', 'counted_at', 'half_life_ms')
+  'auth_epoch', 'refresh_token', 'foreign_since', 'refused_seq', 'refused_at', 'counted_at', 'half_life_ms')
 local seq = tonumber(r.seq or 0)
 
 if r.committed_op == a.operation then
@@ -22,6 +23,12 @@ end
 drop_intent(a.operation)
 if r.lock_op == a.operation then
   release()
+end
+
+-- Whatever becomes of the value: WeChat has put this refresh token in the place of the one that the call
+-- was made with, and takes that one no more.
+if a.refresh_token and r.refresh_token and r.refresh_token == a.sent_refresh_token then
+  write({ refresh_token = a.refresh_token })
 end
 
 -- Revoked or authorized anew while the call was under way: this value belongs to the past.
