@@ -61,6 +61,17 @@ describe('settings', () => {
     expect(checks.find(({ state }) => state === 'warn')?.advice?.zh).toMatch(/\S/);
   });
 
+  it.each(['HTTPS_PROXY', 'https_proxy', 'ALL_PROXY', 'all_proxy'])(
+    'row 125: %s is set, and not used: a warning that does not show it',
+    (name) => {
+      const checks = settingsOf({ [name]: 'http://user:p4ssword@proxy.example:3128' });
+      expect(troubles(checks)).toEqual([`warn settings ${name} -`]);
+      expect(checks.find(({ state }) => state === 'warn')?.seen.en).toMatch(/set, and not used/);
+      expect(JSON.stringify(checks)).not.toMatch(/p4ssword|proxy\.example/);
+      expect(troubles(settingsOf({ [name]: '' }))).toEqual([]);
+    },
+  );
+
   it.each([
     [{ INTERNAL_HOST: '0.0.0.0' }, { inContainer: true }],
     [{}, { nodeVersion: 'v22.1.0' }],
