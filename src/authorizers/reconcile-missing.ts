@@ -5,6 +5,7 @@ import { readRecord, SpoiledRecordError } from '../store/records.ts';
 import { authorizersAfter, mergeAuthorizer, readAuthorizer } from '../store/registry.ts';
 import { WechatError } from '../wechat/api.ts';
 import { refreshProfile } from './profiles.ts';
+import { isRefusedByRedis } from './reconcile-rules.ts';
 import type { Step } from './reconcile-steps.ts';
 
 /**
@@ -88,11 +89,13 @@ async function ask(
     });
     return 'stands';
   } catch (error) {
-    if (!(error instanceof WechatError)) throw error;
-    const { class: cls, errcode } = error.facts;
-    if (errcode === NOT_AUTHORIZED) return 'ended';
-    const final = cls === 'reauthorize' || cls === 'permission' || cls === 'bug';
-    if (!final && run.failures < MAX_FAILURES) throw error;
+    if (!(error instanceof WechatError || isRefusedByRedis(error))) throw error;
+    if (error instanceof WechatError) {
+      const { class: cls, errcode } = error.facts;
+      if (errcode === NOT_AUTHORIZED) return 'ended';
+      const final = cls === 'reauthorize' || cls === 'permission' || cls === 'bug';
+      if (!final && run.failures < MAX_FAILURES) throw error;
+    }
     log.warn('the list lacks an account about which WeChat says nothing clear: it is kept', {
       ...{ component, authorizer, error },
     });

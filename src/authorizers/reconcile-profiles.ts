@@ -1,7 +1,9 @@
+import { KeeperError } from '../errors.ts';
 import { SpoiledRecordError } from '../store/records.ts';
 import { authorizersAfter, readAuthorizers } from '../store/registry.ts';
 import { WechatError } from '../wechat/api.ts';
 import { refreshProfile } from './profiles.ts';
+import { isRefusedByRedis } from './reconcile-rules.ts';
 import type { Step } from './reconcile-steps.ts';
 
 /** Names for accounts that nobody has asked WeChat about yet. Only people look at them: no hurry. */
@@ -22,13 +24,17 @@ const HOPELESS: readonly string[] = ['config', 'quota', 'rate', 'bug'];
 export async function fetchProfiles(step: Step): Promise<number> {
   const { context, component, run, save } = step;
   const { store, log } = context;
-  const appids = await authorizersAfter(store, component, run.profileCursor ?? '', SCAN);
+  const before = run.profileCursor ?? '';
+  const appids = await authorizersAfter(store, component, before, SCAN);
   const entries = await readAuthorizers(store, component, appids);
   const unknown = appids.filter((appid) => {
     const entry = entries.get(appid);
     return entry?.profileAt === undefined && entry?.state !== 'revoked';
   });
   const asked = unknown.slice(0, AT_ONCE);
+  const cursor = asked.length < unknown.length ? asked.at(-1) : appids.at(-1);
+  // Before the calls: whatever happens to what they bring, each account costs one call in each run.
+  await save({ profileCursor: cursor, nextAt: 0, lastError: undefined });
   const results = await Promise.allSettled(
     asked.map((authorizer) => refreshProfile(context, component, authorizer)),
   );
@@ -37,14 +43,19 @@ export async function fetchProfiles(step: Step): Promise<number> {
     if (result.status === 'fulfilled') continue;
     const error: unknown = result.reason;
     // A record spoiled by hand is put aside by its next look.
-    if (!(error instanceof WechatError || error instanceof SpoiledRecordError)) throw error;
+    const ofThisOne = error instanceof WechatError || error instanceof SpoiledRecordError;
+    if (!ofThisOne && !isRefusedByRedis(error)) {
+      // There was no token to ask with: nobody was asked.
+      const noToken = error instanceof KeeperError && error.code !== 'store_unavailable';
+      if (noToken) await save({ profileCursor: before });
+      throw error;
+    }
     hopeless ||= error instanceof WechatError && HOPELESS.includes(error.facts.class);
     const authorizer = asked[index];
     log.debug('a profile could not be fetched', { component, authorizer, error });
   }
-  const cursor = asked.length < unknown.length ? asked.at(-1) : appids.at(-1);
   const over = hopeless || cursor === undefined;
   const nextAt = asked.length > 0 ? store.time.now() + PAUSE_MS : 0;
-  await save({ profileCursor: over ? undefined : cursor, nextAt, lastError: undefined });
+  await save({ profileCursor: over ? undefined : cursor, nextAt });
   return asked.length > 0 ? PAUSE_MS : 0;
 }

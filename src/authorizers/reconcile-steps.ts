@@ -143,6 +143,8 @@ async function readPage({ context, component, run, save }: Step): Promise<number
   const { api, store } = context;
   const { offset } = run;
   const startedAt = offset === 0 ? store.time.now() : run.startedAt;
+  // A Redis that takes no writes is found out before WeChat is asked, not after each time.
+  await save({});
   const { totalCount, list } = await callAsPlatform(context, component, (platform) => {
     run.calls += 1;
     return listAuthorizers(api, platform, { offset, count: LIST_PAGE });

@@ -1,0 +1,102 @@
+import { Redis } from 'ioredis';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { authorizerToken } from '../../src/store/authorizations.ts';
+import { readAuthorizers } from '../../src/store/registry.ts';
+import { createPlatform } from '../support/authorizers.ts';
+import { callsSince } from '../support/observe.ts';
+import { INFO_API, LIST_API, pass, progressOf, reconcile } from '../support/reconciling.ts';
+import { COMPONENT, MINUTE, type Station } from '../support/station.ts';
+
+let station: Station;
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await station.close();
+});
+const entries = (appids: readonly string[]) =>
+  readAuthorizers(station.store, COMPONENT.appid, appids);
+
+/** Redis refuses every script that would write under these names, as it refuses what it cannot read. */
+function refuseWriting(matches: (keys: string[], args: string[]) => boolean) {
+  for (const method of ['evalsha', 'eval'] as const) {
+    const real = Redis.prototype[method] as (...args: unknown[]) => Promise<unknown>;
+    vi.spyOn(Redis.prototype, method).mockImplementation(function (this: Redis, ...all) {
+      const [, count, ...rest] = all as [string, number, ...string[]];
+      if (!matches(rest.slice(0, count), rest.slice(count).map(String)))
+        return real.apply(this, all);
+      const error = new Error('ERR user_script: refused for this test');
+      error.name = 'ReplyError';
+      return Promise.reject(error);
+    });
+  }
+}
+
+describe('row 109: one account whose texts or records Redis does not take', () => {
+  it('has half an emoji in its names: they are stored well-formed, and the others beside it', async () => {
+    station = await createPlatform();
+    const appids = station.simulator.populate(COMPONENT.appid, 7);
+    const half = {
+      ...{
+        nick_name: 'Shop \ud83d',
+        user_name: '\ude00gh',
+        alias: '\ud83d',
+        signature: '\ud83d\ude00',
+      },
+      ...{ principal_name: 'Ltd \ude00', head_img: 'http://\ud83d', service_type_info: { id: 2 } },
+    };
+    station.simulator.addFault({
+      api: INFO_API,
+      fault: { type: 'patch', fields: { authorizer_info: half } },
+    });
+    await reconcile(station);
+    await pass(station, 2 * MINUTE);
+    const known = [...(await entries(appids)).values()];
+    expect(known).toHaveLength(7);
+    for (const one of known) expect(one.profileAt).toBeDefined();
+    expect(known.filter(({ nickName }) => nickName === 'Shop \uFFFD')).toMatchObject([
+      { userName: '\uFFFDgh', alias: '\uFFFD', signature: '😀', principalName: 'Ltd \uFFFD' },
+    ]);
+    expect(callsSince(station, INFO_API, 0)).toHaveLength(7);
+    expect(await progressOf(station)).toMatchObject({ state: 'done', last_error: null });
+  });
+
+  it('has a profile that Redis refuses: it is asked for once in a run, and the others are there', async () => {
+    station = await createPlatform();
+    const appids = station.simulator.populate(COMPONENT.appid, 12);
+    const bad = appids[3] ?? '';
+    refuseWriting((_keys, args) => args[0] === bad && (args[1] ?? '').includes('nick_name'));
+    await reconcile(station);
+    await pass(station, 10 * MINUTE);
+    const known = await entries(appids);
+    for (const appid of appids) {
+      expect(known.get(appid)?.profileAt === undefined).toBe(appid === bad);
+    }
+    expect(callsSince(station, INFO_API, 0)).toHaveLength(12);
+    expect(callsSince(station, LIST_API, 0).length).toBeLessThanOrEqual(2);
+  });
+
+  it('has a record that Redis refuses: its page goes on with the others, and the run ends', async () => {
+    station = await createPlatform();
+    const appids = station.simulator.populate(COMPONENT.appid, 12);
+    const bad = appids[3] ?? '';
+    const key = station.keys.record(authorizerToken(COMPONENT.appid, bad));
+    refuseWriting((keys) => keys[0] === key);
+    await reconcile(station);
+    await pass(station, 10 * MINUTE);
+    expect(await progressOf(station)).toMatchObject({ state: 'done', restored: 11 });
+    const known = await entries(appids);
+    expect([...known.keys()].sort()).toEqual(appids.filter((one) => one !== bad).sort());
+    expect(callsSince(station, LIST_API, 0).length).toBeLessThanOrEqual(2);
+  });
+
+  it('is everybody, because Redis takes no writes: WeChat is not asked in vain', async () => {
+    station = await createPlatform();
+    station.simulator.populate(COMPONENT.appid, 12);
+    await pass(station, MINUTE);
+    const since = station.clock.now();
+    await station.internal(`/v1/components/${COMPONENT.appid}/reconcile`, { method: 'POST' });
+    refuseWriting((keys) => keys.some((one) => one.includes('econcil') && !one.includes('lease')));
+    await pass(station, 10 * MINUTE);
+    expect(callsSince(station, LIST_API, since).length).toBeLessThanOrEqual(1);
+    expect(callsSince(station, INFO_API, since).length).toBeLessThanOrEqual(5);
+  });
+});
