@@ -301,7 +301,10 @@ describe('row 103: a row of refused pushes', () => {
     const url = `http://127.0.0.1:${replica.publicPort()}${EVENTS}`;
     const elsewhere = async () => {
       const { query, body } = ticket({ key: OTHER_KEY });
-      const answer = await fetch(`${url}?${new URLSearchParams(query).toString()}`, { method: 'POST', body });
+      const answer = await fetch(`${url}?${new URLSearchParams(query).toString()}`, {
+        method: 'POST',
+        body,
+      });
       return `${answer.status} `;
     };
     await refuse(elsewhere, 2);
