@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
+import { nameScript } from './sent-commands.ts';
 import { onRedis } from './redis.ts';
 import type { Store } from './store.ts';
 
@@ -11,27 +12,51 @@ export interface Script {
 }
 
 export function loadScript(name: string): Script {
-  return scriptOf(textOf(name));
+  return scriptOf(name, textOf(name));
 }
 
 /** A script about one record: `record.lua` and the script itself. */
 export function loadRecordScript(name: string): Script {
-  return scriptOf(`${textOf('record')}\n${textOf(name)}`);
+  return scriptOf(name, `${textOf('record')}\n${textOf(name)}`);
 }
 
-/** Runs a script by its hash, and by its text when Redis has forgotten it (restart, failover). */
+/** Connections whose other end knows no EVALSHA: some proxies. */
+const textOnly = new WeakSet<object>();
+
+/**
+ * Runs a script by its hash, and by its text when Redis has forgotten it (restart, failover) or when
+ * what answers there takes no hashes. That is remembered for as long as the connection lasts.
+ */
 export async function runScript(
   redis: Redis,
   script: Script,
   keys: readonly string[],
   args: readonly (string | number)[],
 ): Promise<unknown> {
+  // Another server may be at the other end of the next connection.
+  const connection: object = redis.stream;
+  const byText = () => redis.eval(script.body, keys.length, ...keys, ...args);
+  if (textOnly.has(connection)) return byText();
   try {
     return await redis.evalsha(script.sha, keys.length, ...keys, ...args);
   } catch (error) {
-    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    return redis.eval(script.body, keys.length, ...keys, ...args);
+    if (!(error instanceof Error)) throw error;
+    if (error.message.startsWith('NOSCRIPT')) return byText();
+    if (!refusesHashes(error)) throw error;
+    const result = await byText();
+    textOnly.add(connection);
+    return result;
   }
+}
+
+/**
+ * Whether it is EVALSHA that was refused, in whatever words a proxy has for it, and not what the script
+ * did, or the state that Redis is in: then the text fares no better.
+ */
+function refusesHashes({ name, message }: Error): boolean {
+  if (name !== 'ReplyError' || /script: |user_script/.test(message)) return false;
+  if (message.startsWith('NOPERM')) return /\bevalsha\b/i.test(message);
+  return !/^(?!ERR )[A-Z]{3,} /.test(message);
 }
 
 /**
@@ -52,6 +77,8 @@ function textOf(name: string): string {
   return readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8');
 }
 
-function scriptOf(body: string): Script {
-  return { body, sha: createHash('sha1').update(body).digest('hex') };
+function scriptOf(name: string, body: string): Script {
+  const script = { body, sha: createHash('sha1').update(body).digest('hex') };
+  nameScript(script, name);
+  return script;
 }

@@ -1,0 +1,219 @@
+/**
+ * What Redis, or the way to it, answers instead of doing what it was asked: the one table of its error
+ * words, with what each means and what a person can change. Log, status and doctor speak from it.
+ */
+
+export interface Bilingual {
+  en: string;
+  zh: string;
+}
+
+export interface RedisWord {
+  means: Bilingual;
+  remedy: Bilingual;
+}
+
+/** An error as ioredis hands it over; `command` is what Redis answered with an error. */
+export type RedisError = Error & {
+  code?: string;
+  command?: { name: string; args: readonly unknown[] };
+};
+
+const both = (en: string, zh: string): Bilingual => ({ en, zh });
+const word = (means: Bilingual, remedy: Bilingual): RedisWord => ({ means, remedy });
+
+const LOGIN = both('Check user and password in REDIS_URL.', '检查 REDIS_URL 里的用户名和密码。');
+const ONE_REDIS = both(
+  'wxkeeper needs one Redis, alone or with replicas, and not a cluster: name such a one in REDIS_URL.',
+  'wxkeeper 需要单个 Redis（可带从库），不支持 Cluster：在 REDIS_URL 里指定这样的实例。',
+);
+const CLUSTER = word(both('this Redis runs as a cluster', '这是 Redis Cluster'), ONE_REDIS);
+const MASTER = both(
+  'This is a replica that takes no writes: name the master in REDIS_URL.',
+  '这是只读从库：在 REDIS_URL 里指定主库。',
+);
+const READ_ONLY = word(both('this Redis is a read-only replica', '这是只读从库'), MASTER);
+const SELECT = word(
+  both(
+    'the database that REDIS_URL names at its end is not there, and no other one is used instead',
+    'REDIS_URL 末尾指定的数据库不存在；不会改用其他数据库',
+  ),
+  both(
+    'Set the number at the end of REDIS_URL to a database that is there (`databases` in the ' +
+      'configuration of Redis; 0 is always there), and allow `select` in the ACL. A Sentinel, a ' +
+      'cluster and some proxies know no databases: name the Redis itself, or leave the number out.',
+    '把 REDIS_URL 末尾的编号改为存在的数据库（见 Redis 配置中的 databases，0 总是存在），并在 ACL 中放行 select。' +
+      'Sentinel、Cluster 和部分代理没有多数据库：请指向 Redis 本身，或去掉编号。',
+  ),
+);
+const SENTINEL = word(
+  both(
+    'what answers there is a Sentinel, which stores nothing',
+    '那里应答的是 Sentinel，不存储数据',
+  ),
+  both(
+    'Name the master itself in REDIS_URL, host and port as `SENTINEL get-master-addr-by-name` says.',
+    '在 REDIS_URL 里填写主库本身的地址，即 `SENTINEL get-master-addr-by-name` 给出的主机和端口。',
+  ),
+);
+const HELLO = word(
+  both('it refuses HELLO 3', '它拒绝 HELLO 3'),
+  both(
+    'Set REDIS_PROTOCOL=2: what answers there knows only RESP2.',
+    '设置 REDIS_PROTOCOL=2：对方只支持 RESP2。',
+  ),
+);
+const INFO = word(
+  both(
+    'it refuses INFO, by which is seen whether it is ready',
+    '它拒绝 INFO，因而无法得知是否就绪',
+  ),
+  both(
+    'Allow `info` in the ACL, or in the proxy before Redis.',
+    '在 ACL 或 Redis 前面的代理中放行 info。',
+  ),
+);
+const MISSING = word(
+  both('it lacks a command that wxkeeper needs', '它缺少 wxkeeper 需要的命令'),
+  both(
+    'This Redis, or the proxy before it, lacks a command that wxkeeper needs: renamed or switched off, ' +
+      'or Redis is older than 7.0. Take `rename-command` out of its configuration, or update it.',
+    '这个 Redis 或其前面的代理缺少 wxkeeper 需要的命令：被改名或禁用，或版本低于 7.0。' +
+      '请去掉配置中的 rename-command，或升级。',
+  ),
+);
+const CERTIFICATE = word(
+  both('its certificate is not trusted', '它的证书不受信任'),
+  both(
+    'The certificate of Redis is not trusted here; NODE_EXTRA_CA_CERTS names more authorities.',
+    '本机不信任 Redis 的证书；可用 NODE_EXTRA_CA_CERTS 指定更多 CA。',
+  ),
+);
+const BUSY = word(
+  both('it is busy with a script of somebody else', '它正忙于执行别人的脚本'),
+  both(
+    'Find out whose script or command runs there for so long; nobody else should use this Redis.',
+    '查明是谁的脚本或命令执行这么久；这个 Redis 不应与他人共用。',
+  ),
+);
+
+const WORDS: readonly (readonly [RegExp, RedisWord])[] = [
+  [/^WRONGPASS$/, word(both('it refuses user or password', '它拒绝了用户名或密码'), LOGIN)],
+  [/^NOAUTH$/, word(both('it asks for a password', '它要求密码'), LOGIN)],
+  [
+    /^NOPERM$/,
+    word(
+      both('our user may not do that', '当前用户无此权限'),
+      both(
+        'Allow these commands in the ACL of the user in REDIS_URL; docs/production.md has the whole line.',
+        '在 REDIS_URL 所用用户的 ACL 中放行这些命令；整行写法见 docs/production.zh-CN.md。',
+      ),
+    ),
+  ],
+  [
+    /^OOM$/,
+    word(
+      both('its memory is full', '内存已满'),
+      both(
+        'Its memory is full: raise maxmemory, or find out what else is kept there.',
+        '它的内存满了：调高 maxmemory，或查清里面还存了什么。',
+      ),
+    ),
+  ],
+  [
+    /^MISCONF$/,
+    word(
+      both('it cannot write to its disk', '无法写入磁盘'),
+      both(
+        'It cannot write to its disk: make room there. Its log says why.',
+        '它写不了磁盘：请腾出空间。它的日志里有原因。',
+      ),
+    ),
+  ],
+  [
+    /^NOREPLICAS$/,
+    word(
+      both('it has too few replicas at hand to take writes', '可用从库太少，拒绝写入'),
+      both(
+        'Start its replicas, or lower min-replicas-to-write.',
+        '启动它的从库，或调低 min-replicas-to-write。',
+      ),
+    ),
+  ],
+  [/^READONLY$/, READ_ONLY],
+  [
+    /^MASTERDOWN$/,
+    word(both('it is a replica that has lost its master', '这是与主库断开的从库'), MASTER),
+  ],
+  [
+    /^LOADING$/,
+    word(
+      both('it is loading its data', '它正在加载数据'),
+      both('Wait until it has loaded them.', '等待加载完成。'),
+    ),
+  ],
+  [/^BUSY$/, BUSY],
+  [/^(?:CLUSTER|MOVED|ASK|CROSSSLOT)$/, CLUSTER],
+  [
+    /^CLUSTERDOWN$/,
+    word(both('this is a cluster that is down', '这是不可用的 Redis Cluster'), ONE_REDIS),
+  ],
+  [/^SENTINEL$/, SENTINEL],
+  [/^(?:SELECT|DB_INDEX|unknown command select)$/i, SELECT],
+  [/^(?:HELLO|NOPROTO)$/, HELLO],
+  [/^(?:INFO|unknown command info)$/i, INFO],
+  [/^unknown command/, MISSING],
+  [
+    /^WRONGTYPE$/,
+    word(
+      both('a key of ours holds something else', '本服务的键里存着别的东西'),
+      both('Look at that key, and rename or delete it.', '检查该键，改名或删除它。'),
+    ),
+  ],
+  [/CERT|_TLS_|SELF_SIGNED|ISSUER/, CERTIFICATE],
+];
+
+/** What the word means, and what to change; undefined for the many ways not to be reached. */
+export function explainWord(name: string): RedisWord | undefined {
+  return WORDS.find(([form]) => form.test(name))?.[1];
+}
+
+/** The word of Node or of Redis, or what can be said without one. Texts of errors may hold the password. */
+export function wordOf({ code, message, command }: RedisError): string {
+  if (code !== undefined) return code;
+  const text = bare(message);
+  if (text.includes('DB index is out of range')) return 'DB_INDEX';
+  if (text.includes('not allowed in cluster mode')) return 'CLUSTER';
+  const [, unknown] = /^ERR unknown command ['`]?([\w|-]+)/i.exec(text) ?? [];
+  if (unknown !== undefined) return `unknown command ${unknown}`;
+  if (/^ERR Unknown Redis command/i.test(text)) return 'unknown command';
+  const name = /^[A-Z]{3,}(?= )/.exec(text)?.[0];
+  if (name === 'ERR') return handshakeOf(command?.name) ?? name;
+  return (
+    name ?? (text.includes('timed out') || /^Socket timeout/.test(text) ? 'timeout' : 'NOT_REDIS')
+  );
+}
+
+/** Refused in words of its own, it is the step of the handshake that tells what to change. */
+function handshakeOf(command = ''): string | undefined {
+  return /^(?:hello|select|info)$/i.test(command) ? command.toUpperCase() : undefined;
+}
+
+/**
+ * Redis's own first words, without what it repeats of that which it was sent: those may be values.
+ * Only a single word in quotes is kept: it is the name of a command.
+ */
+export function firstWordsOf({ message }: Error): string {
+  const text = bare(message).replace(/ script: [^]*$/, '');
+  const [words] = /^(?:[^'"`,:;.(]|(['"`])[\w|-]{1,30}\1)*/.exec(text) ?? [''];
+  const short = words.replace(/\S{24,}/g, '…');
+  return short.trim().split(/\s+/).slice(0, 14).join(' ');
+}
+
+/** Without what Redis 6 puts before an error that a command within a script has met. */
+function bare(message: string): string {
+  return message.replace(
+    /^ERR Error running script \(call to \w+\): (?:@user_script: ?\d+: )+/,
+    '',
+  );
+}
