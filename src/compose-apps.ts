@@ -18,7 +18,8 @@ import type { Job } from './schedule/jobs.ts';
 import type { Scheduler } from './schedule/scheduler.ts';
 import { withoutSecrets, type SnapshotContext } from './status/context.ts';
 import type { SessionSecret } from './store/session-secret.ts';
-import type { SelfTest, SelfTestWatch } from './store/self-test.ts';
+import { createReadiness } from './store/readiness.ts';
+import type { SelfTestWatch } from './store/self-test-watch.ts';
 import { VERSION } from './version.ts';
 
 /** What the status, and all that is made from it, looks at. */
@@ -65,6 +66,8 @@ export function composeApps(
   const reading = { ...parts, log: parts.log.in('credentials') };
   const links = { components, publicBaseUrl, clock };
   const { onComplaint, onRequest } = metrics.counters;
+  const subjects = [...components, ...config.accounts].map(({ appid }) => appid);
+  const readiness = createReadiness(store, () => watch.last(), subjects);
   const pages: AuthorizationPages = {
     ...{ ...links, wechatAuthorizationUrls },
     takePreAuthCode: (component) =>
@@ -90,17 +93,7 @@ export function composeApps(
     }),
     metrics: metricsRoute(metrics, status),
     observe: (seen) => onRequest('internal', seen),
-    notReady: () => notReady(life.stopping, store.redis.status, watch.last()),
+    notReady: async () => (life.stopping ? 'stopping' : await readiness()),
   });
   return { publicApp, internalApp };
-}
-
-function notReady(
-  stopping: boolean,
-  redisStatus: string,
-  selfTest: SelfTest | undefined,
-): string | undefined {
-  if (stopping) return 'stopping';
-  if (redisStatus !== 'ready') return 'store_unavailable';
-  return selfTest !== undefined && selfTest.forbidden.length > 0 ? 'store_forbids' : undefined;
 }

@@ -21,7 +21,7 @@ import { createHeartbeat, type Heartbeat } from './status/heartbeat.ts';
 import type { SnapshotContext } from './status/context.ts';
 import { authorizerToken } from './store/authorizations.ts';
 import { createSessionSecret, type SessionSecret } from './store/session-secret.ts';
-import { createSelfTestWatch, type SelfTestWatch } from './store/self-test.ts';
+import { createSelfTestWatch, type SelfTestWatch } from './store/self-test-watch.ts';
 import type { ArrivedTicket, TicketOutcome } from './store/tickets.ts';
 import { VERSION } from './version.ts';
 
@@ -47,7 +47,8 @@ export function compose(config: Config, options: AppOptions) {
   const pushes = composePushes(config, ground, { keeper, authorizations, releaseCheck });
   const { ticketMemory, pendingTickets, refusedPushes, receiver } = pushes;
 
-  const watch = createSelfTestWatch(store, log.in('store'), clock);
+  const subjects = [...components, ...accounts].map(({ appid }) => appid);
+  const watch = createSelfTestWatch(store, log.in('store'), clock, subjects);
   const kept = { keeper, authorizations, reconciler };
   const heartbeat = createHeartbeat(store, replica, VERSION);
   const sessionSecret = createSessionSecret(store);

@@ -21,7 +21,7 @@ export interface InternalAppOptions {
   authorizationLinks?: AuthorizationLinks;
   authorizers?: AuthorizersOptions;
   /** Why this process should get no traffic, or undefined when it is ready. */
-  notReady: () => string | undefined;
+  notReady: () => Promise<string | undefined> | string | undefined;
   log: Log;
   /** `GET /metrics`. */
   metrics?: Route;

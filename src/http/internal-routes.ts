@@ -43,8 +43,8 @@ function probeRoutes(notReady: InternalAppOptions['notReady']): readonly Route[]
   const live: RequestHandler = (_request, response) => {
     response.json({ status: 'ok' });
   };
-  const ready: RequestHandler = (_request, response) => {
-    const reason = notReady();
+  const ready: RequestHandler = async (_request, response) => {
+    const reason = await notReady();
     response.status(reason === undefined ? 200 : 503);
     response.json(reason === undefined ? { status: 'ready' } : { status: 'not_ready', reason });
   };

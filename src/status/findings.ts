@@ -1,6 +1,7 @@
 import type { FreshnessState } from '../credentials/freshness.ts';
 import type { ClockSkew } from '../store/clock-watch.ts';
 import type { StoredError } from '../store/records.ts';
+import type { RedisTrouble } from '../store/redis-health.ts';
 import type { SelfTest } from '../store/self-test.ts';
 import type { Ticket } from '../store/tickets.ts';
 import { finding, type Facts, type Finding, type ProblemCode } from './problems.ts';
@@ -141,18 +142,65 @@ function quarantineFindings(subject: string, credential: CredentialHealth): Find
   return [finding('redis_was_restarted', subject, { kind, facts: { until } })];
 }
 
-export function selfTestFindings(selfTest: SelfTest | undefined): Finding[] {
+/** @param subjects appids that may be named; whatever is about others is told without them */
+export function selfTestFindings(
+  selfTest: SelfTest | undefined,
+  subjects: readonly string[] = [],
+): Finding[] {
   if (selfTest === undefined) return [];
-  const { evicts, forbidden, refuses } = selfTest;
+  const { evicts, refuses } = selfTest;
   return [
     ...(evicts ? [finding('redis_may_evict', null)] : []),
-    ...(forbidden.length > 0
-      ? [finding('redis_forbids', null, { facts: { commands: forbidden.join(', ') } })]
-      : []),
+    ...forbidFindings(selfTest, subjects),
     ...(refuses === undefined
       ? []
       : [finding('redis_refuses_writes', null, { facts: { reason: refuses } })]),
+    ...spoiledFindings(selfTest, subjects),
   ];
+}
+
+/** What a Sentinel refuses is everything. */
+const MOST_NAMED = 8;
+
+function forbidFindings(
+  { forbidden, refused, version }: SelfTest,
+  subjects: readonly string[],
+): Finding[] {
+  const told = (subject: string | null, facts: Facts) =>
+    finding('redis_forbids', subject, { facts });
+  const facts = (of: SelfTest['refused']) => {
+    const [first] = of;
+    if (first === undefined) return {};
+    const names = [...new Set(of.map(({ operation }) => operation))];
+    const more = names.length > MOST_NAMED ? ` (+${names.length - MOST_NAMED})` : '';
+    return {
+      denied: names.slice(0, MOST_NAMED).join(', ') + more,
+      ...{ word: first.word, words: first.words },
+      ...(version === undefined ? {} : { version }),
+    };
+  };
+  const own = refused.filter(({ subject }) => subject === undefined || !subjects.includes(subject));
+  const commands = forbidden.length > 0 ? { commands: forbidden.join(', ') } : {};
+  return [
+    ...(forbidden.length + own.length > 0 ? [told(null, { ...commands, ...facts(own) })] : []),
+    ...subjects.flatMap((appid) => {
+      const about = refused.filter(({ subject }) => subject === appid);
+      const key = about[0]?.key;
+      return about.length === 0 ? [] : [told(appid, { ...facts(about), ...(key && { key }) })];
+    }),
+  ];
+}
+
+function spoiledFindings({ spoiled }: SelfTest, subjects: readonly string[]): Finding[] {
+  return [undefined, ...subjects].flatMap((appid) => {
+    const about = spoiled.filter(({ subject }) => subject === appid);
+    if (about.length === 0) return [];
+    const severity = about.some(({ needed }) => needed) ? 'critical' : 'warning';
+    const keys = about
+      .map(({ key, holds, belongs }) => `${key} (${holds} ≠ ${belongs})`)
+      .join(', ');
+    return [finding('redis_key_spoiled', appid ?? null, { severity, facts: { reason: keys } })];
+  });
 }
 
 export function clockFindings({ wrong, processVsRedis, processVsWechat }: ClockSkew): Finding[] {
@@ -177,8 +225,10 @@ export function sealFindings(problem: string | undefined): Finding[] {
     : [finding('seal_key_wrong', null, { facts: { reason: problem } })];
 }
 
-export function storeFinding(message: string): Finding {
-  return finding('store_unavailable', null, { facts: { reason: message } });
+/** @param trouble why the connection, or the command, failed, in Redis's words */
+export function storeFinding(message: string, trouble?: RedisTrouble): Finding {
+  const facts = trouble === undefined ? {} : { word: trouble.word, words: trouble.words };
+  return finding('store_unavailable', null, { facts: { reason: message, ...facts } });
 }
 
 /** When the previous secrets of a component were last used; and which of them are configured. */

@@ -40,6 +40,7 @@ export const PROBLEMS = {
   store_unavailable: rule('WxkeeperRedisUnavailable', 'critical', 30, { own: true }),
   redis_refuses_writes: rule('WxkeeperRedisRefusesWrites', 'critical', 30, { own: true }),
   redis_forbids: rule('WxkeeperRedisForbidsCommands', 'critical', 30, { own: true }),
+  redis_key_spoiled: rule('WxkeeperRedisKeySpoiled', 'critical', 60),
   seal_key_wrong: rule('WxkeeperSealKeyWrong', 'critical', 60, { own: true }),
   secret_refused: rule('WxkeeperSecretRefused', 'critical', 60, { shared: true }),
   address_not_whitelisted: rule('WxkeeperAddressNotWhitelisted', 'critical', 60, { shared: true }),

@@ -4,6 +4,8 @@ import type { ClockSkew } from '../store/clock-watch.ts';
 import { readJobRuns, type JobRun } from '../store/job-runs.ts';
 import { onRedis } from '../store/redis.ts';
 import { readRefused } from '../store/refused-pushes.ts';
+import { healthOf, type RedisTrouble } from '../store/redis-health.ts';
+import { firstWordsOf, wordOf } from '../store/redis-words.ts';
 import { readReplicas } from '../store/replicas.ts';
 import { sealProblem } from '../store/seal-check.ts';
 import type { SnapshotContext } from './context.ts';
@@ -61,14 +63,24 @@ export async function findOwnProblems(context: SnapshotContext): Promise<Finding
     await onRedis(() => context.store.redis.ping());
   } catch (error) {
     if (!(error instanceof KeeperError)) throw error;
-    own.push(storeFinding(error.message));
+    own.push(storeFinding(error.message, troubleOf(error, context)));
   }
   return rankFindings(own);
 }
 
-function ownFindings({ selfTest, store, clockSkew }: SnapshotContext): Finding[] {
+/** What stands between us and Redis, or what it said. */
+function troubleOf({ cause }: KeeperError, { store }: SnapshotContext): RedisTrouble | undefined {
+  const { trouble } = healthOf(store.redis) ?? {};
+  if (trouble !== undefined || !(cause instanceof Error) || cause.name !== 'ReplyError') {
+    return trouble;
+  }
+  return { word: wordOf(cause), words: firstWordsOf(cause) };
+}
+
+function ownFindings({ selfTest, store, clockSkew, ...context }: SnapshotContext): Finding[] {
+  const subjects = [...context.components, ...context.accounts].map(({ appid }) => appid);
   return [
-    ...selfTestFindings(selfTest()),
+    ...selfTestFindings(selfTest(), subjects),
     ...sealFindings(sealProblem(store)),
     ...clockFindings(clockSkew()),
   ];
@@ -80,7 +92,10 @@ function describeWithoutRedis(
   language: Language,
 ): StoredState {
   return {
-    ...conclude([storeFinding(error.message), ...ownFindings(context)], language),
+    ...conclude(
+      [storeFinding(error.message, troubleOf(error, context)), ...ownFindings(context)],
+      language,
+    ),
     redis: { state: 'unavailable', latency_ms: null },
     clocks: null,
     refused_elsewhere: [],

@@ -106,6 +106,33 @@ export function createKeys(prefix: string): Keys {
   };
 }
 
+export type KeyType = 'hash' | 'list' | 'set' | 'stream' | 'string' | 'zset';
+
+/**
+ * The keys of one component or account, and those of all together, with what belongs into each. `needed`:
+ * pushes or refreshes fail without it, until a patrol has put aside what is there instead.
+ */
+export function keyTypes(keys: Keys, appid: string): [string, KeyType, 'needed' | 'shown'][] {
+  return [
+    [keys.events(appid), 'stream', 'needed'],
+    [keys.ticketRecord(appid), 'hash', 'needed'],
+    [keys.exchanges(appid), 'hash', 'needed'],
+    [keys.ticketMirror(appid), 'string', 'shown'],
+    [keys.ticketArrivals(appid), 'list', 'shown'],
+    [keys.pushStats(appid), 'hash', 'shown'],
+    [keys.authorizers(appid), 'hash', 'shown'],
+    [keys.authorizerIndex(appid), 'zset', 'shown'],
+  ];
+}
+
+export function sharedKeyTypes(keys: Keys): [string, KeyType, 'needed' | 'shown'][] {
+  return [
+    [keys.sealKeys, 'hash', 'needed'],
+    [keys.jobs, 'hash', 'shown'],
+    [keys.replicas, 'hash', 'shown'],
+  ];
+}
+
 /** `wxC:wxA` becomes `wxC:{wxA}`: the keys of 100,000 authorizers must not share one slot. */
 function tagged(subject: string): string {
   const at = subject.lastIndexOf(':') + 1;

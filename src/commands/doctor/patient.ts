@@ -8,6 +8,7 @@ import type { Log } from '../../log.ts';
 import { createKeys, type CredentialId } from '../../store/keys.ts';
 import { readRecord, SpoiledRecordError, type StoredError } from '../../store/records.ts';
 import { connectRedis, onRedis } from '../../store/redis.ts';
+import { wordOf, type RedisError } from '../../store/redis-words.ts';
 import { createSeal } from '../../store/seal.ts';
 import { createStoreTime } from '../../store/store-time.ts';
 import type { Store } from '../../store/store.ts';
@@ -33,6 +34,8 @@ export interface Patient {
   /** What no output may hold; grows with what is read from Redis. */
   secrets: Set<string>;
 }
+
+export { wordOf as reasonOf } from '../../store/redis-words.ts';
 
 export type PatientOptions = Partial<
   Pick<Patient, 'env' | 'clock' | 'lookup' | 'stepMs' | 'ca' | 'machine'>
@@ -82,21 +85,11 @@ async function firstProblem(redis: Redis): Promise<string | undefined> {
     return await new Promise((resolve) => {
       timer = setTimeout(() => resolve('timeout'), CONNECT_WAIT_MS);
       redis.once('ready', () => resolve(undefined));
-      redis.on('error', (error: Error) => resolve(reasonOf(error)));
+      redis.on('error', (error: RedisError) => resolve(wordOf(error)));
     });
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** The word of Node or of Redis, or what can be said without one. Texts of errors may hold the password. */
-export function reasonOf({ code, message }: Error & { code?: string }): string {
-  if (code !== undefined) return code;
-  const [, unknown] = /^ERR unknown command ['`]?(\w+)/.exec(message) ?? [];
-  if (unknown !== undefined) return `unknown command ${unknown}`;
-  const word = /^[A-Z]{3,}(?= )/.exec(message)?.[0];
-  if (word !== undefined) return word;
-  return message.includes('timed out') ? 'timeout' : 'NOT_REDIS';
 }
 
 export function release({ store }: Patient): void {

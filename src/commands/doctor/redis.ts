@@ -1,6 +1,7 @@
 import { onRedis } from '../../store/redis.ts';
 import { checkSealKeys, sealProblem } from '../../store/seal-check.ts';
-import { neededCommands, testStore } from '../../store/self-test.ts';
+import { explainWord } from '../../store/redis-words.ts';
+import { neededCommands, testStore, type SelfTest } from '../../store/self-test.ts';
 import { sealFindings, selfTestFindings } from '../../status/findings.ts';
 import { finding } from '../../status/problems.ts';
 import { both, failed, fromFinding, ok, skipped, warn, type Check, type Text } from './check.ts';
@@ -18,14 +19,10 @@ const NAMES = {
   persistence: both('persistence', '持久化'),
   permissions: both('permissions', '权限'),
   writes: both('writes', '写入'),
+  keys: both('keys', '键'),
   latency: both('latency', '延迟'),
   sealing: both('sealing keys', '加密密钥'),
 };
-const ALLOW = both(
-  'Allow these commands in the ACL of the user in REDIS_URL; docs/production.md has the whole line.',
-  '在 REDIS_URL 所用用户的 ACL 中放行这些命令；整行写法见 docs/production.zh-CN.md。',
-);
-
 /** @throws KeeperError `store_unavailable` when Redis goes away meanwhile */
 export async function examineRedis(patient: Patient): Promise<Check[]> {
   const { store, redisProblem } = patient;
@@ -36,54 +33,25 @@ export async function examineRedis(patient: Patient): Promise<Check[]> {
     patient.redisProblem = wrong;
     return [unreachable(patient)];
   }
+  const result = await testStore(store, subjectsOf(patient));
+  if (ANSWERS_NOTHING.test(result.refuses ?? '')) {
+    patient.redisProblem = result.refuses;
+    return [unreachable(patient)];
+  }
   return [
     ok('redis', NAMES.connection, both('connected', '已连接')),
     ...(info === undefined
       ? [skipped('redis', 'INFO', both('forbidden to our user', '当前用户无权执行'))]
       : [versionCheck(info), persistenceCheck(info), policyCheck(info)]),
-    ...(await permissionChecks(patient)),
-    await scriptCheck(patient),
+    ...selfTestChecks(patient, result),
     latencyCheck(await medianPing(patient)),
     await sealCheck(store),
   ];
 }
 
-const MISSING = both(
-  'This Redis, or the proxy before it, lacks a command that wxkeeper needs: renamed or switched off.',
-  '这个 Redis 或其前面的代理缺少 wxkeeper 需要的命令：被改名或禁用了。',
-);
-const ADVICE_BY_PROBLEM: readonly (readonly [RegExp, { en: string; zh: string }])[] = [
-  [
-    /^(?:NOAUTH|WRONGPASS)/,
-    both('Check user and password in REDIS_URL.', '检查 REDIS_URL 里的用户名和密码。'),
-  ],
-  [/^NOPERM/, ALLOW],
-  [
-    /CERT|_TLS_|SELF_SIGNED|ISSUER/,
-    both(
-      'The certificate of Redis is not trusted here; NODE_EXTRA_CA_CERTS names more authorities.',
-      '本机不信任 Redis 的证书；可用 NODE_EXTRA_CA_CERTS 指定更多 CA。',
-    ),
-  ],
-  [
-    /^(?:CLUSTER|MOVED|CLUSTERDOWN)/,
-    both(
-      'wxkeeper needs one Redis, alone or with replicas, and not a cluster: name such a one in REDIS_URL.',
-      'wxkeeper 需要单个 Redis（可带从库），不支持 Cluster：在 REDIS_URL 里指定这样的实例。',
-    ),
-  ],
-  [/^unknown command/, MISSING],
-  [
-    /^(?:READONLY|MASTERDOWN)/,
-    both(
-      'This is a replica that takes no writes: name the master in REDIS_URL.',
-      '这是只读从库：在 REDIS_URL 里指定主库。',
-    ),
-  ],
-];
+/** Not even reads. */
+const ANSWERS_NOTHING = /^(?:CLUSTERDOWN|MASTERDOWN|LOADING|BUSY)$/;
 const IN_WORDS: Readonly<Record<string, Text>> = {
-  CLUSTER: both('this Redis runs as a cluster', '这是 Redis Cluster'),
-  READONLY: both('this Redis is a read-only replica', '这是只读从库'),
   timeout: both('no answer in time', '应答超时'),
   NOT_REDIS: both('what answers there is no Redis', '那里应答的不是 Redis'),
 };
@@ -91,6 +59,7 @@ const IN_WORDS: Readonly<Record<string, Text>> = {
 /** What no setting of wxkeeper makes usable; the self-test would only trip over it. */
 export function wrongKind(info: Info | undefined): string | undefined {
   if (info?.redis_mode === 'cluster') return 'CLUSTER';
+  if (info?.redis_mode === 'sentinel') return 'SENTINEL';
   return info?.role === 'slave' && info.slave_read_only !== '0' ? 'READONLY' : undefined;
 }
 
@@ -113,17 +82,17 @@ export function unreachable({ redisProblem: problem = '', config }: Patient): Ch
   // There is somebody who does not answer as he should.
   const mayBeTls = /^(?:timeout|ETIMEDOUT|ECONNRESET|EPROTO|ERR_SSL|NOT_REDIS|EPIPE)/.test(problem);
   const either = mayBeTls ? both(usual.en + way.en, usual.zh + way.zh) : usual;
-  const code =
-    problem === 'READONLY'
-      ? 'redis_refuses_writes'
-      : /^(?:CLUSTER|MOVED|unknown)/.test(problem)
-        ? undefined
-        : 'store_unavailable';
+  const known = explainWord(problem);
   return failed('redis', NAMES.connection, {
-    ...(code !== undefined && { code }),
-    seen: IN_WORDS[problem] ?? both(problem),
-    advice: ADVICE_BY_PROBLEM.find(([form]) => form.test(problem))?.[1] ?? either,
+    ...{ code: problem === 'READONLY' ? 'redis_refuses_writes' : 'store_unavailable' },
+    seen: IN_WORDS[problem] ?? (known === undefined ? both(problem) : named(known.means, problem)),
+    advice: known?.remedy ?? either,
   });
+}
+
+/** The word itself last, so that it can be searched for. */
+function named({ en, zh }: Text, word: string): Text {
+  return both(`${en}: ${word}`, `${zh}：${word}`);
 }
 
 type Info = Readonly<Record<string, string>>;
@@ -198,17 +167,20 @@ export function policyCheck({ maxmemory_policy: policy = '' }: Info): Check {
   });
 }
 
-async function permissionChecks({ store }: Patient): Promise<Check[]> {
-  const result = await testStore(store);
-  const { length } = neededCommands(store.keys);
+/** What the service itself would say of this Redis. */
+function selfTestChecks(patient: Patient, result: SelfTest): Check[] {
+  const { length } = neededCommands(patient.store.keys);
   const all = ok(
     'redis',
     NAMES.permissions,
     both(`all ${length} commands are allowed`, `${length} 条命令全部允许`),
   );
   const took = ok('redis', NAMES.writes, both('taken', '正常'));
-  // The policy has a line of its own.
-  const found = selfTestFindings({ ...result, evicts: false });
+  // The policy has a line of its own, and scripts have.
+  const isScript = ({ operation }: SelfTest['refused'][number]) => !/^[A-Z]+$/.test(operation);
+  const commands = result.refused.filter((one) => !isScript(one));
+  const subjects = subjectsOf(patient);
+  const found = selfTestFindings({ ...result, refused: commands, evicts: false }, subjects);
   const of = (code: string, name: typeof NAMES.writes, well: Check) => {
     const one = found.find((each) => each.code === code);
     return one === undefined ? well : fromFinding('redis', name, one);
@@ -216,24 +188,40 @@ async function permissionChecks({ store }: Patient): Promise<Check[]> {
   return [
     of('redis_forbids', NAMES.permissions, all),
     of('redis_refuses_writes', NAMES.writes, took),
+    scriptCheck(result, result.refused.filter(isScript)),
+    ...found
+      .filter(({ code }) => code === 'redis_key_spoiled')
+      .map((one) => fromFinding('redis', NAMES.keys, one)),
   ];
 }
 
-async function scriptCheck({ store }: Patient): Promise<Check> {
-  try {
-    await store.redis.eval("return redis.call('TIME')[1]", 0);
-    return ok('redis', 'Lua', both('scripts run', '脚本可以运行'));
-  } catch (error) {
-    const { message } = error as Error;
-    return failed('redis', 'Lua', {
-      ...(message.startsWith('NOPERM') ? { code: 'redis_forbids' } : {}),
-      seen: both(
-        `scripts do not run (${message.split(' ', 1).join('')})`,
-        `脚本无法运行（${message.split(' ', 1).join('')}）`,
-      ),
-      advice: ALLOW,
-    });
+function subjectsOf({ config }: Patient): string[] {
+  return [...config.components, ...config.accounts].map(({ appid }) => appid);
+}
+
+function scriptCheck(result: SelfTest, refused: SelfTest['refused']): Check {
+  const [odd] = refused;
+  const eval_ = result.refused.find(({ operation }) => operation === 'EVAL');
+  const forbidden = result.forbidden.includes('EVAL');
+  if (!forbidden && eval_ === undefined && odd === undefined) {
+    return ok('redis', 'Lua', both('all scripts run', '全部脚本可以运行'));
   }
+  const names = [...new Set(refused.map(({ operation }) => operation))].join(', ');
+  const words = forbidden ? 'NOPERM' : ((odd ?? eval_)?.words ?? '');
+  const word = forbidden ? 'NOPERM' : ((odd ?? eval_)?.word ?? '');
+  return failed('redis', 'Lua', {
+    code: 'redis_forbids',
+    seen: both(
+      `scripts do not run${names === '' ? '' : `: ${names}`} (${words})`,
+      `脚本无法运行${names === '' ? '' : `：${names}`}（${words}）`,
+    ),
+    advice:
+      explainWord(word)?.remedy ??
+      both(
+        'Look at the log of Redis, and at the proxy before it: scripts must run as they are.',
+        '查看 Redis 的日志和前面的代理：脚本必须能原样执行。',
+      ),
+  });
 }
 
 async function medianPing({ store, clock }: Patient): Promise<number> {

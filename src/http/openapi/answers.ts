@@ -101,7 +101,7 @@ export const liveSchema = z.object({ status: z.literal('ok') });
 export const readySchema = z.object({ status: z.literal('ready') });
 export const notReadySchema = z.object({
   status: z.literal('not_ready'),
-  reason: z.enum(['stopping', 'store_unavailable', 'store_forbids']),
+  reason: z.enum(['stopping', 'store_unavailable', 'store_forbids', 'store_refuses']),
 });
 
 export const documentSchema = z.looseObject({ openapi: z.string() });

@@ -1,3 +1,4 @@
+import { explainWord } from '../../store/redis-words.ts';
 import type { Facts } from '../problems.ts';
 import {
   because,
@@ -41,6 +42,20 @@ const remedy = (facts: Facts) =>
       'It is refreshed by itself as soon as the ticket or token that it needs is there.',
   );
 
+const LOOK_AFTER =
+  'Look after Redis first: its log, its memory and disk, the network, the login in REDIS_URL.';
+const remedyOf = ({ word }: Facts) =>
+  word === undefined ? undefined : explainWord(String(word))?.remedy.en;
+/** Redis's own words, where there are any. */
+const unusable = ({ reason, word, words }: Facts) => {
+  const { means } = explainWord(String(word)) ?? {};
+  return means === undefined ? String(reason) : `Redis cannot be used: ${means.en} (${words}).`;
+};
+const refusal = ({ denied, words, key, version }: Facts) => {
+  const on = key === undefined ? '' : ` on ${key}`;
+  return `Redis${version === undefined ? '' : ` ${version}`} refuses ${denied}${on}: ${words}.`;
+};
+
 export const en: Words = {
   allWell: 'All is well.',
   verdict: (title, subject, more) => {
@@ -51,19 +66,34 @@ export const en: Words = {
   problems: {
     store_unavailable: say(
       'Redis cannot be reached',
-      ({ reason }) => `${reason} Pushes are answered 503 and nothing is refreshed.`,
-      'Look after Redis first: its log, its memory and disk, the network, the login in REDIS_URL. ' +
-        'Everything goes on by itself when it is back.',
+      (facts) => `${unusable(facts)} Pushes are answered 503 and nothing is refreshed.`,
+      (facts) => `${remedyOf(facts) ?? LOOK_AFTER} Everything goes on by itself when it is back.`,
     ),
     redis_refuses_writes: say(
       'Redis takes no writes',
       ({ reason }) => `Redis takes nothing any more (${reason}): no ticket, no new token.`,
-      ({ reason }) => REFUSED_WRITES[String(reason)] ?? 'Look at the log of Redis.',
+      ({ reason }) => remedyOf({ word: reason ?? '' }) ?? 'Look at the log of Redis.',
     ),
     redis_forbids: say(
       'Redis forbids commands that are needed',
-      ({ commands }) => `Redis forbids our user: ${commands}.`,
-      'Allow these commands in the ACL of the user in REDIS_URL.',
+      ({ commands, ...facts }) =>
+        [
+          commands === undefined ? '' : `Redis forbids our user: ${commands}.`,
+          facts.denied === undefined ? '' : refusal(facts),
+        ]
+          .join(' ')
+          .trim(),
+      ({ commands, ...facts }) =>
+        commands === undefined
+          ? (remedyOf(facts) ?? 'Look at the log of Redis, and at what stands before it.')
+          : 'Allow these commands in the ACL of the user in REDIS_URL.',
+    ),
+    redis_key_spoiled: say(
+      'A key of ours holds something else',
+      ({ reason }) =>
+        `Somebody has put something else where wxkeeper keeps its data (WRONGTYPE): ${reason}. ` +
+        'What belongs there is not stored.',
+      'Look at that key with TYPE, and RENAME it out of the way or delete it; wxkeeper makes it anew.',
     ),
     seal_key_wrong: say(
       'Refresh tokens cannot be unsealed',
@@ -191,12 +221,6 @@ export const en: Words = {
       'Nothing to do: values are served meanwhile.',
     ),
   },
-};
-
-const REFUSED_WRITES: Readonly<Record<string, string>> = {
-  OOM: 'Its memory is full: raise maxmemory, or find out what else is kept there.',
-  MISCONF: 'It cannot write to its disk: make room there. Its log says why.',
-  READONLY: 'It is a replica: REDIS_URL must lead to the primary.',
 };
 
 const PUSH_URLS: PushUrlWords = {

@@ -1,3 +1,4 @@
+import { explainWord } from '../../store/redis-words.ts';
 import type { Facts } from '../problems.ts';
 import {
   because,
@@ -35,6 +36,20 @@ const failing = (facts: Facts) => {
 };
 const remedy = (facts: Facts) => String(facts.remedy ?? '所需的票据或 token 一到就会自动刷新。');
 
+const LOOK_AFTER = '先处理 Redis：看它的日志、内存、磁盘、网络，以及 REDIS_URL 里的账号。';
+const remedyOf = ({ word }: Facts) =>
+  word === undefined ? undefined : explainWord(String(word))?.remedy.zh;
+const unusable = ({ word, words }: Facts) => {
+  const { means } = explainWord(String(word)) ?? {};
+  return means === undefined
+    ? 'Redis 没有响应或拒绝了命令'
+    : `Redis 无法使用，${means.zh}（${words}）`;
+};
+const refusal = ({ denied, words, key, version }: Facts) => {
+  const on = key === undefined ? '' : `（键 ${key}）`;
+  return `Redis${version === undefined ? '' : ` ${version}`} 拒绝了 ${denied}${on}：${words}。`;
+};
+
 export const zh: Words = {
   allWell: '一切正常。',
   verdict: (title, subject, more) => {
@@ -44,18 +59,31 @@ export const zh: Words = {
   problems: {
     store_unavailable: say(
       'Redis 连不上',
-      () => 'Redis 没有响应或拒绝了命令：推送一律返回 503，任何凭据都不会刷新。',
-      '先处理 Redis：看它的日志、内存、磁盘、网络，以及 REDIS_URL 里的账号。恢复后一切自动继续。',
+      (facts) => `${unusable(facts)}：推送一律返回 503，任何凭据都不会刷新。`,
+      (facts) => `${remedyOf(facts) ?? LOOK_AFTER}恢复后一切自动继续。`,
     ),
     redis_refuses_writes: say(
       'Redis 拒绝写入',
       ({ reason }) => `Redis 不再接受写入（${reason}）：新票据、新 token 都存不进去。`,
-      ({ reason }) => REFUSED_WRITES[String(reason)] ?? '请查看 Redis 的日志。',
+      ({ reason }) => remedyOf({ word: reason ?? '' }) ?? '请查看 Redis 的日志。',
     ),
     redis_forbids: say(
       'Redis 禁止了必需的命令',
-      ({ commands }) => `Redis 不允许我们的用户执行：${commands}。`,
-      '请在 REDIS_URL 所用用户的 ACL 里放行这些命令。',
+      ({ commands, ...facts }) =>
+        [
+          commands === undefined ? '' : `Redis 不允许我们的用户执行：${commands}。`,
+          facts.denied === undefined ? '' : refusal(facts),
+        ].join(''),
+      ({ commands, ...facts }) =>
+        commands === undefined
+          ? (remedyOf(facts) ?? '请查看 Redis 及其前面代理的日志。')
+          : '请在 REDIS_URL 所用用户的 ACL 里放行这些命令。',
+    ),
+    redis_key_spoiled: say(
+      '本服务的键里存着别的东西',
+      ({ reason }) =>
+        `有人在 wxkeeper 存放数据的位置写入了别的类型（WRONGTYPE）：${reason}。应存的数据存不进去。`,
+      '用 TYPE 检查该键，用 RENAME 改名或删除；wxkeeper 会重新建立。',
     ),
     seal_key_wrong: say(
       'refresh token 解不开',
@@ -167,12 +195,6 @@ export const zh: Words = {
       '无需处理：其间照常提供现有的值。',
     ),
   },
-};
-
-const REFUSED_WRITES: Readonly<Record<string, string>> = {
-  OOM: '它的内存满了：调高 maxmemory，或查清里面还存了什么。',
-  MISCONF: '它写不了磁盘：请腾出空间。它的日志里有原因。',
-  READONLY: '它是从库：REDIS_URL 必须指向主库。',
 };
 
 const PUSH_URLS: PushUrlWords = {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   credentialFindings,
   previousSecretFindings,
+  selfTestFindings,
   ticketFindings,
   ticketState,
   type CredentialHealth,
@@ -10,7 +11,9 @@ import { finding, identityOf, PROBLEMS, rankFindings } from '../../../src/status
 import { flowOf, flowOfAll, pointingAt, refusedFindings } from '../../../src/status/refused.ts';
 import { describeReplicas, replicaFindings } from '../../../src/status/replicas.ts';
 import type { RefusedPushes } from '../../../src/store/refused-pushes.ts';
+import { describeProblem } from '../../../src/status/wording.ts';
 import type { Replica } from '../../../src/store/replicas.ts';
+import type { SelfTest } from '../../../src/store/self-test.ts';
 
 const COMPONENT = 'wx0123456789abcdef';
 const MINUTE = 60_000;
@@ -343,5 +346,61 @@ describe('refused pushes', () => {
     // Tickets are encrypted all the same.
     const clear = refused({ reason: 'clear_mode', url: 'message' });
     expect(because([clear], accepting())).toEqual([undefined, undefined]);
+describe('row 131: what the self-test has found', () => {
+  const COMPONENTS = ['wx0123456789abcdef', 'wx00000000000000aa'];
+  const well: SelfTest = {
+    ...{ forbidden: [], evicts: false, refuses: undefined, refused: [], spoiled: [] },
+    version: '7.0.15',
+  };
+  const refusal = {
+    ...{ operation: 'XADD', word: 'unknown command xadd', words: "ERR unknown command 'xadd'" },
+    ...{ key: undefined, subject: undefined },
+  };
+  const served = {
+    ...{ operation: 'append-event', word: 'NOPERM', words: 'NOPERM No permissions' },
+    ...{ key: 'wx:events:{wx0123456789abcdef}', subject: 'wx0123456789abcdef' },
+  };
+  const spoiled = {
+    ...{ key: 'wx:events:{wx00000000000000aa}', subject: 'wx00000000000000aa' },
+    ...{ holds: 'list', belongs: 'stream', needed: true },
+  };
+  const said = (test: SelfTest, subjects = COMPONENTS) =>
+    selfTestFindings(test, subjects).map((one) => ({
+      ...{ code: one.code, subject: one.subject, severity: one.severity },
+      ...{ message: describeProblem(one, 'en').message, advice: describeProblem(one, 'en').advice },
+    }));
+
+  it('is nothing when all is well', () => {
+    expect(said(well)).toEqual([]);
+  });
+
+  it('names what is refused, with the words, the version and the remedy', () => {
+    expect(said({ ...well, refused: [refusal] })).toMatchObject([
+      {
+        ...{ code: 'redis_forbids', subject: null, severity: 'critical' },
+        message: "Redis 7.0.15 refuses XADD: ERR unknown command 'xadd'.",
+        advice: expect.stringMatching(/rename-command.*7\.0|7\.0.*rename-command/) as unknown,
+      },
+    ]);
+  });
+
+  it('names at most eight, and how many more', () => {
+    const many = Array.from({ length: 12 }, (_, i) => ({ ...refusal, operation: `C${i}` }));
+    expect(said({ ...well, refused: many })[0]?.message).toMatch(/C7 \(\+4\): /);
+  });
+
+  it('names a key under its component, and to nobody who may not see that', () => {
+    const test = { ...well, refused: [served], spoiled: [spoiled] };
+    expect(said(test)).toMatchObject([
+      { code: 'redis_forbids', subject: COMPONENTS[0] },
+      { code: 'redis_key_spoiled', subject: COMPONENTS[1], severity: 'critical' },
+    ]);
+    const narrowed = JSON.stringify(said(test, ['wx00000000000000bb']));
+    for (const appid of COMPONENTS) expect(narrowed).not.toContain(appid);
+  });
+
+  it('is less grave when only people look at that key', () => {
+    const test = { ...well, spoiled: [{ ...spoiled, needed: false }] };
+    expect(said(test)).toMatchObject([{ severity: 'warning' }]);
   });
 });

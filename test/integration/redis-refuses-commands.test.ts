@@ -1,0 +1,253 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { admit, release, SILENT } from '../../src/commands/doctor/patient.ts';
+import { examineRedis } from '../../src/commands/doctor/redis.ts';
+import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { createKeys } from '../../src/store/keys.ts';
+import { connectRedis, whenReady } from '../../src/store/redis.ts';
+import { createSeal } from '../../src/store/seal.ts';
+import { neededCommands, testStore } from '../../src/store/self-test.ts';
+import { createStoreTime } from '../../src/store/store-time.ts';
+import type { Store } from '../../src/store/store.ts';
+import { MACHINE } from '../support/doctor.ts';
+import { TOKEN } from '../support/liveness.ts';
+import { createManualClock } from '../support/manual-clock.ts';
+import { read } from '../support/observe.ts';
+import { becomes, newTicketPush, POLLING, post, readiness } from '../support/redis-story.ts';
+import { COMPONENT, createStation, MINUTE, type Station } from '../support/station.ts';
+
+/** What Redis refuses is seen before it hurts, and said in Redis's own words. */
+
+const SCRIPTS = new URL('../../src/store/scripts/', import.meta.url);
+
+let undo: (() => unknown)[];
+beforeEach(() => {
+  undo = [];
+});
+afterEach(async () => {
+  for (const step of undo.reverse()) await step();
+});
+
+async function serverWith(...args: string[]): Promise<RedisServer> {
+  const server = await startRedisServer({ listen: 'port', args });
+  undo.push(() => server.stop());
+  return server;
+}
+
+function adminOf(server: RedisServer): Redis {
+  const admin = new Redis(server.url);
+  undo.push(() => admin.disconnect());
+  return admin;
+}
+
+async function stationOn(redisUrl: string): Promise<Station> {
+  const station = await createStation({ redisUrl });
+  station.redis.on('error', () => undefined);
+  undo.push(() => station.close());
+  return station;
+}
+
+interface Problem {
+  code: string;
+  component: string | null;
+  message: string;
+  advice: string;
+}
+
+async function problems(station: Station): Promise<Problem[]> {
+  const answer = await station.internal('/status');
+  return ((await answer.json()) as { problems: Problem[] }).problems;
+}
+
+async function doctor(station: Station): Promise<string> {
+  const patient = await admit(station.config, { env: {}, machine: MACHINE });
+  onTestFinished(() => release(patient));
+  const checks = await examineRedis(patient);
+  return JSON.stringify(checks.filter(({ state }) => state === 'failed'));
+}
+
+async function notReady(station: Station): Promise<string | undefined> {
+  const answer = await station.internal('/readyz');
+  return ((await answer.json()) as { reason?: string }).reason;
+}
+
+describe('row 131: a command that is renamed away', () => {
+  it.each(['EVAL', 'XADD', 'HSET', 'SMISMEMBER'])('%s: not ready, and all say so', async (name) => {
+    const server = await serverWith('--rename-command', name, '');
+    const station = await stationOn(server.url);
+    // The test's own client does nothing of it.
+    expect(await readiness(station)).toBe(503);
+    expect(await notReady(station)).toBe('store_refuses');
+    const said = JSON.stringify(await problems(station));
+    const words = new RegExp(`${name}[^"]*unknown command|unknown command '${name}'`, 'i');
+    expect(said).toMatch(words);
+    const log = station.logs.find(({ message }) => message === 'Redis refuses what wxkeeper needs');
+    expect(log?.refused).toContain(name);
+    expect(log?.redis_says).toMatch(/^ERR unknown command/);
+    expect(await doctor(station)).toMatch(words);
+    if (name === 'SMISMEMBER') return;
+    expect((await post(newTicketPush(station))).status).toBe(503);
+  });
+});
+
+describe('row 131: a key of ours that holds something else', () => {
+  it.each([
+    { what: 'the event stream', key: (s: Station) => s.keys.events(COMPONENT.appid), ready: 503 },
+    { what: 'a counter', key: (s: Station) => s.keys.pushStats(COMPONENT.appid), ready: 200 },
+    {
+      what: 'the list of authorizers',
+      key: (s: Station) => s.keys.authorizers(COMPONENT.appid),
+      ready: 200,
+    },
+    { what: 'the codes', key: (s: Station) => s.keys.exchanges(COMPONENT.appid), ready: 503 },
+    { what: 'the jobs', key: (s: Station) => s.keys.jobs, ready: 200 },
+  ])('$what: a person is told which, until it is gone', async ({ key, ready }) => {
+    const server = await serverWith();
+    const station = await stationOn(server.url);
+    await station.redis.del(key(station));
+    await station.redis.set(key(station), 'spoiled');
+    await station.pass(2 * MINUTE);
+    expect(await readiness(station)).toBe(ready);
+    const spoiled = (await problems(station)).find(({ code }) => code === 'redis_key_spoiled');
+    expect(spoiled?.message).toContain(key(station));
+    expect(spoiled?.message).toContain('WRONGTYPE');
+    expect(await doctor(station)).toContain(ready === 503 ? key(station) : '');
+
+    await station.redis.del(key(station));
+    await station.pass(MINUTE);
+    expect(await readiness(station)).toBe(200);
+    expect((await problems(station)).map(({ code }) => code)).not.toContain('redis_key_spoiled');
+  });
+
+  it('while it works: the first push that is refused is enough, no minute has to pass', async () => {
+    const server = await serverWith();
+    const station = await stationOn(server.url);
+    const key = station.keys.events(COMPONENT.appid);
+    await station.redis.set(key, 'spoiled');
+    expect(await readiness(station)).toBe(200);
+    expect((await post(newTicketPush(station))).status).toBe(503);
+    await becomes(station, 503);
+    expect(JSON.stringify(await problems(station))).toContain(key);
+  });
+});
+
+describe('row 131: what is refused on real keys alone', () => {
+  it('is remembered with its operation and its key, until it succeeds', async () => {
+    const server = await serverWith();
+    const admin = adminOf(server);
+    const user = (...rules: string[]) =>
+      admin.acl('SETUSER', 'keeper', 'on', '>canary-71', 'resetkeys', '&*', '+@all', ...rules);
+    await user('~*');
+    const station = await stationOn(server.url.replace('://', '://keeper:canary-71@'));
+    const events = station.keys.events(COMPONENT.appid);
+    expect(await readiness(station)).toBe(200);
+    // All keys but the stream's.
+    const prefix = station.config.redisKeyPrefix;
+    const own = ['record:*', 'component*', 'history:*', 'seen:*', 'self_test:*', 'push_stats:*'];
+    await user(...[...own, 'jobs', 'replicas'].map((one) => `~${prefix}${one}`));
+    expect((await post(newTicketPush(station))).status).toBe(503);
+    await becomes(station, 503);
+    const said = JSON.stringify(await problems(station));
+    expect(said).toMatch(/accept-ticket|TYPE/);
+    expect(said).toMatch(/NOPERM/);
+    await user('~*');
+    await station.pass(MINUTE);
+    await becomes(station, 200);
+    expect((await post(newTicketPush(station))).status).toBe(200);
+    expect(await admin.exists(events)).toBe(1);
+  });
+});
+
+async function storeOn(url: string): Promise<Store> {
+  const redis = connectRedis({ url, protocol: 3 }, SILENT);
+  undo.push(() => redis.disconnect());
+  expect(await whenReady(redis, POLLING.timeout)).toBe(true);
+  const time = createStoreTime(createManualClock());
+  return { redis, keys: createKeys('wx:'), time, seal: createSeal([]) };
+}
+
+describe('row 131: the self-test', () => {
+  it('runs every script that there is, and leaves nothing', async () => {
+    const server = await serverWith();
+    const admin = adminOf(server);
+    const store = await storeOn(server.url);
+    // A server that knows none by its hash.
+    const byText = vi.spyOn(store.redis, 'eval');
+    const result = await testStore(store, [COMPONENT.appid]);
+    expect(result).toMatchObject({ forbidden: [], refused: [], spoiled: [], refuses: undefined });
+    const names = readdirSync(SCRIPTS).filter((name) => name !== 'record.lua');
+    expect(names.length).toBeGreaterThan(25);
+    const texts = byText.mock.calls.map(([text]) => String(text));
+    const missing = names.filter((name) => {
+      const text = readFileSync(new URL(name, SCRIPTS), 'utf8');
+      return !texts.some((one) => one.endsWith(text));
+    });
+    expect(missing).toEqual([]);
+    expect(await admin.keys('*')).toEqual([]);
+  });
+
+  it('tries every command that scripts use', () => {
+    const tried = new Set(neededCommands(createKeys('wx:')).map(([name]) => name));
+    const used = readdirSync(SCRIPTS).flatMap((name) =>
+      [...readFileSync(new URL(name, SCRIPTS), 'utf8').matchAll(/redis\.p?call\('([A-Z]+)'/g)].map(
+        ([, command]) => command ?? '',
+      ),
+    );
+    expect(used.length).toBeGreaterThan(50);
+    expect([...new Set(used)].filter((command) => !tried.has(command))).toEqual([]);
+  });
+
+  it('two at once do not meet', async () => {
+    const server = await serverWith();
+    const store = await storeOn(server.url);
+    const both = await Promise.all(Array.from({ length: 5 }, () => testStore(store)));
+    for (const one of both) expect(one).toMatchObject({ forbidden: [], refused: [] });
+  });
+});
+
+describe('row 132: EVALSHA is refused in other words than NOSCRIPT', () => {
+  it.each([
+    { what: 'it is renamed away', args: ['--rename-command', 'EVALSHA', ''], rules: [] },
+    { what: 'the ACL forbids it alone', args: [], rules: ['-evalsha'] },
+  ])('$what: scripts go by their text, and everything works', async ({ args, rules }) => {
+    const server = await serverWith(...args);
+    const admin = adminOf(server);
+    await admin.acl('SETUSER', 'keeper', 'on', '>pw', '~*', '&*', '+@all', ...rules);
+    const station = await stationOn(server.url.replace('://', '://keeper:pw@'));
+    expect(await readiness(station)).toBe(200);
+    expect((await post(newTicketPush(station))).status).toBe(200);
+    await station.settle();
+    await station.pass(MINUTE);
+    expect(await read(station, TOKEN)).toMatchObject({ status: 200, source: 'redis' });
+    expect((await problems(station)).map(({ code }) => code)).toEqual([]);
+    // It is not asked for again on this connection.
+    const refusals = async () => {
+      const stats = await admin.info('commandstats');
+      return /cmdstat_evalsha:\S*rejected_calls=(\d+)/.exec(stats)?.[1];
+    };
+    const before = await refusals();
+    expect((await post(newTicketPush(station))).status).toBe(200);
+    expect(await refusals()).toBe(before);
+  });
+});
+
+describe('row 141: a Redis that is connected and does not answer', () => {
+  it.each(['ALL', 'WRITE'] as const)(
+    'CLIENT PAUSE %s: not ready within a second, and ready when it is over',
+    async (mode) => {
+      const server = await serverWith();
+      const admin = adminOf(server);
+      const station = await stationOn(server.url);
+      expect(await readiness(station)).toBe(200);
+      // What pauses all holds up the command that would end it, too.
+      await admin.call('CLIENT', 'PAUSE', mode === 'ALL' ? 4_000 : 60_000, mode);
+      const begun = performance.now();
+      const answer = await station.internal('/readyz');
+      expect(await answer.json()).toEqual({ status: 'not_ready', reason: 'store_unavailable' });
+      expect(performance.now() - begun).toBeLessThan(1_500);
+      if (mode === 'WRITE') await admin.client('UNPAUSE');
+      await becomes(station, 200);
+    },
+  );
+});

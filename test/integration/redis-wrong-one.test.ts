@@ -1,0 +1,385 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { admit, release, SILENT } from '../../src/commands/doctor/patient.ts';
+import { examineRedis } from '../../src/commands/doctor/redis.ts';
+import { findRedis, startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { connectRedis } from '../../src/store/redis.ts';
+import { explainWord, firstWordsOf, wordOf } from '../../src/store/redis-words.ts';
+import { MACHINE } from '../support/doctor.ts';
+import type { ServiceStatus } from '../support/observe.ts';
+import { becomes, newTicketPush, POLLING, post, readiness } from '../support/redis-story.ts';
+import { createStation, type Station } from '../support/station.ts';
+
+/** Whatever is at the other end of REDIS_URL and is not the Redis that was meant. */
+
+const PASSWORD = 'canary-9f27';
+
+let undo: (() => unknown)[];
+beforeEach(() => {
+  undo = [];
+});
+afterEach(async () => {
+  for (const step of undo.reverse()) await step();
+});
+
+async function serverWith(args: string[] = []): Promise<RedisServer> {
+  const server = await startRedisServer({ listen: 'port', args });
+  undo.push(() => server.stop());
+  return server;
+}
+
+function adminOf(url: string): Redis {
+  const admin = new Redis(url);
+  admin.on('error', () => undefined);
+  undo.push(() => admin.disconnect());
+  return admin;
+}
+
+async function stationOn(redisUrl: string): Promise<Station> {
+  const station = await createStation({ redisUrl });
+  // The test's own client would go to database 0, or write to the console.
+  station.redis.on('error', () => undefined);
+  station.redis.disconnect();
+  undo.push(() => station.close());
+  return station;
+}
+
+interface Told {
+  log: string;
+  problem: ServiceStatus['components'][number]['problems'][number] & {
+    message: string;
+    advice: string;
+  };
+  doctor: string;
+}
+
+/** What log, status and doctor say of the Redis at this address. */
+async function told(station: Station, code = 'store_unavailable'): Promise<Told> {
+  const { problems } = (await (await station.internal('/status')).json()) as {
+    problems: Told['problem'][];
+  };
+  const problem = problems.find((one) => one.code === code);
+  if (problem === undefined) throw new Error(`no ${code} in ${JSON.stringify(problems)}`);
+  const patient = await admit(station.config, { env: {}, machine: MACHINE });
+  onTestFinished(() => release(patient));
+  const doctor = JSON.stringify(await examineRedis(patient));
+  const log = JSON.stringify(station.logs.filter(({ level }) => level === 'error'));
+  expect(log + JSON.stringify(problems) + doctor).not.toContain(PASSWORD);
+  return { log, problem, doctor };
+}
+
+describe('row 133: a database that is not there', () => {
+  it.each([
+    { what: 'its number is too high', path: '/99', args: [], words: /DB index is out of range/ },
+    {
+      what: 'SELECT is renamed away',
+      path: '/3',
+      args: ['--rename-command', 'SELECT', ''],
+      words: /unknown command 'select'/i,
+    },
+  ])('$what: nothing is ever written to database 0', async ({ path, args, words }) => {
+    const server = await serverWith(args);
+    const station = await stationOn(server.url + path);
+    expect(await readiness(station)).toBe(503);
+    expect((await post(newTicketPush(station))).status).toBe(503);
+    // Several connections later nothing has changed.
+    const admin = adminOf(server.url);
+    const connections = async () =>
+      Number(/total_connections_received:(\d+)/.exec(await admin.info('stats'))?.[1]);
+    const before = await connections();
+    const later = async () => expect(await connections()).toBeGreaterThan(before + 3);
+    await vi.waitFor(later, POLLING);
+    expect(await readiness(station)).toBe(503);
+    expect(await admin.dbsize()).toBe(0);
+
+    const { log, problem, doctor } = await told(station);
+    for (const text of [log, problem.message, doctor])
+      expect(text).toMatch(/database that REDIS_URL/);
+    expect(problem.message).toMatch(words);
+    expect(log).toMatch(words);
+    expect(problem.advice).toMatch(/Set the number at the end of REDIS_URL/);
+    expect(doctor).toContain(problem.advice.slice(0, 40));
+  });
+
+  it('the ACL forbids SELECT: the same, and it works once that is allowed', async () => {
+    const server = await serverWith();
+    const admin = adminOf(server.url);
+    const user = (...rules: string[]) =>
+      admin.acl('SETUSER', 'keeper', 'on', `>${PASSWORD}`, '~*', '&*', '+@all', ...rules);
+    await user('-select');
+    const station = await stationOn(server.url.replace('://', `://keeper:${PASSWORD}@`) + '/2');
+    expect(await readiness(station)).toBe(503);
+    const { problem } = await told(station);
+    expect(problem.message).toMatch(/NOPERM .*'select'/);
+    await user('+select');
+    await becomes(station, 200);
+    expect((await post(newTicketPush(station))).status).toBe(200);
+    expect(await admin.dbsize()).toBe(0);
+    await admin.select(2);
+    expect(await admin.dbsize()).toBeGreaterThan(0);
+  });
+
+  it('the right one: after each reconnect it is that one again', async () => {
+    const server = await serverWith();
+    const admin = adminOf(server.url);
+    const station = await stationOn(`${server.url}/5`);
+    for (let round = 0; round < 3; round += 1) {
+      await becomes(station, 200);
+      expect((await post(newTicketPush(station))).status).toBe(200);
+      await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    }
+    expect(await admin.dbsize()).toBe(0);
+  });
+});
+
+/** Something that speaks like Redis and answers with these lines; what is not named is `+OK`. */
+async function impostor(answers: Record<string, string>): Promise<string> {
+  const server = createServer((socket) => speak(socket, answers));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  undo.push(() => void server.close());
+  return `redis://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function speak(socket: Socket, answers: Record<string, string>): void {
+  socket.on('error', () => undefined);
+  socket.setEncoding('utf8');
+  socket.on('data', (text: string) => {
+    // Each command begins with the number of its parts.
+    for (const command of text.split(/^\*\d+\r\n/m).slice(1)) {
+      const name = command.split('\r\n')[1]?.toUpperCase() ?? '';
+      socket.write(`${answers[name] ?? answers['*'] ?? '+OK'}\r\n`);
+    }
+  });
+}
+
+describe('row 134: Redis says why, and so do we', () => {
+  const NO_EVAL = "-ERR unknown command 'evalsha', with args beginning with: 'canary-9f27'";
+  const INFO_OF = (line: string) => `$${line.length}\r\n${line}`;
+  it.each([
+    {
+      what: 'the password is wrong',
+      answers: { HELLO: '-WRONGPASS invalid username-password pair or user is disabled.' },
+      says: /it refuses user or password.*WRONGPASS/,
+      advice: /Check user and password in REDIS_URL/,
+    },
+    {
+      what: 'a password is missing',
+      answers: { HELLO: '-NOAUTH HELLO must be called with the client already authenticated' },
+      says: /it asks for a password.*NOAUTH/,
+      advice: /Check user and password in REDIS_URL/,
+    },
+    {
+      what: 'HELLO is refused in a way of its own',
+      answers: { HELLO: '-ERR command not supported by this proxy' },
+      says: /it refuses HELLO 3.*ERR command not supported by this proxy/,
+      advice: /Set REDIS_PROTOCOL=2/,
+    },
+    {
+      what: 'INFO is refused',
+      answers: { HELLO: '%1\r\n+proto\r\n:3', INFO: "-ERR unknown command 'info'" },
+      says: /it refuses INFO.*ERR unknown command/,
+      advice: /Allow `info`/,
+    },
+    {
+      what: 'it is a Sentinel',
+      answers: {
+        ...{ HELLO: '%1\r\n+proto\r\n:3', INFO: INFO_OF('redis_mode:sentinel'), PING: '+PONG' },
+        '*': NO_EVAL,
+      },
+      says: /what answers there is a Sentinel/,
+      advice: /Name the master itself in REDIS_URL/,
+    },
+    {
+      what: 'it is a node of a cluster',
+      answers: {
+        ...{ HELLO: '%1\r\n+proto\r\n:3', INFO: INFO_OF('redis_mode:cluster'), PING: '+PONG' },
+        '*': '-MOVED 4711 10.0.0.1:6379',
+      },
+      says: /this Redis runs as a cluster/,
+      advice: /needs one Redis, alone or with replicas, and not a cluster/,
+    },
+    {
+      what: 'it is a cluster that is down',
+      answers: {
+        ...{ HELLO: '%1\r\n+proto\r\n:3', INFO: INFO_OF('redis_mode:standalone'), PING: '+PONG' },
+        '*': '-CLUSTERDOWN Hash slot not served',
+      },
+      says: /this is a cluster that is down.*CLUSTERDOWN Hash slot not served/,
+      advice: /needs one Redis, alone or with replicas, and not a cluster/,
+    },
+    {
+      what: 'it is a replica that has lost its master',
+      answers: {
+        ...{ HELLO: '%1\r\n+proto\r\n:3', INFO: INFO_OF('redis_mode:standalone'), PING: '+PONG' },
+        '*': "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+      },
+      says: /a replica that has lost its master.*MASTERDOWN Link with MASTER is down/,
+      advice: /name the master in REDIS_URL/,
+    },
+  ])('$what', async ({ answers, says, advice }) => {
+    const station = await stationOn(await impostor(answers));
+    await becomes(station, 503);
+    const { log, problem, doctor } = await told(station);
+    expect(problem.message).toMatch(says);
+    expect(problem.advice).toMatch(advice);
+    expect(log).toMatch(advice);
+    expect(doctor).toMatch(advice);
+    for (const text of [log, problem.message + problem.advice, doctor]) {
+      expect(text).not.toMatch(/firewall|does not answer/);
+    }
+    const zh = await (await station.internal('/status?lang=zh')).text();
+    expect(zh).toMatch(/Redis 无法使用/);
+  });
+
+  it('a wrong password of a real Redis', async () => {
+    const server = await serverWith(['--requirepass', 'another']);
+    const station = await stationOn(server.url.replace('://', `://default:${PASSWORD}@`));
+    expect(await readiness(station)).toBe(503);
+    const { log, problem, doctor } = await told(station);
+    expect(problem.message).toMatch(/WRONGPASS invalid username/);
+    for (const text of [log, problem.advice, doctor]) {
+      expect(text).toMatch(/user and password in REDIS_URL/);
+    }
+  });
+
+  it('the address of a real Sentinel', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'wxkeeper-sentinel-'));
+    undo.push(() => rm(dir, { recursive: true, force: true }));
+    const file = join(dir, 'sentinel.conf');
+    await writeFile(file, '');
+    const { command, libraryPath } = await findRedis();
+    const port = await freePort();
+    // A sentinel is a server that is started so.
+    const child = spawn(command, [file, '--sentinel', '--port', String(port)], {
+      stdio: 'ignore',
+      env: { ...process.env, ...(libraryPath && { LD_LIBRARY_PATH: libraryPath }) },
+    });
+    undo.push(async () => {
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
+      await gone;
+    });
+    const probe = adminOf(`redis://127.0.0.1:${port}`);
+    await vi.waitFor(async () => expect(await probe.ping()).toBe('PONG'), POLLING);
+    const station = await stationOn(`redis://127.0.0.1:${port}`);
+    await becomes(station, 503);
+    const { log, problem, doctor } = await told(station);
+    for (const text of [log, problem.message, doctor]) expect(text).toMatch(/is a Sentinel/);
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
+
+describe('the words of Redis', () => {
+  const reply = (message: string) => Object.assign(new Error(message), { name: 'ReplyError' });
+  it.each([
+    [
+      "ERR unknown command 'hgetall', with args beginning with: 'canary' ",
+      "ERR unknown command 'hgetall'",
+    ],
+    [
+      'ERR unknown command `EVAL`, with args beginning with: `canary`, ',
+      'ERR unknown command `EVAL`',
+    ],
+    [
+      "NOPERM User keeper has no permissions to run the 'xadd' command script: ab, on @user_script:3.",
+      "NOPERM User keeper has no permissions to run the 'xadd' command",
+    ],
+    [
+      'WRONGTYPE Operation against a key holding the wrong kind of value script: 0123, on @user_script:3.',
+      'WRONGTYPE Operation against a key holding the wrong kind of value',
+    ],
+    [
+      'ERR Error running script (call to f_0123abcd): @user_script:14: @user_script: 14: Unknown Redis command called from Lua script',
+      'Unknown Redis command called from Lua script',
+    ],
+    [
+      "OOM command not allowed when used memory > 'maxmemory'.",
+      'OOM command not allowed when used memory >',
+    ],
+    [`ERR value ${'x'.repeat(60)} is odd`, 'ERR value … is odd'],
+  ])('are kept without what it was sent: %s', (message, words) => {
+    expect(firstWordsOf(reply(message)).replace(/ 'maxmemory'$/, '')).toBe(words);
+  });
+
+  it.each([
+    ...['WRONGPASS', 'NOAUTH', 'NOPERM', 'OOM', 'MISCONF', 'NOREPLICAS', 'READONLY', 'MASTERDOWN'],
+    ...['LOADING', 'BUSY', 'MOVED', 'ASK', 'CROSSSLOT', 'CLUSTERDOWN', 'NOPROTO', 'WRONGTYPE'],
+  ])('%s has a meaning and a remedy in both languages', (word) => {
+    expect(wordOf(reply(`${word} something`))).toBe(word);
+    const { means, remedy } = explainWord(word) ?? {};
+    for (const text of [means?.en, means?.zh, remedy?.en, remedy?.zh]) expect(text).toBeTruthy();
+    expect(means?.zh).toMatch(/[\u4e00-\u9fff]/);
+  });
+});
+
+describe('row 137: TLS to Redis', () => {
+  const file = (name: string) =>
+    readFile(new URL(`../fixtures/tls/localhost-test-${name}.pem`, import.meta.url));
+
+  async function tlsServer(): Promise<{ port: number; names: unknown[]; secure: () => number }> {
+    const [key, cert] = await Promise.all([file('key'), file('cert')]);
+    const names: unknown[] = [];
+    let secure = 0;
+    const server = createTlsServer({
+      ...{ key, cert },
+      SNICallback(name, done) {
+        names.push(name);
+        done(null);
+      },
+    });
+    server.on('secureConnection', (socket: TLSSocket) => {
+      socket.on('error', () => undefined);
+      socket.on('data', () => {
+        secure += 1;
+      });
+    });
+    server.on('tlsClientError', () => undefined);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    undo.push(() => void server.close());
+    return { port: (server.address() as AddressInfo).port, names, secure: () => secure };
+  }
+
+  it.each([undefined, '0'])(
+    'is told the name that is asked for, and a certificate that nobody vouches for is refused, with NODE_TLS_REJECT_UNAUTHORIZED %s',
+    async (setting) => {
+      vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', setting);
+      undo.push(() => vi.unstubAllEnvs());
+      const server = await tlsServer();
+      const url = `rediss://user:${PASSWORD}@localhost:${server.port}`;
+      const redis = connectRedis({ url, protocol: 3 }, SILENT);
+      undo.push(() => redis.disconnect());
+      const [error] = (await once(redis, 'error')) as [Error & { code?: string }];
+      expect(error.code).toMatch(/SELF_SIGNED|UNABLE_TO_VERIFY/);
+      expect(server.names).toContain('localhost');
+      // Not even the password was sent.
+      expect(server.secure()).toBe(0);
+    },
+  );
+
+  it('an address is no name: it is asked for without one, and refused all the same', async () => {
+    const server = await tlsServer();
+    const redis = connectRedis({ url: `rediss://127.0.0.1:${server.port}`, protocol: 3 }, SILENT);
+    undo.push(() => redis.disconnect());
+    const [error] = (await once(redis, 'error')) as [Error & { code?: string }];
+    expect(error.code).toMatch(/SELF_SIGNED|UNABLE_TO_VERIFY/);
+    expect(server.names.filter((name) => typeof name === 'string' && name !== '')).toEqual([]);
+    expect(explainWord(error.code ?? '')?.remedy.en).toMatch(/NODE_EXTRA_CA_CERTS/);
+  });
+});
