@@ -11,6 +11,19 @@ import { readDocument, tableRows } from './markdown.ts';
 /** Serves as an appid and as the name of a credential. */
 const SUBJECT = Object.assign('APPID', { kind: 'component_access_token', subject: 'APPID' });
 
+/** Of no business of those who read: what stops others, looks around, or makes and ends keys. */
+const FORBIDDEN = [
+  ...['CLIENT PAUSE 60000', 'CLIENT KILL TYPE normal', 'CLIENT NO-EVICT on', 'CLIENT LIST'],
+  ...['CLIENT UNPAUSE', 'CLIENT REPLY OFF', 'CONFIG GET *', 'DEBUG SLEEP 0', 'FLUSHALL', 'FLUSHDB'],
+  ...['KEYS *', 'SCAN 0', 'SCRIPT FLUSH', 'FUNCTION FLUSH', 'EVAL return 0', 'MONITOR', 'SHUTDOWN'],
+  ...['REPLICAOF NO ONE', 'SWAPDB 0 1', 'ACL LIST', 'SAVE', 'SLOWLOG GET', 'DBSIZE', 'RANDOMKEY'],
+  ...['XGROUP CREATE foreign shop $ MKSTREAM', 'XGROUP CREATE wx:events:{other} shop $ MKSTREAM'],
+  ...['XADD wx:events:{wx0123456789abcdef} * a b', 'XTRIM wx:events:{wx0123456789abcdef} MAXLEN 0'],
+  ...['XGROUP DESTROY wx:events:{wx0123456789abcdef} shop', 'DEL wx:events:{wx0123456789abcdef}'],
+  ...['DEL wx:component_pre_auth_code:{wx0123456789abcdef}', 'PUBLISH wx:rotations {}'],
+  ...['HGETALL wx:record:component_access_token:{wx0123456789abcdef}', 'GET wx:session_secret'],
+];
+
 describe('the Redis contract', () => {
   it.each(['docs/redis.md', 'docs/redis.zh-CN.md'])('%s names the keys as they are', (path) => {
     const keys = createKeys('wx:');
@@ -62,6 +75,18 @@ describe('the Redis contract', () => {
       }
       await expect(reader.set('wx:component_access_token:{a}', '')).rejects.toThrow('NOPERM');
       await expect(reader.get(keys.events(COMPONENT.appid))).rejects.toThrow('NOPERM');
+      for (const client of [reader, connect('events'), connect('events')]) {
+        expect(await client.ping()).toBe('PONG');
+        await client.select(0);
+        for (const line of FORBIDDEN) {
+          const [name = '', ...args] = line.split(' ');
+          const answer = await client.call(name, ...args).then(String, String);
+          expect(`${line}: ${answer}`).toMatch(/NOPERM|DEBUG command not allowed/);
+        }
+      }
+      expect(await reader.subscribe(keys.rotations)).toBe(1);
+      const other = connect('reader');
+      await expect(other.subscribe('others')).rejects.toThrow('NOPERM');
 
       const stream = keys.events(COMPONENT.appid);
       const consumer = connect('events');
