@@ -12,10 +12,11 @@ import { appendEvent } from './events.ts';
 import { addExchange } from './exchanges.ts';
 import { createKeys, type CredentialId } from './keys.ts';
 import { giveLeaseBack, takeLease } from './leases.ts';
-import { beginMint, commitMint, failMint } from './mints.ts';
+import { beginMint, commitMint, endQuotaWait, failMint } from './mints.ts';
 import { putAside, readRecord, takeValue } from './records.ts';
 import { readReconciliation, saveReconciliation } from './reconciliations.ts';
 import { refuseValue } from './refusals.ts';
+import { addRefused, type RefusedBatch } from './refused-pushes.ts';
 import { mergeAuthorizer } from './registry.ts';
 import { restoreRecord } from './restore.ts';
 import { createSeal } from './seal.ts';
@@ -37,6 +38,17 @@ const BUDGET = { most: 30, spare: 6, dailyCalls: 0 };
 const MINTED = { lifeMs: LEFT_MS, ageMs: 0, reason: APPID, replica: APPID };
 const BEGIN = { judgedSeq: 0, ignoreBackoff: true, needed: true, budget: BUDGET };
 const ERROR = { class: 'retry', message: APPID, advice: '' };
+const UNAUTHORIZED = { authEpoch: 0, storedRefreshToken: undefined };
+const REFUSED: RefusedBatch = {
+  url: 'other',
+  reason: 'path',
+  count: 1,
+  row: 1,
+  since: 1,
+  at: 1,
+  beside: [],
+  last: { path: '', address: '', detail: '', signed: 'no' },
+};
 const PATIENCE = {
   ...{ warnAfter: LEFT_MS, askAfter: LEFT_MS, alarmAfter: LEFT_MS },
   ...{ askEvery: LEFT_MS, askAgainAfter: LEFT_MS, askFirstAfter: LEFT_MS },
@@ -51,7 +63,8 @@ const STEPS: readonly Step[] = [
     const arrived = { appid: APPID, ticket: APPID, createTime: now, receivedAt: now };
     return acceptTicket(store, { ...arrived, fingerprint: 'ticket', event });
   },
-  (store) => appendEvent(store, APPID, ['event'], { id: APPID }),
+  (store) => appendEvent(store, APPID, [{ name: 'event', forMs: LEFT_MS }], { id: APPID }),
+  (store) => addRefused(store, APPID, [REFUSED]),
   (store) => keepTicket(store, APPID, undefined),
   (store) => refuseTicket(store, APPID, 'another', store.time.now()),
   (store) => watchTicket(store, APPID, store.time.now(), PATIENCE),
@@ -70,14 +83,15 @@ const STEPS: readonly Step[] = [
     const failure = { operation: 'one', error: ERROR, retryInMs: 0, mayHaveMinted: false };
     return failMint(store, TOKEN, failure);
   },
+  (store) => endQuotaWait(store, TOKEN),
   (store) => putAside(store, TOKEN),
   (store) => {
     const token = { ...MINTED, operation: 'two', value: APPID, doubtful: false };
     const authorizedAt = store.time.now();
     return grantAuthorization(store, AUTHORIZER, { refreshToken: APPID, authorizedAt, token });
   },
-  (store) => replaceRefreshToken(store, AUTHORIZER, { refreshToken: APPID, authEpoch: 0 }),
-  (store) => awaitReauthorization(store, AUTHORIZER, 0),
+  (store) => replaceRefreshToken(store, AUTHORIZER, APPID, UNAUTHORIZED),
+  (store) => awaitReauthorization(store, AUTHORIZER, UNAUTHORIZED),
   (store) => revokeAuthorization(store, AUTHORIZER, store.time.now()),
   async (store) => {
     await planLook(store, AUTHORIZER, 0);

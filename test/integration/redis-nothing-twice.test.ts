@@ -105,9 +105,13 @@ describe('row 138: a command whose connection broke', () => {
     const time = createStoreTime(createManualClock());
     const store = { redis, keys, time, seal: createSeal([]) };
     // Known by its hash, so that one command is one answer.
-    expect(await appendEvent(store, 'C', ['first'], { id: '1' })).toBe('stored');
+    expect(await appendEvent(store, 'C', [{ name: 'first', forMs: 60_000 }], { id: '1' })).toBe(
+      'stored',
+    );
     proxy.dropNextReply();
-    expect(await appendEvent(store, 'C', ['second'], { id: '2' })).toBe('duplicate');
+    expect(await appendEvent(store, 'C', [{ name: 'second', forMs: 60_000 }], { id: '2' })).toBe(
+      'duplicate',
+    );
     expect(await admin.xlen(keys.events('C'))).toBe(2);
     expect(await executed('evalsha')).toBe(3);
   });

@@ -346,6 +346,9 @@ describe('refused pushes', () => {
     // Tickets are encrypted all the same.
     const clear = refused({ reason: 'clear_mode', url: 'message' });
     expect(because([clear], accepting())).toEqual([undefined, undefined]);
+  });
+});
+
 describe('row 131: what the self-test has found', () => {
   const COMPONENTS = ['wx0123456789abcdef', 'wx00000000000000aa'];
   const well: SelfTest = {
