@@ -50,7 +50,7 @@ export function compose(config: Config, options: AppOptions) {
   const subjects = [...components, ...accounts].map(({ appid }) => appid);
   const watch = createSelfTestWatch(store, log.in('store'), clock, subjects);
   const kept = { keeper, authorizations, reconciler };
-  const heartbeat = createHeartbeat(store, replica, VERSION);
+  const heartbeat = createHeartbeat(store, replica, VERSION, () => keeper.isRestoring());
   const sessionSecret = createSessionSecret(store);
   const jobs = jobTable(config, keeper);
   const { startCron = startNodeCron } = options;
@@ -62,10 +62,13 @@ export function compose(config: Config, options: AppOptions) {
   const alerts = composeAlerts(config, { ...ground, status });
   const rounds = { ticketMemory, watch, heartbeat, alerts, sessionSecret };
   const patrols = composePatrols(config, { ...ground, ...kept, ...rounds });
+  let wasThere = false;
   store.redis.on('ready', () => {
     watch.now();
     void pendingTickets.flush();
-    keeper.onRedisBack();
+    // What a process has not seen yet, it cannot give back.
+    if (wasThere) reconciler.onRedisBack();
+    wasThere = true;
     for (const one of patrols) one.now();
   });
   const served = { receiver, status, life, sessionSecret };

@@ -7,6 +7,7 @@ import {
 } from '../store/reconciliations.ts';
 import type { Store } from '../store/store.ts';
 import { KeeperError } from '../errors.ts';
+import { createMemoryFirst, type MemoryFirst } from './memory-first.ts';
 import { nextStep } from './reconcile-rules.ts';
 import { LEASE_MS, LeaseLostError, takeStep, type ReconcileContext } from './reconcile-steps.ts';
 
@@ -22,6 +23,8 @@ export interface Reconciler {
   run(component: string): Promise<void>;
   /** Somebody wants a run now. @throws KeeperError `store_unavailable` when that could not be noted */
   request(component: string): Promise<void>;
+  /** Redis is back, and may have lost anything: memory comes first. */
+  onRedisBack(): void;
   /** For people to look at. @throws KeeperError `store_unavailable` */
   progress(component: string): Promise<ReconcileProgress>;
   /** Resolves when nothing is being done; waiting timers do not count. */
@@ -50,6 +53,9 @@ export interface ReconcileProgress {
 }
 
 interface ReconcilerState extends ReconcileContext {
+  memoryFirst: MemoryFirst;
+  /** Components of which a run was found in Redis: when there is none any more, Redis was emptied. */
+  known: Set<string>;
   components: readonly string[];
   /** One round per component at a time in this process; the lease serves the others. */
   rounds: Map<string, Promise<void>>;
@@ -68,6 +74,8 @@ export function createReconciler(
 ): Reconciler {
   const state: ReconcilerState = {
     ...context,
+    memoryFirst: createMemoryFirst(context),
+    known: new Set(),
     ...{ rounds: new Map(), again: new Set(), planned: new Map(), stopping: false },
   };
   const { store } = context;
@@ -81,6 +89,7 @@ export function createReconciler(
       if (state.rounds.has(component)) state.again.add(component);
       else void run(state, component);
     },
+    onRedisBack: () => state.memoryFirst.begin(),
     progress: (component) => readProgress(store, component),
     idle: () => idle(state),
     async stop() {
@@ -125,6 +134,8 @@ async function round(state: ReconcilerState, component: string): Promise<void> {
   try {
     for (;;) {
       const now = await readReconciliation(store, component);
+      if (now.run !== undefined) state.known.add(component);
+      else if (state.known.delete(component)) state.memoryFirst.begin();
       const next = nextStep(now, component);
       if (next.do === 'nothing') {
         // Whoever waits for a moment has planned it; after a death it is the patrol that comes.
@@ -133,6 +144,11 @@ async function round(state: ReconcilerState, component: string): Promise<void> {
       }
       if (state.stopping) return;
       if (!ours) {
+        const wait = await state.memoryFirst.waitMs();
+        if (wait > 0) {
+          plan(state, component, wait);
+          return;
+        }
         ours = await takeLease(store, lease, replica, LEASE_MS);
         if (!ours) return;
         // Read again: another replica may have done it before the lease was ours.

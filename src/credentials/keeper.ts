@@ -28,6 +28,8 @@ export interface Keeper {
   patrolAuthorizers(): Promise<void>;
   /** Redis may have lost something: the next patrol looks at all authorizers that are remembered. */
   onRedisBack(): void;
+  /** What it remembers of authorizers is still being compared with Redis since then. */
+  isRestoring(): boolean;
   /** The kind of this id, when we keep it for this subject. */
   kindOf(id: CredentialId): CredentialKind | undefined;
   /** Resolves when nothing is being looked at. Waiting timers do not count. */
@@ -97,6 +99,7 @@ export function createKeeper(context: KeeperOptions): Keeper {
       await sweeper.sweep('authorizer_access_token', 'patrol');
     },
     onRedisBack: () => rota.restart(),
+    isRestoring: () => rota.isRestoring(),
     kindOf: (id) => targetOf(subjects, id)?.kind,
     async idle() {
       await sweeper.idle();

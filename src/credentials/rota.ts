@@ -14,6 +14,8 @@ export interface Rota {
   next(): Promise<void>;
   /** Redis was away: the next time means all. */
   restart(): void;
+  /** Of those that are remembered, some were not seen since Redis may have lost them. */
+  isRestoring(): boolean;
 }
 
 /** Authorizers in one round: up to 1,000 are seen within a minute, and 100,000 cost no more. */
@@ -27,6 +29,9 @@ export function createRota(
   const kind = 'authorizer_access_token';
   let waiting: string[] = [];
   let all = false;
+  let restoring = false;
+  // A function, because it changes while a round is awaited.
+  const lostAgain = () => all;
   async function lookAtChanged(subjects: readonly string[]): Promise<void> {
     const ids = subjects.map((subject) => ({ kind, subject }) as const);
     const glances = await glanceAt(store, ids);
@@ -50,6 +55,8 @@ export function createRota(
           left -= some.length;
           await lookAtChanged(some);
         }
+        // Unless Redis was away once more meanwhile.
+        if (everybody && !lostAgain()) restoring = false;
       } catch (error) {
         // Redis is away once more: what was not seen is still to be seen.
         all ||= everybody;
@@ -58,7 +65,9 @@ export function createRota(
     },
     restart() {
       all = true;
+      restoring = memory.subjects(kind).length > 0;
     },
+    isRestoring: () => restoring,
   };
 }
 

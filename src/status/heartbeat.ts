@@ -13,7 +13,13 @@ export interface Heartbeat {
 /** Milliseconds: three beats that nobody heard. */
 const GAP_MS = 45_000;
 
-export function createHeartbeat(store: Store, id: string, version: string): Heartbeat {
+/** @param isRestoring whether this process still writes back what Redis has lost */
+export function createHeartbeat(
+  store: Store,
+  id: string,
+  version: string,
+  isRestoring: () => boolean = () => false,
+): Heartbeat {
   let startedAt: number | undefined;
   let watchingSince: number | undefined;
   let lastAt = -Infinity;
@@ -22,7 +28,8 @@ export function createHeartbeat(store: Store, id: string, version: string): Hear
     startedAt ??= now;
     if (watchingSince === undefined || now - lastAt > GAP_MS) watchingSince = now;
     const moments = { startedAt, seenAt: now, watchingSince, stoppedAt };
-    await noteReplica(store, { id, host: hostname(), version, ...moments });
+    const restoring = isRestoring();
+    await noteReplica(store, { id, host: hostname(), version, restoring, ...moments });
     // Only what arrived: while Redis is away, nobody watches.
     lastAt = now;
   };

@@ -11,6 +11,8 @@ export interface Replica {
   seenAt: number;
   /** Since when it has said so without a gap: the start, or the end of a sleep or of Redis's absence. */
   watchingSince?: number;
+  /** It writes back what Redis has lost. */
+  restoring?: boolean;
   /** When it said goodbye; undefined while it runs, and for one that was killed. */
   stoppedAt: number | undefined;
 }
