@@ -4,6 +4,7 @@ import type { AppOptions } from './compose-ground.ts';
 import { compose } from './compose.ts';
 import { ConfigError, type Config } from './config.ts';
 import type { Keeper } from './credentials/keeper.ts';
+import { tellCuts } from './http/connections.ts';
 import { listen, type Listener } from './http/server.ts';
 import { whenReady } from './store/redis.ts';
 import { VERSION } from './version.ts';
@@ -13,8 +14,12 @@ import { VERSION } from './version.ts';
 export interface App {
   /** Starts listening, then looks at every credential. @throws ConfigError, listen errors */
   start(): Promise<void>;
-  /** Stops in the order that loses nothing: listeners, ticks, mints in flight, Redis. */
-  stop(): Promise<void>;
+  /**
+   * Stops in the order that loses nothing: once STOP_DELAY_SECONDS have passed, in which whoever
+   * spreads requests learns of it, the listeners, ticks, mints in flight, Redis.
+   * @param hurry ends the delay
+   */
+  stop(hurry?: AbortSignal): Promise<void>;
   /** Resolves when no job and no refresh is running; waiting timers do not count. */
   idle(): Promise<void>;
   publicPort(): number;
@@ -33,6 +38,10 @@ export function createApp(config: Config, options: AppOptions): App {
   const parts = compose(config, options);
   const { redis, keeper, patrols, scheduler, pendingTickets, heartbeat, log } = parts;
   const listeners: Listener[] = [];
+  const told = (listener: 'public' | 'internal') => {
+    const onCut = tellCuts(listener, log.in('http'), parts.counters.onCut);
+    return { onCut, limits: options.limits ?? {} };
+  };
   return {
     keeper,
     async start() {
@@ -42,8 +51,9 @@ export function createApp(config: Config, options: AppOptions): App {
       await parts.watch.idle();
       const { standing } = parts.seal;
       if (standing.state === 'wrong') throw new ConfigError([standing.problem]);
-      listeners.push(await listen(parts.publicApp, config.publicHost, config.publicPort));
-      listeners.push(await listen(parts.internalApp, config.internalHost, config.internalPort));
+      const { publicHost, publicPort, internalHost, internalPort } = config;
+      listeners.push(await listen(parts.publicApp, publicHost, publicPort, told('public')));
+      listeners.push(await listen(parts.internalApp, internalHost, internalPort, told('internal')));
       log.info('wxkeeper started', {
         version: VERSION,
         replica: parts.replica,
@@ -58,21 +68,11 @@ export function createApp(config: Config, options: AppOptions): App {
       for (const one of patrols) one.start();
       parts.alerts.started();
     },
-    async stop() {
+    async stop(hurry) {
       parts.life.stopping = true;
-      const drained = Promise.all([
-        ...listeners.map((listener) => listener.close(DRAIN_MS)),
-        scheduler.stop(),
-        ...patrols.map((one) => one.stop()),
-        parts.authorizations.stop(),
-        parts.reconciler.stop(),
-        parts.releaseCheck.idle(),
-        keeper.stop(),
-        parts.alerts.stop(),
-      ]);
-      const limit = deadline(systemClock, DRAIN_MS + DRAIN_SLACK_MS);
-      await Promise.race([drained, once(limit.signal, 'abort')]);
-      limit.cancel();
+      for (const listener of listeners) listener.retire();
+      if (listeners.length > 0) await pause(config.stopDelaySeconds * 1000, hurry);
+      await drain(parts, listeners);
       await Promise.all([pendingTickets.stop(), parts.refusedPushes.stop()]);
       await heartbeat.stop().catch(() => undefined);
       redis.disconnect();
@@ -86,4 +86,30 @@ export function createApp(config: Config, options: AppOptions): App {
     publicPort: () => listeners[0]?.port ?? 0,
     internalPort: () => listeners[1]?.port ?? 0,
   };
+}
+
+/** Resolves after so many milliseconds, or when it shall be quick. */
+async function pause(delayMs: number, hurry: AbortSignal | undefined): Promise<void> {
+  if (delayMs === 0 || hurry?.aborted === true) return;
+  const limit = deadline(systemClock, delayMs);
+  const signals = [limit.signal, ...(hurry === undefined ? [] : [hurry])];
+  await Promise.race(signals.map((signal) => once(signal, 'abort')));
+  limit.cancel();
+}
+
+/** Stops whatever begins something, and lets what is under way come to its end. */
+async function drain(parts: ReturnType<typeof compose>, listeners: readonly Listener[]) {
+  const drained = Promise.all([
+    ...listeners.map((listener) => listener.close(DRAIN_MS)),
+    parts.scheduler.stop(),
+    ...parts.patrols.map((one) => one.stop()),
+    parts.authorizations.stop(),
+    parts.reconciler.stop(),
+    parts.releaseCheck.idle(),
+    parts.keeper.stop(),
+    parts.alerts.stop(),
+  ]);
+  const limit = deadline(systemClock, DRAIN_MS + DRAIN_SLACK_MS);
+  await Promise.race([drained, once(limit.signal, 'abort')]);
+  limit.cancel();
 }

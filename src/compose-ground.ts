@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { systemClock, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createMemory } from './credentials/memory.ts';
+import type { Limits } from './http/server.ts';
 import type { Log } from './log.ts';
 import type { StartCron } from './schedule/cron.ts';
 import { countLines, createMetrics } from './status/metrics/metrics.ts';
@@ -18,6 +19,8 @@ export interface AppOptions {
   log: Log;
   clock?: Clock;
   startCron?: StartCron;
+  /** Of both listeners, where tests cannot wait for the usual ones. */
+  limits?: Partial<Limits>;
 }
 
 /** What all rooms work with: Redis, WeChat, the clocks, and what is remembered. */

@@ -74,7 +74,8 @@ export function compose(config: Config, options: AppOptions) {
   const served = { receiver, status, life, sessionSecret };
   const apps = composeApps(config, { ...ground, ...kept, ...running, ...served });
   const { redis, seal } = store;
-  const own = { log, life, replica, redis, seal, heartbeat };
+  const { counters } = ground.metrics;
+  const own = { log, life, replica, redis, seal, heartbeat, counters };
   return { ...own, ...apps, ...kept, ...running, releaseCheck, patrols, alerts };
 }
 

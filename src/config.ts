@@ -24,6 +24,7 @@ import {
   publicUrlSchema,
   cronSchema,
   rateSchema,
+  stopDelaySchema,
   windowSchema,
   hostsSchema,
   type SealKey,
@@ -43,6 +44,8 @@ export interface Config {
   publicBaseUrl: string | undefined;
   internalHost: string;
   internalPort: number;
+  /** For so long everything is served after the signal to stop. */
+  stopDelaySeconds: number;
   redisUrl: string;
   redisKeyPrefix: string;
   redisProtocol: 2 | 3;
@@ -102,6 +105,7 @@ export function loadConfig(env: Environment = process.env): Config {
     publicBaseUrl: parse('PUBLIC_BASE_URL', publicUrlSchema.optional(), undefined),
     internalHost: parse('INTERNAL_HOST', z.string(), ''),
     internalPort: parse('INTERNAL_PORT', portSchema, 0),
+    stopDelaySeconds: parse('STOP_DELAY_SECONDS', stopDelaySchema, 0),
     redisUrl: parse('REDIS_URL', redisUrlSchema, ''),
     redisKeyPrefix: parse('REDIS_KEY_PREFIX', prefixSchema, ''),
     redisProtocol: parse('REDIS_PROTOCOL', protocolSchema, 3),

@@ -1,16 +1,21 @@
 import type { App } from './app.ts';
-import { ConfigError, loadConfig, secretsOf } from './config.ts';
-import { createLog } from './log.ts';
+import type { Config } from './config.ts';
 
 /** The process: load the configuration, start, stop on a signal. Exit codes as in sysexits.h. */
 
+// Node would open its debugger on this signal, and with it every secret in memory. Before anything is
+// loaded, which takes tenths of a second: hence nothing but types is imported above.
+process.on('SIGUSR1', () => undefined);
+
 const EX_CONFIG = 78;
 const EX_UNAVAILABLE = 69;
-/** Milliseconds after a signal at which the process ends whatever happens. */
+/** Milliseconds that stopping may take, besides STOP_DELAY_SECONDS; then the process ends anyhow. */
 const STOP_MS = 14_000;
 
 async function main(): Promise<void> {
-  const config = loadConfigOrExit();
+  const { ConfigError, secretsOf } = await import('./config.ts');
+  const config = await loadConfigOrExit();
+  const { createLog } = await import('./log.ts');
   const log = createLog({ level: config.logLevel, secrets: secretsOf(config) });
   // Only now: a wrong setting is reported before anything slow is loaded.
   const { createApp } = await import('./app.ts');
@@ -27,13 +32,19 @@ async function main(): Promise<void> {
     log.error('uncaught exception; the process ends', { error });
     void exit(1);
   });
+  const { stopDelaySeconds } = config;
+  const hurry = new AbortController();
   let stopping = false;
   const stop = (signal: string) => {
-    if (stopping) return;
+    if (stopping) {
+      // Whoever says it twice does not want to wait; what is in flight is brought to its end even so.
+      hurry.abort();
+      return;
+    }
     stopping = true;
-    log.info('stopping', { signal });
-    setTimeout(() => void exit(1), STOP_MS).unref();
-    (app?.stop() ?? Promise.resolve()).then(
+    log.info('stopping', { signal, delay_seconds: stopDelaySeconds });
+    setTimeout(() => void exit(1), stopDelaySeconds * 1000 + STOP_MS).unref();
+    (app?.stop(hurry.signal) ?? Promise.resolve()).then(
       () => exit(0),
       (error: unknown) => {
         log.error('stopping failed', { error });
@@ -43,8 +54,6 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  // Node would open its debugger on this signal, and with it every secret in memory.
-  process.on('SIGUSR1', () => undefined);
   try {
     app = createApp(config, { log });
     await app.start();
@@ -58,7 +67,8 @@ async function main(): Promise<void> {
   }
 }
 
-function loadConfigOrExit(): ReturnType<typeof loadConfig> {
+async function loadConfigOrExit(): Promise<Config> {
+  const { ConfigError, loadConfig } = await import('./config.ts');
   try {
     return loadConfig();
   } catch (error) {

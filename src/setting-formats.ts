@@ -50,6 +50,11 @@ export const windowSchema = z
   .regex(/^\d{1,5}$/, 'must be whole seconds')
   .transform(Number)
   .refine((seconds) => seconds >= 1 && seconds <= 3600, 'must be between 1 and 3600');
+export const stopDelaySchema = z
+  .string()
+  .regex(/^\d{1,3}$/, 'must be whole seconds')
+  .transform(Number)
+  .refine((seconds) => seconds <= 600, 'must be between 0 and 600');
 
 /** What seals refresh tokens in Redis. */
 export interface SealKey {

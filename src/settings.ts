@@ -123,6 +123,14 @@ export const SETTINGS: readonly Setting[] = [
     doc: { en: 'its port', zh: '面向内部的监听端口' },
   },
   {
+    name: 'STOP_DELAY_SECONDS',
+    default: '0',
+    doc: {
+      en: 'after `SIGTERM` everything is served for so long while `/readyz` says 503',
+      zh: '收到 `SIGTERM` 后继续正常服务的秒数，期间 `/readyz` 返回 503',
+    },
+  },
+  {
     name: 'WECHAT_API_BASE_URLS',
     default: WECHAT_HOSTS.join(','),
     doc: {

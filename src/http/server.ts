@@ -1,20 +1,44 @@
 import http from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Express } from 'express';
+import { watchConnections, type Cut } from './connections.ts';
 
 /**
  * A listener with every wait bounded. A public address meets slow and endless requests sooner or
- * later; Node's defaults would let each of them hold a socket for minutes.
+ * later; Node's defaults would let each of them hold a socket for minutes, or for ever.
  */
-const LIMITS = {
-  headersTimeout: 5_000,
-  requestTimeout: 5_000,
-  keepAliveTimeout: 5_000,
-  // The two timeouts above are only enforced when connections are checked.
-  connectionsCheckingInterval: 500,
-  maxHeaderSize: 8 * 1024,
+export interface Limits {
+  /** Milliseconds for the head of a request, and for the whole of it. */
+  headersMs: number;
+  requestMs: number;
+  /**
+   * Milliseconds that a connection may be idle between two requests. More than the 60 s for which
+   * nginx (`keepalive_timeout` of an upstream) and the load balancers of clouds keep theirs: whoever
+   * ends it first must not be the one who does not send, or a push meets a connection that just ends.
+   */
+  idleMs: number;
+  /** Milliseconds without a byte in either direction, whatever is going on. No answer takes as long. */
+  silenceMs: number;
+  /** Milliseconds that an answer may wait for its reader. */
+  sendMs: number;
+  /** Milliseconds between two looks at all connections: the limits above are kept to within this. */
+  checkMs: number;
+  maxConnections: number;
+  /** As many as nginx sends over a connection by itself (`keepalive_requests`). */
+  maxRequestsPerConnection: number;
+}
+
+const LIMITS: Limits = {
+  headersMs: 5_000,
+  requestMs: 5_000,
+  idleMs: 75_000,
+  silenceMs: 60_000,
+  sendMs: 10_000,
+  checkMs: 500,
+  maxConnections: 2_000,
+  maxRequestsPerConnection: 1_000,
 };
-const MAX_CONNECTIONS = 2_000;
+const MAX_HEADER_BYTES = 8 * 1024;
 
 /** Bytes of a request body; WeChat's pushes are far smaller. */
 export const MAX_BODY_BYTES = 64 * 1024;
@@ -24,29 +48,50 @@ const CLIENT_ERRORS: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
 };
 
+export interface ListenOptions {
+  /** Others than the usual ones. */
+  limits?: Partial<Limits>;
+  /** Called for each connection that was ended from here, or refused. */
+  onCut?: (cut: Cut, address: string) => void;
+}
+
 export interface Listener {
   /** The port in use, also when 0 was asked for. */
   port: number;
+  /** Goes on serving, and tells whoever asks not to keep its connection. */
+  retire(): void;
   /** Stops accepting; open requests get `graceMs` to end. */
   close(graceMs: number): Promise<void>;
 }
 
 /** @throws the listen error, e.g. EADDRINUSE */
-export async function listen(app: Express, host: string, port: number): Promise<Listener> {
-  const server = http.createServer(LIMITS);
-  let closing = false;
-  server.on('request', (_request, response) => {
-    // A caller who keeps its connection would otherwise go on being served here.
-    if (closing) response.setHeader('Connection', 'close');
+export async function listen(
+  app: Express,
+  host: string,
+  port: number,
+  { limits: others, onCut = () => undefined }: ListenOptions = {},
+): Promise<Listener> {
+  const limits = { ...LIMITS, ...others };
+  const server = http.createServer({
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.idleMs,
+    // The first two are only enforced when connections are checked.
+    connectionsCheckingInterval: limits.checkMs,
+    maxHeaderSize: MAX_HEADER_BYTES,
   });
+  server.timeout = limits.silenceMs;
+  const connections = watchConnections(server, limits, onCut);
   server.on('request', app);
   // "May I send this?" is answered by the application, or by inviting what it will read.
   server.on('checkContinue', (request: http.IncomingMessage, response: http.ServerResponse) => {
     if (Number(request.headers['content-length'] ?? 0) <= MAX_BODY_BYTES) response.writeContinue();
     app(request, response);
   });
-  server.on('clientError', refuse);
-  server.maxConnections = MAX_CONNECTIONS;
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') onCut('too_slow', socket.remoteAddress ?? '');
+    refuse(error, socket);
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, () => {
@@ -56,9 +101,10 @@ export async function listen(app: Express, host: string, port: number): Promise<
   });
   return {
     port: (server.address() as AddressInfo).port,
+    retire: () => connections.retire(false),
     close: (graceMs) =>
       new Promise((resolve) => {
-        closing = true;
+        connections.retire(true);
         const force = setTimeout(() => server.closeAllConnections(), graceMs);
         server.close(() => {
           clearTimeout(force);
@@ -69,9 +115,13 @@ export async function listen(app: Express, host: string, port: number): Promise<
   };
 }
 
-/** Node's answer to what is no HTTP or comes too slowly, unless an answer was given already. */
+/**
+ * Node's answer to what is no HTTP or comes too slowly, unless an answer was given already. Who has
+ * sent nothing gets none: a load balancer that opens connections beforehand would take it for the
+ * answer to what it sends next.
+ */
 function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (!socket.writable || socket.bytesWritten > 0) {
+  if (!socket.writable || socket.bytesWritten > 0 || socket.bytesRead === 0) {
     socket.destroy();
     return;
   }

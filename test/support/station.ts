@@ -5,6 +5,7 @@ import { inject } from 'vitest';
 import { createApp, type App } from '../../src/app.ts';
 import { makeApiKey } from '../../src/api-keys.ts';
 import { loadConfig, secretsOf, type Config } from '../../src/config.ts';
+import type { Limits } from '../../src/http/server.ts';
 import { createLog } from '../../src/log.ts';
 import type { StartCron } from '../../src/schedule/cron.ts';
 import type { SimulatorOptions } from '../../src/simulator/options.ts';
@@ -89,6 +90,8 @@ export interface StationOptions {
   /** Without it the cron jobs tick every ten minutes of the manual clock. */
   startCron?: StartCron;
   redisUrl?: string;
+  /** Of both listeners. */
+  limits?: Partial<Limits>;
   /** Do not start the service yet. */
   startApp?: boolean;
 }
@@ -112,7 +115,9 @@ export async function createStation(options: StationOptions = {}): Promise<Stati
   });
   const logs: LogLine[] = [];
   const startCron = options.startCron ?? createManualCron(clock);
-  const makeApp = () => createApp(config, { clock, startCron, log: collectLog(config, logs) });
+  const { limits = {} } = options;
+  const makeApp = () =>
+    createApp(config, { clock, startCron, limits, log: collectLog(config, logs) });
   const app = makeApp();
   const apps = [app];
   const redis = new Redis(redisUrl, { lazyConnect: false });

@@ -61,6 +61,7 @@ const BAD: Record<string, string[]> = {
   ],
   CONFIG_FILE: ['/nowhere/canary.json'],
   PUBLIC_PORT: ['canary', '65536', '-1', '30.5', '0x10', '123456'],
+  STOP_DELAY_SECONDS: ['canary', '-1', '601', '1.5', '10s'],
   PUBLIC_BASE_URL: [
     'http://canary.example',
     'https://canary.example/wx',
@@ -177,6 +178,7 @@ describe('good settings', () => {
       publicBaseUrl: undefined,
       internalHost: '127.0.0.1',
       internalPort: 3001,
+      stopDelaySeconds: 0,
       redisUrl: GOOD.REDIS_URL,
       redisKeyPrefix: 'wx:',
       redisProtocol: 3,
@@ -227,6 +229,7 @@ describe('good settings', () => {
     ['PUBLIC_BASE_URL', 'publicBaseUrl', 'http://localhost:3000/', 'http://localhost:3000'],
     ['INTERNAL_HOST', 'internalHost', '10.0.0.1', undefined],
     ['INTERNAL_PORT', 'internalPort', '0', 0],
+    ['STOP_DELAY_SECONDS', 'stopDelaySeconds', '600', 600],
     ['COMPONENT_ACCESS_TOKEN_CRON', 'componentAccessTokenCron', '*/5 * * * *', undefined],
     ['PRE_AUTH_CODE_CRON', 'preAuthCodeCron', '0 0 1 1 *', undefined],
     ['REFRESH_WINDOW_SECONDS', 'refreshWindowSeconds', '3600', 3600],

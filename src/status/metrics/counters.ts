@@ -11,6 +11,8 @@ export interface Counters {
   onPush: (type: 'event' | 'message', outcome: string) => void;
   onComplaint: (outcome: string) => void;
   onRequest: (listener: Listener, request: SeenRequest) => void;
+  /** @param reason why a connection was ended from here, or refused */
+  onCut: (listener: Listener, reason: string) => void;
   onLine: (level: 'error' | 'warn') => void;
 }
 
@@ -45,9 +47,11 @@ export function createCounters(registry: Registry): Counters {
   const requestSeconds = make.histogram(
     ...(['http_request_duration_seconds', REQUEST_TIME, REQUEST_BUCKETS, asked] as const),
   );
+  const cuts = make.counter('http_connections_cut_total', CUTS, ['listener', 'reason']);
   const lines = make.counter('log_lines_total', LINES, ['level']);
   // From the start, so that the first one is seen as an increase.
   for (const level of ['error', 'warn']) lines.inc({ level }, 0);
+  for (const listener of ['public', 'internal']) cuts.inc({ listener, reason: 'full' }, 0);
   for (const type of ['event', 'message']) pushes.inc({ type, outcome: 'stored' }, 0);
   return {
     onCall({ api, result, seconds }) {
@@ -64,6 +68,7 @@ export function createCounters(registry: Registry): Counters {
       requests.inc({ ...labels, status });
       requestSeconds.observe(labels, seconds);
     },
+    onCut: (listener, reason) => cuts.inc({ listener, reason }),
     onLine: (level) => lines.inc({ level }),
   };
 }
@@ -75,6 +80,7 @@ const PUSHES = 'Pushes by what became of them, or the error they were refused wi
 const COMPLAINTS = 'Complaints of services about dead values, by what they were answered.';
 const REQUESTS = 'HTTP requests answered.';
 const REQUEST_TIME = 'How long HTTP requests took.';
+const CUTS = 'Connections refused because all were in use, or ended from here, by the reason.';
 const LINES = 'Log lines that say that something is wrong.';
 
 function makerIn(registry: Registry) {
