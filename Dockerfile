@@ -1,3 +1,5 @@
+# A tag can be moved. To build from the same image for ever, put `@sha256:` and the digest behind the tag
+# in both lines FROM: docker image inspect --format '{{index .RepoDigests 0}}' node:22.23.3-bookworm-slim
 ARG NODE_VERSION=22.23.3
 
 FROM node:${NODE_VERSION}-bookworm-slim AS build
@@ -13,6 +15,8 @@ RUN npm prune --omit=dev --ignore-scripts && chmod -R a+rX package.json dist nod
 
 FROM node:${NODE_VERSION}-bookworm-slim
 ENV NODE_ENV=production
+# SIGUSR1 would open Node's debugger. The service ignores it, but only once its first line has run.
+ENV NODE_OPTIONS=--disable-sigusr1
 WORKDIR /app
 # All of it belongs to root: the service cannot change its own code, and writes no file at all.
 COPY --from=build /app/package.json ./

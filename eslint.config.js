@@ -13,8 +13,10 @@ const GROUND = [
   'log.ts',
   'config.ts',
   'config-file.ts',
+  'json-text.ts',
   'settings.ts',
   'setting-formats.ts',
+  'setting-texts.ts',
   'version.ts',
 ];
 const MAY_IMPORT = {

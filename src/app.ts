@@ -5,7 +5,7 @@ import { compose } from './compose.ts';
 import { ConfigError, type Config } from './config.ts';
 import type { Keeper } from './credentials/keeper.ts';
 import { tellCuts } from './http/connections.ts';
-import { listen, type Listener } from './http/server.ts';
+import { listen, listenFault, type Listener } from './http/server.ts';
 import { whenReady } from './store/redis.ts';
 import { VERSION } from './version.ts';
 
@@ -45,6 +45,7 @@ export function createApp(config: Config, options: AppOptions): App {
   return {
     keeper,
     async start() {
+      await tryAddresses(config);
       if (!(await whenReady(redis, REDIS_START_MS))) {
         log.error('Redis is not there; pushes are refused with 503 until it is');
       }
@@ -86,6 +87,16 @@ export function createApp(config: Config, options: AppOptions): App {
     publicPort: () => listeners[0]?.port ?? 0,
     internalPort: () => listeners[1]?.port ?? 0,
   };
+}
+
+/** @throws ConfigError when a listener cannot get the address that the settings give it */
+async function tryAddresses(config: Config): Promise<void> {
+  const faults = await Promise.all([
+    listenFault('PUBLIC', config.publicHost, config.publicPort),
+    listenFault('INTERNAL', config.internalHost, config.internalPort),
+  ]);
+  const found = faults.filter((fault) => fault !== undefined);
+  if (found.length > 0) throw new ConfigError(found);
 }
 
 /** Resolves after so many milliseconds, or when it shall be quick. */

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { readJson, type Place } from './json-text.ts';
 import {
   alertKindSchema,
   languageSchema,
@@ -10,6 +10,7 @@ import {
   webhookUrlSchema,
   type AlertKind,
 } from './setting-formats.ts';
+import { readTextFile, withOddity } from './setting-texts.ts';
 
 /** The JSON file of CONFIG_FILE: what does not fit into variables. Faults never quote a value. */
 
@@ -99,19 +100,23 @@ export interface ConfigFile {
 export function readConfigFile(path: string | undefined, faults: string[]): ConfigFile {
   const nothing = { components: [], accounts: [], apiKeys: [], alertWebhooks: [] };
   if (path === undefined) return nothing;
-  let content: unknown;
-  try {
-    content = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    // The parser's message quotes the text, which holds secrets.
-    const problem = error instanceof SyntaxError ? 'is not valid JSON' : 'cannot be read';
-    faults.push(`CONFIG_FILE ${problem}`);
+  const content = readTextFile(path);
+  if ('problem' in content) {
+    faults.push(`CONFIG_FILE ${content.problem}`);
     return nothing;
   }
-  const result = fileSchema.safeParse(content);
+  const json = readJson(content.text);
+  if ('problem' in json) {
+    faults.push(`CONFIG_FILE is not valid JSON${at(json.place)}: ${json.problem}`);
+    return nothing;
+  }
+  const result = fileSchema.safeParse(json.value);
   if (!result.success) {
     for (const { path: where, message } of result.error.issues) {
-      faults.push(`CONFIG_FILE ${where.join('.')} ${message}`);
+      const fault = withOddity(message, valueAt(json.value, where));
+      // What is odd about a value is hard to see: the path alone would not do.
+      const place = fault === message ? '' : at(json.placeOf(where));
+      faults.push(`CONFIG_FILE ${where.join('.')} ${fault}${place}`);
     }
     return nothing;
   }
@@ -122,6 +127,15 @@ export function readConfigFile(path: string | undefined, faults: string[]): Conf
     apiKeys,
     alertWebhooks,
   };
+}
+
+const at = (place: Place | undefined) =>
+  place === undefined ? '' : ` (line ${place.line}, column ${place.column})`;
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((found, name) => {
+    return typeof found === 'object' && found !== null ? Reflect.get(found, name) : undefined;
+  }, value);
 }
 
 /**

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { parseApiKeyEntry, type ApiKey } from './api-keys.ts';
 import {
   componentSchema,
@@ -26,9 +25,11 @@ import {
   rateSchema,
   stopDelaySchema,
   windowSchema,
+  hostSchema,
   hostsSchema,
   type SealKey,
 } from './setting-formats.ts';
+import { readTextFile, withOddity } from './setting-texts.ts';
 import { SETTINGS } from './settings.ts';
 
 /**
@@ -94,16 +95,16 @@ export function loadConfig(env: Environment = process.env): Config {
     const result = schema.safeParse(read(name));
     if (result.success) return result.data;
     if (read(name) === undefined) faults.push(`${name} is required`);
-    else faults.push(...result.error.issues.map((issue) => `${name} ${issue.message}`));
+    else faults.push(faultOf(name, result.error.issues[0]?.message, read(name)));
     return placeholder;
   };
   const file = readConfigFile(read('CONFIG_FILE'), faults);
   const language = parse('ALERT_LANGUAGE', languageSchema.optional(), undefined);
   const config: Config = {
-    publicHost: parse('PUBLIC_HOST', z.string(), ''),
+    publicHost: parse('PUBLIC_HOST', hostSchema, ''),
     publicPort: parse('PUBLIC_PORT', portSchema, 0),
     publicBaseUrl: parse('PUBLIC_BASE_URL', publicUrlSchema.optional(), undefined),
-    internalHost: parse('INTERNAL_HOST', z.string(), ''),
+    internalHost: parse('INTERNAL_HOST', hostSchema, ''),
     internalPort: parse('INTERNAL_PORT', portSchema, 0),
     stopDelaySeconds: parse('STOP_DELAY_SECONDS', stopDelaySchema, 0),
     redisUrl: parse('REDIS_URL', redisUrlSchema, ''),
@@ -140,7 +141,12 @@ export function loadConfig(env: Environment = process.env): Config {
     );
   }
   faults.push(...contradictions(config));
-  if (faults.length > 0) throw new ConfigError(faults);
+  // What a spoiled file was to bring is not missing as well.
+  const found = faults.filter((fault) => {
+    const [, name] = /^(\w+) is required$/.exec(fault) ?? [];
+    return name === undefined || !faults.some((one) => one.startsWith(`${name}_FILE names `));
+  });
+  if (found.length > 0) throw new ConfigError(found);
   return config;
 }
 
@@ -177,18 +183,24 @@ function createReader(env: Environment, faults: string[]): Read {
   const values = new Map<string, string | undefined>();
   for (const { name, secret, default: standard } of SETTINGS) {
     const fromFile = secret === true ? env[`${name}_FILE`] : undefined;
-    let value = env[name] === '' ? undefined : env[name];
+    // An .env file that begins with a byte order mark has it in the name of its first variable.
+    const given = (env[name] ?? env[`\uFEFF${name}`])?.replace(/^\uFEFF/, '');
+    let value = given === '' ? undefined : given;
     if (fromFile !== undefined && fromFile !== '') {
       if (value !== undefined) faults.push(`${name} and ${name}_FILE are both set`);
-      try {
-        value = readFileSync(fromFile, 'utf8').trim();
-      } catch {
-        faults.push(`${name}_FILE names a file that cannot be read`);
-      }
+      const content = readTextFile(fromFile);
+      if ('problem' in content) faults.push(`${name}_FILE names a file that ${content.problem}`);
+      else if (content.text.trim() === '') faults.push(`${name}_FILE names a file that is empty`);
+      else value = content.text.trim();
     }
     values.set(name, value ?? standard);
   }
   return (name) => values.get(name);
+}
+
+/** What is wrong with a setting, and what in its text may be the reason. Never the text. */
+function faultOf(name: string, message = 'is wrong', value: string | undefined): string {
+  return `${name} ${withOddity(message, value)}`;
 }
 
 function readEnvComponent(read: Read, faults: string[]): ComponentConfig[] {
@@ -201,7 +213,8 @@ function readEnvComponent(read: Read, faults: string[]): ComponentConfig[] {
   if (result.success) return [toComponent(result.data)];
   for (const { path, message } of result.error.issues) {
     const name = `COMPONENT_${String(path[0]).toUpperCase()}`;
-    faults.push(read(name) === undefined ? `${name} is required` : `${name} ${message}`);
+    const value = read(name);
+    faults.push(value === undefined ? `${name} is required` : faultOf(name, message, value));
   }
   return [];
 }
@@ -213,7 +226,8 @@ function readEnvWebhook(read: Read, faults: string[]): z.infer<typeof webhookSch
   if (result.success) return [result.data];
   const wrong = result.error.issues.filter(({ path }) => url !== undefined || path[0] !== 'url');
   for (const { path, message } of wrong) {
-    faults.push(`ALERT_WEBHOOK_${String(path[0]).toUpperCase()} ${message}`);
+    const name = `ALERT_WEBHOOK_${String(path[0]).toUpperCase()}`;
+    faults.push(faultOf(name, message, read(name)));
   }
   if (wrong.length === 0) faults.push('ALERT_WEBHOOK_URL is required');
   return [];
@@ -224,8 +238,8 @@ function parseKeys(source: string, entries: readonly string[], faults: string[])
     if (entry.trim() === '') return [];
     const key = parseApiKeyEntry(entry.trim());
     if (key !== undefined) return [key];
-    const form = 'id:sha256hex:scope+scope (npm run keys makes one)';
-    faults.push(`${source} entry ${index + 1} must be ${form}`);
+    const form = 'must be id:sha256hex:scope+scope (npm run keys makes one)';
+    faults.push(faultOf(`${source} entry ${index + 1}`, form, entry.trim()));
     return [];
   });
 }

@@ -1,16 +1,22 @@
+import { isIP } from 'node:net';
 import { validate as isCron } from 'node-cron';
 import { z } from 'zod';
 
 /** What the texts of settings must look like. Messages name the form and never repeat the value. */
 
 const APPID = /^wx[0-9a-f]{16}$/;
-const SECRET_TEXT = /^[\x21-\x7E]{16,128}$/;
+/** WeChat issues 32 hex digits. What a shell, an .env file or a template leaves behind is none. */
+const APPSECRET = /^[\w.~+/=-]{16,128}$/;
+/** Without quotes at its ends, which were meant for the shell. */
+const SECRET_TEXT = /^(?!["'`])[\x21-\x7E]{16,128}(?<!["'`])$/;
 const TOKEN = /^[A-Za-z0-9]{3,32}$/;
 const AES_KEY = /^[A-Za-z0-9]{43}$/;
 
 export const secretFormats = {
   appid: z.string().regex(APPID, 'must be wx and 16 lower-case hex digits'),
-  appsecret: z.string().regex(SECRET_TEXT, 'must be the AppSecret, without spaces'),
+  appsecret: z
+    .string()
+    .regex(APPSECRET, 'must be the AppSecret: letters and digits, without spaces'),
   token: z.string().regex(TOKEN, 'must be 3 to 32 letters or digits'),
   key: z.string().regex(AES_KEY, 'must be exactly 43 letters or digits'),
 };
@@ -19,6 +25,19 @@ export const levelSchema = z.enum(
   ['error', 'warn', 'info', 'debug'],
   'must be error, warn, info or debug',
 );
+const LABEL = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?';
+const HOST_NAME = new RegExp(`^(?=.{1,253}$)${LABEL}(?:\\.${LABEL})*\\.?$`, 'i');
+/** What to listen on. Brackets around an IPv6 address mean nothing else, and come off. */
+export const hostSchema = z
+  .string()
+  .transform((text) => {
+    const [, inner] = /^\[([^[\]]+)\]$/.exec(text) ?? [];
+    return inner !== undefined && isIP(inner) === 6 ? inner : text;
+  })
+  .refine(
+    (text) => isIP(text) !== 0 || (HOST_NAME.test(text) && !/^[\d.]+$/.test(text)),
+    'must be an address or a host name, without a port',
+  );
 export const portSchema = z
   .string()
   .regex(/^\d{1,5}$/, 'must be a port number')
@@ -26,14 +45,18 @@ export const portSchema = z
   .refine((port) => port >= 0 && port <= 65_535, 'must be between 0 and 65535');
 export const prefixSchema = z
   .string()
-  .regex(/^[^\s{}]{0,64}$/, 'must not contain spaces or braces');
+  .regex(
+    /^[!-~]{0,64}$/,
+    'must be 64 letters, digits and signs of ASCII at the most, and not contain spaces or braces',
+  )
+  .regex(/^[^{}"'`#\\]*$/, 'must not contain spaces or braces, nor quotes, # and backslashes');
 export const protocolSchema = z
   .enum(['2', '3'], 'must be 2 or 3')
   .transform((text) => (text === '2' ? 2 : 3));
 export const redisUrlSchema = z
   .string()
   .refine(
-    (url) => url.startsWith('/') || isRedisUrl(url),
+    (url) => /^\/[^\s"'`]+$/.test(url) || isRedisUrl(url),
     'must be redis:// or rediss:// with user, password, host, port and database number at the most, ' +
       'special characters percent-encoded, or the absolute path of a socket',
   );
@@ -148,13 +171,14 @@ export function webhookUrlFault(url: string, kind: AlertKind): string | undefine
 
 function isRedisUrl(text: string): boolean {
   if (!/^rediss?:\/\/\S+$/.test(text) || !URL.canParse(text)) return false;
-  const { username, password, hostname, pathname, search } = new URL(text);
+  const { username, password, hostname, pathname } = new URL(text);
   try {
     decodeURIComponent(username + password);
   } catch {
     return false;
   }
-  return hostname !== '' && /^\/?\d{0,5}$/.test(pathname) && search === '' && !/@.*@/.test(text);
+  if (/[?#"'`]/.test(text) || /@.*@/.test(text)) return false;
+  return hostname !== '' && /^\/?\d{0,5}$/.test(pathname);
 }
 
 const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;

@@ -1,5 +1,5 @@
 import http from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import net, { type AddressInfo, type Socket } from 'node:net';
 import type { Express } from 'express';
 import { watchConnections, type Cut } from './connections.ts';
 
@@ -113,6 +113,37 @@ export async function listen(
         server.closeIdleConnections();
       }),
   };
+}
+
+/**
+ * What listening fails for on this machine for as long as the setting stays as it is. A port in use is
+ * not among it: it may be the former process, which ends, so that trying again helps.
+ */
+const LISTEN_FAULTS: Readonly<Record<string, readonly ['HOST' | 'PORT', string]>> = {
+  EADDRNOTAVAIL: ['HOST', 'is no address of this machine'],
+  EAFNOSUPPORT: ['HOST', 'is an address of a kind that this machine has not got'],
+  EINVAL: ['HOST', 'is an address that needs its interface: fe80::1%eth0'],
+  ENOTFOUND: ['HOST', 'is a name that has no address'],
+  EACCES: ['PORT', 'is one that this user may not listen on: take one of 1024 or more'],
+};
+/** Below it some systems want a right for listening. */
+const FIRST_FREE_PORT = 1024;
+
+/** Tries an address out, before anything slow begins. @returns the fault of a setting, if it has one */
+export async function listenFault(
+  listener: 'PUBLIC' | 'INTERNAL',
+  host: string,
+  port: number,
+): Promise<string | undefined> {
+  const server = net.createServer();
+  const fault = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    server.once('error', resolve);
+    // The port itself only where it matters: nobody shall reach a server that is closed at once.
+    server.listen(port < FIRST_FREE_PORT ? port : 0, host, () => resolve(undefined));
+  });
+  server.close();
+  const [setting, words] = LISTEN_FAULTS[fault?.code ?? ''] ?? [];
+  return setting === undefined ? undefined : `${listener}_${setting} ${words}`;
 }
 
 /**

@@ -109,7 +109,7 @@ describe('row 142: answers that nobody reads', () => {
   it('nor do those hold it that are read drop by drop', async () => {
     const door = await open({ sendMs: SHORT_MS });
     const client = connect(door.port, get('/large').repeat(3));
-    const reading = setInterval(() => client.read(), 20);
+    const reading = setInterval(() => void client.read(), 20);
     await vi.waitFor(() => expect(door.cuts).toEqual(['unread']), WAITING);
     clearInterval(reading);
     await allClosed(door, 1);

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
@@ -181,5 +182,84 @@ describe('row 76: the process is started with wrong settings', () => {
     expect(line).toMatchObject({ level: 'error', error: { code: 'EADDRINUSE' } });
     expect(JSON.stringify(line)).toContain(String(port));
     holder.close();
+  });
+});
+
+describe('row 135: an address that the machine does not give', () => {
+  it.each([
+    ['PUBLIC_HOST', '192.0.2.1', 'is no address of this machine'],
+    ['INTERNAL_HOST', 'name.invalid', 'is a name that has no address'],
+  ])(
+    '%s=%s is a wrong setting: exit 78, named, before Redis is waited for',
+    async (name, value, words) => {
+      const env = stationEnv({ urls: ['http://127.0.0.1:1'] }, 'redis://127.0.0.1:1', 'test:');
+      const service = startService({ ...env, [name]: value });
+      expect(await service.exit).toEqual({ code: 78, signal: null });
+      expect(service.stderr()).toBe(`wxkeeper: 1 setting(s) are wrong:\n  - ${name} ${words}\n`);
+      expect(service.output()).not.toContain('Redis is not there');
+    },
+  );
+});
+
+describe('row 111: the process is told to stop and has a delay', () => {
+  const DELAY = { STOP_DELAY_SECONDS: '600' };
+  const prefix = `test${randomBytes(6).toString('hex')}:`;
+
+  it('serves everything, says 503 at /readyz, and a second signal ends the delay', async () => {
+    const simulator = createSimulator({ components: [COMPONENT], pushing: false });
+    await simulator.start();
+    const env = { ...stationEnv(simulator, inject('redisUrl'), prefix), ...DELAY };
+    const service = startService(env);
+    const { public_port, internal_port } = await service.line('wxkeeper started');
+    const at = (port: unknown, path: string) => fetch(`http://127.0.0.1:${String(port)}${path}`);
+    expect((await at(internal_port, '/readyz')).status).toBe(200);
+    service.child.kill('SIGTERM');
+    expect(await service.line('stopping')).toMatchObject({ delay_seconds: 600 });
+    const unready = await at(internal_port, '/readyz');
+    expect(unready.status).toBe(503);
+    expect(await unready.json()).toMatchObject({ reason: 'stopping' });
+    expect((await at(internal_port, '/livez')).status).toBe(200);
+    simulator.setCallbackUrl(
+      COMPONENT.appid,
+      `http://127.0.0.1:${String(public_port)}/callback/${COMPONENT.appid}`,
+    );
+    expect(await simulator.pushTicket()).toMatchObject({ accepted: true });
+    // The token comes, too: nothing has been stopped.
+    await service.line('credential refreshed');
+    const page = await at(public_port, '/livez');
+    expect(page.headers.get('connection')).toBe('close');
+    service.child.kill('SIGINT');
+    expect(await service.exit).toEqual({ code: 0, signal: null });
+    expect(service.output().split('"message":"wxkeeper stopped"')).toHaveLength(2);
+    await simulator.stop();
+    const redis = new Redis(inject('redisUrl'));
+    const left = await redis.keys(`${prefix}*`);
+    if (left.length > 0) await redis.del(left);
+    redis.disconnect();
+  });
+});
+
+describe('row 152: the signal that opens the debugger of Node', () => {
+  /** Says what was there when the signal was taken over. zod leaves its registry behind. */
+  const WATCH = `const on=process.on;process.on=function(name,...rest){if(name==='SIGUSR1')process.stdout.write(JSON.stringify({level:'info',message:'taken over',loaded:'__zod_globalRegistry' in globalThis})+'\\n');return on.call(this,name,...rest)};process.once('exit',()=>process.stdout.write(JSON.stringify({level:'info',message:'at the end',loaded:'__zod_globalRegistry' in globalThis})+'\\n'))`;
+
+  it('is ignored before anything is loaded, and nothing is loaded with the first file', async () => {
+    const service = startService({}, WATCH);
+    expect(await service.exit).toEqual({ code: 78, signal: null });
+    expect(await service.line('taken over')).toMatchObject({ loaded: false });
+    expect(await service.line('at the end')).toMatchObject({ loaded: true });
+    const source = readFileSync(new URL('../../src/main.ts', import.meta.url), 'utf8');
+    expect(source.match(/^import (?!type )/gm)).toBeNull();
+  });
+
+  it('opens nothing, however often it comes', async () => {
+    const prefix = `test${randomBytes(6).toString('hex')}:`;
+    const env = stationEnv({ urls: ['http://127.0.0.1:1'] }, inject('redisUrl'), prefix);
+    const service = startService(env);
+    await service.line('wxkeeper started');
+    for (let count = 0; count < 20; count += 1) service.child.kill('SIGUSR1');
+    service.child.kill('SIGTERM');
+    expect(await service.exit).toEqual({ code: 0, signal: null });
+    expect(service.output()).not.toContain('Debugger');
   });
 });

@@ -47,7 +47,8 @@ let files = 0;
 function fileWith(content: unknown): string {
   files += 1;
   const path = join(folder, String(files));
-  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
+  const asItIs = typeof content === 'string' || Buffer.isBuffer(content);
+  writeFileSync(path, asItIs ? content : JSON.stringify(content));
   return path;
 }
 
@@ -142,8 +143,12 @@ describe('CONFIG_FILE', () => {
   });
 
   const broken: [string, unknown, RegExp][] = [
-    ['is no JSON', '{"components": [{"appsecret": "canary', /^CONFIG_FILE is not valid JSON$/],
-    ['is empty', '', /^CONFIG_FILE is not valid JSON$/],
+    [
+      'is no JSON',
+      '{"components": [{"appsecret": "canary',
+      /^CONFIG_FILE is not valid JSON \(line 1, column 31\): this quote is never closed$/,
+    ],
+    ['is empty', '', /^CONFIG_FILE is not valid JSON \(line 1, column 1\): it is empty$/],
     ['is a list', [COMPONENT], /^CONFIG_FILE /],
     ['has an unknown key', { component: ['canary'] }, /^CONFIG_FILE .*component/],
     [
@@ -190,7 +195,8 @@ describe('CONFIG_FILE', () => {
 
   it.each(['a folder', 'a missing file'])('that is %s cannot be read', (what) => {
     const path = what === 'a folder' ? folder : join(folder, 'missing');
-    expect(faultsOf({ ...GOOD, CONFIG_FILE: path })).toEqual(['CONFIG_FILE cannot be read']);
+    const why = what === 'a folder' ? ': it is a folder' : '';
+    expect(faultsOf({ ...GOOD, CONFIG_FILE: path })).toEqual([`CONFIG_FILE cannot be read${why}`]);
   });
 
   it('names every fault in it at once', () => {
@@ -254,6 +260,107 @@ describe('the secrets that a log must hide', () => {
     const own = secretsOf(loadConfig(GOOD));
     expect([...new Set(secretsOf(config).filter((secret) => !own.includes(secret)))]).toEqual(
       wanted,
+    );
+  });
+});
+
+describe('row 135: a file that an editor, or another system, has spoiled', () => {
+  const good = JSON.stringify({ components: [COMPONENT] }, null, 2);
+  const faultIn = (content: string | Buffer) => {
+    const [fault = '', ...others] = faultsOf({ ...GOOD, CONFIG_FILE: fileWith(content) });
+    expect(others).toEqual([]);
+    expect(fault).not.toMatch(/secretOfTheSecond|secondToken/);
+    return fault;
+  };
+
+  it.each([`\uFEFF${good}`, good.replaceAll('\n', '\r\n'), `\uFEFF\r\n${good}\n\n`])(
+    'with a byte order mark, or line ends of Windows, it is read',
+    (content) => {
+      expect(loadConfig({ REDIS_URL, CONFIG_FILE: fileWith(content) }).components).toHaveLength(1);
+    },
+  );
+
+  it.each([
+    ['UTF-16 with a mark', Buffer.from(`\uFEFF${good}`, 'utf16le'), /^CONFIG_FILE is in UTF-16: /],
+    ['UTF-16 without', Buffer.from(good, 'utf16le'), /^CONFIG_FILE is in UTF-16: /],
+    [
+      'GBK',
+      Buffer.from(`\n\n{"a":"\xd6\xd0"}`, 'latin1'),
+      /^CONFIG_FILE is not in UTF-8 \(line 3\)/,
+    ],
+    [
+      'a comma too many',
+      good.replace(/"\n/, '",\n'),
+      /\(line 7, column \d+\): there is a comma too many$/,
+    ],
+    [
+      'a comma behind a list',
+      '{"api_keys": [],}',
+      /\(line 1, column 16\): there is a comma too many$/,
+    ],
+    ['two commas', '{"api_keys": [1,,2]}', /\(line 1, column 16\): there is a comma too many$/],
+    ['no comma', good.replace(',', ''), /\(line 5, column 7\): a comma is missing, or a bracket$/],
+    ['a comment', `// ours\n${good}`, /\(line 1, column 1\): JSON knows no comments$/],
+    ['single quotes', good.replaceAll('"', "'"), /\(line 2, column 3\): quotes must be double$/],
+    [
+      'typographic quotes',
+      good.replace('"', '“'),
+      /\(line 2, column 3\): quotes must be plain ones$/,
+    ],
+    [
+      'a full-width comma',
+      good.replace(',', '，'),
+      /\(line 4, column \d+\): this is a full-width comma$/,
+    ],
+    [
+      'a name without quotes',
+      good.replace('"components"', 'components'),
+      /a name must stand in double quotes$/,
+    ],
+    [
+      'the same name twice',
+      '{"api_keys": [],\n "api_keys": []}',
+      /\(line 2, column 2\): this name was there before$/,
+    ],
+    ['a bracket too many', `${good}}`, /: there is more behind its end$/],
+    ['a bracket too few', good.slice(0, -1), /\(line 1, column 1\): this bracket is never closed$/],
+    [
+      'a line break in a value',
+      good.replace('secondT', 'second\nT'),
+      /: this quote is not closed in its line$/,
+    ],
+    [
+      'a bare backslash',
+      good.replace('secondT', '\\secondT'),
+      /: a backslash must be written twice$/,
+    ],
+    ['brackets without end', '['.repeat(100_000), /^CONFIG_FILE is not valid JSON/],
+  ])('%s: is said with the place', (_what, content, text) => {
+    expect(faultIn(content)).toMatch(text);
+  });
+
+  it('a wrong value is said with its line', () => {
+    expect(faultIn(good.replace('secondToken', '\\"secondToken\\"'))).toMatch(
+      /^CONFIG_FILE components\.0\.token must be .*; it stands in quotes: leave them out \(line 6, column 16\)$/,
+    );
+  });
+
+  it.each([
+    ['with a mark and a line end of Windows', '\uFEFFcallbackToken\r\n', undefined],
+    ['empty', '', /^COMPONENT_TOKEN_FILE names a file that is empty$/],
+    ['blank', ' \n', /^COMPONENT_TOKEN_FILE names a file that is empty$/],
+    ['of two lines', 'callback\nToken', /^COMPONENT_TOKEN must be .*; it has a line break in it$/],
+    ['in UTF-16', Buffer.from('callbackToken', 'utf16le'), /names a file that is in UTF-16: /],
+  ])('a file for one secret, %s', (_what, content, text) => {
+    const env = { ...without('COMPONENT_TOKEN'), COMPONENT_TOKEN_FILE: fileWith(content) };
+    if (text === undefined) expect(loadConfig(env)).toEqual(loadConfig(GOOD));
+    else expect(faultsOf(env)[0]).toMatch(text);
+  });
+
+  it('a folder in place of such a file is called one', () => {
+    const env = { ...without('COMPONENT_TOKEN'), COMPONENT_TOKEN_FILE: folder };
+    expect(faultsOf(env)[0]).toBe(
+      'COMPONENT_TOKEN_FILE names a file that cannot be read: it is a folder',
     );
   });
 });

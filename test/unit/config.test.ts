@@ -41,8 +41,18 @@ const BAD: Record<string, string[]> = {
     'redis://:can@canary@127.0.0.1:1',
     'redis://127.0.0.1:6379?password=canary',
     'redis://127.0.0.1:6379/canary',
+    'redis://127.0.0.1:6379#canary',
+    '"redis://127.0.0.1:6379/canary"',
+    '/run/canary.sock ',
   ],
-  REDIS_KEY_PREFIX: ['can ary', '{canary}', 'canary'.repeat(11)],
+  REDIS_KEY_PREFIX: [
+    'can ary',
+    '{canary}',
+    'canary'.repeat(11),
+    '"canary:"',
+    'canary:#note',
+    'canary：',
+  ],
   REDIS_PROTOCOL: ['4', 'RESP2', '2.0'],
   COMPONENT_APPID: ['canary', 'wx0123456789ABCDEF', 'wx0123456789abcde', 'wx0123456789abcdef0'],
   COMPONENT_APPSECRET: ['canary', `canary with spaces in it`, 'canary'.repeat(22)],
@@ -60,6 +70,11 @@ const BAD: Record<string, string[]> = {
     'https://shop.example.com,',
   ],
   CONFIG_FILE: ['/nowhere/canary.json'],
+  PUBLIC_HOST: [
+    ...['canary:3000', 'http://canary', '[canary]', '"canary"', 'canary ', '*', '256.1.1.1', '[::'],
+    ...['0.0.0.0:3000', 'canary..example', '-canary', 'c'.repeat(300), `${'c'.repeat(40)}!`],
+  ],
+  INTERNAL_HOST: ['canary/', '[::]:3001', ''.padEnd(64, 'c')],
   PUBLIC_PORT: ['canary', '65536', '-1', '30.5', '0x10', '123456'],
   STOP_DELAY_SECONDS: ['canary', '-1', '601', '1.5', '10s'],
   PUBLIC_BASE_URL: [
@@ -101,14 +116,9 @@ const BAD: Record<string, string[]> = {
   ALERT_LANGUAGE: ['canary', 'cn'],
   LOG_LEVEL: ['canary', 'INFO', 'trace'],
 };
-/** Any text is an address; whether it can be listened on shows at start. */
-const ANY_TEXT = ['PUBLIC_HOST', 'INTERNAL_HOST'];
-
 describe('a wrong setting', () => {
   it('is looked for in every setting there is', () => {
-    expect([...Object.keys(BAD), ...ANY_TEXT].sort()).toEqual(
-      SETTINGS.map((one) => one.name).sort(),
-    );
+    expect(Object.keys(BAD).sort()).toEqual(SETTINGS.map((one) => one.name).sort());
   });
 
   const table = Object.entries(BAD).flatMap(([name, values]) =>
@@ -222,6 +232,9 @@ describe('good settings', () => {
     ['REDIS_KEY_PREFIX', 'redisKeyPrefix', 'a:b:', undefined],
     ['REDIS_PROTOCOL', 'redisProtocol', '2', 2],
     ['PUBLIC_HOST', 'publicHost', '::1', undefined],
+    ['PUBLIC_HOST', 'publicHost', '[::]', '::'],
+    ['PUBLIC_HOST', 'publicHost', '[fe80::1%eth0]', 'fe80::1%eth0'],
+    ['INTERNAL_HOST', 'internalHost', 'wx_1.internal.example.', undefined],
     ['PUBLIC_PORT', 'publicPort', '65535', 65_535],
     ['PUBLIC_BASE_URL', 'publicBaseUrl', 'https://wx.example.com', undefined],
     ['PUBLIC_BASE_URL', 'publicBaseUrl', 'https://wx.example.com/', 'https://wx.example.com'],
@@ -273,5 +286,70 @@ describe('good settings', () => {
     const text = keys.map(({ entry }) => entry).join(' , ');
     const { apiKeys } = loadConfig({ ...GOOD, API_KEYS: `${text},` });
     expect(apiKeys.map(({ id }) => id)).toEqual(['shop', 'ops']);
+  });
+});
+
+describe('row 135: what stands around a value in files and shells is named, and the value is not', () => {
+  const SECRETS = ['COMPONENT_APPSECRET', 'COMPONENT_TOKEN', 'COMPONENT_ENCODING_AES_KEY'] as const;
+  const WRAPPED: [string, (value: string) => string, RegExp][] = [
+    ['double quotes', (value) => `"${value}"`, /it stands in quotes: leave them out$/],
+    ['single quotes', (value) => `'${value}'`, /it stands in quotes/],
+    ['quotes of a text editor', (value) => `“${value}”`, /it stands in quotes/],
+    ['one quote that was left over', (value) => `${value}"`, /it stands in quotes/],
+    ['a note', (value) => `${value}#note`, /a note needs a line of its own$/],
+    ['a note and a blank', (value) => `${value} # note`, /a note needs a line/],
+    ['a blank in front', (value) => ` ${value}`, /it has blanks around it$/],
+    ['a blank behind', (value) => `${value} `, /it has blanks around it$/],
+    ['a tab behind', (value) => `${value}\t`, /it has blanks around it$/],
+    [
+      'a blank within',
+      (value) => `${value.slice(0, 5)} ${value.slice(5)}`,
+      /it has a blank in it$/,
+    ],
+    ['the line end of Windows', (value) => `${value}\r`, /it ends with a carriage return/],
+    ['two lines', (value) => `${value}\n${value}`, /it has a line break in it$/],
+    ['a blank without width', (value) => `${value}\u200B`, /it has an invisible character in it$/],
+    ['a full-width letter', (value) => `${value}Ａ`, /it has full-width characters in it$/],
+  ];
+  it.each(SECRETS.flatMap((name) => WRAPPED.map((one) => [name, ...one] as const)))(
+    '%s with %s',
+    (name, _what, wrap, reason) => {
+      const [fault = '', ...others] = faultsOf({ ...GOOD, [name]: wrap(GOOD[name]) });
+      expect(fault).toMatch(new RegExp(`^${name} must be `));
+      expect(fault).toMatch(reason);
+      expect(others).toEqual([]);
+      expect(fault).not.toContain(GOOD[name]);
+    },
+  );
+
+  it.each([
+    ['PUBLIC_PORT', 'tcp://10.96.0.7:3000', /enableServiceLinks: false/],
+    ['INTERNAL_PORT', 'tcp://10.96.0.7:3001', /enableServiceLinks: false/],
+    ['PUBLIC_PORT', '3000 ', /blanks around/],
+    ['PUBLIC_PORT', '３０００', /full-width/],
+    ['PUBLIC_PORT', '+3000', /^PUBLIC_PORT must be a port number$/],
+    ['PUBLIC_PORT', '1e3', /^PUBLIC_PORT must be a port number$/],
+    ['PUBLIC_PORT', 'true', /^PUBLIC_PORT must be a port number$/],
+    ['PRE_AUTH_CODE_CRON', '"*/10 * * * *"', /quotes/],
+    ['PUBLIC_BASE_URL', 'https://wx.exa mple.com', /a blank in it/],
+    ['LOG_LEVEL', 'info\r', /carriage return/],
+    ['REDIS_URL', '${REDIS_URL}', /placeholder/],
+    ['COMPONENT_APPSECRET', '<appsecret of the platform>', /placeholder|blank/],
+    ['API_KEYS', `"a:${HASH}:admin"`, /quotes/],
+    ['WECHAT_API_BASE_URLS', '"https://api.weixin.qq.com"', /quotes/],
+    ['ALERT_WEBHOOK_URL', '"https://alerts.example.com/hook"', /quotes/],
+  ])('%s=%s', (name, value, reason) => {
+    const [fault = '', ...others] = faultsOf({ ...GOOD, [name]: value });
+    expect(fault).toMatch(new RegExp(`^${name} `));
+    expect(fault).toMatch(reason);
+    expect(others).toEqual([]);
+    expect(fault).not.toContain('10.96');
+  });
+
+  it('a byte order mark is no part of a value, nor of the name of the first variable', () => {
+    const { COMPONENT_TOKEN: token, ...rest } = GOOD;
+    for (const env of [{ COMPONENT_TOKEN: `\uFEFF${token}` }, { '\uFEFFCOMPONENT_TOKEN': token }]) {
+      expect(loadConfig({ ...rest, ...env })).toEqual(loadConfig(GOOD));
+    }
   });
 });

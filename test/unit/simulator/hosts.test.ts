@@ -1,3 +1,4 @@
+import { get } from 'node:http';
 import { createServer } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { createSimulator } from '../../../src/simulator/simulator.ts';
@@ -12,6 +13,7 @@ import {
   until,
   urlOf,
 } from './harness.ts';
+import { isMeant } from '../../../src/simulator/hosts.ts';
 
 async function failureOf(request: Promise<unknown>): Promise<unknown> {
   const cause = await request.then(
@@ -86,5 +88,46 @@ describe('listening', () => {
   it('has no URL before it is started', () => {
     const simulator = createSimulator({ components: [COMPONENT] });
     expect(simulator.url).toBe('');
+  });
+});
+
+describe('row 152: a page in a browser whose name leads to this machine', () => {
+  /** The status of a request that names this host, which fetch does not let us do. */
+  const asked = (url: string, host: string) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      get(url, { headers: { host }, agent: false }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      }).on('error', reject);
+    });
+
+  it.each(['/_simulator/state', '/_simulator/ledger', '/cgi-bin/token'])(
+    'is told nothing at %s',
+    async (path) => {
+      const { simulator } = await startSimulator({});
+      for (const host of [
+        'evil.example',
+        'evil.example:8787',
+        'localhost.evil.example',
+        '127.0.0.1.evil.example',
+        'a@127.0.0.1',
+      ]) {
+        expect(await asked(`${simulator.url}${path}`, host)).toBe(421);
+      }
+    },
+  );
+
+  it.each(['localhost', 'LOCALHOST:1', 'wx.localhost', '127.0.0.1:80', '[::1]:8787', '10.0.0.7'])(
+    '%s is this machine, or an address that leads nowhere else',
+    async (host) => {
+      const { simulator } = await startSimulator({});
+      expect(await asked(`${simulator.url}/_simulator/state`, host)).toBe(200);
+    },
+  );
+
+  it('other machines may call it by a name, and steer it by none', () => {
+    expect(isMeant('simulator:8787', '/cgi-bin/token', '0.0.0.0')).toBe(true);
+    expect(isMeant('simulator:8787', '/_simulator/state', '0.0.0.0')).toBe(false);
+    expect(isMeant('localhost:8787', '/_simulator/state', '0.0.0.0')).toBe(true);
   });
 });
