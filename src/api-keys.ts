@@ -28,6 +28,11 @@ export function parseApiKeyEntry(entry: string): ApiKey | undefined {
   return { id, sha256, grants: grants.map((one) => ({ scope: one[1] as Scope, appid: one[2] })) };
 }
 
+/** The id in a text of the form of a key, whether or not there is such a key; to be shown to people. */
+export function claimedId(presented: string): string | undefined {
+  return PRESENTED.exec(presented)?.[1];
+}
+
 /** A new key and the entry that lets it in. The key itself is shown once and kept nowhere. */
 export function makeApiKey(id: string, scopes: string): { key: string; entry: string } {
   const key = `wxk_${id}_${randomBytes(32).toString('base64url')}`;
@@ -36,7 +41,7 @@ export function makeApiKey(id: string, scopes: string): { key: string; entry: st
 
 /** The caller who presents this key, or undefined. Takes the same time for any wrong key. */
 export function findApiKey(keys: readonly ApiKey[], presented: string): ApiKey | undefined {
-  const id = PRESENTED.exec(presented)?.[1];
+  const id = claimedId(presented);
   const key = keys.find((one) => one.id === id);
   const digest = Buffer.from(hashOf(presented));
   const matches = timingSafeEqual(digest, Buffer.from(key?.sha256 ?? '0'.repeat(64)));
@@ -51,6 +56,38 @@ export function appidsFor(key: ApiKey, scope: Scope): readonly string[] | undefi
   const grants = key.grants.filter((grant) => grant.scope === scope || grant.scope === 'admin');
   const appids = grants.map((grant) => grant.appid).filter((appid) => appid !== undefined);
   return appids.length < grants.length ? undefined : appids;
+}
+
+/** Whether a key holds a scope for one of these appids, or for all. */
+export function mayUse(key: ApiKey, scope: Scope, appids: readonly string[]): boolean {
+  const allowed = appidsFor(key, scope);
+  return allowed === undefined || appids.some((appid) => allowed.includes(appid));
+}
+
+/** The keys of a running service, which may change while it runs. */
+export interface KeyRing {
+  /** Always the keys of this moment: it is the list itself that changes. */
+  readonly list: readonly ApiKey[];
+  /** Takes these keys in place of all others; returns the ids of what is different. */
+  replace(keys: readonly ApiKey[]): { added: string[]; removed: string[]; changed: string[] };
+}
+
+export function createKeyRing(keys: readonly ApiKey[]): KeyRing {
+  const list = [...keys];
+  return {
+    list,
+    replace(next) {
+      const before = new Map(list.map((key) => [key.id, JSON.stringify(key)]));
+      const after = new Map(next.map((key) => [key.id, JSON.stringify(key)]));
+      list.splice(0, list.length, ...next);
+      const [old, all] = [[...before.keys()], [...after.keys()]];
+      return {
+        added: all.filter((id) => !before.has(id)),
+        removed: old.filter((id) => !after.has(id)),
+        changed: all.filter((id) => before.has(id) && before.get(id) !== after.get(id)),
+      };
+    },
+  };
 }
 
 function hashOf(key: string): string {

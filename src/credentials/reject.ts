@@ -30,6 +30,8 @@ export interface Complaint {
   errcode: number | undefined;
   /** The id of the caller's API key. */
   caller: string;
+  /** Whether this caller may be told the value, as by reading it. */
+  mayRead: boolean;
 }
 
 export interface RejectionAnswer {
@@ -105,6 +107,7 @@ async function answerComplaint(
   const { store, clock, complaints } = context;
   const kind = kindToReject(context, id, complaint);
   const record = await readAndHeal(context, { id, kind });
+  await assertIssued(context, id, complaint, record.seq);
   const seq = complaint.seq ?? record.seq;
   const asked = complaint.errcode === undefined;
   const live = record.value !== undefined && record.expiresAt > record.readAt;
@@ -145,6 +148,25 @@ async function answerComplaint(
   const current = await readCredential(context, id);
   const outcome = refusal.outcome === 'other' ? 'already_newer' : 'refreshed';
   return { outcome, current, retryAfterSeconds: undefined };
+}
+
+/**
+ * A complaint is about a value that the caller has been given. A seq that none ever had is no complaint
+ * but a way to fish for the current value. One above the current may have been lost by Redis, with its
+ * value: who may read gets the current one, as by reading.
+ * @throws KeeperError `bad_request`, and whatever reading throws while nothing was issued at all
+ */
+async function assertIssued(
+  context: RejectContext,
+  id: CredentialId,
+  { seq, mayRead }: Complaint,
+  newest: number,
+): Promise<void> {
+  if (seq === undefined || (seq >= 1 && (seq <= newest || mayRead))) return;
+  // Why there is none yet says more than that it was never given out.
+  if (newest === 0) await readCredential(context, id);
+  const message = `No value with seq ${seq} was given out here: read the value and its seq anew.`;
+  throw new KeeperError('bad_request', message);
 }
 
 /** @throws KeeperError `not_found`, `bad_request` when the complaint makes no sense */

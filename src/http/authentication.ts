@@ -1,7 +1,8 @@
-import type { Request, RequestHandler } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import { rateLimit } from 'express-rate-limit';
-import { appidsFor, findApiKey, type ApiKey, type Scope } from '../api-keys.ts';
+import { appidsFor, claimedId, findApiKey, type ApiKey, type Scope } from '../api-keys.ts';
 import { KeeperError } from '../errors.ts';
+import { narrowTo, type SnapshotContext } from '../status/context.ts';
 
 /** Who asks, and whether they may. Keys come as `Authorization: Bearer`, never in a URL. */
 
@@ -10,10 +11,44 @@ const MAX_FAILURES_PER_MINUTE = 10;
 /** Makes the check for one scope, as Express middleware. */
 export type RequireScope = (scope: Scope) => RequestHandler;
 
+/** Who asks, once it is known; for whatever comes after. */
+export interface Caller {
+  key: ApiKey;
+  /** What the key is narrowed to for what was asked; undefined: it may see all. */
+  appids: readonly string[] | undefined;
+}
+
+/** After authentication. */
+export function callerOf(response: Response): Caller {
+  const caller = knownCaller(response);
+  // Nothing may be shown to nobody: a route without a check is a fault of ours.
+  if (caller === undefined) throw new Error('asked who calls before anybody was let in');
+  return caller;
+}
+
+/** Undefined before authentication, and where it failed. */
+export function knownCaller(response: Response): Caller | undefined {
+  return response.locals.caller as Caller | undefined;
+}
+
+export function setCaller(response: Response, caller: Caller): void {
+  response.locals.caller = caller;
+}
+
+/** As much of the status as this caller may see. After authentication. */
+export function visibleTo(response: Response, status: SnapshotContext): SnapshotContext {
+  return narrowTo(status, callerOf(response).appids);
+}
+
+/** The appids that a path names: a component or an account of our own, and an authorizer. */
+export function namedIn({ params }: Request): string[] {
+  return [params.component, params.authorizer].filter((one) => typeof one === 'string');
+}
+
 /**
  * Lets requests pass whose key holds a scope for an appid the route names (component or
- * authorizer). A route that names none gets `response.locals.appids`: what the key is narrowed to,
- * or undefined when it may see all.
+ * authorizer). A route that names none is for whoever holds the scope for anything: `visibleTo` narrows
+ * what it shows.
  */
 export function createAuthentication(keys: readonly ApiKey[]): RequireScope {
   const countFailure = limitFailures((_request, _response, next) => {
@@ -21,8 +56,10 @@ export function createAuthentication(keys: readonly ApiKey[]): RequireScope {
     next(new KeeperError('too_many_requests', message, { retryAfterSeconds: 60 }));
   });
   return (scope) => (request, response, next) => {
-    const key = findApiKey(keys, bearerOf(request));
+    const presented = bearerOf(request);
+    const key = findApiKey(keys, presented);
     if (key === undefined) {
+      response.locals.claimed = claimedId(presented);
       response.set('WWW-Authenticate', 'Bearer');
       const message = 'Send a known API key as "Authorization: Bearer <key>".';
       void countFailure(request, response, (tooMany?: unknown) => {
@@ -30,16 +67,14 @@ export function createAuthentication(keys: readonly ApiKey[]): RequireScope {
       });
       return;
     }
-    const { component, authorizer } = request.params;
-    const named = [component, authorizer].filter((one) => typeof one === 'string');
-    const allowed = appidsFor(key, scope);
+    const appids = appidsFor(key, scope);
+    setCaller(response, { key, appids });
+    const named = namedIn(request);
     const passes =
       named.length === 0
-        ? allowed === undefined || allowed.length > 0
-        : allowed === undefined || named.some((appid) => allowed.includes(appid));
+        ? appids === undefined || appids.length > 0
+        : appids === undefined || named.some((appid) => appids.includes(appid));
     if (!passes) throw new KeeperError('forbidden', `This API key lacks the scope ${scope} here.`);
-    response.locals.appids = allowed;
-    response.locals.caller = key.id;
     next();
   };
 }

@@ -2,8 +2,10 @@ import express, { type Request, type RequestHandler } from 'express';
 import type { z } from 'zod';
 import { peekCredential, readCredential, type Credential } from '../credentials/read.ts';
 import { rejectCredential, type RejectContext } from '../credentials/reject.ts';
+import { mayUse } from '../api-keys.ts';
 import { KeeperError } from '../errors.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
+import { callerOf, namedIn } from './authentication.ts';
 import { complaintDoc, complaintSchema, forcedDoc, readDoc } from './openapi/credential-docs.ts';
 import type { Route } from './route.ts';
 
@@ -66,13 +68,18 @@ function answerComplaint(context: RejectContext, forced?: 'forced'): RequestHand
   return async (request, response) => {
     const id = idOf(request);
     const { seq, errcode } = forced ? { seq: undefined, errcode: undefined } : read(request.body);
-    const caller = String(response.locals.caller);
-    const answer = await rejectCredential(context, id, { seq, errcode, caller });
+    const { key } = callerOf(response);
+    const mayRead = mayUse(key, 'credentials:read', namedIn(request));
+    const complaint = { seq, errcode, caller: key.id, mayRead };
+    const answer = await rejectCredential(context, id, complaint);
     if (answer.retryAfterSeconds !== undefined) {
       response.set('Retry-After', String(answer.retryAfterSeconds));
     }
     response.set('ETag', `"${answer.current.seq}"`);
-    response.json({ outcome: answer.outcome, ...describe(id, answer.current) });
+    const current = describe(id, answer.current);
+    // Whoever may only report learns what came of it, and not the value.
+    const shown = mayRead ? current : { ...current, value: undefined };
+    response.json({ outcome: answer.outcome, ...shown });
   };
 }
 

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Metrics } from '../status/metrics/metrics.ts';
 import type { SnapshotContext } from '../status/context.ts';
 import { takeSnapshot } from '../status/snapshot.ts';
+import { visibleTo } from './authentication.ts';
 import { authorizationLinkRoutes } from './authorization-link-routes.ts';
 import { authorizerRoutes } from './authorizer-routes.ts';
 import { credentialRoutes } from './credential-routes.ts';
@@ -80,11 +81,8 @@ const statusQuery = z.object({
 
 function statusRoute(status: SnapshotContext): Route {
   const show: RequestHandler = async (request, response) => {
-    const appids = response.locals.appids as readonly string[] | undefined;
-    const components = status.components.filter(({ appid }) => appids?.includes(appid) ?? true);
-    const accounts = status.accounts.filter(({ appid }) => appids?.includes(appid) ?? true);
     const language = request.query.lang === 'zh' ? 'zh' : 'en';
-    response.json(await takeSnapshot({ ...status, components, accounts }, language));
+    response.json(await takeSnapshot(visibleTo(response, status), language));
   };
   return {
     ...{ method: 'get', path: '/status', scope: 'status:read', handlers: [show] },

@@ -1,15 +1,13 @@
 import type { RequestHandler } from 'express';
 import { METRICS_CONTENT_TYPE, type Metrics } from '../status/metrics/metrics.ts';
 import type { SnapshotContext } from '../status/context.ts';
+import { visibleTo } from './authentication.ts';
 import type { Route } from './route.ts';
 
 /** `GET /metrics`, for Prometheus. A key that is narrowed to appids sees only those. */
 export function metricsRoute(metrics: Metrics, status: SnapshotContext): Route {
   const show: RequestHandler = async (_request, response) => {
-    const appids = response.locals.appids as readonly string[] | undefined;
-    const components = status.components.filter(({ appid }) => appids?.includes(appid) ?? true);
-    const accounts = status.accounts.filter(({ appid }) => appids?.includes(appid) ?? true);
-    const text = await metrics.scrape({ ...status, components, accounts });
+    const text = await metrics.scrape(visibleTo(response, status));
     response.type(METRICS_CONTENT_TYPE).send(text);
   };
   return {

@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express';
 import { askForTickets, type AskForTicketsContext } from '../pushes/ask-for-tickets.ts';
+import { callerOf } from './authentication.ts';
 import { explain } from './explain.ts';
 import { askedSchema } from './openapi/answers.ts';
 import type { Route } from './route.ts';
@@ -34,7 +35,7 @@ export function operationsRoutes(context: AskForTicketsContext): readonly Route[
 function ask(context: AskForTicketsContext): RequestHandler {
   return async (request, response) => {
     const component = String(request.params.component);
-    await askForTickets(context, component, String(response.locals.caller)).catch(explain);
+    await askForTickets(context, component, callerOf(response).key.id).catch(explain);
     response.status(202).json({ asked: true });
   };
 }

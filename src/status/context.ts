@@ -36,3 +36,19 @@ export function withoutSecrets(components: Config['components']): SnapshotContex
     previousTokenSet: previousToken !== undefined,
   }));
 }
+
+/**
+ * What a reader may see of it: only these appids, or all when undefined. Whatever shows the status to
+ * somebody takes it from here, so that none can forget an appid on the way.
+ */
+export function narrowTo(
+  context: SnapshotContext,
+  appids: readonly string[] | undefined,
+): SnapshotContext {
+  if (appids === undefined) return context;
+  return {
+    ...context,
+    components: context.components.filter(({ appid }) => appids.includes(appid)),
+    accounts: context.accounts.filter(({ appid }) => appids.includes(appid)),
+  };
+}

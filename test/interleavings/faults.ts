@@ -201,7 +201,7 @@ function allRemember({ replicas, store, replicationId: id, wechat, ghosts }: Wor
 function report(world: World, { name, context, keeper }: Replica, seq: number): void {
   const { clock } = context;
   world.trace(`FAULT ${name}: a service reports seq ${seq} dead`);
-  const complaint = { seq, errcode: 40001, caller: 'a service' };
+  const complaint = { seq, errcode: 40001, caller: 'a service', mayRead: true };
   const told = (text: string) => world.trace(`${name}: the service is told: ${text}`);
   rejectCredential(
     { ...context, keeper, complaints: createComplaintLimit(clock) },

@@ -71,7 +71,8 @@ async function run(options: DashboardOptions, action: Action, caller: string): P
   const { name, subject, kind } = action;
   switch (name) {
     case 'refresh': {
-      const complaint = { seq: undefined, errcode: undefined, caller };
+      // The page that follows says what came of it, and never the value.
+      const complaint = { seq: undefined, errcode: undefined, caller, mayRead: false };
       const id = { kind, subject } as CredentialId;
       return (await rejectCredential(options.reading, id, complaint)).outcome;
     }
@@ -93,11 +94,13 @@ function readAction(
 ): Action {
   const { subject, kind } = (fields ?? {}) as { subject?: unknown; kind?: unknown };
   const action = { name, subject, kind: name === 'refresh' ? kind : undefined } as Action;
+  // Before it is looked for: who may not act on an account learns not even whether it is known.
+  const appids = typeof subject === 'string' ? subject.split(':') : [];
+  if (!holds(sessionIn(response), 'admin', ...appids)) {
+    throw new KeeperError('forbidden', 'This API key lacks the scope admin here.');
+  }
   if (typeof subject !== 'string' || !isKnown(options, action)) {
     throw new KeeperError('not_found', 'No such account or credential is kept here.');
-  }
-  if (!holds(sessionIn(response), 'admin', ...subject.split(':'))) {
-    throw new KeeperError('forbidden', 'This API key lacks the scope admin here.');
   }
   return action;
 }

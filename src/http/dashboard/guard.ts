@@ -1,6 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express';
-import { appidsFor, type Scope } from '../../api-keys.ts';
+import { appidsFor, mayUse, type Scope } from '../../api-keys.ts';
 import { KeeperError } from '../../errors.ts';
+import { setCaller } from '../authentication.ts';
 import type { DashboardOptions } from './options.ts';
 import { sameText, sessionOf, writeCookie, type Session } from './session.ts';
 import { LANGUAGE_COOKIE } from './view.ts';
@@ -62,6 +63,8 @@ export function requireSession({
       return;
     }
     response.locals.session = session;
+    // Here, for every page that comes after: `visibleTo` shows nothing else.
+    setCaller(response, { key: session.key, appids: appidsFor(session.key, 'status:read') });
     next();
   };
 }
@@ -77,8 +80,7 @@ export function maySee({ key }: Pick<Session, 'key'>): boolean {
 
 /** Whether a session's key holds a scope for any of these appids. */
 export function holds({ key }: Session, scope: Scope, ...appids: readonly string[]): boolean {
-  const allowed = appidsFor(key, scope);
-  return allowed === undefined || appids.some((appid) => allowed.includes(appid));
+  return mayUse(key, scope, appids);
 }
 
 /** Refuses forms that another site made. After `requireSession` and the body's parser. */

@@ -1,9 +1,9 @@
 import type { Request, RequestHandler } from 'express';
-import { appidsFor } from '../../api-keys.ts';
 import { configuredIds } from '../../credentials/subjects.ts';
 import { KeeperError } from '../../errors.ts';
 import { readDashboard, readMemory, type DashboardData } from '../../status/dashboard.ts';
 import { AUTHORIZER_STATES, findAuthorizers } from '../../store/registry.ts';
+import { visibleTo } from '../authentication.ts';
 import { describeAuthorizers } from '../authorizer-view.ts';
 import { html, type Html } from '../pages/html.ts';
 import { holds, sessionIn } from './guard.ts';
@@ -31,7 +31,7 @@ export function serveOverview(options: DashboardOptions): RequestHandler {
   return async (request, response) => {
     const session = sessionIn(response);
     const language = languageOf(request);
-    const status = narrow(options, appidsFor(session.key, 'status:read'));
+    const status = visibleTo(response, options.status);
     const again = isRefresh(request);
     const notice = again ? undefined : takeNotice(request, response);
     const data = await readDashboard(status, language);
@@ -46,7 +46,7 @@ export function serveOverview(options: DashboardOptions): RequestHandler {
     const body = [
       noticePanel(view.words, notice),
       verdictPanel(view, data),
-      ...panels(options, view, data, { asked, list }),
+      ...panels({ ...options, status }, view, data, { asked, list }),
     ];
     const title = `${data.status.summary} · wxkeeper`;
     sendPage(request, response, 200, { view, title, session, live: view, body });
@@ -92,16 +92,6 @@ function panels(
     panel('jobs', () => jobsPanel(view, status)),
     panel('replicas', () => replicasPanel(view, status)),
   ];
-}
-
-/** What a key may see. */
-function narrow({ status }: DashboardOptions, appids: readonly string[] | undefined) {
-  if (appids === undefined) return status;
-  return {
-    ...status,
-    components: status.components.filter(({ appid }) => appids.includes(appid)),
-    accounts: status.accounts.filter(({ appid }) => appids.includes(appid)),
-  };
 }
 
 /** Whatever is odd in the address counts as not there. */

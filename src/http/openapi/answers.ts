@@ -30,6 +30,7 @@ export const rejectionSchema = z.object({
     .enum(['refreshed', 'already_newer', 'throttled'])
     .describe('throttled: `value` is the reported one; Retry-After says when to report again.'),
   ...credentialShape,
+  value: z.string().optional().describe('Only for a key that may read it. Secret.'),
 });
 
 /** Why the last call failed. */

@@ -60,7 +60,8 @@ export function complaintDoc(whose: Whose): RouteDoc {
     summary: of(whose, 'Report that WeChat refused a value', '上报微信拒绝的凭据'),
     description:
       'Any number of reports of one seq leads to one mint. Waits for it, 9 s at most, and as long again ' +
-      'when nothing live is left. Go on with the value of the answer.',
+      'when nothing live is left. Go on with the value of the answer, which is there only for a key that ' +
+      'may read it, too. A seq that was never given out is refused.',
     body: complaintSchema,
     success: [
       {
