@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { isDeepStrictEqual } from 'node:util';
 import { deadline, systemClock } from './clock.ts';
 import type { AppOptions } from './compose-ground.ts';
 import { compose } from './compose.ts';
@@ -20,6 +21,11 @@ export interface App {
    * @param hurry ends the delay
    */
   stop(hurry?: AbortSignal): Promise<void>;
+  /**
+   * Takes the API keys of newly read settings; all other settings count after a restart. Keys that are
+   * gone end at once, with the sessions that they have opened. Wrong settings change nothing.
+   */
+  readKeysAgain(load: () => Config): void;
   /** Resolves when no job and no refresh is running; waiting timers do not count. */
   idle(): Promise<void>;
   publicPort(): number;
@@ -78,6 +84,19 @@ export function createApp(config: Config, options: AppOptions): App {
       await heartbeat.stop().catch(() => undefined);
       redis.disconnect();
       log.info('wxkeeper stopped');
+    },
+    readKeysAgain(load) {
+      try {
+        const next = load();
+        const others = (one: Config) => ({ ...one, apiKeys: [] });
+        const more = !isDeepStrictEqual(others(config), others(next));
+        log.info('API keys read again', { ...parts.keyRing.replace(next.apiKeys) });
+        if (more) log.warn('other settings have changed, too; they count after a restart');
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+        const { faults } = error;
+        log.error('settings are wrong; the API keys stay as they were', { faults });
+      }
     },
     async idle() {
       const { watch, authorizations, reconciler, releaseCheck, alerts } = parts;

@@ -1,11 +1,14 @@
+import type { KeyRing } from './api-keys.ts';
 import type { Authorizations } from './authorizers/authorizations.ts';
 import type { Reconciler } from './authorizers/reconcile.ts';
 import type { Ground } from './compose-ground.ts';
 import type { Config } from './config.ts';
 import type { Keeper } from './credentials/keeper.ts';
 import { readCredential } from './credentials/read.ts';
+import { bindCode, readLinkOutcome } from './store/link-outcomes.ts';
 import { createComplaintLimit } from './credentials/reject.ts';
 import type { AuthorizationPages } from './http/authorization-pages.ts';
+import { createAudit } from './http/audit.ts';
 import { dashboardRoutes } from './http/dashboard/routes.ts';
 import { createInternalApp } from './http/internal-app.ts';
 import { metricsRoute } from './http/metrics-route.ts';
@@ -17,6 +20,7 @@ import type { RefusedPushCounter } from './pushes/refused.ts';
 import type { Job } from './schedule/jobs.ts';
 import type { Scheduler } from './schedule/scheduler.ts';
 import { withoutSecrets, type SnapshotContext } from './status/context.ts';
+import type { EndedSessions } from './store/ended-sessions.ts';
 import type { SessionSecret } from './store/session-secret.ts';
 import { createReadiness } from './store/readiness.ts';
 import type { SelfTestWatch } from './store/self-test-watch.ts';
@@ -58,27 +62,39 @@ export function composeApps(
     receiver: Receiver;
     status: SnapshotContext;
     sessionSecret: SessionSecret;
+    endedSessions: EndedSessions;
+    keyRing: KeyRing;
   },
 ) {
   const { store, clock, authorizations, reconciler, metrics, watch, life, status } = parts;
   const { components, publicBaseUrl, wechatAuthorizationUrls } = config;
   const log = parts.log.in('http');
   const reading = { ...parts, log: parts.log.in('credentials') };
-  const links = { components, publicBaseUrl, clock };
-  const { onComplaint, onRequest } = metrics.counters;
+  const links = {
+    components,
+    publicBaseUrl,
+    clock,
+    readOutcome: (component: string, id: string) => readLinkOutcome(store, component, id),
+  };
+  const { onComplaint, onRequest, onRead } = metrics.counters;
+  const apiKeys = parts.keyRing.list;
   const subjects = [...components, ...config.accounts].map(({ appid }) => appid);
   const readiness = createReadiness(store, () => watch.last(), subjects);
   const pages: AuthorizationPages = {
-    ...{ ...links, wechatAuthorizationUrls },
-    takePreAuthCode: (component) =>
-      readCredential(reading, { kind: 'pre_auth_code', subject: component }),
+    ...{ ...links, wechatAuthorizationUrls, apiKeys },
+    async takePreAuthCode(component, link) {
+      const code = await readCredential(reading, { kind: 'pre_auth_code', subject: component });
+      await bindCode(store, component, code.value, link);
+      return code;
+    },
     takeCode: (...code) => authorizations.takeCode(...code),
   };
   const seen = (one: Seen) => onRequest('public', one);
   const publicApp = createPublicApp(parts.receiver, log, pages, seen, parts.refusedPushes);
   // What the API offers and what the dashboard does is the same.
   const offered = {
-    apiKeys: config.apiKeys,
+    apiKeys,
+    audit: createAudit({ log: parts.log, clock, onRead }),
     reading: { ...reading, complaints: createComplaintLimit(clock), onComplaint },
     authorizers: { context: reading, reconciler, components: components.map((one) => one.appid) },
     status,
@@ -89,7 +105,7 @@ export function composeApps(
     authorizationLinks: links,
     dashboard: dashboardRoutes({
       ...{ ...offered, operations: { ...reading, components } },
-      sessionSecret: parts.sessionSecret,
+      ...{ sessionSecret: parts.sessionSecret, endedSessions: parts.endedSessions },
     }),
     metrics: metricsRoute(metrics, status),
     observe: (seen) => onRequest('internal', seen),

@@ -1,3 +1,4 @@
+import { createKeyRing } from './api-keys.ts';
 import { createAuthorizations, type Authorizations } from './authorizers/authorizations.ts';
 import { createReconciler, type Reconciler } from './authorizers/reconcile.ts';
 import { createReleaseCheck, type ReleaseCheck } from './authorizers/release-check.ts';
@@ -20,6 +21,7 @@ import { createAlerts, type Alerts } from './status/alerts/alerts.ts';
 import { createHeartbeat, type Heartbeat } from './status/heartbeat.ts';
 import type { SnapshotContext } from './status/context.ts';
 import { authorizerToken } from './store/authorizations.ts';
+import { createEndedSessions, type EndedSessions } from './store/ended-sessions.ts';
 import { createSessionSecret, type SessionSecret } from './store/session-secret.ts';
 import { createSelfTestWatch, type SelfTestWatch } from './store/self-test-watch.ts';
 import type { ArrivedTicket, TicketOutcome } from './store/tickets.ts';
@@ -52,6 +54,8 @@ export function compose(config: Config, options: AppOptions) {
   const kept = { keeper, authorizations, reconciler };
   const heartbeat = createHeartbeat(store, replica, VERSION, () => keeper.isRestoring());
   const sessionSecret = createSessionSecret(store);
+  const endedSessions = createEndedSessions(store, clock);
+  const keyRing = createKeyRing(config.apiKeys);
   const jobs = jobTable(config, keeper);
   const { startCron = startNodeCron } = options;
   const scheduling = { store, clock, log: log.in('schedule'), startCron, replica, jobs };
@@ -60,7 +64,7 @@ export function compose(config: Config, options: AppOptions) {
   const running = { pendingTickets, refusedPushes, scheduler, watch };
   const status = composeStatus(config, { ...ground, ...kept, ...running, jobs, life });
   const alerts = composeAlerts(config, { ...ground, status });
-  const rounds = { ticketMemory, watch, heartbeat, alerts, sessionSecret };
+  const rounds = { ticketMemory, watch, heartbeat, alerts, sessionSecret, endedSessions };
   const patrols = composePatrols(config, { ...ground, ...kept, ...rounds });
   let wasThere = false;
   store.redis.on('ready', () => {
@@ -71,12 +75,12 @@ export function compose(config: Config, options: AppOptions) {
     wasThere = true;
     for (const one of patrols) one.now();
   });
-  const served = { receiver, status, life, sessionSecret };
+  const served = { receiver, status, life, sessionSecret, endedSessions, keyRing };
   const apps = composeApps(config, { ...ground, ...kept, ...running, ...served });
   const { redis, seal } = store;
   const { counters } = ground.metrics;
   const own = { log, life, replica, redis, seal, heartbeat, counters };
-  return { ...own, ...apps, ...kept, ...running, releaseCheck, patrols, alerts };
+  return { ...own, ...apps, ...kept, ...running, releaseCheck, patrols, alerts, keyRing };
 }
 
 /** Who tells people of what the status finds wrong. */
@@ -163,6 +167,7 @@ function composePatrols(
     watch: SelfTestWatch;
     heartbeat: Heartbeat;
     sessionSecret: SessionSecret;
+    endedSessions: EndedSessions;
     alerts: Alerts;
   },
 ) {
@@ -178,6 +183,7 @@ function composePatrols(
     () => clocks.check(),
     () => watch.onPatrol(),
     () => parts.sessionSecret.keep(),
+    () => parts.endedSessions.keep(),
     // Not awaited, for the same reason as below.
     () => void parts.authorizations.workAll(),
     () => void parts.reconciler.patrol(),

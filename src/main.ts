@@ -54,6 +54,7 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  process.on('SIGHUP', () => app?.readKeysAgain(loadConfig));
   try {
     app = createApp(config, { log });
     await app.start();

@@ -2,6 +2,7 @@ import { sleep } from '../clock.ts';
 import { within } from '../credentials/read.ts';
 import type { StoredError } from '../store/records.ts';
 import { addExchange, openExchanges, readExchange, type Exchange } from '../store/exchanges.ts';
+import { noteLinkOutcome, type NotedLink } from '../store/link-outcomes.ts';
 import { giveLeaseBack, takeLease } from '../store/leases.ts';
 import { exchangeCode, isDue, type ExchangeContext } from './exchange.ts';
 import { refreshProfile } from './profiles.ts';
@@ -13,10 +14,16 @@ import { refreshProfile } from './profiles.ts';
  */
 export interface Authorizations {
   /**
-   * Stores a code that a merchant's browser brought, and waits some seconds for its end.
+   * Stores a code that a merchant's browser brought by a start link, and waits some seconds for its end.
+   * What it brought is noted under the link before this resolves.
    * @throws KeeperError `store_unavailable` when it could not be stored
    */
-  takeCode(component: string, code: string, lifeSeconds: number): Promise<CodeOutcome>;
+  takeCode(
+    component: string,
+    code: string,
+    lifeSeconds: number,
+    link?: NotedLink,
+  ): Promise<CodeOutcome>;
   /** Exchanges what is due, of one component. Never rejects. */
   work(component: string): Promise<void>;
   /** Of all components; for patrols. */
@@ -70,7 +77,7 @@ export function createAuthorizations(
     ...{ profiling: new Set(), stopping: false },
   };
   return {
-    takeCode: (component, code, lifeSeconds) => takeCode(state, component, code, lifeSeconds),
+    takeCode: (...code) => takeCode(state, ...code),
     work: (component) => work(state, component),
     async workAll() {
       await Promise.all(state.components.map((component) => work(state, component)));
@@ -89,17 +96,27 @@ async function takeCode(
   component: string,
   code: string,
   lifeSeconds: number,
+  link?: NotedLink,
 ): Promise<CodeOutcome> {
   const { store, clock } = state;
   const expiresAt = state.wechatNow() + lifeSeconds * 1000;
   // A redirect does not say when the account authorized: just now. In whole seconds, as events tell it:
   // the end of an authorization may follow within the same second.
   const authorizedAt = Math.floor(state.wechatNow() / 1000) * 1000;
-  const exchange = await addExchange(store, component, { code, authorizedAt, expiresAt });
+  const exchange = await addExchange(store, component, { code, authorizedAt, expiresAt, link });
   const known = outcomeOf(exchange);
-  if (known.did !== 'pending') return known;
-  const end = await within(clock, PATIENCE_MS, waitForEnd(state, component, exchange));
-  return end ?? outcomeOf(await readExchange(store, component, exchange.id));
+  const end =
+    known.did === 'pending'
+      ? ((await within(clock, PATIENCE_MS, waitForEnd(state, component, exchange))) ??
+        outcomeOf(await readExchange(store, component, exchange.id)))
+      : known;
+  // The event may have told all there is before the merchant came back by the link.
+  if (end.did === 'authorized' && link !== undefined) {
+    const { authorizer } = end;
+    const brought = { authorizer, authorizedAt: exchange.authorizedAt };
+    await noteLinkOutcome(store, component, link, brought);
+  }
+  return end;
 }
 
 /** Resolves with the end, or with the first failure that a person has to mend. */

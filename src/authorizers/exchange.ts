@@ -7,6 +7,7 @@ import { retryDelayMs } from '../credentials/retry.ts';
 import { authorizerToken, grantAuthorization } from '../store/authorizations.ts';
 import { planLook } from '../store/due-index.ts';
 import { changeExchange, readExchange, type Exchange } from '../store/exchanges.ts';
+import { noteLinkOutcome } from '../store/link-outcomes.ts';
 import { mergeAuthorizer } from '../store/registry.ts';
 import { readySeal } from '../store/seal-check.ts';
 import { WechatError } from '../wechat/api.ts';
@@ -236,6 +237,11 @@ async function finish(
     // Before the end is noted: whoever stops or dies after that looks at it no more.
     const { store } = context;
     await planLook(store, authorizerToken(component, authorizer), store.time.now());
+    // Read again: the redirect may have told the link while WeChat was asked.
+    const link = (await readExchange(store, component, id))?.link;
+    if (link !== undefined) {
+      await noteLinkOutcome(store, component, link, { authorizer, authorizedAt });
+    }
   }
   await changeExchange(context.store, component, id, { ...end });
   if (authorizer !== undefined && outcome === 'authorized') {

@@ -27,6 +27,8 @@ export interface AuthorizationLink {
   /** Comes back with the return URL as it is. */
   state: string | undefined;
   language: Language | undefined;
+  /** Id of the API key that made it, with which the return is signed. Not a secret. */
+  madeBy?: string | undefined;
   /** Epoch ms. */
   expiresAt: number;
 }
@@ -50,7 +52,12 @@ const payloadSchema = z.object({
   return_url: z.string().optional(),
   state: z.string().optional(),
   lang: z.enum(['zh', 'en']).optional(),
+  by: z.string().max(32).optional(),
 });
+
+export function newLinkId(): string {
+  return randomBytes(12).toString('base64url');
+}
 
 /**
  * Makes a link's token.
@@ -60,12 +67,12 @@ const payloadSchema = z.object({
  */
 export function createLink(
   secret: string,
-  link: Omit<AuthorizationLink, 'id' | 'expiresAt'>,
+  link: Omit<AuthorizationLink, 'id' | 'expiresAt'> & { id?: string },
   expiresAt: number,
 ): string {
   const payload: z.input<typeof payloadSchema> = {
     component: link.component,
-    id: randomBytes(12).toString('base64url'),
+    id: link.id ?? newLinkId(),
     expires: Math.floor(expiresAt / 1000),
     auth_type: link.authType,
     biz_appid: link.bizAppid,
@@ -73,6 +80,7 @@ export function createLink(
     return_url: link.returnUrl,
     state: link.state,
     lang: link.language,
+    by: link.madeBy,
   };
   const body = Buffer.from(JSON.stringify(payload)).toString('base64url');
   const token = `${body}.${sign(secret, body)}`;
@@ -114,6 +122,7 @@ export function openLink(
     returnUrl: payload.return_url,
     state: payload.state,
     language: payload.lang,
+    madeBy: payload.by,
     expiresAt,
   };
 }

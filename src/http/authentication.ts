@@ -41,7 +41,7 @@ export function visibleTo(response: Response, status: SnapshotContext): Snapshot
 }
 
 /** The appids that a path names: a component or an account of our own, and an authorizer. */
-export function namedIn({ params }: Request): string[] {
+export function namedIn({ params }: Pick<Request, 'params'>): string[] {
   return [params.component, params.authorizer].filter((one) => typeof one === 'string');
 }
 

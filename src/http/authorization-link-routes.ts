@@ -1,20 +1,25 @@
 import express, { type RequestHandler } from 'express';
 import { z } from 'zod';
-import { AUTH_TYPES, createLink, DEFAULT_AUTH_TYPE } from '../authorizers/links.ts';
+import { AUTH_TYPES, createLink, DEFAULT_AUTH_TYPE, newLinkId } from '../authorizers/links.ts';
 import { isAllowedReturnUrl } from '../authorizers/return-urls.ts';
 import type { Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
 import { secretFormats } from '../setting-formats.ts';
+import type { LinkOutcome } from '../store/link-outcomes.ts';
+import { callerOf } from './authentication.ts';
 import type { LinkedComponent } from './authorization-pages.ts';
-import { linkAnswerSchema } from './openapi/answers.ts';
+import { knownComponent } from './explain.ts';
+import { linkAnswerSchema, linkOutcomeSchema } from './openapi/answers.ts';
 import type { Route } from './route.ts';
 
-/** `POST /v1/components/{component}/authorization-links`: the link that a merchant is sent. */
+/** The links that merchants are sent, and what has come of them. */
 
 export interface AuthorizationLinks {
   components: readonly LinkedComponent[];
   publicBaseUrl: string | undefined;
   clock: Clock;
+  /** Undefined when it has brought no account. @throws KeeperError `store_unavailable` */
+  readOutcome(component: string, id: string): Promise<LinkOutcome | undefined>;
 }
 
 const PATH = '/v1/components/:component/authorization-links';
@@ -52,6 +57,7 @@ export function authorizationLinkRoutes(links: AuthorizationLinks): readonly Rou
       method: 'post',
       path: PATH,
       scope: 'credentials:read',
+      handsOut: true,
       handlers: [json, makeLink(links)],
       doc: {
         operationId: 'createAuthorizationLink',
@@ -61,6 +67,21 @@ export function authorizationLinkRoutes(links: AuthorizationLinks): readonly Rou
         bodyIsOptional: true,
         success: [{ status: 201, description: 'The link.', schema: linkAnswerSchema }],
         errors: ['bad_request', 'unknown_component', 'not_configured'],
+      },
+    },
+    {
+      method: 'get',
+      path: `${PATH}/:link`,
+      scope: 'credentials:read',
+      handlers: [showOutcome(links)],
+      doc: {
+        operationId: 'readAuthorizationLink',
+        summary: { en: 'Show which account a link brought', zh: '查看授权链接带来的账号' },
+        description:
+          'What an application believes when a merchant comes back, whatever the address says. Known ' +
+          'until 30 days after the link has expired.',
+        success: [{ status: 200, description: 'What it brought.', schema: linkOutcomeSchema }],
+        errors: ['not_found', 'unknown_component', 'store_unavailable'],
       },
     },
   ];
@@ -80,9 +101,12 @@ function makeLink(links: AuthorizationLinks): RequestHandler {
     // Whole seconds, so that the answer says the very moment the link counts.
     const expiresAt = (Math.floor(links.clock.now() / 1000) + wanted.expires_in) * 1000;
     const { appid, appsecret } = component;
+    const id = newLinkId();
     const token = createLink(
       appsecret,
       {
+        id,
+        madeBy: callerOf(response).key.id,
         component: appid,
         authType: wanted.auth_type,
         bizAppid: wanted.biz_appid,
@@ -94,8 +118,35 @@ function makeLink(links: AuthorizationLinks): RequestHandler {
       expiresAt,
     );
     response.status(201).json({
+      id,
       url: `${links.publicBaseUrl}/authorize/${appid}?link=${token}`,
       expires_at: new Date(expiresAt).toISOString(),
+    });
+  };
+}
+
+function showOutcome(links: AuthorizationLinks): RequestHandler {
+  return async (request, response) => {
+    const component = knownComponent(
+      links.components.map(({ appid }) => appid),
+      request,
+    );
+    const outcome = await links.readOutcome(component, String(request.params.link));
+    if (outcome === undefined) {
+      throw new KeeperError('not_found', 'No account has come by such a link.');
+    }
+    const { id, state, expiresAt, authorizations } = outcome;
+    const described = authorizations.map(({ authorizer, authorizedAt }) => ({
+      authorizer_appid: authorizer,
+      authorized_at: new Date(authorizedAt).toISOString(),
+    }));
+    response.json({
+      id,
+      component_appid: component,
+      state: state ?? null,
+      expires_at: new Date(expiresAt).toISOString(),
+      ...described[0],
+      authorizations: described,
     });
   };
 }

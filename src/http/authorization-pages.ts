@@ -8,6 +8,7 @@ import {
   type AuthorizationOrigins,
   type Language,
 } from '../authorizers/links.ts';
+import type { ApiKey } from '../api-keys.ts';
 import { returnAddress, type AuthorizationResult } from '../authorizers/return-urls.ts';
 import type { Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
@@ -39,8 +40,13 @@ export interface AuthorizationPages {
   publicBaseUrl: string | undefined;
   wechatAuthorizationUrls: AuthorizationOrigins;
   clock: Clock;
-  /** A code that nobody else gets. @throws KeeperError when there is none right now */
-  takePreAuthCode(component: string): Promise<{ value: string; expiresInMs: number }>;
+  /** What the keys that made links are, to sign what comes of them. */
+  apiKeys: readonly ApiKey[];
+  /** A code that nobody else gets, for this link. @throws KeeperError when there is none right now */
+  takePreAuthCode(
+    component: string,
+    link: AuthorizationLink,
+  ): Promise<{ value: string; expiresInMs: number }>;
   /** Must take the same code twice: the page that waits loads itself again. */
   takeCode: Authorizations['takeCode'];
 }
@@ -91,7 +97,7 @@ export function authorizationPages(pages: AuthorizationPages, log: Log): Router 
     },
     limitByLink(STARTS_PER_LINK, linkId),
     byAddress,
-    (request, response) => serveStart(pages, request, response),
+    (request, response) => serveStart(pages, log, request, response),
   );
   router.get(
     '/authorize/:component/done',
@@ -117,6 +123,7 @@ export function authorizationPages(pages: AuthorizationPages, log: Log): Router 
 
 async function serveStart(
   pages: AuthorizationPages,
+  log: Log,
   request: Request,
   response: Response,
 ): Promise<void> {
@@ -128,7 +135,10 @@ async function serveStart(
     response.type('html').end();
     return;
   }
-  const { value, expiresInMs } = await pages.takePreAuthCode(component.appid);
+  const { value, expiresInMs } = await pages.takePreAuthCode(component.appid, link);
+  log.info('a merchant was given a pre_auth_code', {
+    ...{ component: component.appid, link: link.id, key: link.madeBy, address: request.ip },
+  });
   sendPage(
     response,
     200,
@@ -156,7 +166,7 @@ async function serveDone(
     return;
   }
   const back = (result: AuthorizationResult, authorizer?: string) =>
-    returnAddress(link, component.returnUrls, result, authorizer);
+    returnAddress(link, component.returnUrls, result, authorizer, signingOf(pages, link));
   const next = (result: AuthorizationResult): NextSteps => ({
     language,
     startAgain: pages.clock.now() < link.expiresAt ? addressOf(visit, '') : undefined,
@@ -167,7 +177,7 @@ async function serveDone(
     sendPage(response, 200, cancelledPage(next('cancelled')));
     return;
   }
-  const outcome = await pages.takeCode(component.appid, readCode(code), readLife(life));
+  const outcome = await pages.takeCode(component.appid, readCode(code), readLife(life), link);
   log.debug('merchant came back from WeChat', {
     ...{ component: component.appid, link: link.id, outcome: outcome.did },
   });
@@ -187,6 +197,11 @@ async function serveDone(
     case 'failed':
       sendPage(response, 200, failedPage(next('failed'), outcome.error.errcode));
   }
+}
+
+function signingOf({ apiKeys, clock }: AuthorizationPages, { madeBy }: AuthorizationLink) {
+  const key = madeBy === undefined ? undefined : apiKeys.find(({ id }) => id === madeBy);
+  return { now: clock.now(), keyHash: key?.sha256 };
 }
 
 /** @throws KeeperError `unknown_component`, `link_invalid`, `link_expired` */

@@ -2,6 +2,8 @@ import type { ErrorRequestHandler, Response } from 'express';
 import { asKeeperError, KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { RefusedPushCounter } from '../pushes/refused.ts';
+import { entryOf, isRefusal, type Audit } from './audit.ts';
+import { knownCaller } from './authentication.ts';
 
 /** Turns whatever was thrown into the answer: one place for each listener's form. */
 
@@ -35,7 +37,7 @@ export function publicErrors(log: Log, refused?: RefusedPushCounter): ErrorReque
   };
 }
 
-export function internalErrors(log: Log): ErrorRequestHandler {
+export function internalErrors(log: Log, audit: Pick<Audit, 'refused'>): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {
     const error = fromHttp(thrown);
     if (response.headersSent) {
@@ -43,11 +45,15 @@ export function internalErrors(log: Log): ErrorRequestHandler {
       return;
     }
     const requestId = String(response.locals.requestId);
-    const fields = { request_id: requestId, code: error.code };
+    response.locals.code = error.code;
+    const key = knownCaller(response)?.key.id;
+    const fields = { request_id: requestId, code: error.code, key };
     if (error.code === 'internal') log.error('request failed', { ...fields, error: thrown });
     else if (error.status >= 500) log.warn('request not served', { ...fields, error });
-    else if (error.status === 401) log.warn('wrong API key', { ...fields, address: request.ip });
-    else log.debug('request refused', fields);
+    else if (isRefusal(error, response)) {
+      response.locals.refused = true;
+      audit.refused(entryOf(request, response));
+    } else log.debug('request refused', fields);
     setRetryAfter(response, error);
     response
       .status(error.status)

@@ -5,6 +5,7 @@ import type { RejectContext } from '../credentials/reject.ts';
 import { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { SnapshotContext } from '../status/context.ts';
+import { createAudit, type Audit } from './audit.ts';
 import { createAuthentication } from './authentication.ts';
 import type { AuthorizationLinks } from './authorization-link-routes.ts';
 import type { AuthorizersOptions } from './authorizer-routes.ts';
@@ -23,6 +24,8 @@ export interface InternalAppOptions {
   /** Why this process should get no traffic, or undefined when it is ready. */
   notReady: () => Promise<string | undefined> | string | undefined;
   log: Log;
+  /** The trail; one that is only logged, unless given. */
+  audit?: Audit;
   /** `GET /metrics`. */
   metrics?: Route;
   /** Pages for people. They authenticate by a session cookie, not by the table's scopes. */
@@ -32,7 +35,7 @@ export interface InternalAppOptions {
 }
 
 export function createInternalApp(options: InternalAppOptions): Express {
-  const { apiKeys, log, observe } = options;
+  const { apiKeys, log, observe, audit = createAudit({ log }) } = options;
   const app = express();
   app.disable('x-powered-by').disable('etag');
   // A proxy in front of it may let pass by path, and knows upper case from lower case.
@@ -44,11 +47,12 @@ export function createInternalApp(options: InternalAppOptions): Express {
     response.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
     next();
   });
-  registerRoutes(app, internalRoutes(options), createAuthentication(apiKeys));
+  const requireScope = createAuthentication(apiKeys);
+  registerRoutes(app, internalRoutes(options), requireScope, (route) => audit.watch(route));
   if (options.dashboard !== undefined) app.use(options.dashboard);
   app.use(() => {
     throw new KeeperError('not_found', 'Nothing is served at this path.');
   });
-  app.use(internalErrors(log));
+  app.use(internalErrors(log, audit));
   return app;
 }

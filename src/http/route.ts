@@ -14,6 +14,8 @@ export interface Route {
   path: string;
   /** `none`: for everybody who reaches the port. */
   scope: Scope | 'none';
+  /** It hands out what is as good as a key: each use leaves a line, as with the scope `admin`. */
+  handsOut?: boolean;
   /** They run after authentication. */
   handlers: readonly RequestHandler[];
   doc: RouteDoc;
@@ -59,13 +61,16 @@ export function registerRoutes(
   app: Express,
   routes: readonly Route[],
   requireScope: RequireScope,
+  watch: (route: Route) => RequestHandler,
 ): void {
   for (const path of new Set(routes.map((one) => one.path))) {
     // Path by path: `…/rejected` must not be taken for the appid of an authorizer.
     const served = routes.filter((one) => one.path === path);
     const registered = app.route(path);
-    for (const { method, scope, handlers } of served) {
-      registered[method](...(scope === 'none' ? [] : [requireScope(scope)]), ...handlers);
+    for (const route of served) {
+      const { method, scope, handlers } = route;
+      const guards = scope === 'none' ? [] : [watch(route), requireScope(scope)];
+      registered[method](...guards, ...handlers);
     }
     registered.all(refuseMethod(served.map(({ method }) => method.toUpperCase())));
   }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { linkFromJson, linkOfCode, linkToJson, type NotedLink } from './link-outcomes.ts';
 import { onRedis, parseDisplay } from './redis.ts';
 import { loadScript, runScript } from './scripts.ts';
 import { storedError, type StoredError } from './records.ts';
@@ -30,6 +31,8 @@ export interface Exchange {
   /** A try whose answer was lost may have used the code up. */
   maybeUsed: boolean;
   lastError: StoredError | undefined;
+  /** The start link by which the merchant came, as far as it is known. */
+  link: NotedLink | undefined;
   outcome: ExchangeEnd | undefined;
 }
 
@@ -38,6 +41,9 @@ export interface NewExchange {
   authorizer?: string | undefined;
   authorizedAt: number;
   expiresAt: number;
+  /** By which it came; or else the code that WeChat's event names, which tells it. */
+  link?: NotedLink | undefined;
+  preAuthCode?: string | undefined;
 }
 
 /** Milliseconds for which the end of an exchange is remembered: a merchant may reload the page. */
@@ -55,6 +61,7 @@ const stored = z
     attempts: z.number().catch(0),
     maybe_used: z.boolean().catch(false),
     last_error: storedError.optional().catch(undefined),
+    link: z.string().optional().catch(undefined),
     outcome: z.enum(['authorized', 'expired', 'superseded']).optional(),
   })
   .transform((one): Omit<Exchange, 'id'> => ({
@@ -62,6 +69,7 @@ const stored = z
     ...{ authorizedAt: one.authorized_at, expiresAt: one.expires_at, nextAt: one.next_at },
     ...{ attempts: one.attempts, maybeUsed: one.maybe_used },
     lastError: one.last_error,
+    link: one.link === undefined ? undefined : linkFromJson(one.link),
   }));
 
 /**
@@ -71,10 +79,16 @@ const stored = z
 export async function addExchange(
   store: Store,
   component: string,
-  { code, authorizer, authorizedAt, expiresAt }: NewExchange,
+  { code, authorizer, authorizedAt, expiresAt, preAuthCode, ...rest }: NewExchange,
 ): Promise<Exchange> {
+  const named = preAuthCode === undefined || preAuthCode === '' ? undefined : preAuthCode;
+  const link =
+    rest.link ?? (named === undefined ? undefined : await linkOfCode(store, component, named));
   const id = createHash('sha256').update(code).digest('hex').slice(0, 32);
-  const fields = { code, authorizer, authorized_at: authorizedAt, expires_at: expiresAt };
+  const fields = {
+    ...{ code, authorizer, authorized_at: authorizedAt, expires_at: expiresAt },
+    link: link && linkToJson(link),
+  };
   const merged = await merge(store, component, id, { ...fields, next_at: 0 }, 'add');
   if (merged === undefined) throw new Error('an exchange cannot be read back');
   return merged;
@@ -85,7 +99,7 @@ export async function changeExchange(
   store: Store,
   component: string,
   id: string,
-  change: Partial<Omit<Exchange, 'id' | 'code' | 'expiresAt'>>,
+  change: Partial<Omit<Exchange, 'id' | 'code' | 'expiresAt' | 'link'>>,
 ): Promise<Exchange | undefined> {
   const fields = {
     ...{ authorizer: change.authorizer, authorized_at: change.authorizedAt },

@@ -43,6 +43,10 @@ export interface Keys {
   authorizerIndex(component: string): string;
   /** Hash: authorization codes that are exchanged, or were just now, by the hash of the code. */
   exchanges(component: string): string;
+  /** Hash: what a start link says, and the accounts that it brought, each with the moment. */
+  linkOutcome(component: string, id: string): string;
+  /** The start link by which a pre_auth_code was handed out, by the hash of the code; some hours. */
+  linkOfCode(component: string, hash: string): string;
   /** Exists while one replica does a piece of work for a component. */
   lease(work: string, component: string): string;
   /** Hash: how far the comparison with WeChat's list has come; and the set of whom it has seen. */
@@ -68,6 +72,8 @@ export interface Keys {
   sealKeys: string;
   /** Part of what signs the sessions of the dashboard. Only wxkeeper may read it. */
   sessionSecret: string;
+  /** Sorted set: sessions that a person has ended, by the moment at which they would have ended. */
+  endedSessions: string;
   /** Channel that announces each new value, never the value itself. */
   rotations: string;
   /** Prefix of keys that only live while a connection is tried out. */
@@ -88,6 +94,8 @@ export function createKeys(prefix: string): Keys {
     authorizers: (component) => `${prefix}authorizers:{${component}}`,
     authorizerIndex: (component) => `${prefix}authorizer_index:{${component}}`,
     exchanges: (component) => `${prefix}exchanges:{${component}}`,
+    linkOutcome: (component, id) => `${prefix}authorization_link:{${component}}:${id}`,
+    linkOfCode: (component, hash) => `${prefix}link_code:{${component}}:${hash}`,
     lease: (work, component) => `${prefix}lease:${work}:{${component}}`,
     reconciliation: (component) => `${prefix}reconciliation:{${component}}`,
     reconciliationSeen: (component) => `${prefix}reconciliation_seen:{${component}}`,
@@ -101,6 +109,7 @@ export function createKeys(prefix: string): Keys {
     alerts: `${prefix}alerts`,
     sealKeys: `${prefix}seal_keys`,
     sessionSecret: `${prefix}session_secret`,
+    endedSessions: `${prefix}ended_sessions`,
     rotations: `${prefix}rotations`,
     selfTest: (name) => `${prefix}self_test:{self_test}:${name}`,
   };

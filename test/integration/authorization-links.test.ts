@@ -38,6 +38,7 @@ beforeEach(async () => {
         return publicBaseUrl;
       },
       clock: createManualClock(),
+      readOutcome: () => Promise.resolve(undefined),
     },
     notReady: () => undefined,
     log: createLog({ level: 'error' }),
@@ -73,7 +74,7 @@ describe('a link for a merchant', () => {
     for (const body of [undefined, {}]) {
       const answer = await post(body);
       expect(answer.status).toBe(201);
-      expect(Object.keys(answer.body)).toEqual(['url', 'expires_at']);
+      expect(Object.keys(answer.body)).toEqual(['id', 'url', 'expires_at']);
       expect(answer.body.expires_at).toBe(new Date(CLOCK_START + DAY * 1000).toISOString());
       expect(opened(answer)).toMatchObject({ authType: 3, categoryIds: [], returnUrl: undefined });
     }

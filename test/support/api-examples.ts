@@ -7,7 +7,14 @@ import { createLog } from '../../src/log.ts';
 import { authorizerToken, revokeAuthorization } from '../../src/store/authorizations.ts';
 import { createLinkedPlatform } from './authorizing.ts';
 import { INFO_API, pass } from './reconciling.ts';
-import { COMPONENT, createStation, MINUTE, type InternalRequest, type Station } from './station.ts';
+import {
+  AUTHORIZER,
+  COMPONENT,
+  createStation,
+  MINUTE,
+  type InternalRequest,
+  type Station,
+} from './station.ts';
 
 /**
  * Takes one answer for each operation of the internal API and each status it is documented with, from a
@@ -74,6 +81,8 @@ async function healthy(taken: Examples): Promise<void> {
     ]);
     await take(taken, as(admin.key), mistakes(ended));
     await take(taken, as(narrow.key), forbidden(one));
+    const link = await broughtLink(station, as(admin.key));
+    await take(taken, as(admin.key), [['readAuthorizationLink', 200, link]]);
     station.simulator.addFault({ api: INFO_API, fault: { type: 'errcode', errcode: -1 } });
     await take(taken, as(admin.key), [
       ['refreshAuthorizerProfile', 503, `${HERE}/authorizers/${one}/profile`, POST],
@@ -84,6 +93,17 @@ async function healthy(taken: Examples): Promise<void> {
   } finally {
     await station.close();
   }
+}
+
+/** Where it is told what a link has brought. */
+async function broughtLink(station: Station, ask: Ask): Promise<string> {
+  const made = await ask(`${HERE}/authorization-links`, send({ state: 'merchant-7' }));
+  const { id, url } = (await made.json()) as { id: string; url: string };
+  const { pathname, search } = new URL(url);
+  const { code } = station.simulator.grant(COMPONENT.appid, AUTHORIZER);
+  const query = `auth_code=${encodeURIComponent(code)}&expires_in=600`;
+  await fetch(station.publicUrl(`${pathname}/done${search}&${query}`));
+  return `${HERE}/authorization-links/${id}`;
 }
 
 const tokenOf = (appid: string) =>
@@ -131,6 +151,7 @@ const mistakes = (ended: string): readonly Step[] => {
     ['refreshCredentialOfAuthorizer', 410, `${tokenOf(ended)}/refresh`, POST],
     ['createAuthorizationLink', 400, `${HERE}/authorization-links`, send({ expires_in: 1 })],
     ['createAuthorizationLink', 404, `${nobody}/authorization-links`, POST],
+    ['readAuthorizationLink', 404, `${HERE}/authorization-links/nothing`],
     ['listAuthorizers', 400, `${HERE}/authorizers?limit=1000`],
     ['listAuthorizers', 404, `${nobody}/authorizers`],
     ['readAuthorizer', 404, `${HERE}/authorizers/${UNKNOWN}`],
@@ -154,6 +175,7 @@ const forbidden = (one: string): readonly Step[] => [
   ['refreshCredential', 403, `${TOKEN}/refresh`, POST],
   ['refreshCredentialOfAuthorizer', 403, `${tokenOf(one)}/refresh`, POST],
   ['createAuthorizationLink', 403, `${HERE}/authorization-links`, POST],
+  ['readAuthorizationLink', 403, `${HERE}/authorization-links/nothing`],
   ['listAuthorizers', 403, `${HERE}/authorizers`],
   ['readAuthorizer', 403, `${HERE}/authorizers/${one}`],
   ['refreshAuthorizerProfile', 403, `${HERE}/authorizers/${one}/profile`, POST],
@@ -173,6 +195,7 @@ async function withoutRedis(taken: Examples): Promise<void> {
       ['readCredentialOfAuthorizer', 503, tokenOf(UNKNOWN)],
       ['rejectCredentialOfAuthorizer', 503, `${tokenOf(UNKNOWN)}/rejected`, send(REPORT)],
       ['refreshCredentialOfAuthorizer', 503, `${tokenOf(UNKNOWN)}/refresh`, POST],
+      ['readAuthorizationLink', 503, `${HERE}/authorization-links/nothing`],
       ['listAuthorizers', 503, `${HERE}/authorizers`],
       ['readAuthorizer', 503, one],
       ['readReconciliation', 503, `${HERE}/reconcile`],
@@ -248,11 +271,13 @@ const MADE_UP: Readonly<Record<string, unknown>> = {
   latency_ms: 0.4,
   took_ms: 35,
 };
+const LINK_ID = /^[\w-]{16}$/;
 const TIME = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;
 
 /** The same answer with made-up values for what is random, depends on the time, or is secret. */
 function madeUp(value: unknown, name = ''): unknown {
   if (value === null) return null;
+  if (name === 'id' && typeof value === 'string' && LINK_ID.test(value)) return '2Zr1wHlfYv0qS8aB';
   if (name in MADE_UP) return MADE_UP[name];
   if (Array.isArray(value)) return value.map((one) => madeUp(one));
   if (typeof value === 'object') {

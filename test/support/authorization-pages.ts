@@ -48,7 +48,7 @@ export async function openPages(
     components: [{ appid: COMPONENT, appsecret: SECRET, returnUrls: [BACK] }],
     publicBaseUrl: 'publicBaseUrl' in options ? options.publicBaseUrl : 'https://wx.example.com',
     wechatAuthorizationUrls: { pc: 'https://mp.example', mobile: 'https://open.example' },
-    clock,
+    ...{ clock, apiKeys: [] },
     takePreAuthCode: () => answers.preAuthCode(),
     takeCode: (component: string, code: string, life: number) => {
       asked.codes.push([component, code, life]);

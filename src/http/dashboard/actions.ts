@@ -7,6 +7,7 @@ import { explain } from '../explain.ts';
 import { html } from '../pages/html.ts';
 import {
   chooseLanguage,
+  entryOfPage,
   holds,
   requireOwnForm,
   requireSession,
@@ -50,12 +51,15 @@ function perform(options: DashboardOptions, name: ActionName): RequestHandler {
     const action = readAction(options, name, request.body, response);
     const { subject, kind } = action;
     const caller = sessionIn(response).key.id;
-    options.log.info('asked for from the dashboard', { action: name, kind, subject, by: caller });
+    const entry = { ...entryOfPage(request, sessionIn(response)), kind };
     const what = describe(action);
     try {
-      leaveNotice(request, response, { outcome: await run(options, action, caller), what });
+      const outcome = await run(options, action, caller);
+      options.audit.done({ ...entry, result: outcome });
+      leaveNotice(request, response, { outcome, what });
     } catch (thrown) {
       const error = asKeeperError(thrown);
+      options.audit.done({ ...entry, result: error.code });
       const fields = { action: name, kind, subject, code: error.code };
       if (error.code === 'internal')
         options.log.error('an action failed', { ...fields, error: thrown });

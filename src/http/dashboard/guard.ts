@@ -1,9 +1,17 @@
 import type { Request, RequestHandler, Response } from 'express';
 import { appidsFor, mayUse, type Scope } from '../../api-keys.ts';
 import { KeeperError } from '../../errors.ts';
+import { shownAppids, type AuditEntry } from '../audit.ts';
 import { setCaller } from '../authentication.ts';
 import type { DashboardOptions } from './options.ts';
-import { sameText, sessionOf, writeCookie, type Session } from './session.ts';
+import {
+  renewSession,
+  sameText,
+  sessionsOf,
+  setSession,
+  writeCookie,
+  type Session,
+} from './session.ts';
 import { LANGUAGE_COOKIE } from './view.ts';
 
 /** Who may come in, and from where. */
@@ -47,14 +55,10 @@ export function pathOf({ path }: Request): string {
 }
 
 /** Lets those pass who have logged in with a key that may see the status. */
-export function requireSession({
-  apiKeys,
-  status,
-  sessionSecret,
-}: DashboardOptions): RequestHandler {
+export function requireSession(options: DashboardOptions): RequestHandler {
+  const { status, sessionSecret } = options;
   return async (request, response, next) => {
-    const secret = await sessionSecret.current();
-    const session = sessionOf(secret, apiKeys, request, status.clock.now());
+    const session = await currentSession(options, request);
     if (session === undefined || !maySee(session)) {
       response.redirect(
         303,
@@ -65,7 +69,46 @@ export function requireSession({
     response.locals.session = session;
     // Here, for every page that comes after: `visibleTo` shows nothing else.
     setCaller(response, { key: session.key, appids: appidsFor(session.key, 'status:read') });
+    const now = status.clock.now();
+    // What our script asks for every 15 seconds says nothing about a person.
+    const cookie = isRefresh(request)
+      ? undefined
+      : renewSession(await sessionSecret.current(), session, now);
+    if (cookie !== undefined) setSession(request, response, cookie, session.endsAt - now);
     next();
+  };
+}
+
+/** Whether our own script asks, for a page that is there already. */
+export function isRefresh(request: Request): boolean {
+  return request.get('x-refresh') !== undefined;
+}
+
+/** The session that a request brings and that nobody has ended. A copy of an ended one is told about. */
+export async function currentSession(
+  { apiKeys, status, sessionSecret, endedSessions, audit }: DashboardOptions,
+  request: Request,
+): Promise<Session | undefined> {
+  const secret = await sessionSecret.current();
+  for (const session of sessionsOf(secret, apiKeys, request, status.clock.now())) {
+    if (!(await endedSessions.has(session.id))) return session;
+    audit.refused({ ...entryOfPage(request, session), result: 'session_ended' });
+  }
+  return undefined;
+}
+
+/** What the trail says of a request to the dashboard; whose session it is, if there is one. */
+export function entryOfPage(request: Request, session: Session | undefined): AuditEntry {
+  const fields = (request.body ?? {}) as { subject?: unknown };
+  const subject = request.method === 'POST' ? fields.subject : request.query.subject;
+  const { path } = (request.route ?? {}) as { path?: unknown };
+  return {
+    key: session?.key.id,
+    scope: 'dashboard',
+    route: `${request.method} ${typeof path === 'string' ? path : 'unmatched'}`,
+    appids: typeof subject === 'string' ? shownAppids(subject.split(':', 2)) : [],
+    address: request.ip,
+    result: 'ok',
   };
 }
 

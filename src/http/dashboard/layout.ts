@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Request, Response } from 'express';
 import { Html, html } from '../pages/html.ts';
-import { pathOf } from './guard.ts';
+import { isRefresh, pathOf } from './guard.ts';
 import { SCRIPT } from './script.ts';
 import type { Session } from './session.ts';
 import { STYLE } from './style.ts';
@@ -69,11 +69,6 @@ function render(request: Request, page: DashboardPage, nonce: string): string {
         <main id="main">${page.body.filter((one) => one !== undefined)}</main>
       </body>
     </html> `.text;
-}
-
-/** Whether our own script asks, for a page that is there already. */
-export function isRefresh(request: Request): boolean {
-  return request.get('x-refresh') !== undefined;
 }
 
 function top(request: Request, { view, session, live }: DashboardPage): Html {

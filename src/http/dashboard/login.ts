@@ -1,18 +1,21 @@
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
-import { findApiKey } from '../../api-keys.ts';
+import { claimedId, findApiKey } from '../../api-keys.ts';
 import { limitFailures } from '../authentication.ts';
 import { html } from '../pages/html.ts';
 import {
   chooseLanguage,
+  currentSession,
+  entryOfPage,
   isFromHere,
   maySee,
   requireOwnForm,
   requireSession,
+  sessionIn,
   setHeaders,
 } from './guard.ts';
 import { sendPage } from './layout.ts';
 import type { DashboardOptions } from './options.ts';
-import { clearSession, createSession, sessionOf, setSession } from './session.ts';
+import { clearSession, createSession, SESSION_MS, setSession } from './session.ts';
 import { languageOf, WORDS } from './view.ts';
 import type { Wording } from './wording/en.ts';
 
@@ -33,45 +36,57 @@ export const formBody: RequestHandler = express.urlencoded({
 });
 
 export function loginRoutes(options: DashboardOptions): Router {
-  const { apiKeys, status, sessionSecret, log } = options;
+  const { apiKeys, status, sessionSecret, endedSessions, audit } = options;
   const router = express.Router();
   const countFailure = limitFailures((request, response) => {
     response.set('Retry-After', '60');
     sendLogin(request, response, 'loginTooMany');
   });
   router.get('/login', setHeaders, chooseLanguage, async (request, response) => {
-    const session = sessionOf(await sessionSecret.current(), apiKeys, request, status.clock.now());
+    const session = await currentSession(options, request);
     if (session !== undefined && maySee(session)) response.redirect(303, '/');
     else sendLogin(request, response, request.query.over === '1' ? 'loginOver' : undefined);
   });
   router.post('/login', setHeaders, formBody, async (request, response, next) => {
     const { key: presented } = (request.body ?? {}) as { key?: unknown };
     if (!isFromHere(request)) {
+      audit.refused({ ...entryOfPage(request, undefined), result: 'forbidden' });
       sendLogin(request, response, 'loginForeign');
       return;
     }
-    const key = findApiKey(apiKeys, typeof presented === 'string' ? presented.trim() : '');
+    const text = typeof presented === 'string' ? presented.trim() : '';
+    const key = findApiKey(apiKeys, text);
     if (key === undefined) {
-      log.warn('wrong API key at the log-in', { address: request.ip });
+      const claimed = claimedId(text);
+      audit.refused({ ...entryOfPage(request, undefined), claimed, result: 'unauthorized' });
       void countFailure(request, response, (error?: unknown) => {
         if (error === undefined) sendLogin(request, response, 'loginWrong');
         else next(error);
       });
       return;
     }
+    const entry = { ...entryOfPage(request, undefined), key: key.id };
     if (!maySee({ key })) {
+      audit.refused({ ...entry, result: 'forbidden' });
       sendLogin(request, response, 'loginNotAllowed');
       return;
     }
-    log.info('logged in to the dashboard', { key: key.id, address: request.ip });
+    audit.done(entry);
+    // The one that this browser had until now is in no cookie any more.
+    const before = await currentSession(options, request);
+    if (before !== undefined) await endedSessions.end(before.id, before.endsAt);
     const secret = await sessionSecret.current();
-    setSession(request, response, createSession(secret, key, status.clock.now()));
+    const cookie = createSession(secret, key, status.clock.now());
+    setSession(request, response, cookie, SESSION_MS);
     response.redirect(303, '/');
   });
   router.post(
     '/logout',
     ...[setHeaders, requireSession(options), formBody, requireOwnForm],
-    (request, response) => {
+    async (request, response) => {
+      const session = sessionIn(response);
+      await endedSessions.end(session.id, session.endsAt);
+      audit.done(entryOfPage(request, session));
       clearSession(request, response);
       response.redirect(303, '/login');
     },

@@ -3,7 +3,9 @@ import type { RejectContext } from '../../credentials/reject.ts';
 import type { Log } from '../../log.ts';
 import type { AskForTicketsContext } from '../../pushes/ask-for-tickets.ts';
 import type { SnapshotContext } from '../../status/context.ts';
+import type { EndedSessions } from '../../store/ended-sessions.ts';
 import type { SessionSecret } from '../../store/session-secret.ts';
+import type { Audit } from '../audit.ts';
 import type { AuthorizersOptions } from '../authorizer-routes.ts';
 
 /** What the dashboard shows, and what can be done from it. */
@@ -16,5 +18,7 @@ export interface DashboardOptions {
   authorizers: AuthorizersOptions;
   operations: AskForTicketsContext;
   sessionSecret: SessionSecret;
+  endedSessions: EndedSessions;
+  audit: Audit;
   log: Log;
 }

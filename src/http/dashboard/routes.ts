@@ -1,13 +1,15 @@
 import express, { type ErrorRequestHandler, type Router } from 'express';
+import { isRefusal } from '../audit.ts';
 import { fromHttp } from '../errors.ts';
 import { html } from '../pages/html.ts';
 import { actionRoutes } from './actions.ts';
-import { chooseLanguage, requireSession, setHeaders } from './guard.ts';
+import { chooseLanguage, entryOfPage, requireSession, setHeaders } from './guard.ts';
 import { sendPage } from './layout.ts';
 import { loginRoutes } from './login.ts';
 import type { DashboardOptions } from './options.ts';
 import { serveOverview } from './overview.ts';
 import { SCRIPT } from './script.ts';
+import type { Session } from './session.ts';
 import { languageOf, WORDS } from './view.ts';
 import type { Wording } from './wording/en.ts';
 
@@ -29,7 +31,7 @@ const KINDS: Readonly<Record<number, keyof Wording['errorTitle']>> = {
   ...{ 400: 'bad_request', 403: 'forbidden', 404: 'not_found' },
 };
 
-function pageErrors({ log }: DashboardOptions): ErrorRequestHandler {
+function pageErrors({ log, audit }: DashboardOptions): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {
     if (response.headersSent) {
       next(thrown);
@@ -39,7 +41,14 @@ function pageErrors({ log }: DashboardOptions): ErrorRequestHandler {
     const requestId = String(response.locals.requestId);
     const fields = { request_id: requestId, path: request.path, code: error.code };
     if (error.code === 'internal') log.error('page failed', { ...fields, error: thrown });
-    else log.debug('page refused', { ...fields, error });
+    else if (isRefusal(error, response)) {
+      const session = response.locals.session as Session | undefined;
+      audit.refused({
+        ...entryOfPage(request, session),
+        result: error.code,
+        request_id: requestId,
+      });
+    } else log.debug('page refused', { ...fields, error });
     const language = languageOf(request);
     const words = WORDS[language];
     const kind = KINDS[error.status] ?? 'other';

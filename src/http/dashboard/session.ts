@@ -3,8 +3,8 @@ import type { Request, Response } from 'express';
 import type { ApiKey } from '../../api-keys.ts';
 
 /**
- * Log-ins of people. A session is a signed cookie and nothing else: any replica opens what another one
- * has made, and it works while Redis is away.
+ * Log-ins of people. A session is a signed cookie: any replica opens what another one has made, and it
+ * works while Redis is away. Only those that a person has ended before their time are stored.
  *
  * The signing key comes from a secret that the replicas share, which is not in the settings, and from the
  * hash of the API key that logged in: taking that key away or changing it ends its sessions.
@@ -14,12 +14,22 @@ export interface Session {
   key: ApiKey;
   /** Goes into every form; another site does not know it. */
   csrf: string;
+  /** Random; the same as long as the session lasts. */
+  id: string;
+  /** Epoch ms at which it ends, and at which a person was last seen with it. */
+  endsAt: number;
+  seenAt: number;
 }
 
 /** Milliseconds: a working day. */
 export const SESSION_MS = 8 * 3_600_000;
+/** Milliseconds without a person at it. The page that renews itself does not count as one. */
+export const IDLE_MS = 3_600_000;
+/** Milliseconds after which it is worth another cookie that somebody was seen. */
+const RENEW_MS = 60_000;
 
-const COOKIE = /^([a-z0-9][a-z0-9-]{0,31})\.([0-9a-z]{1,9})\.([A-Za-z0-9_-]{22})\.([\w-]{43})$/;
+const COOKIE =
+  /^([a-z0-9][a-z0-9-]{0,31})\.([0-9a-z]{1,9})_([0-9a-z]{1,9})\.([A-Za-z0-9_-]{22})\.([\w-]{43})$/;
 const NAME = 'wxkeeper_session';
 const SESSION_PURPOSE = 'wxkeeper dashboard session';
 const CSRF_PURPOSE = 'wxkeeper dashboard form';
@@ -29,8 +39,19 @@ const CSRF_PURPOSE = 'wxkeeper dashboard form';
  * @param now epoch ms
  */
 export function createSession(secret: Buffer, key: ApiKey, now: number): string {
-  const expires = Math.floor((now + SESSION_MS) / 1000).toString(36);
-  const body = `${key.id}.${expires}.${randomBytes(16).toString('base64url')}`;
+  const id = randomBytes(16).toString('base64url');
+  return cookieOf(secret, { key, id, endsAt: now + SESSION_MS, seenAt: now });
+}
+
+/** The cookie of a session at which somebody was seen just now; undefined when that is known already. */
+export function renewSession(secret: Buffer, session: Session, now: number): string | undefined {
+  if (now - session.seenAt < RENEW_MS) return undefined;
+  return cookieOf(secret, { ...session, seenAt: now });
+}
+
+function cookieOf(secret: Buffer, { key, id, endsAt, seenAt }: Omit<Session, 'csrf'>): string {
+  const [ends, seen] = [endsAt, seenAt].map((ms) => Math.floor(ms / 1000).toString(36));
+  const body = `${key.id}.${ends}_${seen}.${id}`;
   return `${body}.${sign(secret, key, SESSION_PURPOSE, body)}`;
 }
 
@@ -41,13 +62,16 @@ export function openSession(
   cookie: string,
   now: number,
 ): Session | undefined {
-  const [, id, expires = '', nonce = '', signature = ''] = COOKIE.exec(cookie) ?? [];
-  const key = keys.find((one) => one.id === id);
+  const [, keyId, ends = '', seen = '', id = '', signature = ''] = COOKIE.exec(cookie) ?? [];
+  const key = keys.find((one) => one.id === keyId);
   if (key === undefined) return undefined;
-  const body = `${key.id}.${expires}.${nonce}`;
+  const body = `${key.id}.${ends}_${seen}.${id}`;
   if (!sameText(signature, sign(secret, key, SESSION_PURPOSE, body))) return undefined;
-  if (now >= parseInt(expires, 36) * 1000) return undefined;
-  return { key, csrf: sign(secret, key, CSRF_PURPOSE, body) };
+  const [endsAt, seenAt] = [parseInt(ends, 36) * 1000, parseInt(seen, 36) * 1000];
+  if (now >= endsAt || now >= seenAt + IDLE_MS) return undefined;
+  // Without the moment: forms on a page that is open stay good while its session is renewed.
+  const csrf = sign(secret, key, CSRF_PURPOSE, `${key.id}.${ends}.${id}`);
+  return { key, csrf, id, endsAt, seenAt };
 }
 
 /** @param expected what should have been sent; takes the same time wherever they differ */
@@ -67,22 +91,26 @@ export function isSecure(request: Request): boolean {
   return forwarded === 'https' || 'encrypted' in request.socket;
 }
 
-/** The session of a request. Every cookie of the name counts: a stale one must not hide a good one. */
-export function sessionOf(
+/** The sessions of a request. Every cookie of the name counts: a stale one must not hide a good one. */
+export function sessionsOf(
   secret: Buffer,
   keys: readonly ApiKey[],
   request: Request,
   now: number,
-): Session | undefined {
-  for (const value of readCookies(request, sessionName(request))) {
-    const session = openSession(secret, keys, value, now);
-    if (session !== undefined) return session;
-  }
-  return undefined;
+): Session[] {
+  return readCookies(request, sessionName(request)).flatMap(
+    (value) => openSession(secret, keys, value, now) ?? [],
+  );
 }
 
-export function setSession(request: Request, response: Response, cookie: string): void {
-  writeCookie(request, response, sessionName(request), cookie, SESSION_MS / 1000);
+/** @param lifeMs what is left of the session */
+export function setSession(
+  request: Request,
+  response: Response,
+  cookie: string,
+  lifeMs: number,
+): void {
+  writeCookie(request, response, sessionName(request), cookie, Math.floor(lifeMs / 1000));
 }
 
 export function clearSession(request: Request, response: Response): void {

@@ -93,8 +93,22 @@ export const progressSchema = z.object({
 export const reconcileSchema = z.object({ reconcile: progressSchema });
 
 export const linkAnswerSchema = z.object({
+  id: z.string().describe('Note it with the merchant: under it is found what the link brought.'),
   url: z.string().describe('To send to the merchant. Whoever has it can start the authorization.'),
   expires_at: time,
+});
+
+const authorizationShape = { authorizer_appid: appid, authorized_at: time };
+
+export const linkOutcomeSchema = z.object({
+  id: z.string(),
+  component_appid: appid,
+  state: z.string().nullable().describe('As it was given with the link.'),
+  expires_at: time.describe('Of the link.'),
+  ...authorizationShape,
+  authorizations: z
+    .array(z.object(authorizationShape))
+    .describe('All accounts that came by it, the newest first.'),
 });
 
 export const askedSchema = z.object({ asked: z.literal(true) });

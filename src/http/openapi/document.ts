@@ -32,6 +32,7 @@ const NAMED = new Map<z.ZodType, string>([
   [answers.authorizerListSchema, 'AuthorizerList'],
   [answers.reconcileSchema, 'Reconciliation'],
   [answers.linkAnswerSchema, 'AuthorizationLink'],
+  [answers.linkOutcomeSchema, 'AuthorizationLinkOutcome'],
   [statusSchema, 'Status'],
 ]);
 
@@ -45,6 +46,10 @@ const PARAMETERS: Readonly<Record<string, ParameterDoc>> = {
   component: {
     description: 'Appid of a component (third-party platform).',
     schema: { examples: ['wx0123456789abcdef'] },
+  },
+  link: {
+    description: 'The id of a link.',
+    schema: { examples: ['2Zr1wHlfYv0qS8aB'] },
   },
   authorizer: {
     description: 'Appid of an account that authorized the component.',

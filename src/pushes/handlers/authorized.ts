@@ -61,14 +61,15 @@ export async function takeCode(
   push: OpenedPush,
   context: HandlerContext,
   time: PushTime,
-  { preAuthCode, ...arrived }: ArrivedCode,
+  arrived: ArrivedCode,
 ): Promise<PushOutcome> {
   if (await isOddRepeat(push, context, time)) return 'duplicate';
   const { componentAppid: component } = push;
-  const exchange = { ...arrived, authorizedAt: time.at };
-  await orSendAgain(() => addExchange(context.store, component, exchange));
+  await orSendAgain(() =>
+    addExchange(context.store, component, { ...arrived, authorizedAt: time.at }),
+  );
   // Already now: were the event not stored, WeChat would send it again, and the code is known then.
-  context.onCode(component, preAuthCode);
+  context.onCode(component, arrived.preAuthCode);
   return storeEvent(push, context, eventIdentities(push, time), eventEntry(push));
 }
 

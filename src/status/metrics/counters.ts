@@ -10,6 +10,8 @@ export interface Counters {
   /** @param outcome what became of it, or the code of the error it was refused with */
   onPush: (type: 'event' | 'message', outcome: string) => void;
   onComplaint: (outcome: string) => void;
+  /** A read of a credential over HTTP, or a complaint; the labels are names of ours, not the caller's. */
+  onRead: (read: { key: string; kind: string; request: string; result: string }) => void;
   onRequest: (listener: Listener, request: SeenRequest) => void;
   /** @param reason why a connection was ended from here, or refused */
   onCut: (listener: Listener, reason: string) => void;
@@ -42,6 +44,7 @@ export function createCounters(registry: Registry): Counters {
   const refreshes = make.counter('refreshes_total', REFRESHES, ['kind', 'reason', 'result']);
   const pushes = make.counter('pushes_total', PUSHES, ['type', 'outcome']);
   const complaints = make.counter('complaints_total', COMPLAINTS, ['outcome']);
+  const reads = make.counter('credential_reads_total', READS, ['key', 'kind', 'request', 'result']);
   const asked = ['listener', 'method', 'route'];
   const requests = make.counter('http_requests_total', REQUESTS, [...asked, 'status']);
   const requestSeconds = make.histogram(
@@ -63,6 +66,7 @@ export function createCounters(registry: Registry): Counters {
     },
     onPush: (type, outcome) => pushes.inc({ type, outcome }),
     onComplaint: (outcome) => complaints.inc({ outcome }),
+    onRead: ({ key, kind, request, result }) => reads.inc({ key, kind, request, result }),
     onRequest(listener, { method, route, status, seconds }) {
       const labels = { listener, method: METHODS.includes(method) ? method : 'other', route };
       requests.inc({ ...labels, status });
@@ -78,6 +82,8 @@ const CALL_TIME = 'How long calls to WeChat took.';
 const REFRESHES = 'Looks at credentials that found something to do.';
 const PUSHES = 'Pushes by what became of them, or the error they were refused with.';
 const COMPLAINTS = 'Complaints of services about dead values, by what they were answered.';
+const READS =
+  'Requests for credentials over HTTP, by the id of the API key, and what came of them.';
 const REQUESTS = 'HTTP requests answered.';
 const REQUEST_TIME = 'How long HTTP requests took.';
 const CUTS = 'Connections refused because all were in use, or ended from here, by the reason.';

@@ -11,7 +11,9 @@ const requests = ['README.md', 'docs/authorization.md', 'docs/authorizers.md'].f
     .flatMap(({ code }) => code.replaceAll('\\\n', ' ').split('\n'))
     .filter((line) => /^curl .*(?:\/components\/|authorizer_access_token)/.test(line)),
 );
-const links = requests.filter((line) => line.includes('/authorization-links'));
+const links = requests.filter(
+  (line) => line.includes('-X POST') && line.includes('/authorization-links'),
+);
 
 describe('the requests about authorizers', () => {
   let station: Station;
@@ -48,6 +50,24 @@ describe('the requests about authorizers', () => {
     const { pathname, search } = new URL(url);
     expect((await fetch(station.publicUrl(pathname + search))).status).toBe(200);
   });
+
+  it.each(requests.filter((line) => line.includes('/authorization-links/$LINK_ID')))(
+    'find what a link has brought: %s',
+    async (command) => {
+      const post = links.at(-1) ?? '';
+      const { id, url } = (await (await send(post)).json()) as { id: string; url: string };
+      const { pathname, search } = new URL(url);
+      const { code } = station.simulator.grant(COMPONENT.appid, AUTHORIZER);
+      const query = `auth_code=${encodeURIComponent(code)}&expires_in=600`;
+      await fetch(station.publicUrl(`${pathname}/done${search}&${query}`), { redirect: 'manual' });
+      const answer = await send(command.replace('$LINK_ID', id));
+      const { codeBlocks } = readDocument('docs/authorization.md');
+      const shown = codeBlocks.filter(({ language }) => language === 'json')[1]?.code ?? '{}';
+      const told = (await answer.json()) as object;
+      expect(told).toMatchObject({ id, authorizer_appid: AUTHORIZER, state: 'merchant-7' });
+      expect(Object.keys(told)).toEqual(Object.keys(JSON.parse(shown) as object));
+    },
+  );
 
   it.each(requests.filter((line) => line.includes('authorizer_access_token')))(
     'read a live token: %s',

@@ -76,6 +76,10 @@ export const RULES: readonly Rule[] = [
     run: 'before the first ticket',
   },
   { command: /^curl .*https:\/\/api\.weixin\.qq\.com\//, needs: 'the real WeChat', optional: true },
+  {
+    command: /^curl .*\/authorization-links\/\$LINK_ID"$/,
+    test: ['test/unit/docs/authorizer-examples.test.ts', 'find what a link has brought'],
+  },
   { command: /^curl .*127\.0\.0\.1:3001\//, run: 'in turn' },
   { command: /^xdg-open /, needs: 'the real WeChat' },
 
