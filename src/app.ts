@@ -85,19 +85,7 @@ export function createApp(config: Config, options: AppOptions): App {
       redis.disconnect();
       log.info('wxkeeper stopped');
     },
-    readKeysAgain(load) {
-      try {
-        const next = load();
-        const others = (one: Config) => ({ ...one, apiKeys: [] });
-        const more = !isDeepStrictEqual(others(config), others(next));
-        log.info('API keys read again', { ...parts.keyRing.replace(next.apiKeys) });
-        if (more) log.warn('other settings have changed, too; they count after a restart');
-      } catch (error) {
-        if (!(error instanceof ConfigError)) throw error;
-        const { faults } = error;
-        log.error('settings are wrong; the API keys stay as they were', { faults });
-      }
-    },
+    readKeysAgain: (load) => readKeysAgain(parts, config, load),
     async idle() {
       const { watch, authorizations, reconciler, releaseCheck, alerts } = parts;
       const working = [authorizations, reconciler, releaseCheck, keeper, alerts];
@@ -142,4 +130,25 @@ async function drain(parts: ReturnType<typeof compose>, listeners: readonly List
   const limit = deadline(systemClock, DRAIN_MS + DRAIN_SLACK_MS);
   await Promise.race([drained, once(limit.signal, 'abort')]);
   limit.cancel();
+}
+
+function readKeysAgain(
+  { keyRing, log }: Pick<ReturnType<typeof compose>, 'keyRing' | 'log'>,
+  config: Config,
+  load: () => Config,
+): void {
+  let next: Config;
+  try {
+    next = load();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const { faults } = error;
+    log.error('settings are wrong; the API keys stay as they were', { faults });
+    return;
+  }
+  log.info('API keys read again', { ...keyRing.replace(next.apiKeys) });
+  const others = (one: Config) => ({ ...one, apiKeys: [] });
+  if (!isDeepStrictEqual(others(config), others(next))) {
+    log.warn('other settings have changed, too; they count after a restart');
+  }
 }

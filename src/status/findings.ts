@@ -2,6 +2,7 @@ import type { FreshnessState } from '../credentials/freshness.ts';
 import type { ClockSkew } from '../store/clock-watch.ts';
 import type { StoredError } from '../store/records.ts';
 import type { RedisTrouble } from '../store/redis-health.ts';
+import type { SealProblem } from '../store/seal-check.ts';
 import type { SelfTest } from '../store/self-test.ts';
 import type { Ticket } from '../store/tickets.ts';
 import { finding, type Facts, type Finding, type ProblemCode } from './problems.ts';
@@ -218,11 +219,15 @@ export function clockFindings({ wrong, processVsRedis, processVsWechat }: ClockS
   ];
 }
 
-/** @param problem what comparing the sealing keys with the stored tokens has shown */
-export function sealFindings(problem: string | undefined): Finding[] {
-  return problem === undefined
-    ? []
-    : [finding('seal_key_wrong', null, { facts: { reason: problem } })];
+/**
+ * @param problem what comparing the sealing keys with the stored tokens has shown
+ * @param plain how many tokens are not sealed although they should be
+ */
+export function sealFindings(problem: SealProblem | undefined, plain: number): Finding[] {
+  return [
+    ...(problem === undefined ? [] : [finding('seal_key_wrong', null, { facts: { ...problem } })]),
+    ...(plain === 0 ? [] : [finding('refresh_tokens_unsealed', null, { facts: { seen: plain } })]),
+  ];
 }
 
 /** @param trouble why the connection, or the command, failed, in Redis's words */

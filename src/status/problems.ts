@@ -65,6 +65,7 @@ export const PROBLEMS = {
   replica_lost: rule('WxkeeperReplicaLost', 'warning', 0),
   authorizers_behind: rule('WxkeeperAuthorizersBehind', 'warning', 300),
   quota_half_used: rule('WxkeeperQuotaHalfUsed', 'warning', 60),
+  refresh_tokens_unsealed: rule('WxkeeperRefreshTokensUnsealed', 'info', 3 * 3_600, { own: true }),
   reconciliation_inconsistent: rule('WxkeeperReconciliationInconsistent', 'info', 60),
   redis_was_restarted: rule('WxkeeperRedisRestarted', 'info', 60),
 } as const satisfies Record<string, ProblemRule>;

@@ -7,7 +7,7 @@ import { readRefused } from '../store/refused-pushes.ts';
 import { healthOf, type RedisTrouble } from '../store/redis-health.ts';
 import { firstWordsOf, wordOf } from '../store/redis-words.ts';
 import { readReplicas } from '../store/replicas.ts';
-import { sealProblem } from '../store/seal-check.ts';
+import { plainTokens, sealProblem } from '../store/seal-check.ts';
 import type { SnapshotContext } from './context.ts';
 import { clockFindings, sealFindings, selfTestFindings, storeFinding } from './findings.ts';
 import { rankFindings, type Finding } from './problems.ts';
@@ -81,7 +81,7 @@ function ownFindings({ selfTest, store, clockSkew, ...context }: SnapshotContext
   const subjects = [...context.components, ...context.accounts].map(({ appid }) => appid);
   return [
     ...selfTestFindings(selfTest(), subjects),
-    ...sealFindings(sealProblem(store)),
+    ...sealFindings(sealProblem(store), plainTokens(store)),
     ...clockFindings(clockSkew()),
   ];
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { isWrongType, onDisplayKey, onRedis, parseDisplay } from './redis.ts';
 import { loadRecordScript, runRecordScript } from './scripts.ts';
 import type { CredentialId } from './keys.ts';
+import { isSealed } from './seal.ts';
 import type { Store } from './store.ts';
 
 /**
@@ -208,6 +209,10 @@ function parseRecord(
 
 function openRefreshToken({ seal }: Store, { subject }: CredentialId, stored: string | undefined) {
   const refreshToken = stored === undefined ? undefined : seal.open(stored, subject);
+  // Accepted, for sealing may just have been switched on, and counted: somebody may have put it there.
+  if (stored !== undefined && seal.keys.length > 0 && !isSealed(stored)) seal.plain.add(subject);
+  else seal.plain.delete(subject);
+  if (refreshToken !== undefined) seal.misplaced.delete(subject);
   const unreadable = stored !== undefined && refreshToken === undefined;
   return {
     refreshToken,

@@ -2,7 +2,7 @@ import { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { CredentialId } from './keys.ts';
 import { onRedis } from './redis.ts';
-import type { SealStanding } from './seal.ts';
+import { isSealed, keyIdOf, type SealStanding } from './seal.ts';
 import type { Store } from './store.ts';
 
 /**
@@ -15,15 +15,34 @@ const KNOWN_TEXT = 'wxkeeper';
 /** Milliseconds: an authorizer that is blocked is looked at again every minute. */
 const RECENT_MS = 150_000;
 
-/**
- * What of our keys a person must put right, in words without any of them.
- * Undefined when nothing is known against them.
- */
-export function sealProblem({ seal, time }: Pick<Store, 'seal' | 'time'>): string | undefined {
-  if (seal.standing.state === 'wrong') return seal.standing.problem;
-  const ids = [...seal.unopened].flatMap(([id, at]) => (at > time.now() - RECENT_MS ? [id] : []));
-  if (ids.length === 0) return undefined;
-  return `REFRESH_TOKEN_KEYS opens no tokens that were sealed with: ${ids.sort().join(', ')}`;
+/** What is wrong with sealed tokens: in words without any key, and whether a key is what is missing. */
+export interface SealProblem {
+  reason: string;
+  cause: 'key' | 'token';
+}
+
+/** Undefined when nothing is known against our keys and the stored tokens. */
+export function sealProblem({ seal, time }: Pick<Store, 'seal' | 'time'>): SealProblem | undefined {
+  if (seal.standing.state === 'wrong') return { reason: seal.standing.problem, cause: 'key' };
+  const recent = (seen: ReadonlyMap<string, number>) =>
+    [...seen].flatMap(([name, at]) => (at > time.now() - RECENT_MS ? [name] : [])).sort();
+  const ids = recent(seal.unopened);
+  if (ids.length > 0) {
+    const reason = `REFRESH_TOKEN_KEYS opens no tokens that were sealed with: ${ids.join(', ')}`;
+    return { reason, cause: 'key' };
+  }
+  const { length } = recent(seal.misplaced);
+  if (length === 0) return undefined;
+  const keys = seal.keys.map(({ id }) => id).join(', ');
+  // Without names: whoever sees the status may not see these accounts. The log has them.
+  const tokens = length === 1 ? 'one token was' : `${length} tokens were`;
+  const reason = `The sealing keys are there (${keys}), but ${tokens} sealed for another account or altered`;
+  return { reason, cause: 'token' };
+}
+
+/** How many refresh tokens, of those that were read, are stored as they are although we seal. */
+export function plainTokens({ seal }: Pick<Store, 'seal'>): number {
+  return seal.plain.size;
 }
 
 /**
@@ -37,13 +56,29 @@ export async function checkSealKeys(store: Store, log: Log): Promise<void> {
   // Redis has lost its memory, and this key has sealed what it is about to be given back.
   const used = before.state === 'agreed' && before.registered;
   if (used && seal.standing.state === 'agreed' && !seal.standing.registered) await register(store);
-  const problem = sealProblem(store);
+  reportPlain(store, log);
+  const problem = sealProblem(store)?.reason;
   if (problem !== undefined && problem !== seal.reported) {
-    log.error('refresh tokens cannot be opened; none of them is overwritten', { problem });
+    const accounts = [...seal.misplaced.keys()].slice(0, 20);
+    const fields = { problem, ...(accounts.length > 0 && { accounts }) };
+    log.error('refresh tokens cannot be opened; none of them is overwritten', fields);
   } else if (problem === undefined && seal.reported !== undefined) {
     log.info('refresh tokens can be opened again');
   }
   seal.reported = problem;
+}
+
+/** Says it once for each number, so that a switch to sealing is seen to come to its end. */
+function reportPlain({ seal }: Store, log: Log): void {
+  const count = seal.plain.size;
+  if (count === seal.reportedPlain) return;
+  if (count > seal.reportedPlain) {
+    const message =
+      'refresh tokens are stored as they are although REFRESH_TOKEN_KEYS is set; each is sealed at its ' +
+      'next refresh. If sealing has been on for hours, somebody has written them by hand';
+    log.warn(message, { count });
+  } else if (count === 0) log.info('all refresh tokens that were read are sealed');
+  seal.reportedPlain = count;
 }
 
 /**
@@ -74,9 +109,21 @@ export async function sealToken(
   return store.seal.seal(token, subject);
 }
 
-/** Why nothing is minted with a token that none of our keys opens; the status will say so too. */
-export function cannotOpen({ seal, time }: Store, sealed: string): KeeperError {
-  const id = /^sealed:v1:([a-z0-9-]{1,32}):/.exec(sealed)?.[1] ?? 'unknown';
+/**
+ * Why nothing is minted with a token that none of our keys opens; the status will say so too.
+ * @param subject whose record it is in
+ */
+export function cannotOpen({ seal, time }: Store, subject: string, sealed: string): KeeperError {
+  const id = keyIdOf(sealed) ?? 'unknown';
+  if (seal.keys.some((key) => key.id === id) && seal.standing.state !== 'wrong') {
+    seal.misplaced.set(subject, time.now());
+    const message =
+      'The stored refresh token was sealed for another account, or was altered: the key that sealed it ' +
+      'is there. Restore the record of this account, or let it authorize anew; the token is kept as it is.';
+    return new KeeperError('sealed_unreadable', message, {
+      ...{ detail: `misplaced, sealed with ${id}`, retryAfterSeconds: 30 },
+    });
+  }
   seal.unopened.set(id, time.now());
   return unreadable(`sealed with ${id}`);
 }
@@ -114,10 +161,6 @@ async function register(store: Store): Promise<void> {
   const text = seal.seal(KNOWN_TEXT, contextOf(first.id));
   await onRedis(() => redis.hsetnx(keys.sealKeys, first.id, text));
   seal.standing = await compare(store);
-}
-
-function isSealed(text: string): boolean {
-  return text.startsWith('sealed:');
 }
 
 function contextOf(id: string): string {

@@ -21,6 +21,12 @@ export interface Seal {
   standing: SealStanding;
   /** Names of keys that tokens wanted in vain, and when one did last (epoch ms of the store). */
   unopened: Map<string, number>;
+  /** Subjects whose token does not open though its key is there, and when it was tried last. */
+  misplaced: Map<string, number>;
+  /** Subjects whose token is stored as it is although we seal. */
+  plain: Set<string>;
+  /** How many of those were told of last. */
+  reportedPlain: number;
   /** The problem that was logged last. */
   reported: string | undefined;
 }
@@ -45,18 +51,31 @@ export function createSeal(keys: readonly SealKey[]): Seal {
     keys,
     standing: { state: 'unknown' },
     unopened: new Map(),
+    misplaced: new Map(),
+    plain: new Set(),
+    reportedPlain: 0,
     reported: undefined,
     seal(text, context) {
       const key = first && known.get(first.id);
       return key === undefined ? text : `sealed:v1:${first?.id}:${encrypt(key, text, context)}`;
     },
     open(text, context) {
-      if (!text.startsWith(PREFIX)) return text;
+      if (!isSealed(text)) return text;
       const [, id = '', body = ''] = SEALED.exec(text) ?? [];
       const key = known.get(id);
       return key && decrypt(key, Buffer.from(body, 'base64url'), context);
     },
   };
+}
+
+/** Whether a stored text is a sealed one. */
+export function isSealed(text: string): boolean {
+  return text.startsWith(PREFIX);
+}
+
+/** The name of the key that a sealed text wants; undefined when it is not of our form. */
+export function keyIdOf(text: string): string | undefined {
+  return SEALED.exec(text)?.[1];
 }
 
 function encrypt(key: Buffer, text: string, context: string): string {

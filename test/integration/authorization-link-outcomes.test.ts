@@ -154,9 +154,9 @@ describe('row 143: an account is bound to the link that brought it', () => {
     const link = await makeLink({ return_url: BACK });
     station.simulator.addFault({ api: 'api_query_auth', fault: { type: 'errcode', errcode: -1 } });
     const { code } = station.simulator.grant(COMPONENT.appid, AUTHORIZER);
-    let answered = false;
-    const page = comeBack(link, code).finally(() => (answered = true));
-    while (!answered) await station.pass(1_000);
+    const state = { answered: false };
+    const page = comeBack(link, code).finally(() => (state.answered = true));
+    while (!state.answered) await station.pass(1_000);
     await page;
     await station.pass(MINUTE);
     expect((await outcome(link)).body).toMatchObject({ authorizer_appid: AUTHORIZER });

@@ -33,9 +33,15 @@ async function start(...keys: readonly SealKey[]): Promise<void> {
 const record = () => station.redis.hgetall(station.keys.record(AUTHORIZED));
 const sealedBy = async () => (await authorizationOf(station)).refreshToken?.split(':')[2];
 
-async function problems(): Promise<{ code: string; message: string }[]> {
+interface Problem {
+  code: string;
+  message: string;
+  advice: string;
+}
+
+async function problems(): Promise<Problem[]> {
   const answer = await station.internal('/status');
-  return ((await answer.json()) as { problems: { code: string; message: string }[] }).problems;
+  return ((await answer.json()) as { problems: Problem[] }).problems;
 }
 
 describe('a sealed refresh token', () => {
@@ -87,7 +93,7 @@ describe('a sealed refresh token', () => {
     });
   });
 
-  it('does not open in the record of another account, and blocks only that one', async () => {
+  it('row 151: does not open in the record of another account, blocks only that one, and says why', async () => {
     await start(OLD);
     await authorize(station, AUTHORIZED);
     await authorize(station, OTHER);
@@ -97,12 +103,22 @@ describe('a sealed refresh token', () => {
     await platform.pass(ONE_LIFE);
     expect(await read(station, AUTHORIZED)).toMatchObject({
       status: 503,
-      error: { code: 'sealed_unreadable' },
+      error: {
+        code: 'sealed_unreadable',
+        message: expect.stringContaining('sealed for another account') as string,
+      },
     });
     expect(await read(station, OTHER)).toMatchObject({ status: 200, state: 'fresh' });
     expect(mintsFor(station)).toHaveLength(2);
     expect((await authorizationOf(station)).refreshToken).toBe(moved);
-    expect(logged(station, CANNOT)).toMatchObject([{ level: 'error' }]);
+    expect(logged(station, CANNOT)).toMatchObject([
+      { level: 'error', accounts: [AUTHORIZED.subject] },
+    ]);
+    const [problem] = (await problems()).filter(({ code }) => code === 'seal_key_wrong');
+    expect(problem?.message).toContain('one token was sealed for another account or altered');
+    expect(problem?.advice).toContain('No key is missing');
+    // Who sees the status may not see this account.
+    expect(problem?.message).not.toContain(AUTHORIZED.subject.slice(-18));
     expect(await problems()).toContainEqual(
       expect.objectContaining({
         code: 'seal_key_wrong',
@@ -156,6 +172,44 @@ describe('switching it on', () => {
     expect(await sealedBy()).toBe('old');
     expect(await platform.keysThatHold(plain)).toEqual([]);
     expect(await replica.read()).toMatchObject({ status: 200 });
+  });
+});
+
+describe('row 151: a token that is not sealed although it should be', () => {
+  const PLAIN = /^refresh tokens are stored as they are/;
+  const said = () => station.logs.filter(({ message }) => PLAIN.test(message));
+  const unsealed = async () =>
+    (await problems()).filter(({ code }) => code === 'refresh_tokens_unsealed');
+
+  it('is counted and told, and so is that it is sealed with its next refresh', async () => {
+    await start(OLD);
+    await authorize(station, AUTHORIZED);
+    await authorize(station, OTHER);
+    await platform.pass(2 * MINUTE);
+    expect([said(), await unsealed()]).toEqual([[], []]);
+    const plain = station.simulator.refreshTokenOf(
+      ...(AUTHORIZED.subject.split(':') as [string, string]),
+    );
+    await station.redis.hset(station.keys.record(AUTHORIZED), 'refresh_token', plain ?? '');
+    await read(station, AUTHORIZED);
+    await platform.pass(2 * MINUTE);
+    expect(said()).toMatchObject([{ level: 'warn', count: 1 }]);
+    expect(await unsealed()).toMatchObject([
+      { message: expect.stringMatching(/^1 refresh token/) as string },
+    ]);
+    expect(JSON.stringify([station.logs, await problems()])).not.toContain(plain);
+    await platform.skip(ONE_LIFE);
+    expect(await sealedBy()).toBe('old');
+    await platform.pass(2 * MINUTE);
+    expect(await unsealed()).toEqual([]);
+    expect(logged(station, 'all refresh tokens that were read are sealed')).toHaveLength(1);
+  });
+
+  it("is nobody's trouble where nothing is sealed", async () => {
+    await start();
+    await authorize(station);
+    await platform.pass(2 * MINUTE);
+    expect([said(), await unsealed()]).toEqual([[], []]);
   });
 });
 

@@ -249,7 +249,7 @@ export function latencyCheck(medianMs: number): Check {
 
 async function sealCheck(store: Patient['store']): Promise<Check> {
   await checkSealKeys(store, SILENT);
-  const [wrong] = sealFindings(sealProblem(store));
+  const [wrong] = sealFindings(sealProblem(store), 0);
   if (wrong !== undefined) return fromFinding('redis', NAMES.sealing, wrong);
   return ok(
     'redis',

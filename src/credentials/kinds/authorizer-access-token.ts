@@ -30,7 +30,7 @@ export const authorizerAccessToken: AuthorizerKind = {
       return { blocked: new KeeperError('authorizer_revoked', message) };
     }
     if (unreadableRefreshToken !== undefined) {
-      return { blocked: cannotOpen(store, unreadableRefreshToken) };
+      return { blocked: cannotOpen(store, `${component}:${authorizer}`, unreadableRefreshToken) };
     }
     if (refreshToken === undefined) {
       const message = 'This account has not authorized the platform.';

@@ -99,7 +99,11 @@ export const en: Words = {
       'Refresh tokens cannot be unsealed',
       ({ reason }) =>
         `${reason}. Tokens of these authorizers are not refreshed; nothing is overwritten.`,
-      'Put the key that sealed them back into REFRESH_TOKEN_KEYS and restart wxkeeper.',
+      ({ cause }) =>
+        cause === 'token'
+          ? 'No key is missing. Find out who wrote to Redis; restore these records from a backup, or let ' +
+            'the accounts authorize anew.'
+          : 'Put the key that sealed them back into REFRESH_TOKEN_KEYS and restart wxkeeper.',
     ),
     secret_refused: say('WeChat refuses the AppSecret', failing, remedy),
     address_not_whitelisted: say(
@@ -208,6 +212,13 @@ export const en: Words = {
       ({ kind, calls, allowed }) =>
         `${calls} of ${allowed} calls for ${kind} were made today; at 90 % only needed ones are.`,
       'Look in history and log for what causes them, such as a service that reports good values as dead.',
+    ),
+    refresh_tokens_unsealed: say(
+      'Refresh tokens are stored unsealed',
+      ({ seen }) =>
+        `${seen} refresh tokens that were read are not sealed although REFRESH_TOKEN_KEYS is set.`,
+      'After sealing was switched on it takes two hours until all are sealed. If it lasts longer, or comes ' +
+        'later, somebody has written them to Redis by hand: find out who.',
     ),
     reconciliation_inconsistent: say(
       "WeChat's list of authorizers contradicts itself",

@@ -88,7 +88,10 @@ export const zh: Words = {
     seal_key_wrong: say(
       'refresh token 解不开',
       ({ reason }) => `${reason}。相关授权方的 token 不再刷新；已存的内容不会被覆盖。`,
-      '把加密时用的密钥放回 REFRESH_TOKEN_KEYS，然后重启 wxkeeper。',
+      ({ cause }) =>
+        cause === 'token'
+          ? '密钥并不缺少。请查明是谁改动了 Redis；从备份恢复这些记录，或让账号重新授权。'
+          : '把加密时用的密钥放回 REFRESH_TOKEN_KEYS，然后重启 wxkeeper。',
     ),
     secret_refused: say('微信不认 AppSecret', failing, remedy),
     address_not_whitelisted: say('本机出口 IP 不在微信白名单里', failing, remedy),
@@ -183,6 +186,11 @@ export const zh: Words = {
       ({ kind, calls, allowed }) =>
         `${kind} 今天已调用 ${calls} 次，上限 ${allowed} 次；到 90 % 后只做必需的调用。`,
       '在历史和日志里找原因，例如某个服务把好的凭据报成失效。',
+    ),
+    refresh_tokens_unsealed: say(
+      'refresh token 未加密存放',
+      ({ seen }) => `已设置 REFRESH_TOKEN_KEYS，但读到的 refresh token 中有 ${seen} 个没有加密。`,
+      '开启加密后两小时内会全部加密。如果持续更久，或在之后才出现，说明有人手工写入了 Redis：请查明是谁。',
     ),
     reconciliation_inconsistent: say(
       '微信的授权方列表自相矛盾',
