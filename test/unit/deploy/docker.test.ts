@@ -234,3 +234,40 @@ describe('docker-compose.yml', () => {
     }
   });
 });
+
+describe('row 150: the samples for systemd and nginx', () => {
+  it.each(['docs/production.md', 'docs/production.zh-CN.md'])('of %s', (name) => {
+    const [, unit = ''] = /```ini\n([^]*?)```/.exec(read(name)) ?? [];
+    const lines = unit.split('\n');
+    for (const line of [
+      ...['LimitCORE=0', 'NoNewPrivileges=yes', 'ProtectSystem=strict', 'PrivateTmp=yes'],
+      ...['CapabilityBoundingSet=', 'PrivateDevices=yes', 'SystemCallFilter=@system-service'],
+      'RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX',
+    ]) {
+      expect(lines).toContain(line);
+    }
+    // Node compiles at run time.
+    expect(unit).not.toContain('MemoryDenyWriteExecute');
+    const [, seconds] = /^TimeoutStopSec=(\d+)$/m.exec(unit) ?? [];
+    expect(Number(seconds)).toBeGreaterThanOrEqual(45);
+    // The query of these pages holds links and codes, and nginx writes it into both logs.
+    const [, pages = ''] = /location \/authorize\/ \{([^}]*)\}/.exec(read(name)) ?? [];
+    expect(pages).toMatch(/^ *access_log off;$/m);
+    expect(pages).toMatch(/^ *error_log \/dev\/null;$/m);
+  });
+});
+
+describe('row 136: the versions of Node.js', () => {
+  it('that are named are those that know every option of `npm start`', () => {
+    const { engines, scripts } = JSON.parse(read('package.json')) as {
+      engines: { node: string };
+      scripts: Record<string, string>;
+    };
+    // In line 20 since 20.19, else since 22.9: in Node's changelogs, and tried with 22.8 and 22.9.
+    expect(scripts['start']).toBe('node --env-file-if-exists=.env dist/main.js');
+    expect(engines.node).toBe('^20.19.0 || >=22.9.0');
+    for (const name of ['README.md', 'README.zh-CN.md']) {
+      expect(read(name)).toMatch(/20\.19.*22\.9/);
+    }
+  });
+});
