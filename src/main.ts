@@ -13,7 +13,7 @@ const EX_UNAVAILABLE = 69;
 const STOP_MS = 14_000;
 
 async function main(): Promise<void> {
-  const { ConfigError, secretsOf } = await import('./config.ts');
+  const { ConfigError, loadConfig, secretsOf } = await import('./config.ts');
   const config = await loadConfigOrExit();
   const { createLog } = await import('./log.ts');
   const log = createLog({ level: config.logLevel, secrets: secretsOf(config) });
