@@ -49,6 +49,8 @@ export interface CheckedMessage {
   componentAppid: string;
   authorizerAppid: string;
   fields: Readonly<Record<string, unknown>>;
+  /** `another_account`: it may have been captured, and sent to the URL of another account. */
+  odd?: readonly string[];
   /** `duplicate`: it came before, and what it asks for is done or under way. */
   outcome: 'stored' | 'older' | 'duplicate';
 }
@@ -106,12 +108,14 @@ export function createReleaseCheck(context: PlatformContext): ReleaseCheck {
  */
 export function answerReleaseCheck(
   clock: Pick<Clock, 'now'>,
-  { authorizerAppid, fields }: CheckedMessage,
+  { authorizerAppid, fields, odd = [] }: CheckedMessage,
 ): { reply: CheckReply; code?: string } | undefined {
   const { ToUserName: account, FromUserName: user, MsgType: type } = fields;
   if (typeof account !== 'string' || typeof user !== 'string') return undefined;
   const known = ({ appid, userName }: TestAccount) =>
-    appid === authorizerAppid || userName === account;
+    odd.includes('another_account')
+      ? appid === authorizerAppid && userName === account
+      : appid === authorizerAppid || userName === account;
   if (!TEST_ACCOUNTS.some(known)) return undefined;
   const say = (content: string) => {
     const createTime = Math.floor(clock.now() / 1000);

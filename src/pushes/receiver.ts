@@ -13,6 +13,7 @@ import {
 } from '../wechat/envelope.ts';
 import { textOf, type PushFields } from '../wechat/push-fields.ts';
 import { readPush } from '../wechat/read-push.ts';
+import { createAddressees, type Addressees } from './addressees.ts';
 import { handlerOf, recordMessage } from './handlers/index.ts';
 import { signedTimes } from './handlers/push-time.ts';
 import type { HandlerContext, OpenedPush, PushOutcome, StoredMessage } from './handlers/handler.ts';
@@ -78,12 +79,13 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     }
     return secrets;
   };
+  const parts = { ...options, addressees: createAddressees(options) };
   return {
     knows: (appid) => components.has(appid),
     echo: (appid, query) => verifyEcho(secretsOf(appid), query),
     async receive(push) {
       try {
-        return await receive(options, secretsOf(push.componentAppid), push);
+        return await receive(parts, secretsOf(push.componentAppid), push);
       } catch (error) {
         options.onPush?.(typeOf(push), error instanceof KeeperError ? error.code : 'bug');
         throw error;
@@ -97,7 +99,7 @@ function typeOf({ authorizerAppid }: { authorizerAppid?: string }) {
 }
 
 async function receive(
-  options: ReceiverOptions,
+  options: ReceiverOptions & { addressees: Addressees },
   secrets: EnvelopeSecrets,
   arrived: ArrivedPush,
 ): Promise<Answer> {
@@ -126,8 +128,10 @@ async function receive(
     noteOutcome(options, push, opened, outcome);
     return SUCCESS;
   }
-  const outcome = await recordMessage({ ...push, authorizerAppid }, options);
-  const message = { ...push, authorizerAppid, outcome };
+  const strays = await isStray(options.addressees, push, authorizerAppid);
+  const odd = strays ? ([...push.odd, 'another_account'] as const) : push.odd;
+  const outcome = await recordMessage({ ...push, odd, authorizerAppid }, options);
+  const message = { ...push, odd, authorizerAppid, outcome };
   noteOutcome(options, message, opened, outcome);
   const seal = (reply: string) => opened.seal(reply, Math.floor(now / 1000), nonce);
   return answerTo(options, message, { seal, envelope: opened.format, inside: read.format });
@@ -156,6 +160,18 @@ function assertAtItsUrl(
   if (appid !== '' && appid.toLowerCase() !== componentAppid) {
     throw new KeeperError('unreadable_push', 'unreadable', { reason: 'foreign_component' });
   }
+}
+
+/** A message that names another account than its URL, as a captured one would. */
+async function isStray(
+  addressees: Addressees,
+  { componentAppid, fields }: OpenedPush,
+  authorizer: string,
+): Promise<boolean> {
+  const named = textOf(fields, 'ToUserName') ?? '';
+  if (named === '') return false;
+  const known = await addressees.originalId(componentAppid, authorizer);
+  return known !== undefined && known !== named;
 }
 
 /** The message is stored by now, so whatever fails here must not make WeChat send it again. */

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { userNameOf } from '../../src/simulator/authorizer-profile.ts';
+import { mergeAuthorizer } from '../../src/store/registry.ts';
 import { outerXml, sealPush, ticketXml, type SealOptions } from '../support/seal.ts';
 import {
   EVENTS,
@@ -19,6 +21,9 @@ import {
 
 /** What WeChat signed is stored and acted upon, whatever in it is odd. */
 
+/** As the service learns from WeChat. */
+const ACCOUNT = userNameOf(AUTHORIZER);
+
 let station: Station;
 beforeAll(async () => {
   station = await createStation();
@@ -32,7 +37,7 @@ const now = () => Math.floor(station.clock.now() / 1000);
 const sealed = (text: string | Buffer, options: SealOptions = {}) =>
   sealPush(text, { timestamp: now(), ...options });
 const message = (inner = '') =>
-  `<xml><ToUserName><![CDATA[gh_1]]></ToUserName><FromUserName><![CDATA[o1]]></FromUserName>` +
+  `<xml><ToUserName><![CDATA[${ACCOUNT}]]></ToUserName><FromUserName><![CDATA[o1]]></FromUserName>` +
   `<CreateTime>${now()}</CreateTime><MsgType><![CDATA[text]]></MsgType>${inner}</xml>`;
 const content = (text: string) => message(`<Content><![CDATA[${text}]]></Content>`);
 const authorized = (code: string, more = '') =>
@@ -273,7 +278,7 @@ describe('row 105: pushes in JSON', () => {
   const inner = () => {
     id += 2n;
     return (
-      `{"ToUserName":"gh_1","FromUserName":"o1","CreateTime":${now()},"MsgType":"text",` +
+      `{"ToUserName":"${ACCOUNT}","FromUserName":"o1","CreateTime":${now()},"MsgType":"text",` +
       `"Content":"a\x1D","MsgId":${String(id)},"N":1e3}`
     );
   };
@@ -327,5 +332,104 @@ describe('row 105: pushes in JSON', () => {
     );
     await stored({ query: second.query, body: outer(second.encrypt) });
     expect(exchanged()).toBe(before + 1);
+  });
+});
+
+describe('row 145: codes, tickets and tokens', () => {
+  const SECRETS = [
+    'queryauthcode@@@canary-1',
+    'preauthcode@@@canary-2',
+    'ticket@@@canary-3',
+    'refreshtoken@@@canary-4',
+    'queryauthcode%40%40%40canary-5',
+  ];
+  const NAMES = [
+    ...['AuthorizationCode', 'authorization_code', 'PreAuthCode', 'pre_auth_code', 'auth_code'],
+    ...['AuthCode', 'AUTH-CODE', 'ComponentVerifyTicket', 'component_verify_ticket'],
+    ...['authorizer_refresh_token', 'AuthorizerRefreshToken', 'authorizer_access_token'],
+    ...['access_token', 'component_appsecret'],
+  ];
+  const clean = (entry: object) => expect(JSON.stringify(entry)).not.toMatch(/canary/);
+  const event = (infoType: string, inner: string) =>
+    `<xml><AppId>${COMPONENT.appid}</AppId><CreateTime>${now()}</CreateTime>` +
+    `<InfoType>${infoType}</InfoType>${inner}</xml>`;
+
+  it.each(['next_year', 'unauthorized', 'notify_third_fasteregister', 'authorized'])(
+    'are not in the entry of `%s`, by name at any depth and by shape in any text',
+    async (infoType) => {
+      const named = NAMES.map((name, index) => `<${name}>canary${index}</${name}>`).join('');
+      const shaped = SECRETS.map((one) => `<Text>${one},</Text><Deep>see ${one}!</Deep>`).join('');
+      const keyed = `<queryauthcode@@@canary>1</queryauthcode@@@canary>`;
+      const nested = `<Info><List>${named}${shaped}</List><List>${named}</List></Info>`;
+      const inner = `<Note>stays</Note>${named}${nested}${shaped}${keyed}`;
+      const entry = await stored(sealed(event(infoType, inner)));
+      clean(entry);
+      expect(entry.all).toMatchObject({ Note: 'stays', Info: { List: [{}, {}] } });
+    },
+  );
+
+  it('are not in the columns, nor in what could not be read', async () => {
+    clean(await stored(sealed(event('queryauthcode@@@canary', ''))));
+    const pairs = NAMES.map((name) => `"${name}":"canary", <${name}><![CDATA[canary]]>`);
+    for (const text of [`hello ${SECRETS.join(' ')}`, pairs.join('\n'), `[${pairs.join()}]`]) {
+      const entry = await stored(sealed(text));
+      expect(entry.raw).toContain('[secret]');
+      clean(entry);
+    }
+    clean(await stored(sealed(event('authorized', pairs.join('')).replace('</xml>', '<'))));
+  });
+
+  it('are not in the message by which the release check hands one over', async () => {
+    const entry = await stored(sealed(content('QUERY_AUTH_CODE:canary')), MESSAGES);
+    expect(entry.all.Content).toBe('QUERY_AUTH_CODE:[secret]');
+    const shaped = await stored(sealed(content(`QUERY_AUTH_CODE: ${SECRETS[0] ?? ''}`)), MESSAGES);
+    clean(shaped);
+  });
+
+  it('are all that is taken out: what people write is left as it is', async () => {
+    const texts = [
+      'my auth_code is 123, the ticket@@ too',
+      'access_token=1&code=2',
+      '我的票queryauthcode',
+      '<AuthorizationCode>1</AuthorizationCode>',
+      `https://example.com/?token=${'a'.repeat(60)}`,
+    ];
+    for (const text of texts) {
+      const { all } = await stored(sealed(content(text)), MESSAGES);
+      expect(all.Content).toBe(text);
+    }
+    const scan = message('<Event>SCAN</Event><Ticket>gQH47joAAAAAAAAAASxodHRwOi8v</Ticket>');
+    expect((await stored(sealed(scan), MESSAGES)).all.Ticket).toBe('gQH47joAAAAAAAAAASxodHRwOi8v');
+  });
+});
+
+describe('row 148: a captured message under the URL of another account', () => {
+  const OTHER = 'wx00000000000000ff';
+
+  it('is stored there, and says that it names another account', async () => {
+    const userName = 'gh_00000000000f';
+    await mergeAuthorizer(station.store, COMPONENT.appid, OTHER, { userName });
+    const push = sealed(content('hello'));
+    expect((await stored(push, MESSAGES)).odd).toBeUndefined();
+    const replayed = await stored(push, `${EVENTS}/${OTHER}`);
+    expect(replayed).toMatchObject({ authorizer_appid: OTHER, odd: 'another_account' });
+    const own = sealed(content('hello again').replace(ACCOUNT, userName));
+    expect((await stored(own, `${EVENTS}/${OTHER}`)).odd).toBeUndefined();
+  });
+
+  it('is not replied to, and sets nothing going', async () => {
+    const code = await grant();
+    await station.pass(MINUTE);
+    const before = exchanged();
+    const checked = content(`QUERY_AUTH_CODE:${code}`).replace(ACCOUNT, 'gh_3c884a361561');
+    await stored(sealed(checked), `${EVENTS}/${OTHER}`);
+    expect(exchanged()).toBe(before);
+  });
+
+  it('is neither an event of the platform nor one of another platform', async () => {
+    const push = sealed(content('hello'));
+    expect(await post(station, push)).toMatch(/^400 a message of an account/);
+    const event = sealed(ticket('ticket@@@captured'));
+    expect(await post(station, event, MESSAGES)).toMatch(/^400 an event of the platform/);
   });
 });

@@ -48,6 +48,17 @@ function sealed(fields: Readonly<Record<string, string>>, options: SealOptions =
 const sealedText = (content: string, options?: SealOptions) =>
   sealed({ MsgType: 'text', Content: content }, options);
 const PLAIN = 'TESTCOMPONENT_MSG_TYPE_TEXT';
+const sealedJson = () =>
+  sealPush(
+    JSON.stringify({
+      ToUserName: ACCOUNT.userName,
+      FromUserName: 'oChecker',
+      CreateTime: now(),
+      MsgType: 'text',
+      Content: PLAIN,
+    }),
+    { timestamp: now() },
+  );
 
 /** Posts without waiting for what follows the answer. */
 async function send(push: { query: Readonly<Record<string, string>>; body: string | Buffer }) {
@@ -117,6 +128,37 @@ describe('a reply', () => {
     });
     const ofAccount = { ...COMPONENT, componentAppid: ACCOUNT.appid };
     expect(() => openReply(text, ofAccount)).toThrow('unreadable');
+  });
+
+  it('row 105: to an account that pushes JSON is JSON, outside and inside', async () => {
+    const { query, encrypt } = sealedJson();
+    const { type, text } = await send({ query, body: JSON.stringify({ Encrypt: encrypt }) });
+    expect(type).toBe('application/json; charset=utf-8');
+    const outer = JSON.parse(text) as Record<string, unknown>;
+    expect(Object.keys(outer)).toEqual(['Encrypt', 'MsgSignature', 'TimeStamp', 'Nonce']);
+    expect(outer).toMatchObject({ TimeStamp: now(), Nonce: query.nonce });
+    const signed = {
+      signature: String(outer.MsgSignature),
+      timestamp: String(outer.TimeStamp),
+      nonce: String(outer.Nonce),
+    };
+    const secrets = { ...COMPONENT, componentAppid: COMPONENT.appid };
+    const { message } = openEnvelope(secrets, signed, String(outer.Encrypt));
+    expect(JSON.parse(message)).toEqual({
+      ToUserName: 'oChecker',
+      FromUserName: ACCOUNT.userName,
+      CreateTime: now(),
+      MsgType: 'text',
+      Content: `${PLAIN}_callback`,
+    });
+  });
+
+  it('row 105: has the form of the envelope outside, and of the message inside', async () => {
+    const { query, encrypt } = sealedJson();
+    const mixed = asMessage({ query, encrypt });
+    const { type, text } = await send(mixed);
+    expect(type).toBe('text/xml; charset=utf-8');
+    expect(JSON.parse(openReply(text).message)).toMatchObject({ MsgType: 'text' });
   });
 
   it('is encrypted with the key, and signed with the token, that the message came with', async () => {

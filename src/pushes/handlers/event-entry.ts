@@ -26,16 +26,20 @@ const SECRET_TEXT = new RegExp(
   `${WECHAT_PREFIX}[!#-%(-;=-~]+|(?<=QUERY_AUTH_CODE:\\s*)[!#-%(-;=-~]+`,
   'gi',
 );
-/** In text that is no document, a name of the above and what follows it. */
+/** In what is no whole document, one of the names and what follows it. */
 const SECRET_PAIR = new RegExp(
-  '((?:component_?verify_?ticket|authorization_?code|auth_?code|access_?token|refresh_?token' +
-    '|app_?secret)["\']?\\s*[>:=]\\s*(?:<!\\[CDATA\\[|["\'])?)[^\\s<\\]"\'&,}]+',
+  '((?:component[_-]?verify[_-]?ticket|authorization[_-]?code|auth[_-]?code|access[_-]?token' +
+    '|refresh[_-]?token|app[_-]?secret)["\']?\\s*[>:=]\\s*(?:<!\\[CDATA\\[|["\'])?)[^\\s<\\]"\'&,}]+',
   'gi',
 );
 
 export function eventEntry(push: OpenedPush): EventFields {
   const { fields, content, raw, odd, componentAppid, requestId, receivedAt } = push;
-  const column = (name: string) => withoutSecrets(textOf(fields, name) ?? '').slice(0, MAX_COLUMN);
+  const clean = raw === undefined ? cleanText : cleanPairs;
+  const column = (name: string) =>
+    clean(textOf(fields, name) ?? '')
+      .slice(0, MAX_COLUMN)
+      .toWellFormed();
   return {
     id: requestId,
     component_appid: componentAppid,
@@ -45,20 +49,26 @@ export function eventEntry(push: OpenedPush): EventFields {
     event: column('Event'),
     create_time: column('CreateTime'),
     received_at: new Date(receivedAt).toISOString(),
-    fields: JSON.stringify(withoutSecrets(content)),
+    fields: JSON.stringify(withoutSecrets(content, clean)),
     ...(odd.length === 0 ? {} : { odd: odd.join(',') }),
-    ...(raw === undefined ? {} : { raw: withoutSecrets(raw.replace(SECRET_PAIR, `$1${MASK}`)) }),
+    ...(raw === undefined ? {} : { raw: clean(raw) }),
   };
 }
 
-function withoutSecrets(value: string): string;
-function withoutSecrets(value: PushValue): PushValue;
-function withoutSecrets(value: PushValue): PushValue {
-  if (typeof value === 'string') return value.replace(SECRET_TEXT, MASK);
-  if (Array.isArray(value)) return value.map((one) => withoutSecrets(one));
+function cleanText(text: string): string {
+  return text.replace(SECRET_TEXT, MASK);
+}
+
+function cleanPairs(text: string): string {
+  return cleanText(text.replace(SECRET_PAIR, `$1${MASK}`));
+}
+
+function withoutSecrets(value: PushValue, clean: (text: string) => string): PushValue {
+  if (typeof value === 'string') return clean(value);
+  if (Array.isArray(value)) return value.map((one) => withoutSecrets(one, clean));
   return Object.fromEntries(
     Object.entries(value)
       .filter(([name]) => !SECRET_NAMES.has(name.toLowerCase().replace(/[^a-z]/g, '')))
-      .map(([name, one]) => [withoutSecrets(name), withoutSecrets(one)]),
+      .map(([name, one]) => [cleanText(name), withoutSecrets(one, clean)]),
   );
 }

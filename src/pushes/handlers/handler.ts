@@ -39,6 +39,7 @@ export interface StoredMessage {
   /** As the URL says. */
   authorizerAppid: string;
   fields: PushFields;
+  odd: readonly Oddity[];
   /** `duplicate` when it was stored before: answered alike, but nothing is done twice. */
   outcome: PushOutcome;
 }
