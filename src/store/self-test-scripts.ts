@@ -12,6 +12,7 @@ import { appendEvent } from './events.ts';
 import { addExchange } from './exchanges.ts';
 import { createKeys, type CredentialId } from './keys.ts';
 import { giveLeaseBack, takeLease } from './leases.ts';
+import { noteLinkOutcome } from './link-outcomes.ts';
 import { beginMint, commitMint, endQuotaWait, failMint } from './mints.ts';
 import { putAside, readRecord, takeValue } from './records.ts';
 import { readReconciliation, saveReconciliation } from './reconciliations.ts';
@@ -101,6 +102,11 @@ const STEPS: readonly Step[] = [
   (store) => {
     const now = store.time.now();
     return addExchange(store, APPID, { code: APPID, authorizedAt: now, expiresAt: now });
+  },
+  (store) => {
+    const link = { id: APPID, state: undefined, expiresAt: store.time.now() };
+    const brought = { authorizer: APPID, authorizedAt: store.time.now() };
+    return noteLinkOutcome(store, APPID, link, brought);
   },
   (store) => takeLease(store, store.keys.lease('reconcile', APPID), APPID, LEFT_MS),
   async (store) => {
