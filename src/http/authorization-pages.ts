@@ -136,7 +136,7 @@ async function serveStart(
     return;
   }
   const { value, expiresInMs } = await pages.takePreAuthCode(component.appid, link);
-  log.info('a merchant was given a pre_auth_code', {
+  log.info('a merchant was given a code to authorize with', {
     ...{ component: component.appid, link: link.id, key: link.madeBy, address: request.ip },
   });
   sendPage(

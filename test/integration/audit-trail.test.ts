@@ -126,7 +126,7 @@ describe('row 147: what only few may do leaves a line at info', () => {
     const { id, url } = (await made.json()) as { id: string; url: string };
     const { pathname, search } = new URL(url);
     await fetch(station.publicUrl(`${pathname}${search}`));
-    expect(logged(station, 'a merchant was given a pre_auth_code')).toMatchObject([
+    expect(logged(station, 'a merchant was given a code to authorize with')).toMatchObject([
       { level: 'info', link: id, key: 'shop', component: COMPONENT.appid },
     ]);
     expect(trail()).toMatchObject([{ level: 'info', key: 'shop', scope: 'credentials:read' }]);
