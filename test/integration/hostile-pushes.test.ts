@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HOSTILE_ENVELOPES } from '../fixtures/hostile-envelopes.ts';
 import type { HostilePush } from '../fixtures/hostile-push.ts';
 import { HOSTILE_REQUESTS } from '../fixtures/hostile-requests.ts';
+import { contents } from '../support/public-listener.ts';
 import { COMPONENT, createStation, type Station } from '../support/station.ts';
 
 const HOSTILE_PUSHES = [...HOSTILE_ENVELOPES, ...HOSTILE_REQUESTS];
@@ -58,13 +59,8 @@ async function send(
   return { status: answer.status, text: await answer.text() };
 }
 
-/** Every key under the station's prefix with its content; job runs and time to live left out. */
-async function everything({ redis, keys, config }: Station): Promise<Record<string, string>> {
-  const names = (await redis.keys(`${config.redisKeyPrefix}*`)).filter(
-    (name) => name !== keys.jobs,
-  );
-  const dumps = await Promise.all(names.sort().map((name) => redis.dumpBuffer(name)));
-  return Object.fromEntries(
-    names.map((name, index) => [name, String(dumps[index]?.toString('base64'))]),
-  );
+/** What is stored; runs of jobs are left out. */
+async function everything(station: Station): Promise<Record<string, string>> {
+  const stored = Object.entries(await contents(station));
+  return Object.fromEntries(stored.filter(([name]) => name !== station.keys.jobs));
 }
