@@ -6,6 +6,7 @@ import {
   type PushFields,
   type ReadDocument,
 } from './push-fields.ts';
+import { readWellFormed } from './well-formed-xml.ts';
 
 /**
  * Push XML, read as it comes: what WeChat signed is never lost for its form. There is no markup that
@@ -62,6 +63,11 @@ interface Reader {
 /** @returns undefined when there is no element in it */
 export function readXml(document: string): ReadDocument | undefined {
   const text = document.replace(/^\uFEFF/, '').replace(/\r\n?/g, '\n');
+  return readWellFormed(text.trim(), decodeEntities) ?? readAnything(text);
+}
+
+/** The reader for what is not as it should be; it reads the rest just as well. */
+export function readAnything(text: string): ReadDocument | undefined {
   const reader: Reader = {
     text,
     at: 0,
