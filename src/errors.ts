@@ -52,6 +52,8 @@ export const REFUSAL_REASONS = {
   clock: { signed: true },
   /** Decrypted with our key, and its lengths or its padding are none that WeChat makes. */
   unreadable: { signed: true },
+  /** Captured, and sent again with timestamp and nonce divided otherwise than when it was signed. */
+  sent_again: { signed: false },
   /** Nothing of it is encrypted: the console is not set to safe mode. */
   clear_mode: { signed: false },
   bad_signature: { signed: false },

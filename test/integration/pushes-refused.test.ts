@@ -130,6 +130,21 @@ const CASES: Readonly<Record<string, Case>> = {
     says: ['not encrypted with our EncodingAESKey', 'COMPONENT_ENCODING_AES_KEY', '消息加解密 Key'],
     ends: acceptTicket,
   },
+  'captured events, sent again': {
+    ...{ reason: 'sent_again', url: 'event', severity: 'warning' },
+    send() {
+      // Signed an hour ago with this nonce; the signature does not tell the two from each other.
+      const [then, later] = [seconds() - 3600, String(seconds() + (nonce += 1))];
+      const { query, body } = seal(
+        `<xml><AppId>${COMPONENT.appid}</AppId><CreateTime>${then}</CreateTime>` +
+          `<InfoType>notify_${nonce}</InfoType></xml>`,
+        { timestamp: then, nonce: later },
+      );
+      return post(station, { query: { ...query, timestamp: later, nonce: String(then) }, body });
+    },
+    says: ['captured pushes', 'change the Token', '更换 Token'],
+    ends: acceptTicket,
+  },
   'another Token': {
     ...{ reason: 'bad_signature', url: 'event', severity: 'warning' },
     send: () => post(station, ticket({ token: 'anotherToken' })),

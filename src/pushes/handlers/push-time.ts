@@ -107,6 +107,7 @@ export function freshTimeOf(
   if (time.dated && wasSignedBefore(push, time.at)) {
     context.log.warn('a push was refused: it was signed before and is sent again', facts(push));
     throw new KeeperError('stale_push', 'signed at another time', {
+      reason: 'sent_again',
       detail: 'timestamp and nonce are not as they were signed',
     });
   }

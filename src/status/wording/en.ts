@@ -272,9 +272,15 @@ const REFUSALS: RefusalWords = {
       'are allowed. If the clock is right, something holds pushes back, or sends old ones again.',
   ),
   unreadable: because(
-    'they are signed and decrypt, and there is neither XML nor JSON inside',
-    'Look at the message encryption and the data format in the console. If both are usual, it is a fault ' +
-      'of ours: report it with the line of the log.',
+    'they are signed and encrypted with our secrets, but not in the way in which WeChat encrypts',
+    'Somebody else who has our Token and EncodingAESKey makes them: a test program, or something on the ' +
+      'way that encrypts anew. If there is no such thing, it is a fault of ours: report it with the line of ' +
+      'the log.',
+  ),
+  sent_again: because(
+    'somebody has captured pushes and sends them again as if they were new',
+    'Nothing of them was acted on. Find out where pushes are read on their way: a proxy that logs bodies, ' +
+      'plain http, an old receiver. Then change the Token.',
   ),
   clear_mode: because(
     'nothing in them is encrypted',
