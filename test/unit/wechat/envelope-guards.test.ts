@@ -8,6 +8,7 @@ import { KeeperError } from '../../../src/errors.ts';
 import {
   encryptMessage,
   openEnvelope,
+  openPush,
   parseSignedQuery,
   sign,
   verifyEcho,
@@ -116,6 +117,42 @@ describe('the signature is judged before anything is decrypted', () => {
       { numRuns: MUTATIONS },
     );
     expect(decrypt).not.toHaveBeenCalled();
+  });
+});
+
+describe('a body of the largest size', () => {
+  const SIZE = 65_536;
+  const filled = (...parts: string[]) => Buffer.from(parts.join('').slice(0, SIZE), 'latin1');
+  const all = (part: string) => part.repeat(Math.ceil(SIZE / part.length));
+  const { query } = sealPush(MESSAGE);
+
+  /** Milliseconds of this process's own time; the least of three tries. */
+  function cost(body: Buffer): number {
+    const tries = [1, 2, 3].map(() => {
+      const begun = process.cpuUsage();
+      for (let i = 0; i < 4; i += 1) codeOf(() => openPush(secrets, query, body));
+      const { user } = process.cpuUsage(begun);
+      return user / 4_000;
+    });
+    return Math.min(...tries);
+  }
+
+  it.each([
+    ['blanks', all(' ')],
+    ['line breaks', all('\n')],
+    ['blanks around the byte order mark', `${' '.repeat(SIZE / 2)}\xEF\xBB\xBF${all(' ')}`],
+    ['byte order marks', all('\xEF\xBB\xBF')],
+    ['beginnings of a tag', all('<Encrypt ')],
+    ['beginnings of an Encrypt', all('<Encrypt>')],
+    ['an Encrypt of blanks', `<Encrypt>${all(' ')}`],
+    ['an Encrypt in small pieces', `<Encrypt>${all('a ')}`],
+    ['a name and blanks', `{"Encrypt"${all(' ')}`],
+    ['names in JSON', `{${all('"Encrypt":')}`],
+    ['texts in JSON that are not closed', `{${all('"Encrypt":"')}`],
+    ['escapes', `{"Encrypt":"${all('\\/')}`],
+  ])('of %s is read once: whoever sends it holds nobody up', (_what, text) => {
+    // Reading it again for each of its letters would cost some thousand times as much.
+    expect(cost(filled(text))).toBeLessThan(200 * Math.max(cost(filled(all('a'))), 0.2));
   });
 });
 
