@@ -1,4 +1,10 @@
-import { gather, textOf, type PushFields, type ReadDocument } from './push-fields.ts';
+import {
+  gather,
+  textOf,
+  type PushFields,
+  type PushValue,
+  type ReadDocument,
+} from './push-fields.ts';
 import { readJson } from './push-json.ts';
 import { readXml } from './push-xml.ts';
 
@@ -102,5 +108,10 @@ function believable(document: ReadDocument, content: PushFields, typed: boolean)
     const isList = first.get(name) !== last.get(name);
     return (open === 0 || isList) && (written || tornAt === undefined);
   });
-  return Object.fromEntries(kept.map(([name]) => [name, content[name] ?? '']));
+  return Object.fromEntries(kept.map(([name]) => [name, decisive(name, content[name] ?? '')]));
+}
+
+/** White space around what WeChat alone writes is layout, in CDATA and in JSON as well. */
+function decisive(name: string, value: PushValue): PushValue {
+  return typeof value === 'string' && WRITTEN_BY_WECHAT.has(name) ? value.trim() : value;
 }

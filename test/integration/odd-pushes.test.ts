@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { userNameOf } from '../../src/simulator/authorizer-profile.ts';
+import { authorizerToken } from '../../src/store/authorizations.ts';
 import { mergeAuthorizer } from '../../src/store/registry.ts';
 import { outerXml, sealPush, ticketXml, type SealOptions } from '../support/seal.ts';
 import {
@@ -249,6 +250,91 @@ describe('row 112: what nobody needs and nothing vouches for', () => {
     const entry = await stored(sealed(change(ticket('ticket@@@odd'))));
     expect(await storedTicket()).toBe(before);
     expect(JSON.stringify(entry)).not.toContain('@@@odd');
+  });
+});
+
+describe('row 112: what decides, in a form that nobody expects', () => {
+  const BLANKS = [' ', '\n', '\t', '\u00A0', '\u3000', '\uFEFF'];
+  /** Around every value, where XML and JSON keep it. */
+  const padded = (xml: string, blank: string) =>
+    xml.replace(
+      /<(\w+)>(?:<!\[CDATA\[)?([^<>[\]]+)(?:\]\]>)?</g,
+      `<$1><![CDATA[${blank}$2${blank}]]><`,
+    );
+  const asJson = (xml: string) =>
+    JSON.stringify(
+      Object.fromEntries(
+        [...xml.matchAll(/<(\w+)>(?:<!\[CDATA\[([^\]]*)\]\]>|([^<]+))/g)].map(
+          ([, name = '', kept, plain = '']) => [name, kept ?? plain],
+        ),
+      ),
+    );
+  const registration = (code: string, appid = AUTHORIZER) =>
+    `<xml><AppId>${COMPONENT.appid}</AppId><CreateTime>${now()}</CreateTime>` +
+    '<InfoType>notify_third_fasteregister</InfoType><status>0</status>' +
+    `<appid>${appid}</appid><auth_code>${code}</auth_code></xml>`;
+
+  it.each(BLANKS)('%j around a ticket, and around all else in its event', async (blank) => {
+    for (const form of [(xml: string) => xml, asJson]) {
+      await station.pass(MINUTE);
+      const value = `ticket@@@${now()}`;
+      const entry = await stored(sealed(form(padded(ticket(value), blank))));
+      expect(entry.info_type).toBe('component_verify_ticket');
+      expect(await storedTicket()).toBe(value);
+    }
+  });
+
+  it.each(BLANKS)('%j around a code, and around all else in its event', async (blank) => {
+    for (const xml of [authorized, registration]) {
+      for (const form of [(text: string) => text, asJson]) {
+        await station.pass(MINUTE);
+        const before = exchanged();
+        const code = await grant();
+        const entry = await stored(sealed(form(padded(xml(code), blank))));
+        expect(JSON.stringify(entry)).not.toContain(code);
+        expect(exchanged()).toBe(before + 1);
+      }
+    }
+  });
+
+  it.each([
+    ['none', ''],
+    ['empty', '<AuthorizerAppid/>'],
+    ['no appid', '<AuthorizerAppid>gh_1</AuthorizerAppid>'],
+    ['there twice', `<AuthorizerAppid>${AUTHORIZER}</AuthorizerAppid>`.repeat(2)],
+    ['in capitals', `<AuthorizerAppid>${AUTHORIZER.toUpperCase()}</AuthorizerAppid>`],
+  ])('an account that is %s does not lose the code', async (_what, account) => {
+    const before = exchanged();
+    const xml = authorized(await grant()).replace(
+      /<AuthorizerAppid>.*<\/AuthorizerAppid>/,
+      account,
+    );
+    await stored(sealed(xml));
+    expect(exchanged()).toBe(before + 1);
+    const { refresh_token: kept = '' } = await station.redis.hgetall(
+      station.keys.record(authorizerToken(COMPONENT.appid, AUTHORIZER)),
+    );
+    expect(kept).toBe(station.simulator.refreshTokenOf(COMPONENT.appid, AUTHORIZER));
+  });
+
+  it.each(['', 'gh_1', AUTHORIZER.toUpperCase()])(
+    'a new mini-program called %j does not lose the code',
+    async (appid) => {
+      const before = exchanged();
+      await stored(sealed(registration(await grant(), appid)));
+      expect(exchanged()).toBe(before + 1);
+    },
+  );
+
+  it('an account in capitals ends its authorization all the same', async () => {
+    await stored(sealed(authorized(await grant())));
+    const key = station.keys.record(authorizerToken(COMPONENT.appid, AUTHORIZER));
+    expect(await station.redis.hexists(key, 'revoked_at')).toBe(0);
+    await station.pass(MINUTE);
+    const account = `<AuthorizerAppid>${AUTHORIZER.toUpperCase()}</AuthorizerAppid>`;
+    const event = ticketXml({ infoType: 'unauthorized', createTime: now() });
+    await stored(sealed(event.replace('</xml>', `${account}</xml>`)));
+    expect(await station.redis.hexists(key, 'revoked_at')).toBe(1);
   });
 });
 

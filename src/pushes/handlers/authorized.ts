@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { addExchange } from '../../store/exchanges.ts';
+import { readAppid } from '../../wechat/appid.ts';
 import { eventEntry } from './event-entry.ts';
 import type { HandlerContext, OpenedPush, PushHandler, PushOutcome } from './handler.ts';
 import { freshTimeOf, type PushTime } from './push-time.ts';
@@ -17,14 +18,27 @@ import {
  * Source: developers.weixin.qq.com, 授权变更通知推送 (authorize_event).
  */
 
-export const APPID = /^wx[0-9a-zA-Z]{16}$/;
-export const CODE = /^[\x21-\x7E]{1,512}$/;
+export const appidField = z.string().transform((text, context) => {
+  const appid = readAppid(text.trim());
+  if (appid !== undefined) return appid;
+  context.issues.push({ code: 'custom', message: 'no appid', input: text });
+  return z.NEVER;
+});
+export const codeField = z
+  .string()
+  .trim()
+  .regex(/^[\x21-\x7E]{1,512}$/);
 const authorizedFields = z.object({
-  AuthorizerAppid: z.string().regex(APPID),
-  AuthorizationCode: z.string().regex(CODE),
+  AuthorizerAppid: appidField,
+  AuthorizationCode: codeField,
   // What is odd about these is no reason to lose the code.
   AuthorizationCodeExpiredTime: z.string().max(32).optional().catch(undefined),
   PreAuthCode: z.string().max(512).optional().catch(undefined),
+});
+
+/** WeChat says whose a code is when it is exchanged: it is good without an account, too. */
+const namelessFields = authorizedFields.extend({
+  AuthorizerAppid: appidField.optional().catch(undefined),
 });
 
 /** Seconds a code lives when WeChat does not say; its own samples say so. */
@@ -42,7 +56,8 @@ function handlerFor(infoType: string): PushHandler {
     infoType,
     async handle(push, context) {
       const time = freshTimeOf(push, context);
-      const fields = readFields(push, context, authorizedFields);
+      const fields =
+        readFields(push, context, authorizedFields) ?? namelessFields.safeParse(push.fields).data;
       if (fields === undefined) {
         return storeEvent(push, context, eventIdentities(push, time), eventEntry(push));
       }
@@ -74,7 +89,8 @@ export async function takeCode(
 }
 
 export interface ArrivedCode {
-  authorizer: string;
+  /** Undefined when it cannot be read. */
+  authorizer: string | undefined;
   code: string;
   /** Epoch ms by WeChat's clock. */
   expiresAt: number;

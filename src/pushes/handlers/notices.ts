@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { APPID, CODE, codeExpiry, takeCode } from './authorized.ts';
+import { appidField, codeExpiry, codeField, takeCode } from './authorized.ts';
+import { textOf } from '../../wechat/push-fields.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';
 import { freshTimeOf } from './push-time.ts';
@@ -44,8 +45,8 @@ const NOTICES = {
 
 /** The merchant of a new mini-program has authorized the platform by registering through it. */
 const registered = z.object({
-  appid: z.string().regex(APPID),
-  auth_code: z.string().regex(CODE),
+  appid: appidField.optional().catch(undefined),
+  auth_code: codeField,
 });
 
 type NoticeType = keyof typeof NOTICES;
@@ -60,8 +61,8 @@ function handlerFor(infoType: NoticeType): PushHandler {
     async handle(push, context) {
       const time = freshTimeOf(push, context);
       readFields<unknown>(push, context, NOTICES[infoType]);
-      const { status } = push.fields;
-      const registration = infoType === 'notify_third_fasteregister' && status === '0';
+      const succeeded = textOf(push.fields, 'status')?.trim() === '0';
+      const registration = infoType === 'notify_third_fasteregister' && succeeded;
       const granted = registration ? registered.safeParse(push.fields).data : undefined;
       if (granted !== undefined) {
         const expiresAt = codeExpiry(undefined, time.at);

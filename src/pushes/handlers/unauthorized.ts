@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { authorizerToken, revokeAuthorization } from '../../store/authorizations.ts';
 import { forgetLook } from '../../store/due-index.ts';
 import { mergeAuthorizer } from '../../store/registry.ts';
-import { APPID } from './authorized.ts';
+import { appidField } from './authorized.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';
 import { freshTimeOf } from './push-time.ts';
@@ -20,7 +20,7 @@ import {
  * Source: developers.weixin.qq.com, 授权变更通知推送 (authorize_event).
  */
 const unauthorizedFields = z.object({
-  AuthorizerAppid: z.string().regex(APPID),
+  AuthorizerAppid: appidField,
 });
 
 export const unauthorized: PushHandler = {
