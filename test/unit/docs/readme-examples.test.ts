@@ -66,6 +66,20 @@ describe('every document', () => {
   });
 });
 
+describe('what the security documents promise', () => {
+  it.each([
+    ['SECURITY.md', /## What is protected.*\n([^]*?)\n## /, /^- .*$/gm],
+    ['docs/security.md', /## The callback\n([^]*?)\nA stolen push/, /^(?:\d\.|Whatever) .*$/gm],
+    ['docs/security.md', /## Keys, scopes, dashboard\n([^]*?)\n## /, /^- .*$/gm],
+  ])('%s: each promise names the test that shows it', (path, section, promise) => {
+    const [, text = ''] = section.exec(readDocument(path).text) ?? [];
+    const promises = text.match(promise) ?? [];
+    expect(promises.length).toBeGreaterThan(5);
+    const test = /\]\((?:\.\.\/)?test\/[\w./-]+\.test\.ts\)/;
+    expect(promises.filter((one) => !test.test(one))).toEqual([]);
+  });
+});
+
 describe('the two languages', () => {
   // The table of faults is for those who change the code, as CONTRIBUTING.md is.
   const forContributors = 'docs/faults.md';
