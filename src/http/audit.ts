@@ -3,6 +3,7 @@ import { systemClock, type Clock } from '../clock.ts';
 import { CREDENTIAL_KINDS } from '../credentials/kinds/index.ts';
 import type { ErrorCode, KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { APPID } from '../wechat/appid.ts';
 import { knownCaller, namedIn } from './authentication.ts';
 import type { Route } from './route.ts';
 
@@ -53,7 +54,6 @@ const MINUTE_MS = 60_000;
 
 const REFUSALS: readonly ErrorCode[] = ['unauthorized', 'forbidden', 'too_many_requests'];
 const UNKNOWN: readonly ErrorCode[] = ['not_found', 'unknown_component'];
-const APPID = /^wx[0-9a-zA-Z]{16}$/;
 
 export function createAudit(options: {
   log: Log;

@@ -10,6 +10,7 @@ import {
   findAuthorizers,
   readAuthorizer,
 } from '../store/registry.ts';
+import { APPID } from '../wechat/appid.ts';
 import { describeAuthorizer, describeAuthorizers } from './authorizer-view.ts';
 import { explain, knownComponent } from './explain.ts';
 import { AUTHORIZER_DOCS } from './openapi/authorizer-docs.ts';
@@ -29,7 +30,6 @@ const ONE = `${LIST}/:authorizer`;
 const PROFILE = `${ONE}/profile`;
 const RECONCILE = '/v1/components/:component/reconcile';
 
-const APPID = /^wx[0-9a-zA-Z]{16}$/;
 const MAX_LIMIT = 200;
 
 const querySchema = z.strictObject({

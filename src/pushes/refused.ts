@@ -61,7 +61,7 @@ const MAX_DETAIL = 40;
 const CALLBACK = /\/callback(?=\/|$)/i;
 const APPID = /wx[0-9a-f]{16}/gi;
 const EVENT_PATH = /^\/callback\/wx[0-9a-f]{16}\/?$/i;
-const MESSAGE_PATH = /^\/callback\/wx[0-9a-f]{16}\/wx[0-9a-f]{16}\/?$/i;
+const MESSAGE_PATH = /^\/callback\/wx[0-9a-f]{16}\/wx[0-9a-z]{16}\/?$/i;
 const PLACEHOLDER = /(?:\$|%24)appid(?:\$|%24)/i;
 const SIGNED_SECONDS = /^\d{10}$/;
 

@@ -1,5 +1,6 @@
-/** Appids are `wx` and 16 letters or digits; all that were ever seen are lower-case hex. */
-const APPID = /^wx[0-9a-z]{16}$/i;
+/** As WeChat writes it: `wx` and 16 letters or digits; all that were ever seen are lower-case hex. */
+export const APPID = /^wx[0-9a-zA-Z]{16}$/;
+const ANY_CASE = /^wx[0-9a-z]{16}$/i;
 const HEX = /^wx[0-9a-f]{16}$/i;
 
 /**
@@ -7,6 +8,6 @@ const HEX = /^wx[0-9a-f]{16}$/i;
  * @returns undefined when it is none
  */
 export function readAppid(text: string): string | undefined {
-  if (!APPID.test(text)) return undefined;
+  if (!ANY_CASE.test(text)) return undefined;
   return HEX.test(text) ? text.toLowerCase() : `wx${text.slice(2)}`;
 }

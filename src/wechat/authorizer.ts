@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { WechatError, type WechatApi } from './api.ts';
 import { integerIn, unwrapped } from './answer.ts';
+import { APPID } from './appid.ts';
 import { isUsable, readMinted, type Minted } from './minted.ts';
 
 /**
@@ -64,7 +65,6 @@ export interface ListedAuthorizer {
   authorizedAt: number;
 }
 
-const APPID = /^wx[0-9a-zA-Z]{16}$/;
 const text = z.string().catch('');
 /** A number or its digits. Not coerced: nothing at all would become 0, which is "certified". */
 const integer = z.unknown().transform((value, context) => {

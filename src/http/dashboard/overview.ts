@@ -3,6 +3,7 @@ import { configuredIds } from '../../credentials/subjects.ts';
 import { KeeperError } from '../../errors.ts';
 import { readDashboard, readMemory, type DashboardData } from '../../status/dashboard.ts';
 import { AUTHORIZER_STATES, findAuthorizers } from '../../store/registry.ts';
+import { APPID } from '../../wechat/appid.ts';
 import { visibleTo } from '../authentication.ts';
 import { describeAuthorizers } from '../authorizer-view.ts';
 import { html, type Html } from '../pages/html.ts';
@@ -24,7 +25,6 @@ import { languageOf, WORDS, type View } from './view.ts';
 
 /** The one page with everything on it, what is broken first. */
 
-const APPID = /^wx[0-9a-zA-Z]{16}$/;
 const MAX_SEARCH = 100;
 
 export function serveOverview(options: DashboardOptions): RequestHandler {

@@ -24,7 +24,7 @@ export interface Session {
 /** Milliseconds: a working day. */
 export const SESSION_MS = 8 * 3_600_000;
 /** Milliseconds without a person at it. The page that renews itself does not count as one. */
-export const IDLE_MS = 3_600_000;
+const IDLE_MS = 3_600_000;
 /** Milliseconds after which it is worth another cookie that somebody was seen. */
 const RENEW_MS = 60_000;
 
@@ -56,7 +56,7 @@ function cookieOf(secret: Buffer, { key, id, endsAt, seenAt }: Omit<Session, 'cs
 }
 
 /** Undefined for whatever was not made here, is over, or belongs to a key that is no more. */
-export function openSession(
+function openSession(
   secret: Buffer,
   keys: readonly ApiKey[],
   cookie: string,
@@ -86,7 +86,7 @@ function sign(secret: Buffer, { sha256 }: ApiKey, purpose: string, body: string)
 }
 
 /** Over TLS, be it that a proxy in front has ended it. */
-export function isSecure(request: Request): boolean {
+function isSecure(request: Request): boolean {
   const forwarded = request.get('x-forwarded-proto')?.split(',', 1)[0]?.trim().toLowerCase();
   return forwarded === 'https' || 'encrypted' in request.socket;
 }
