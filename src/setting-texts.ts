@@ -16,7 +16,10 @@ export function readTextFile(path: string): ReadText {
   try {
     bytes = readFileSync(path);
   } catch (error) {
-    const reason = REASONS[(error as NodeJS.ErrnoException).code ?? ''] ?? oddity(path);
+    const { code = '' } = error as NodeJS.ErrnoException;
+    // A path in quotes names no file either, and then they say more.
+    const missing = code === 'ENOENT' ? 'there is no such file' : undefined;
+    const reason = REASONS[code] ?? oddity(path) ?? missing;
     return { problem: `cannot be read${reason === undefined ? '' : `: ${reason}`}` };
   }
   if (isUtf16(bytes)) return { problem: 'is in UTF-16: save it as UTF-8' };

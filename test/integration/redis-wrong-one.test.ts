@@ -239,6 +239,21 @@ describe('row 134: Redis says why, and so do we', () => {
     expect(zh).toMatch(/Redis 无法使用/);
   });
 
+  it('nobody listens there, or something that is no Redis: at least the word for it', async () => {
+    for (const [url, word] of [
+      [`redis://127.0.0.1:${await freePort()}`, 'ECONNREFUSED'],
+      [await impostor({ '*': 'HTTP/1.1 400 Bad Request' }), 'NOT_REDIS'],
+    ] as const) {
+      const station = await stationOn(url);
+      await becomes(station, 503);
+      const { problem } = await told(station);
+      expect(problem.message).toContain(`The reason is ${word}.`);
+      expect(problem.advice).toContain('whether it runs where REDIS_URL says');
+      const zh = await (await station.internal('/status?lang=zh')).text();
+      expect(zh).toContain(`（${word}）`);
+    }
+  });
+
   it('a wrong password of a real Redis', async () => {
     const server = await serverWith(['--requirepass', 'another']);
     const station = await stationOn(server.url.replace('://', `://default:${PASSWORD}@`));

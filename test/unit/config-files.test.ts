@@ -81,7 +81,7 @@ describe('a secret from a file of its own', () => {
   it.each(Object.entries(SECRETS))('%s_FILE that is not there is named', (name) => {
     const env = { ...without(name), [`${name}_FILE`]: join(folder, 'canary-missing') };
     const [fault, ...rest] = faultsOf(env);
-    expect(fault).toBe(`${name}_FILE names a file that cannot be read`);
+    expect(fault).toBe(`${name}_FILE names a file that cannot be read: there is no such file`);
     // What is required is missed as well.
     expect(rest.every((one) => one === `${name} is required`)).toBe(true);
   });
@@ -195,7 +195,7 @@ describe('CONFIG_FILE', () => {
 
   it.each(['a folder', 'a missing file'])('that is %s cannot be read', (what) => {
     const path = what === 'a folder' ? folder : join(folder, 'missing');
-    const why = what === 'a folder' ? ': it is a folder' : '';
+    const why = what === 'a folder' ? ': it is a folder' : ': there is no such file';
     expect(faultsOf({ ...GOOD, CONFIG_FILE: path })).toEqual([`CONFIG_FILE cannot be read${why}`]);
   });
 

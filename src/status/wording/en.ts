@@ -43,13 +43,14 @@ const remedy = (facts: Facts) =>
   );
 
 const LOOK_AFTER =
-  'Look after Redis first: its log, its memory and disk, the network, the login in REDIS_URL.';
+  'Look after Redis first: whether it runs where REDIS_URL says, its log, its memory and disk, the network.';
 const remedyOf = ({ word }: Facts) =>
   word === undefined ? undefined : explainWord(String(word))?.remedy.en;
 /** Redis's own words, where there are any. */
 const unusable = ({ reason, word, words }: Facts) => {
   const { means } = explainWord(String(word)) ?? {};
-  return means === undefined ? String(reason) : `Redis cannot be used: ${means.en} (${words}).`;
+  if (means !== undefined) return `Redis cannot be used: ${means.en} (${words}).`;
+  return word === undefined ? String(reason) : `${reason} The reason is ${word}.`;
 };
 const refusal = ({ denied, words, key, version }: Facts) => {
   const on = key === undefined ? '' : ` on ${key}`;

@@ -36,14 +36,14 @@ const failing = (facts: Facts) => {
 };
 const remedy = (facts: Facts) => String(facts.remedy ?? '所需的票据或 token 一到就会自动刷新。');
 
-const LOOK_AFTER = '先处理 Redis：看它的日志、内存、磁盘、网络，以及 REDIS_URL 里的账号。';
+const LOOK_AFTER =
+  '先处理 Redis：确认它在 REDIS_URL 所指的地址运行，再看它的日志、内存、磁盘和网络。';
 const remedyOf = ({ word }: Facts) =>
   word === undefined ? undefined : explainWord(String(word))?.remedy.zh;
 const unusable = ({ word, words }: Facts) => {
   const { means } = explainWord(String(word)) ?? {};
-  return means === undefined
-    ? 'Redis 没有响应或拒绝了命令'
-    : `Redis 无法使用，${means.zh}（${words}）`;
+  if (means !== undefined) return `Redis 无法使用，${means.zh}（${words}）`;
+  return `Redis 没有响应或拒绝了命令${word === undefined ? '' : `（${word}）`}`;
 };
 const refusal = ({ denied, words, key, version }: Facts) => {
   const on = key === undefined ? '' : `（键 ${key}）`;
