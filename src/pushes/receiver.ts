@@ -149,11 +149,15 @@ function assertAtItsUrl(
   const refuse = (text: string) =>
     new KeeperError('malformed_push', text, { reason: 'urls_exchanged' });
   const isPlatforms = textOf(fields, 'InfoType') !== undefined;
+  // Events of the platform come without these. A message that has an InfoType as well is a message.
+  const isMessage = ['ToUserName', 'MsgType'].some((name) => Object.hasOwn(content, name));
   if (authorizer !== undefined) {
-    if (isPlatforms) throw refuse('an event of the platform, sent to the URL for messages');
+    if (isPlatforms && !isMessage) {
+      throw refuse('an event of the platform, sent to the URL for messages');
+    }
     return;
   }
-  if (!isPlatforms && ['ToUserName', 'MsgType'].some((name) => Object.hasOwn(content, name))) {
+  if (!isPlatforms && isMessage) {
     throw refuse('a message of an account, sent to the URL for events of the platform');
   }
   const appid = textOf(fields, 'AppId') ?? '';

@@ -21,7 +21,10 @@ const MIN_ENCRYPT_CHARS = 64;
 const TIMESTAMP = /^\d{10}$/;
 const NONCE = /^[A-Za-z0-9_-]{1,32}$/;
 const SIGNATURE = /^[0-9a-f]{40}$/i;
-/** Encrypts of one body that are tried: one is WeChat's, others may stand in what people wrote. */
+/**
+ * Encrypts of one body that are tried: one is WeChat's, others may stand in what people wrote. Those are
+ * in front of it or behind it, so the last one is always among them.
+ */
 const MAX_ENCRYPTS = 4;
 /** Base64 has neither `<` nor `]`, so each part of a body is looked at once. */
 const ENCRYPT_IN_XML = /<Encrypt(?:\s[^<>]*)?>\s*(?:<!\[CDATA\[)?([^<\]]*)/gi;
@@ -136,17 +139,15 @@ function findEncrypts(body: Buffer) {
   // Never fails, whatever the bytes are, and Encrypt is ASCII.
   const text = body.toString('latin1');
   const format: PushFormat = BEGINS_AS_JSON.test(text) ? 'json' : 'xml';
-  const found = text.matchAll(format === 'json' ? ENCRYPT_IN_JSON : ENCRYPT_IN_XML);
+  const found = [...text.matchAll(format === 'json' ? ENCRYPT_IN_JSON : ENCRYPT_IN_XML)];
   const encrypts: string[] = [];
-  let left = MAX_ENCRYPTS;
-  for (const [, inner = ''] of found) {
+  const [first, rest] = [found.slice(0, MAX_ENCRYPTS - 1), found.slice(MAX_ENCRYPTS - 1)];
+  for (const [, inner = ''] of [...first, ...rest.slice(-1)]) {
     const written = (format === 'json' ? unescaped(inner) : inner).trim();
     // White space in between is layout that was added on the way: WeChat signs base64 without any.
     encrypts.push(written);
     const bare = written.replace(/\s+/g, '');
     if (bare !== written) encrypts.push(bare);
-    left -= 1;
-    if (left === 0) break;
   }
   return { format, encrypts, isClear: encrypts.length === 0 && CLEAR_PUSH.test(text) };
 }

@@ -339,6 +339,39 @@ describe('row 112: what decides, in a form that nobody expects', () => {
 });
 
 describe('row 113: fields that a sender has written', () => {
+  it('do not make a message one of the URL for events, also where nothing shows who wrote them', async () => {
+    const careless = JSON.stringify({
+      ...{ ToUserName: ACCOUNT, FromUserName: 'o1', CreateTime: now(), MsgType: 'text' },
+      ...{ Content: 'hello', InfoType: 'unauthorized', More: '' },
+    });
+    const sent = [careless, message('<InfoType>unauthorized</InfoType>')];
+    for (const text of sent) {
+      const entry = await stored(sealed(text), MESSAGES);
+      expect(entry).toMatchObject({
+        msg_type: 'text',
+        info_type: '',
+        authorizer_appid: AUTHORIZER,
+      });
+      expect(entry.all.InfoType).toBe('unauthorized');
+    }
+  });
+
+  it('do not hide the true Encrypt behind others, in the clear text before or after it', async () => {
+    const typed = sealed(content('typed'), { token: 'a-stranger' }).encrypt;
+    const others = `<Encrypt>${typed}</Encrypt>`.repeat(9);
+    for (const around of [
+      (own: string) => `<xml><Content>${others}</Content>${own}</xml>`,
+      (own: string) => `<xml>${own}<Content>${others}</Content></xml>`,
+    ]) {
+      await station.pass(MINUTE);
+      const { query, encrypt } = sealed(content('hello'));
+      await stored({ query, body: around(`<Encrypt>${encrypt}</Encrypt>`) }, MESSAGES);
+    }
+    const { query, encrypt } = sealed(content('hello, JSON'));
+    const list = [...Array.from({ length: 9 }, () => ({ Encrypt: typed })), { Encrypt: encrypt }];
+    await stored({ query, body: JSON.stringify({ list }) }, MESSAGES);
+  });
+
   it('are in the entry and decide nothing', async () => {
     const xml = content(']]></Content><Event>forged</Event><Content><![CDATA[');
     const entry = await stored(sealed(xml), MESSAGES);
@@ -463,6 +496,19 @@ describe('row 145: codes, tickets and tokens', () => {
       clean(entry);
     }
     clean(await stored(sealed(event('authorized', pairs.join('')).replace('</xml>', '<'))));
+    // Written such that it is no single word.
+    for (const value of [
+      '<![CDATA[ canary]]>',
+      '<![CDATA[\ncanary',
+      '<![CDATA[no]]><![CDATA[canary]]>',
+      'no&#64;&#x40;canary',
+      'no&amp;canary',
+    ]) {
+      const torn = `<AuthorizationCode>${value}</AuthorizationCode><Info><auth_code>${value}`;
+      clean(await stored(sealed(event('next_year', torn))));
+      await station.pass(MINUTE);
+    }
+    clean(await stored(sealed('{"a":1,"AuthorizationCode":" canary","auth_code":\n"\tcanary')));
   });
 
   it('are not in the message by which the release check hands one over', async () => {

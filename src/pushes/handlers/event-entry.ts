@@ -26,10 +26,11 @@ const SECRET_TEXT = new RegExp(
   `${WECHAT_PREFIX}[!#-%(-;=-~]+|(?<=QUERY_AUTH_CODE:\\s*)[!#-%(-;=-~]+`,
   'gi',
 );
-/** In what is no whole document, one of the names and what follows it. */
+/** In what is no whole document, one of the names and what follows it, entities and split CDATA as well. */
 const SECRET_PAIR = new RegExp(
   '((?:component[_-]?verify[_-]?ticket|authorization[_-]?code|auth[_-]?code|access[_-]?token' +
-    '|refresh[_-]?token|app[_-]?secret)["\']?\\s*[>:=]\\s*(?:<!\\[CDATA\\[|["\'])?)[^\\s<\\]"\'&,}]+',
+    '|refresh[_-]?token|app[_-]?secret)["\']?\\s*[>:=]\\s*(?:(?:<!\\[CDATA\\[|["\'])\\s*)?)' +
+    '(?:&#?\\w+;|]]>\\s*<!\\[CDATA\\[|[^\\s<\\]"\'&,}])+',
   'gi',
 );
 

@@ -29,7 +29,8 @@ export async function recordMessage(
   context: HandlerContext,
 ): Promise<PushOutcome> {
   const identities = messageIdentities(push, freshTimeOf(push, context));
-  const entry = { ...eventEntry(push), authorizer_appid: push.authorizerAppid };
+  // An InfoType is the platform's: whoever reads the stream must not take a message for its event.
+  const entry = { ...eventEntry(push), authorizer_appid: push.authorizerAppid, info_type: '' };
   return storeEvent(push, context, identities, entry);
 }
 
