@@ -146,7 +146,8 @@ async function noteFailure(
   }
   const failed = {
     ...{ class: facts?.class ?? 'retry', errcode: facts?.errcode, failures: attempts },
-    again: exchange.lastError !== undefined && exchange.lastError.class === error.class,
+    // A minute is the longest wait here, whatever failed before.
+    again: true,
     ...{ urgent: true, mayHaveMinted: facts?.mayHaveRun ?? false },
     ...{ liveMs: 0, now: store.time.now() },
   };

@@ -61,7 +61,8 @@ async function heal(
   const source = sourceOf(record, context.memory.recall(id));
   if (source === undefined) return context.memory.remember(id, record);
 
-  const outcome = await restoreRecord(context.store, id, source);
+  const settled = kind.of === 'authorizer' && isSettled(record.readAt, source);
+  const outcome = await restoreRecord(context.store, id, source, settled);
   const healed = outcome === 'kept' ? record : await readUnspoiled(context, id);
   if (outcome === 'restored') {
     context.log.warn('Redis had lost a credential; restored from memory', {
@@ -92,9 +93,13 @@ function withoutNeedlessDoubt(
   record: CredentialRecord,
 ): CredentialRecord {
   const known = memory.recall(id)?.committedOp;
-  const settled = record.readAt - record.obtainedAt > SETTLED_MS;
+  const settled = isSettled(record.readAt, record);
   const needless = record.suspectByEpochOnly && settled && known === record.committedOp;
   return needless ? { ...record, suspect: false } : record;
+}
+
+function isSettled(now: number, { obtainedAt }: CredentialRecord): boolean {
+  return now - obtainedAt > SETTLED_MS;
 }
 
 /** What to write back, if anything: the remembered record, or the record for its own mirror. */

@@ -21,7 +21,7 @@ const INTENT_MS = 60_000;
  * Milliseconds nobody begins after Redis lost its memory. A call begun before is over by then: 2 s until
  * it is sent, 8 s until it is given up, 10 s in which it may still execute.
  */
-const QUARANTINE_MS = 25_000;
+export const QUARANTINE_MS = 25_000;
 /** Milliseconds for which a call that was given up may still execute at WeChat. */
 export const SETTLE_MS = 10_000;
 /** Milliseconds: no failure asks for more patience, so more than this is a clock gone wrong. */

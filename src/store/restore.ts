@@ -1,5 +1,6 @@
 import { loadRecordScript, runRecordScript } from './scripts.ts';
 import type { CredentialId } from './keys.ts';
+import { QUARANTINE_MS } from './mints.ts';
 import type { CredentialRecord } from './records.ts';
 import { sealToken } from './seal-check.ts';
 import type { Store } from './store.ts';
@@ -11,12 +12,15 @@ export type RestoreOutcome = 'restored' | 'mirror' | 'renumbered' | 'kept';
 
 /**
  * Writes a remembered record back, or only its mirror, when Redis has lost it.
+ * @param settled nothing of it was written so late that it may have been lost before this was remembered:
+ *   no replica need doubt it
  * @throws KeeperError `store_unavailable`
  */
 export async function restoreRecord(
   store: Store,
   id: CredentialId,
   remembered: CredentialRecord,
+  settled: boolean,
 ): Promise<RestoreOutcome> {
   const outcome = await runRecordScript(
     store,
@@ -42,6 +46,7 @@ export async function restoreRecord(
       revoked_by: remembered.revokedBy,
       reauthorize_at: remembered.reauthorizeAt,
       auth_epoch: remembered.authEpoch,
+      quarantine_ms: settled ? QUARANTINE_MS : undefined,
     },
   );
   return outcome as RestoreOutcome;

@@ -45,7 +45,7 @@ describe('a failover that has lost a new authorization, but not the end of the o
     await revokeAuthorization(store, ID, NOW - 5000);
     await store.redis.hset(store.keys.record(ID), 'reauthorize_at', NOW - 6000);
 
-    expect(await restoreRecord(store, ID, remembered)).toBe('restored');
+    expect(await restoreRecord(store, ID, remembered, false)).toBe('restored');
     expect(await readRecord(store, ID)).toMatchObject({
       ...{ authorizedAt: NOW - 2000, revokedAt: undefined, reauthorizeAt: undefined },
       ...{ refreshToken: REFRESH_TOKEN, value: 'new', mirror: 'new' },

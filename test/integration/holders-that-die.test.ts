@@ -171,9 +171,10 @@ describe.each([
       times: 'forever',
       fault: { type: 'errcode', errcode: 40125 },
     });
-    await station.pass(MINUTE);
+    // Refused at the tick, and once more within a minute.
+    await station.pass(2 * MINUTE);
     station.simulator.clearFaults();
-    await station.pass(6 * MINUTE);
+    await station.pass(5 * MINUTE);
     await station.redis.hdel(station.keys.record(TOKEN), 'retry_at');
     expect(await stored(station, TOKEN)).toMatchObject({ kept: { seq: '1' } });
     await stopOnTheWay(point);

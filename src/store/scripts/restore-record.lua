@@ -6,6 +6,8 @@
 --       committed_op, committed_epoch, reason, replica, half_life_ms
 --       authorizers only: refresh_token, authorized_at, revoked_at, revoked_by, reauthorize_at,
 --       auth_epoch
+--       quarantine_ms: given when the value is so old that nobody need doubt it; who was calling for another
+--       one when Redis lost its memory may still be at it
 -- Returns 'restored', 'mirror' when only that was missing, 'renumbered' when Redis has a newer value
 --         under a seq that was given out before, or 'kept' when Redis knows better
 local r = read('value', 'expires_at', 'obtained_at', 'seq', 'clock', 'committed_op',
@@ -57,6 +59,10 @@ if r.value and r.value ~= a.value and not same and seq <= a.seq and after_loss t
 end
 
 local missing = not r.value
+if missing and a.quarantine_ms and not r.epoch then
+  write({ quarantine_until = now + a.quarantine_ms })
+  r.epoch = epoch
+end
 local older = r.value and seq < a.seq
 -- A commit writes its value once: the same commit with another value was edited by hand.
 local edited = r.value and same and (r.value ~= a.value or tonumber(r.expires_at or 0) ~= a.expires_at)
