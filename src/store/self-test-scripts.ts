@@ -77,7 +77,7 @@ const STEPS: readonly Step[] = [
       ...{ doubtful: false, singleUse: false, authEpoch: 0, refreshToken: undefined },
     });
   },
-  async (store) => restoreRecord(store, TOKEN, await readRecord(store, TOKEN)),
+  async (store) => restoreRecord(store, TOKEN, await readRecord(store, TOKEN), true),
   (store) => refuseValue(store, TOKEN, { seq: 1, by: APPID, ownDoing: true }),
   (store) => takeValue(store, TOKEN),
   (store) => {

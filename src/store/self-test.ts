@@ -203,6 +203,7 @@ export function neededCommands(keys: Keys, run = 'try'): [string, ...(string | n
     ['PTTL', text],
     ['LPUSH', list, 1],
     ['LTRIM', list, 0, 0],
+    ['LINDEX', list, 0],
     ['LRANGE', list, 0, -1],
     ['XADD', stream, 'MAXLEN', '~', 10, '*', 'a', 1],
     ['XREVRANGE', stream, '+', '-', 'COUNT', 1],
