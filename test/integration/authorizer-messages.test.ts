@@ -206,10 +206,13 @@ describe('row 102: a repeat is the same sender, id, time and type, or the same t
 });
 
 describe('what is no message', () => {
-  it('is a platform event, also one with the fields of a message: refused', async () => {
+  it('is a platform event: refused', async () => {
+    await pushCounts(station);
     const before = await contents(station);
-    const xml = message({ InfoType: 'unauthorized' });
-    expect(await post(station, sealed(xml), MESSAGES)).toMatch(/^400 /);
+    const event = ticketXml({ infoType: 'unauthorized', createTime: now() });
+    const push = asMessage(sealPush(event, { timestamp: now() }));
+    expect(await post(station, push, MESSAGES)).toMatch(/^400 /);
+    await pushCounts(station);
     expect(await contents(station)).toEqual(before);
   });
 
