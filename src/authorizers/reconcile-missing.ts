@@ -2,10 +2,10 @@ import { authorizerToken, revokeAuthorization } from '../store/authorizations.ts
 import { forgetLook } from '../store/due-index.ts';
 import { unseenOf } from '../store/reconciliations.ts';
 import { readRecord, SpoiledRecordError } from '../store/records.ts';
+import { isRefusedByRedis } from '../store/redis.ts';
 import { authorizersAfter, mergeAuthorizer, readAuthorizer } from '../store/registry.ts';
 import { WechatError } from '../wechat/api.ts';
 import { refreshProfile } from './profiles.ts';
-import { isRefusedByRedis } from './reconcile-rules.ts';
 import type { Step } from './reconcile-steps.ts';
 
 /**

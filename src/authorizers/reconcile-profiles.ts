@@ -1,9 +1,9 @@
 import { KeeperError } from '../errors.ts';
 import { SpoiledRecordError } from '../store/records.ts';
+import { isRefusedByRedis } from '../store/redis.ts';
 import { authorizersAfter, readAuthorizers } from '../store/registry.ts';
 import { WechatError } from '../wechat/api.ts';
 import { refreshProfile } from './profiles.ts';
-import { isRefusedByRedis } from './reconcile-rules.ts';
 import type { Step } from './reconcile-steps.ts';
 
 /** Names for accounts that nobody has asked WeChat about yet. Only people look at them: no hurry. */

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { KeeperError } from '../errors.ts';
 import type {
   ReconcileCause,
   ReconcilePhase,
@@ -89,10 +88,4 @@ export function doubtAbout(page: ReadPage, totalBefore: number | undefined): str
 /** Whether there is nothing to ask for after this page. An empty page ends a list that lies. */
 export function isLastPage({ offset, asked, totalCount, entries }: ReadPage): boolean {
   return entries === 0 || offset + asked >= totalCount;
-}
-
-/** Whether Redis refused something about one account, and goes on with the others. */
-export function isRefusedByRedis(error: unknown): boolean {
-  const cause = error instanceof KeeperError ? error.cause : undefined;
-  return cause instanceof Error && cause.name === 'ReplyError';
 }

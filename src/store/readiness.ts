@@ -1,4 +1,5 @@
 import { deadline, systemClock } from '../clock.ts';
+import { isRefusedByRedis } from './redis.ts';
 import { probeStore, type SelfTest } from './self-test.ts';
 import type { Store } from './store.ts';
 
@@ -38,18 +39,13 @@ async function answers(store: Store): Promise<boolean> {
   });
   const probe = probeStore(store).then(
     () => true,
-    (error: unknown) => isRefusal(error),
+    (error: unknown) => isRefusedByRedis(error),
   );
   try {
     return await Promise.race([probe, over]);
   } finally {
     limit.cancel();
   }
-}
-
-function isRefusal(error: unknown): boolean {
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Error && cause.name === 'ReplyError';
 }
 
 /** Without these no push is stored and nothing is refreshed; all else is for people to look at. */

@@ -155,6 +155,12 @@ export async function onDisplayKey<T>(work: () => Promise<T>, none: T): Promise<
   }
 }
 
+/** Whether Redis answered, and refused what it was asked: about other keys it may answer otherwise. */
+export function isRefusedByRedis(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return nameOf(cause) === 'ReplyError';
+}
+
 export function isWrongType(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
   return cause instanceof Error && cause.message.includes('WRONGTYPE');
