@@ -29,8 +29,8 @@ const MAX_ENCRYPTS = 4;
 /** Base64 has neither `<` nor `]`, so each part of a body is looked at once. */
 const ENCRYPT_IN_XML = /<Encrypt(?:\s[^<>]*)?>\s*(?:<!\[CDATA\[)?([^<\]]*)/gi;
 const ENCRYPT_IN_JSON = /"Encrypt"\s*:\s*"([^"]*)"/gi;
-/** Blanks and the byte order mark, as latin1 has it: side by side, so that each is looked at once. */
-const BEGINS_AS_JSON = /^(?:\s|\xEF\xBB\xBF)*\{/;
+/** With the bytes of a byte order mark, as latin1 has them. */
+const BEGINS_AS_JSON = /^[\s\xEF\xBB\xBF]*\{/;
 const APPID_AT_END = /wx[0-9a-z]{16}$/i;
 const CLEAR_PUSH = /[<"](?:MsgType|InfoType)\b/;
 const ECHOSTR = /^[A-Za-z0-9+/=_-]{1,512}$/;

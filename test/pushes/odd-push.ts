@@ -64,7 +64,7 @@ const typed = fc.oneof(
       '\r\n',
       '<!DOCTYPE x',
     ],
-    ...[BROKEN, `a${BROKEN}b`, `queryauthcode@@@${BROKEN}`],
+    ...[BROKEN, `a${BROKEN}b`, `queryauthcode@@@${BROKEN}`, `see ticket@@@${MARK}`],
   ),
 );
 /** With these the rest of a document may be a sender's, so that it is stored and nothing else. */

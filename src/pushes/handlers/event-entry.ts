@@ -21,11 +21,10 @@ const SECRET_NAMES: ReadonlySet<string> = new Set([
   ...['accesstoken', 'componentaccesstoken', 'authorizeraccesstoken'],
   ...['refreshtoken', 'authorizerrefreshtoken', 'componentappsecret', 'appsecret'],
 ]);
-/** A value as WeChat makes it, and the code that the release check writes to us. */
-const SECRET_TEXT = new RegExp(
-  `${WECHAT_PREFIX}[!#-%(-;=-~]+|(?<=QUERY_AUTH_CODE:\\s*)[!#-%(-;=-~]+`,
-  'gi',
-);
+/** A value as WeChat makes it. */
+const SECRET_SHAPE = new RegExp(`${WECHAT_PREFIX}[!#-%(-;=-~]+`, 'gi');
+/** The code that the release check writes to us, whatever its shape. */
+const CHECKED_CODE = /(QUERY_AUTH_CODE:\s*)[!#-%(-;=-~]+/gi;
 /** In what is no whole document, one of the names and what follows it, entities and split CDATA as well. */
 const SECRET_PAIR = new RegExp(
   '((?:component[_-]?verify[_-]?ticket|authorization[_-]?code|auth[_-]?code|access[_-]?token' +
@@ -57,7 +56,7 @@ export function eventEntry(push: OpenedPush): EventFields {
 }
 
 function cleanText(text: string): string {
-  return text.replace(SECRET_TEXT, MASK);
+  return text.replace(SECRET_SHAPE, MASK).replace(CHECKED_CODE, `$1${MASK}`);
 }
 
 function cleanPairs(text: string): string {

@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { eventEntry } from '../../../src/pushes/handlers/event-entry.ts';
+import type { OpenedPush } from '../../../src/pushes/handlers/handler.ts';
+import { readPush } from '../../../src/wechat/read-push.ts';
+
+/** The entry of a push with this text, as far as its form is concerned. */
+function entryOf(text: string) {
+  const push = { ...readPush(text, { typed: true }), requestId: 'r', componentAppid: 'wx' };
+  const times = { receivedAt: 0, timely: true, signedTimes: [0] as [number] };
+  return eventEntry({ ...push, ...times, fingerprint: 'f', contentHash: 'c' } satisfies OpenedPush);
+}
+
+describe('the entry of a push', () => {
+  it('has `odd` and `raw` only where there is something to say', () => {
+    expect(Object.keys(entryOf('<xml><A>1</A></xml>'))).toEqual([
+      ...['id', 'component_appid', 'authorizer_appid', 'info_type', 'msg_type', 'event'],
+      ...['create_time', 'received_at', 'fields'],
+    ]);
+    expect(entryOf('hello')).toMatchObject({ fields: '{}', odd: 'unreadable', raw: 'hello' });
+  });
+
+  it('has columns of a length that fits, and no half character in them', () => {
+    const { event } = entryOf(`<xml><Event>a${'😀'.repeat(200)}</Event></xml>`);
+    expect(event).toHaveLength(256);
+    expect(event).toMatch(/^a(?:😀)+\uFFFD$/u);
+  });
+
+  // Each is looked at once, or this would not be done within the limit.
+  it.each([
+    'ticket@@@',
+    'QUERY_AUTH_CODE:',
+    ' ',
+    'QUERY_AUTH_CODE: ',
+    'auth_code',
+    'auth_code  ',
+    'a="',
+  ])('of a million bytes of %j is made in one go', (piece) => {
+    const text = `hello auth_code${piece.repeat(1_000_000 / piece.length)}`;
+    expect(entryOf(text).raw).toContain('hello');
+    expect(entryOf(`<xml><A>${text}</A></xml>`).fields).toContain('hello');
+  });
+});
