@@ -237,7 +237,8 @@ describe.concurrent('npm run demo', { timeout: LONG_MS }, () => {
     expect(demo.output()).toMatch(
       /The service ended by itself \(by SIGKILL\)\. Its last log lines:/,
     );
-    expect(demo.output()).toContain('"message":"wxkeeper started"');
+    // Which ones depends on how much it has logged by now.
+    expect(demo.output()).toMatch(/\n {2}\{"time":.*"message":"[^"]+".*\}/);
     expectNoSecrets(expect, demo.output());
     await expectNothingLeft(expect, demo, descendants);
   });

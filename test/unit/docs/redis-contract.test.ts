@@ -28,7 +28,7 @@ describe('the Redis contract', () => {
   it.each(['docs/redis.md', 'docs/redis.zh-CN.md'])('%s names the keys as they are', (path) => {
     const keys = createKeys('wx:');
     const names = tableRows(readDocument(path).prose).flatMap(([cell = '']) =>
-      [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name),
+      [...cell.matchAll(/`(wx:[^`]+)`/g)].map(([, name]) => name),
     );
     const mirrors = CREDENTIAL_KINDS.map(({ name: kind, of }) =>
       keys.mirror({ kind, subject: of === 'authorizer' ? 'APPID:AUTHORIZER' : 'APPID' }),

@@ -87,11 +87,12 @@ describe('of several Encrypts', () => {
   const encrypt = (text: string) => `<Encrypt>${text}</Encrypt>`;
   const strange = sealPush(MESSAGE, { token: 'another' }).encrypt.replace('A', 'B');
 
-  it('the one that verifies is it, wherever it stands among the first four', () => {
+  it('the one that verifies is it, among the first three and as the last one', () => {
     for (let before = 0; before < 6; before += 1) {
-      const body = `<xml>${encrypt(strange).repeat(before)}${encrypt(good.encrypt)}${encrypt('x')}</xml>`;
-      expect(refusalOf({ query: good.query, body })).toBe(
-        before < 4 ? 'accepted' : '401 bad_signature bad_signature',
+      const xml = encrypt(strange).repeat(before) + encrypt(good.encrypt);
+      expect(refusalOf({ query: good.query, body: `<xml>${xml}</xml>` })).toBe('accepted');
+      expect(refusalOf({ query: good.query, body: `<xml>${xml}${encrypt('x')}</xml>` })).toBe(
+        before < 3 ? 'accepted' : '401 bad_signature bad_signature',
       );
     }
   });
