@@ -211,7 +211,8 @@ describe('row 149: keys that are read again', () => {
       return (await fetch(`http://127.0.0.1:${String(internalPort)}/status`, { headers })).status;
     };
     expect([await status(ADMIN.key), await status(shop.key)]).toEqual([200, 401]);
-    writeFileSync(file, '');
+    // An empty file would be a fault of the settings.
+    writeFileSync(file, makeApiKey('other', 'status:read').entry);
     writeFileSync(json, JSON.stringify({ api_keys: [shop.entry] }));
     service.child.kill('SIGHUP');
     await expect.poll(() => status(shop.key), POLLING).toBe(200);
