@@ -92,6 +92,8 @@ function believable(document: ReadDocument, content: PushFields, typed: boolean)
   // How many spans begin at an entry, less those that have ended before it.
   const spans = new Array<number>(entries.length + 1).fill(0);
   for (const [name, own] of first) {
+    // A sender begins in a field of theirs. In a message they may be anybody, so all names count.
+    if (!typed && WRITTEN_BY_WECHAT.has(name)) continue;
     const places = typed ? (mentions.get(name) ?? []) : [];
     const from = Math.min(own, places[0] ?? own);
     const to = Math.max(last.get(name) ?? own, places.at(-1) ?? own);

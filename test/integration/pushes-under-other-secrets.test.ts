@@ -213,6 +213,15 @@ describe('row 59: values that look like something else', () => {
     });
   });
 
+  it('take nothing else with them: an event with two of AppId is what its InfoType says', async () => {
+    const xml = event().replace('</xml>', `<AppId>${COMPONENT.appid}</AppId></xml>`);
+    expect(await post(station, seal(xml))).toBe('200 success');
+    expect((await newestEvents(station))[0]).toMatchObject({
+      info_type: 'unauthorized',
+      odd: 'repeated_fields',
+    });
+  });
+
   it('are cut to what a column holds, and whole among the fields', async () => {
     expect(await post(station, seal(event('e'.repeat(1_000))))).toBe('200 success');
     const stored = (await newestEvents(station))[0];

@@ -152,9 +152,7 @@ export const oddPush: fc.Arbitrary<OddPush> = fc
     const fields = [...base, ['Mark', `case ${MARK};`] as const, ...notes];
     if (fault === 'repeat_note') fields.push(...notes);
     const spoiled =
-      fault === 'repeat' ||
-      (fault === 'drop' && NEEDED.includes(chosen[0])) ||
-      note.includes(FORGED);
+      (['repeat', 'drop'].includes(fault) && NEEDED.includes(chosen[0])) || note.includes(FORGED);
     return { ...rest, fields, effect: spoiled ? undefined : EFFECTS[rest.kind] };
   })
   // A message without both would be none that WeChat sends to the other URL.

@@ -73,6 +73,23 @@ describe('row 113: what people typed into a message', () => {
   });
 });
 
+describe('a field that WeChat alone writes, twice', () => {
+  const twice = (name: string) =>
+    `<xml><AppId>wx</AppId><CreateTime>1</CreateTime><InfoType>authorized</InfoType>` +
+    `<AuthorizationCode>c</AuthorizationCode><${name}>2</${name}></xml>`;
+
+  it.each(['AppId', 'CreateTime', 'InfoType'])(
+    'takes nothing from an event but itself: %s',
+    (name) => {
+      const { fields, odd } = readPush(twice(name), { typed: false });
+      expect(odd).toEqual(['repeated_fields']);
+      for (const one of ['AppId', 'CreateTime', 'InfoType', 'AuthorizationCode']) {
+        expect(textOf(fields, one) === undefined, one).toBe(one === name);
+      }
+    },
+  );
+});
+
 describe('a push that is not whole', () => {
   const event = (xml: string) => readPush(xml, { typed: false });
   const WHOLE =
