@@ -92,11 +92,11 @@ describe('row 42: the next ticket arrives while WeChat is asked with the last on
     const { store, clock } = station;
     for (const ticket of ['one', 'two']) await receiveDeadTicket(ticket);
     const refuse = (ticket: string) => refuseTicket(store, COMPONENT.appid, ticket, clock.now());
-    expect(await refuse('one')).toBe(true);
+    expect(await refuse('one')).toBe('newer');
     expect(await ticketOf(station)).not.toHaveProperty('refused');
-    expect(await refuse('two')).toBe(true);
+    expect(await refuse('two')).toBe('previous');
     expect(await ticketOf(station)).toMatchObject({ refused: 'newest' });
-    expect(await refuse('one')).toBe(false);
+    expect(await refuse('one')).toBe('again');
     expect(await ticketOf(station)).toMatchObject({ refused: 'both' });
   });
 });
