@@ -120,6 +120,9 @@ describe('row 38: WeChat calls the component_access_token dead', () => {
     await station.pass(30 * MINUTE);
     const calls = callsSince(station, 'api_component_token', since);
     expect(calls.length).toBeGreaterThan(0);
-    for (const gap of gaps(calls)) expect(gap).toBeGreaterThanOrEqual(pause);
+    // Once more within a minute, since a refusal may pass.
+    const [first = pause, ...later] = gaps(calls);
+    expect(first).toBeGreaterThanOrEqual(Math.min(pause, 30));
+    for (const gap of later) expect(gap).toBeGreaterThanOrEqual(pause);
   });
 });

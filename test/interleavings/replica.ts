@@ -123,9 +123,12 @@ function createWaitingRedis(world: World, calls: Call[]): Redis {
         ...{ ran: false, reply: undefined, resolve, reject },
       });
     });
+  const connection = {};
   return new Proxy({} as Redis, {
     get(_, name) {
       if (name === 'evalsha') return evalsha;
+      // By which it is remembered how scripts are sent.
+      if (name === 'stream') return connection;
       throw new Error(`no schedule expects ${String(name)} on Redis`);
     },
   });
