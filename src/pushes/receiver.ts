@@ -64,8 +64,6 @@ export interface ReceiverOptions extends HandlerContext {
 
 /** Letters of a push's name in the log. */
 const MAX_NAME = 64;
-/** Seconds by which the signed timestamp may differ from our clock, either way. */
-const MAX_SKEW_SECONDS = 300;
 const SUCCESS: Answer = { type: 'text/plain', body: 'success' };
 
 export function createReceiver(options: ReceiverOptions): Receiver {
@@ -106,7 +104,7 @@ async function receive(
   const now = options.clock.now();
   const { authorizerAppid } = arrived;
   const opened = openPush(secrets, arrived.query, arrived.body);
-  const { timestamp, nonce } = opened.query;
+  const { nonce } = opened.query;
   const read = readPush(opened.message, { typed: authorizerAppid !== undefined });
   const push: OpenedPush = {
     requestId: randomUUID(),
@@ -116,7 +114,6 @@ async function receive(
     raw: read.raw,
     odd: opened.lossless ? read.odd : [...read.odd, 'broken_utf8'],
     receivedAt: now,
-    timely: Math.abs(Number(timestamp) - now / 1000) <= MAX_SKEW_SECONDS,
     signedTimes: signedTimes(opened.query),
     // One Encrypt on two URLs is two pushes: neither may pass for a repeat of the other.
     fingerprint: [authorizerAppid, opened.fingerprint].filter(Boolean).join(':'),

@@ -29,7 +29,7 @@ export const componentVerifyTicket: PushHandler = {
     const createTime = Math.min(time.at, now);
     // A late ticket is judged by its own age, not by the signature's: it may be all there is. One that
     // is ahead together with its signature shows that our clock is behind.
-    const ageless = !time.dated && time.oddity !== 'ahead' && !push.timely;
+    const ageless = !time.dated && time.oddity !== 'ahead' && !time.timely;
     if (ageless || createTime + TICKET_LIFE_MS <= now) {
       throw new KeeperError('stale_push', 'too old', { reason: 'clock' });
     }

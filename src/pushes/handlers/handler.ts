@@ -19,8 +19,6 @@ export interface OpenedPush {
   odd: readonly Oddity[];
   /** Epoch ms. */
   receivedAt: number;
-  /** The signed timestamp is close to our clock. */
-  timely: boolean;
   /** The signed timestamp, and what else the signature could be read as: see push-time.ts. */
   signedTimes: readonly [number, ...number[]];
   /** What a repeated delivery is recognised by. */

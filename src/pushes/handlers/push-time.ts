@@ -28,6 +28,8 @@ export interface PushTime {
   at: number;
   /** `at` is what CreateTime says. */
   dated: boolean;
+  /** The signed timestamp is close to our clock. */
+  timely: boolean;
   /** CreateTime as a moment, believed or not, epoch ms. */
   stated: number | undefined;
   /** What is odd about it, if anything. */
@@ -76,16 +78,18 @@ export function signedTimes({
 
 /** Judges the time of a push; whether it may be accepted is another question. */
 export function timeOf(push: OpenedPush, { store }: Pick<HandlerContext, 'store'>): PushTime {
-  const { signedTimes: readings, receivedAt, timely } = push;
+  const { signedTimes: readings, receivedAt } = push;
   // The later of two clocks, so that one that is behind does not make what is new seem to be ahead.
   const now = Math.max(receivedAt, store.time.now());
   const { stated, oddity } = readCreateTime(push.fields.CreateTime, now);
+  const timely = Math.abs(readings[0] - receivedAt) <= MAX_SKEW_MS;
   const dated = stated !== undefined && oddity !== 'ahead' && oddity !== 'before_wechat';
   const lasting = oddity !== undefined && oddity !== 'milliseconds';
   const acceptableMs = Math.max(...readings) + MAX_SKEW_MS + SAME_CLOCK_MS - receivedAt;
   return {
     at: dated ? stated : timely ? readings[0] : now,
     dated,
+    timely,
     stated,
     oddity,
     rememberMs: lasting ? Math.max(SEEN_MS, acceptableMs) : SEEN_MS,
@@ -101,7 +105,7 @@ export function freshTimeOf(
   context: Pick<HandlerContext, 'store' | 'log'>,
 ): PushTime {
   const time = timeOf(push, context);
-  if (!push.timely) {
+  if (!time.timely) {
     throw new KeeperError('stale_push', 'timestamp too far from ours', { reason: 'clock' });
   }
   if (time.dated && wasSignedBefore(push, time.at)) {
