@@ -96,7 +96,10 @@ async function causeTrouble(
   await simulator.push(undefined, 'authorized', { AuthorizationCode: 'queryauthcode@@@canary' });
   // A key of the wrong type makes Redis itself complain.
   await redis.set(keys.record(TOKEN), 'not a hash');
-  await note(await internal(`/v1/credentials/component_access_token/${COMPONENT.appid}`));
+  const read = internal(`/v1/credentials/component_access_token/${COMPONENT.appid}`);
+  // It may wait for a mint, to its deadline by the station's clock.
+  await station.pass(10_000);
+  await note(await read);
   await redis.del(keys.record(TOKEN));
   await station.settle();
 }
