@@ -10,15 +10,15 @@ import type { Store } from './store.ts';
 export interface SelfTestWatch {
   /** Redis is there again. */
   now(): void;
-  /** In each patrol: again when a minute has passed, or when the last time showed trouble. */
+  /** In each patrol: again when ten minutes have passed, or when the last time showed trouble. */
   onPatrol(): Promise<void>;
   /** What was found then, and what Redis has refused to the service since. */
   last(): SelfTest | undefined;
   idle(): Promise<void>;
 }
 
-/** Milliseconds between two tries while all is well. */
-const EVERY_MS = 60_000;
+/** Milliseconds between two tries while all is well: whatever is refused to the service asks for one at once. */
+const EVERY_MS = 600_000;
 
 /** @param subjects appids of the configured components and accounts */
 export function createSelfTestWatch(
