@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { beginMint, LEASE_MS } from '../../src/store/mints.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
-import { callsSince, stored } from '../support/observe.ts';
+import { callsSince, passUntilAnswered, stored } from '../support/observe.ts';
 import { MINUTE, type Station } from '../support/station.ts';
 import { expectHealed, stationBeforeRefresh } from '../support/story.ts';
 
@@ -29,20 +29,11 @@ describe('row 26: the holder of the token is killed while visitors ask for codes
   async function visit(): Promise<{ status: number; seconds: number }> {
     const { clock } = station;
     const from = clock.now();
-    let status = 0;
-    const answer = station.internal(`/v1/credentials/${CODE.kind}/${CODE.subject}`);
-    void answer.then((response) => (status = response.status));
-    for (;;) {
-      await station.settle();
-      // An answer that needs no time to pass is on its way within a moment of real time.
-      const patience = performance.now() + 50;
-      while (status === 0 && performance.now() < patience) await new Promise(setImmediate);
-      if (status !== 0) break;
-      await clock.advance(500, station.settle);
-    }
-    await (await answer).text();
+    const visitor = station.internal(`/v1/credentials/${CODE.kind}/${CODE.subject}`);
+    const answer = await passUntilAnswered(station, visitor);
+    await answer.text();
     await station.settle();
-    return { status, seconds: (clock.now() - from) / 1_000 };
+    return { status: answer.status, seconds: (clock.now() - from) / 1_000 };
   }
 
   it('makes them wait for the lease, and after it asks with the token that lives', async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CODE, TOKEN } from '../support/liveness.ts';
+import { passUntilAnswered } from '../support/observe.ts';
 import { AUTHORIZER, COMPONENT, createStation, HOUR, type Station } from '../support/station.ts';
 
 /**
@@ -96,10 +97,9 @@ async function causeTrouble(
   await simulator.push(undefined, 'authorized', { AuthorizationCode: 'queryauthcode@@@canary' });
   // A key of the wrong type makes Redis itself complain.
   await redis.set(keys.record(TOKEN), 'not a hash');
-  const read = internal(`/v1/credentials/component_access_token/${COMPONENT.appid}`);
   // It may wait for a mint, to its deadline by the station's clock.
-  await station.pass(10_000);
-  await note(await read);
+  const read = internal(`/v1/credentials/component_access_token/${COMPONENT.appid}`);
+  await note(await passUntilAnswered(station, read));
   await redis.del(keys.record(TOKEN));
   await station.settle();
 }

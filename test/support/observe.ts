@@ -90,3 +90,25 @@ export function logged({ logs }: Station, message: string, kind?: string): LogLi
     (line) => line.message === message && (kind === undefined || line.kind === kind),
   );
 }
+
+/** Milliseconds of real time: within them comes an answer that no time of the station has to pass for. */
+const PATIENCE_MS = 50;
+
+/** Lets the station's time pass until the answer is there, and no longer. */
+export async function passUntilAnswered<T>(
+  { clock, settle }: Pick<Station, 'clock' | 'settle'>,
+  answer: Promise<T>,
+): Promise<T> {
+  let over = false;
+  const done = () => (over = true);
+  answer.then(done, done);
+  // A function, because it changes while time passes.
+  const isOver = () => over;
+  for (;;) {
+    await settle();
+    const patience = performance.now() + PATIENCE_MS;
+    while (!isOver() && performance.now() < patience) await new Promise(setImmediate);
+    if (isOver()) return answer;
+    await clock.advance(500, settle);
+  }
+}
