@@ -1,6 +1,14 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
+// Each file makes its own service; loading all of its modules anew took longer than many tests.
+const TOGETHER = { isolate: false, unstubEnvs: true };
+/** What these put in the place of a module must not meet the tests of others. */
+const WITH_MOCKS = [
+  'test/unit/wechat/envelope.test.ts',
+  'test/unit/wechat/envelope-guards.test.ts',
+];
+
 export default defineConfig({
   test: {
     globalSetup: ['test/support/global-setup.ts'],
@@ -10,18 +18,24 @@ export default defineConfig({
     // Most tests wait for processes and sockets: one worker for each core would leave the cores idle.
     maxWorkers: Math.ceil(availableParallelism() * 1.5),
     projects: [
-      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       {
         extends: true,
         test: {
-          name: 'integration',
-          include: ['test/integration/**/*.test.ts'],
-          // Each file makes its own service; loading all of its modules anew took longer than many tests.
-          isolate: false,
-          unstubEnvs: true,
+          ...TOGETHER,
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          exclude: WITH_MOCKS,
         },
       },
-      { extends: true, test: { name: 'browser', include: ['test/browser/**/*.test.ts'] } },
+      { extends: true, test: { name: 'unit-mocks', include: WITH_MOCKS } },
+      {
+        extends: true,
+        test: { ...TOGETHER, name: 'integration', include: ['test/integration/**/*.test.ts'] },
+      },
+      {
+        extends: true,
+        test: { ...TOGETHER, name: 'browser', include: ['test/browser/**/*.test.ts'] },
+      },
     ],
   },
 });
