@@ -1,11 +1,4 @@
-import { KeeperError } from '../errors.ts';
-import {
-  gather,
-  MAX_DEPTH,
-  type Entry,
-  type PushFields,
-  type ReadDocument,
-} from './push-fields.ts';
+import { gather, MAX_DEPTH, type Entry, type ReadDocument } from './push-fields.ts';
 import { readWellFormed } from './well-formed-xml.ts';
 
 /**
@@ -86,13 +79,6 @@ export function readAnything(text: string): ReadDocument | undefined {
   if (beside.trim() !== '') entries.push(['#text', beside.trim()]);
   const { tornAt, mentions } = reader;
   return { entries, tornAt, mentions, whole: tornAt === undefined && reader.root === 'closed' };
-}
-
-/** The fields of a document that is known to be XML, such as a reply. @throws KeeperError */
-export function parsePushXml(xml: string): PushFields {
-  const document = readXml(xml);
-  if (document === undefined) throw new KeeperError('malformed_push', 'no XML');
-  return gather(document.entries);
 }
 
 /** Whatever is not complete by now may be a sender's. */

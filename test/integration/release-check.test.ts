@@ -6,7 +6,7 @@ import {
   type CheckResult,
 } from '../../src/simulator/release-checker.ts';
 import { openEnvelope } from '../../src/wechat/envelope.ts';
-import { parsePushXml } from '../../src/wechat/push-xml.ts';
+import { parsePushXml } from '../support/parse-push-xml.ts';
 import { createPlatform } from '../support/authorizers.ts';
 import { asMessage, contents, EVENTS, MESSAGES, post } from '../support/public-listener.ts';
 import { sealPush, type SealOptions } from '../support/seal.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { answerReleaseCheck, TEST_ACCOUNTS } from '../../../src/authorizers/release-check.ts';
-import { parsePushXml } from '../../../src/wechat/push-xml.ts';
+import { parsePushXml } from '../../support/parse-push-xml.ts';
 import { CLOCK_START } from '../../support/manual-clock.ts';
 import { AUTHORIZER, COMPONENT } from '../../support/station.ts';
 

@@ -15,7 +15,7 @@ import {
   type EnvelopeSecrets,
   type OpenedEnvelope,
 } from '../../../src/wechat/envelope.ts';
-import { parsePushXml } from '../../../src/wechat/push-xml.ts';
+import { parsePushXml } from '../../support/parse-push-xml.ts';
 import { encryptByHand, sealPush, wrapPush, type SealedPush } from '../../support/seal.ts';
 import { COMPONENT } from '../../support/station.ts';
 

@@ -12,7 +12,7 @@ import {
   verifyEcho,
   type EnvelopeSecrets,
 } from '../../../src/wechat/envelope.ts';
-import { parsePushXml } from '../../../src/wechat/push-xml.ts';
+import { parsePushXml } from '../../support/parse-push-xml.ts';
 import {
   encryptByHand,
   sealPush,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KeeperError } from '../../../src/errors.ts';
-import { parsePushXml } from '../../../src/wechat/push-xml.ts';
+import { parsePushXml } from '../../support/parse-push-xml.ts';
 
 const malformed = expect.objectContaining({ code: 'malformed_push' }) as Error;
 

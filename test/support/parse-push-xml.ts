@@ -1,0 +1,10 @@
+import { KeeperError } from '../../src/errors.ts';
+import { gather, type PushFields } from '../../src/wechat/push-fields.ts';
+import { readXml } from '../../src/wechat/push-xml.ts';
+
+/** The fields of a document that must be XML, such as a reply. @throws KeeperError `malformed_push` */
+export function parsePushXml(xml: string): PushFields {
+  const document = readXml(xml);
+  if (document === undefined) throw new KeeperError('malformed_push', 'no XML');
+  return gather(document.entries);
+}
