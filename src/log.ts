@@ -22,7 +22,8 @@ export interface Log {
   close(): Promise<void>;
 }
 
-const MASK = '[secret]';
+/** What stands in the place of a secret, wherever one is taken out. */
+export const MASK = '[secret]';
 const SECRET_NAME =
   /secret|token$|^token|ticket$|password|authorization$|^value$|aes_?key|auth_?code|^encrypt$|cookie/i;
 /** What WeChat's own values begin with, plain or as a URL has it; the source of a pattern. */

@@ -1,3 +1,5 @@
+import { MASK } from '../../log.ts';
+
 /**
  * What of a traced request may be shown. Only fields that are known to be harmless keep their text, so
  * that a secret under a name that nobody thought of stays one.
@@ -8,7 +10,6 @@ const HARMLESS = new Set([
   ...['errcode', 'expires_in', 'CreateTime', 'create_time', 'daily_limit', 'used', 'remain'],
   ...['option_name', 'option_value', 'cgi_path', 'rid', 'errmsg', 'action', 'check_operator'],
 ]);
-const MASK = '[secret]';
 const MAX_DEPTH = 6;
 const MAX_CHARS = 2_000;
 

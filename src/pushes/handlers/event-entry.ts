@@ -1,4 +1,4 @@
-import { WECHAT_PREFIX } from '../../log.ts';
+import { MASK, WECHAT_PREFIX } from '../../log.ts';
 import type { EventFields } from '../../store/events.ts';
 import { textOf, type PushValue } from '../../wechat/push-fields.ts';
 import type { OpenedPush } from './handler.ts';
@@ -12,7 +12,6 @@ import type { OpenedPush } from './handler.ts';
  * values, wherever they stand.
  */
 
-const MASK = '[secret]';
 /** Letters: no name of WeChat's is longer, and a column is no place for more. */
 const MAX_COLUMN = 256;
 /** Small letters without anything in between: `auth_code` and `AuthCode` are one name. */
