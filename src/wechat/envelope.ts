@@ -108,19 +108,14 @@ export interface TrustedPush extends OpenedEnvelope {
 
 /**
  * Decides whether a push is WeChat's and opens it. Of the outer document only its Encrypt counts, which
- * the signature covers: appids and texts beside it, in whatever form, are not even read. Of several
- * Encrypts the first that verifies is it.
+ * the signature covers: appids and texts beside it, in whatever form, are not even read, and neither is
+ * `encrypt_type`. Of several Encrypts the first that verifies is it.
  * @throws KeeperError `malformed_push`, `bad_signature`, `unreadable_push`, each with its reason
  */
 export function openPush(secrets: EnvelopeSecrets, query: QuerySource, body: Buffer): TrustedPush {
   const { format, encrypts, isClear } = findEncrypts(body);
   if (isClear) throw notEncrypted(query);
   const signed = parseSignedQuery(query, 'msg_signature');
-  const { encrypt_type: type } = query;
-  if (type !== undefined && type !== '' && (typeof type !== 'string' || !/^aes$/i.test(type))) {
-    const reason = type === 'raw' ? 'clear_mode' : 'form';
-    throw new KeeperError('malformed_push', 'encrypt_type must be aes', { reason });
-  }
   let refusal: unknown = malformed('no Encrypt in the body');
   for (const [index, encrypt] of encrypts.entries()) {
     try {

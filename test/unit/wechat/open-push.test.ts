@@ -63,8 +63,6 @@ describe('row 103: why a push is not trusted', () => {
       '401 bad_signature clear_mode',
     ],
     ['clear JSON', asked({}, '{"MsgType":"text"}'), '400 malformed_push clear_mode'],
-    ['encrypt_type raw', asked({ encrypt_type: 'raw' }), '400 malformed_push clear_mode'],
-    ['two encrypt_types', asked({ encrypt_type: ['aes', 'aes'] }), '400 malformed_push form'],
   ])('%s: its reason is there for the operator', (_what, push, refusal) => {
     expect(refusalOf(push)).toBe(refusal);
   });
