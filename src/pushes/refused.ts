@@ -3,6 +3,8 @@ import type { ErrorCode, KeeperError, RefusalReason } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
   addRefused,
+  ROW_OVER_MS,
+  staysBeside,
   type LastRefused,
   type PushUrl,
   type RefusedBatch,
@@ -131,7 +133,8 @@ export function createRefusedPushCounter(options: RefusedPushOptions): RefusedPu
       const at = nextInstant(state);
       for (const whose of [component, '*']) state.acceptedAt.set(`${whose} ${url}`, at);
       for (const one of [...state.pending.values(), ...state.flying.values()]) {
-        if (one.component === component && one.url === url) one.row = 0;
+        const same = one.component === component && one.url === url;
+        if (same && !staysBeside(component, one)) one.row = 0;
       }
       return at;
     },
@@ -172,27 +175,21 @@ function note(state: State, request: RefusedRequest, error: KeeperError): boolea
 function gather(
   state: State,
   kind: string,
-  {
-    component,
-    url,
-    reason,
-    row,
-    last,
-  }: Pick<Pending, 'component' | 'url' | 'reason' | 'row' | 'last'>,
+  { row, last, ...whose }: Pick<Pending, 'component' | 'url' | 'reason' | 'row' | 'last'>,
 ): void {
   const at = nextInstant(state);
   const earlier = state.pending.get(kind);
-  const beside = new Set([
-    ...(earlier?.beside ?? []),
-    ...acceptedBeside(state, kind, component, url),
-  ]);
+  const between = acceptedBeside(state, kind, whose, at);
+  const beside = [...new Set([...(earlier?.beside ?? []), ...between])];
   if (row > 0) state.refusedAt.set(kind, at);
   // Nothing of an ended row is kept but that it counts.
-  const goesOn = earlier !== undefined && earlier.row > 0;
+  const goesOn =
+    earlier !== undefined && earlier.row > 0 && !beginsAnew(earlier, { ...whose, beside });
   state.pending.set(kind, {
-    ...{ component, url, reason, beside: [...beside] },
+    ...whose,
+    beside,
     count: (earlier?.count ?? 0) + 1,
-    row: (earlier?.row ?? 0) + row,
+    row: (goesOn ? earlier.row : 0) + row,
     since: goesOn ? earlier.since : at,
     at: row > 0 || earlier === undefined ? at : earlier.at,
     last: row > 0 || earlier === undefined ? last : earlier.last,
@@ -202,20 +199,36 @@ function gather(
 /**
  * At an address that is none of ours, or for a platform that is not ours, nothing is ever accepted. What
  * is accepted elsewhere between two refusals has nothing to do with them; what was not, and then is,
- * shows that the URL was corrected.
+ * shows that the URL was corrected. The same goes for what is accepted at one URL between two refusals of
+ * what was signed with our token: other pushes come there as well, and those are refused all the same.
  */
 function acceptedBeside(
   { refusedAt, acceptedAt }: State,
   kind: string,
-  component: string | null,
-  url: PushUrl,
+  whose: Pick<Pending, 'component' | 'url' | 'reason'>,
+  at: number,
 ): ServedUrl[] {
+  const { component, url } = whose;
   const before = refusedAt.get(kind);
-  if (before === undefined || (component !== null && url !== 'other')) return [];
-  const whose = component ?? '*';
-  return (['event', 'message'] as const).filter(
-    (served) => (acceptedAt.get(`${whose} ${served}`) ?? -Infinity) > before,
-  );
+  if (before === undefined) return [];
+  const isOurs = component !== null && url !== 'other';
+  if (isOurs && !(staysBeside(component, whose) && at - before <= ROW_OVER_MS)) return [];
+  const telling = isOurs ? [url] : (['event', 'message'] as const);
+  const sender = component ?? '*';
+  return telling.filter((served) => (acceptedAt.get(`${sender} ${served}`) ?? -Infinity) > before);
+}
+
+/**
+ * What is accepted after a row ends it, as when a URL was corrected. Only when it is accepted between two
+ * refusals for a second time does it say nothing about them.
+ */
+function beginsAnew(
+  before: Pick<Pending, 'beside'>,
+  later: Pick<Pending, 'component' | 'url' | 'reason' | 'beside'>,
+): boolean {
+  const { component, url, beside } = later;
+  const isBeside = (some: readonly PushUrl[]) => some.includes(url);
+  return staysBeside(component, later) && isBeside(beside) && !isBeside(before.beside);
 }
 
 /** Which of the configured platforms a path names, and which of its URLs it is. */
@@ -348,11 +361,12 @@ function putBack({ pending }: State, kind: string, batch: Pending): void {
     pending.set(kind, batch);
     return;
   }
+  const row = beginsAnew(batch, later) ? 0 : batch.row;
   pending.set(kind, {
     ...later,
     count: batch.count + later.count,
-    row: batch.row + later.row,
-    since: batch.row > 0 ? batch.since : later.since,
+    row: row + later.row,
+    since: row > 0 ? batch.since : later.since,
     beside: [...new Set([...batch.beside, ...later.beside])],
   });
 }

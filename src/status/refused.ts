@@ -53,7 +53,7 @@ export function refusedFindings(
   flow: Flow,
   now: number,
 ): Finding[] {
-  const going = refused.filter((one) => !isOver(component, one, flow, now));
+  const going = refused.filter((one) => !isOver(one, flow, now));
   return [...new Set(going.map(({ url }) => url))].flatMap((url) => {
     const rows = gravest(going.filter((one) => one.url === url));
     const [main] = [...rows].sort((a, b) => b.row - a.row || (b.at ?? 0) - (a.at ?? 0));
@@ -80,12 +80,11 @@ function gravest(rows: readonly RefusedPushes[]): readonly RefusedPushes[] {
   return [certain, likely, rows].find(enough) ?? [];
 }
 
-function isOver(component: string | null, one: RefusedPushes, flow: Flow, now: number): boolean {
+function isOver(one: RefusedPushes, flow: Flow, now: number): boolean {
   const { url, at, row, beside } = one;
   // A clock that was wrong and has been set must not keep it for ever.
   if (at === undefined || row === 0 || Math.abs(now - at) > ROW_OVER_MS) return true;
   const accepted = (served: ServedUrl) => (flow.acceptedAt[served] ?? -Infinity) > at;
-  if (url !== 'other' && component !== null) return accepted(url);
   const telling = url === 'other' ? (['event', 'message'] as const) : [url];
   return telling.some((served) => accepted(served) && !beside.includes(served));
 }
@@ -123,15 +122,10 @@ export function pointingAt(refused: readonly Finding[], findings: readonly Findi
 }
 
 /** What `GET /status` says of them. */
-export function describeRefused(
-  component: string | null,
-  refused: readonly RefusedPushes[],
-  flow: Flow,
-  now: number,
-) {
+export function describeRefused(refused: readonly RefusedPushes[], flow: Flow, now: number) {
   return refused.map((one) => {
     const { url, reason, total, row, since, at, path, address } = one;
-    const over = isOver(component, one, flow, now);
+    const over = isOver(one, flow, now);
     return {
       ...{ url, reason, total, in_a_row: over ? 0 : row },
       since: over ? null : isoOrNull(since),

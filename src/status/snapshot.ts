@@ -160,7 +160,7 @@ async function readParts(context: SnapshotContext, now: number, language: Langua
     ...replicaFindings(replicas, store.time.now()),
     ...[...components, ...accounts].flatMap((one) => one.findings),
   ];
-  const elsewhere = describeRefused(null, refused, flow, now);
+  const elsewhere = describeRefused(refused, flow, now);
   return { components, accounts, replicas, findings, elsewhere };
 }
 

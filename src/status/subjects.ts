@@ -73,7 +73,7 @@ export async function describeComponent(
     authorizers,
     pushes: {
       ...counts,
-      refused: describeRefused(appid, refused, flow, now),
+      refused: describeRefused(refused, flow, now),
       previous_key_configured: previousKeySet,
       previous_token_configured: previousTokenSet,
       previous_key_last_used_at: isoOrNull(previousKeyAt),

@@ -56,6 +56,18 @@ export const ROW_OVER_MS = 30 * 60_000;
 
 const addScript = loadScript('add-refused');
 
+/**
+ * Whether others that are accepted at the same URL say nothing about these, which were signed with our
+ * token: tickets arrive where messages are refused when one URL stands in both fields of the console.
+ * Of what anybody can send, a row is broken by every push that arrives.
+ */
+export function staysBeside(
+  component: string | null,
+  { url, reason }: Pick<RefusedBatch, 'url' | 'reason'>,
+): boolean {
+  return component !== null && url !== 'other' && REFUSAL_REASONS[reason].signed;
+}
+
 /** @param component null for what names no configured platform. @throws KeeperError `store_unavailable` */
 export async function addRefused(
   { redis, keys }: Store,
@@ -66,6 +78,7 @@ export async function addRefused(
   const list = batches.map(({ url, reason, count, row, since, at, beside, last }) => ({
     ...{ url, reason, count, row, beside, last },
     ...{ since: String(since), at: String(at) },
+    stays_beside: staysBeside(component, { url, reason }),
   }));
   const appid = component ?? ELSEWHERE;
   const touched = [keys.refusedPushes(appid), keys.pushStats(appid)];

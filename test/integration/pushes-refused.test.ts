@@ -293,6 +293,100 @@ describe('row 103: a row of refused pushes', () => {
     expect(await findings()).toEqual([]);
   });
 
+  const OF_ANOTHER = 'wxbbbbbbbbbbbbbbbb';
+  const BESIDE: Readonly<
+    Record<string, { send: () => Promise<string>; accept?: () => Promise<string>; says: string }>
+  > = {
+    'messages, where one URL stands in both fields of the console': {
+      send: () => post(station, message()),
+      says: 'both fields',
+    },
+    "another platform's pushes, where its console has our URL": {
+      send: () => post(station, ticket({ appid: OF_ANOTHER })),
+      says: 'The URLs of another platform lead here',
+    },
+    'pushes of a part of WeChat that has another EncodingAESKey': {
+      send: wrongKey,
+      says: 'COMPONENT_ENCODING_AES_KEY',
+    },
+    'events by a clock that is off, when late tickets are taken for their own age': {
+      send: () =>
+        post(
+          station,
+          seal(ticketXml({ createTime: seconds() - 600, infoType: `notify_${nonce}` }), {
+            timestamp: seconds() - 600,
+          }),
+        ),
+      accept: () => post(station, ticket({ timestamp: seconds() - 600 })),
+      says: 'NTP',
+    },
+  };
+
+  it.each(Object.entries(BESIDE))(
+    'is not broken by what else comes to the URL: %s',
+    async (_name, one) => {
+      const { send, accept = () => post(station, ticket()), says } = one;
+      for (let time = 0; time < 4; time += 1) {
+        expect(await findings()).toEqual([]);
+        expect(await accept()).toBe('200 success');
+        await refuse(send, 1);
+        await station.pass(8 * MINUTE);
+      }
+      for (let time = 0; time < 3; time += 1) {
+        expect(await findings()).toMatchObject([{ kind: 'event', severity: 'critical' }]);
+        expect((await findings())[0]?.advice).toContain(says);
+        expect(await accept()).toBe('200 success');
+        expect(await findings()).toHaveLength(1);
+        await station.pass(8 * MINUTE);
+        await refuse(send, 1);
+      }
+      expect((await findings())[0]?.message).toContain('6 pushes');
+      clock.sleepThrough(31 * MINUTE);
+      expect(await findings()).toEqual([]);
+      await refuse(send, 2);
+      expect(await findings()).toEqual([]);
+    },
+  );
+
+  it('is not broken by what another replica accepts beside it, nor within one second', async () => {
+    const replica = await station.addReplica();
+    const url = `http://127.0.0.1:${replica.publicPort()}${EVENTS}`;
+    const acceptElsewhere = async () => {
+      const { query, body } = ticket();
+      const answer = await fetch(`${url}?${new URLSearchParams(query).toString()}`, {
+        method: 'POST',
+        body,
+      });
+      expect(await answer.text()).toBe('success');
+      await station.settle();
+    };
+    for (let time = 0; time < 4; time += 1) {
+      await acceptElsewhere();
+      await refuse(wrongKey, 1);
+      await station.pass(MINUTE);
+    }
+    expect(await findings()).toHaveLength(1);
+    await replica.stop();
+    clock.sleepThrough(31 * MINUTE);
+    for (let time = 0; time < 4; time += 1) {
+      await refuse(wrongKey, 1);
+      await acceptTicket();
+    }
+    expect(await findings()).toMatchObject([{ severity: 'critical' }]);
+  });
+
+  it('of what was signed is over when it was corrected, and one that follows is one', async () => {
+    await refuse(wrongKey, 5);
+    await acceptTicket();
+    expect(await findings()).toEqual([]);
+    await station.pass(MINUTE);
+    await refuse(wrongKey, 1);
+    await acceptTicket();
+    expect(await findings()).toEqual([]);
+    const [component] = (await statusOf()).components;
+    expect(component?.pushes.refused).toMatchObject([{ total: 6, in_a_row: 1 }]);
+  });
+
   it('is the cause that a missing ticket names, and stands before it', async () => {
     station.simulator.addFault(NO_PUSHES_ON_REQUEST);
     for (let time = 0; time < 4; time += 1) {

@@ -252,7 +252,8 @@ const STRANGERS = "Strangers' noise looks the same";
 const REFUSALS: RefusalWords = {
   urls_exchanged: because(
     'messages of accounts come to the URL for events of the platform, or the reverse',
-    (facts) => `The two URLs are exchanged. ${addresses(facts)}`,
+    (facts) =>
+      `The two URLs are exchanged, or one of them stands in both fields. ${addresses(facts)}`,
   ),
   aes_key: because(
     'they are signed with our Token, but not encrypted with our EncodingAESKey',

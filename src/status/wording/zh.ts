@@ -221,7 +221,7 @@ const STRANGERS = '陌生人的噪声看起来也是这样';
 const REFUSALS: RefusalWords = {
   urls_exchanged: because(
     '账号的消息发到了平台事件的 URL，或者反过来',
-    (facts) => `两个 URL 填反了。${addresses(facts)}`,
+    (facts) => `两个 URL 填反了，或两栏填了同一个 URL。${addresses(facts)}`,
   ),
   aes_key: because(
     '签名用的是我们的 Token，但加密用的不是我们的 EncodingAESKey',
