@@ -46,7 +46,7 @@ export const REFUSAL_REASONS = {
   urls_exchanged: { signed: true },
   /** Signed with our token, and not encrypted with our EncodingAESKey. */
   aes_key: { signed: true },
-  /** It decrypts, and names another component at its end. */
+  /** It decrypts, and names another component at its end; or it opens as another of ours only. */
   foreign_component: { signed: true },
   /** Its signed time is too far from our clock. */
   clock: { signed: true },

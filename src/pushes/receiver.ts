@@ -83,7 +83,9 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     echo: (appid, query) => verifyEcho(secretsOf(appid), query),
     async receive(push) {
       try {
-        return await receive(parts, secretsOf(push.componentAppid), push);
+        const secrets = secretsOf(push.componentAppid);
+        const others = options.components.filter((one) => one !== secrets);
+        return await receive({ ...parts, others }, secrets, push);
       } catch (error) {
         options.onPush?.(typeOf(push), error instanceof KeeperError ? error.code : 'bug');
         throw error;
@@ -97,13 +99,13 @@ function typeOf({ authorizerAppid }: { authorizerAppid?: string }) {
 }
 
 async function receive(
-  options: ReceiverOptions & { addressees: Addressees },
+  options: ReceiverOptions & { addressees: Addressees; others: readonly EnvelopeSecrets[] },
   secrets: EnvelopeSecrets,
   arrived: ArrivedPush,
 ): Promise<Answer> {
   const now = options.clock.now();
   const { authorizerAppid } = arrived;
-  const opened = openPush(secrets, arrived.query, arrived.body);
+  const opened = openPush(secrets, arrived.query, arrived.body, options.others);
   const { nonce } = opened.query;
   const read = readPush(opened.message, { typed: authorizerAppid !== undefined });
   const push: OpenedPush = {

@@ -26,6 +26,8 @@ const SIGNATURE = /^[0-9a-f]{40}$/i;
  * in front of it or behind it, so the last one is always among them.
  */
 const MAX_ENCRYPTS = 4;
+/** Letters of an Encrypt that is tried with the secrets of every platform: nearly all have fewer. */
+const MAX_ANOTHERS_CHARS = 4_096;
 /** Base64 has neither `<` nor `]`, so each part of a body is looked at once. */
 const ENCRYPT_IN_XML = /<Encrypt(?:\s[^<>]*)?>\s*(?:<!\[CDATA\[)?([^<\]]*)/gi;
 const ENCRYPT_IN_JSON = /"Encrypt"\s*:\s*"([^"]*)"/gi;
@@ -110,13 +112,19 @@ export interface TrustedPush extends OpenedEnvelope {
  * Decides whether a push is WeChat's and opens it. Of the outer document only its Encrypt counts, which
  * the signature covers: appids and texts beside it, in whatever form, are not even read, and neither is
  * `encrypt_type`. Of several Encrypts the first that verifies is it.
+ * @param others of further platforms: a push that they open has but come to the wrong address
  * @throws KeeperError `malformed_push`, `bad_signature`, `unreadable_push`, each with its reason
  */
-export function openPush(secrets: EnvelopeSecrets, query: QuerySource, body: Buffer): TrustedPush {
+export function openPush(
+  secrets: EnvelopeSecrets,
+  query: QuerySource,
+  body: Buffer,
+  others: readonly EnvelopeSecrets[] = [],
+): TrustedPush {
   const { format, encrypts, isClear } = findEncrypts(body);
   if (isClear) throw notEncrypted(query);
   const signed = parseSignedQuery(query, 'msg_signature');
-  let refusal: unknown = malformed('no Encrypt in the body');
+  let refusal = malformed('no Encrypt in the body');
   for (const [index, encrypt] of encrypts.entries()) {
     try {
       return { ...openEnvelope(secrets, signed, encrypt, format), query: signed };
@@ -126,7 +134,28 @@ export function openPush(secrets: EnvelopeSecrets, query: QuerySource, body: Buf
       if (index === 0 || error.code === 'unreadable_push') refusal = error;
     }
   }
-  throw refusal;
+  if (!isOfAnother(others, signed, encrypts, refusal)) throw refusal;
+  // The sender is told the same as anybody.
+  throw new KeeperError(refusal.code, refusal.message, { reason: 'foreign_component' });
+}
+
+/** Whether what we cannot open is meant for another platform of ours. Never a reason to take it. */
+function isOfAnother(
+  others: readonly EnvelopeSecrets[],
+  signed: SignedQuery,
+  [encrypt = '']: readonly string[],
+  { code, reason }: KeeperError,
+): boolean {
+  if (code !== 'bad_signature' && reason !== 'aes_key') return false;
+  if (encrypt.length > MAX_ANOTHERS_CHARS) return false;
+  return others.some((secrets) => {
+    try {
+      openEnvelope(secrets, signed, encrypt);
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** The Encrypts of an outer document, most probable first. Anybody can send one. */

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
 import type { RefusalReason } from '../../src/errors.ts';
@@ -460,6 +463,54 @@ describe('row 103: a row of refused pushes', () => {
     await station.redis.hset(key, { 'event:aes_key:row': 'x', 'event:aes_key:since': 'y' });
     await refuse(wrongKey, 3);
     expect(await findings()).toHaveLength(1);
+  });
+});
+
+describe('row 103: pushes that come to the URL of another platform of ours', () => {
+  const SECOND = {
+    appid: 'wxfedcba9876543210',
+    appsecret: 'fedcba98fedcba98fedcba98fedcba98',
+    token: 'tokenOfTheSecond',
+    encoding_aes_key: OTHER_KEY,
+  };
+
+  it.each([
+    ['a Token and a key of its own', SECOND],
+    ['a key of its own', { ...SECOND, token: COMPONENT.token }],
+    ['a Token of its own', { ...SECOND, encoding_aes_key: COMPONENT.encodingAesKey }],
+  ])('are told from those of strangers, where it has %s', async (_what, second) => {
+    const folder = await mkdtemp(join(tmpdir(), 'wxkeeper-refused-'));
+    const file = join(folder, 'config.json');
+    await writeFile(file, JSON.stringify({ components: [second] }));
+    const both = await createStation({
+      ...{ clock, env: { CONFIG_FILE: file }, redisUrl: server.url },
+    });
+    try {
+      const { token, encoding_aes_key: key, appid } = second;
+      const astray = () => post(both, message({ token, key, appid }), MESSAGES);
+      const answers = [];
+      for (let time = 0; time < 4; time += 1) {
+        expect(await post(both, ticket())).toBe('200 success');
+        expect(await post(both, message(), MESSAGES)).toBe('200 success');
+        answers.push(await astray());
+      }
+      const stranger = { token: 'anotherToken', key, appid };
+      const told = token === COMPONENT.token ? '400 unreadable' : '401 signature does not match';
+      expect(new Set(answers)).toEqual(new Set([told]));
+      if (token !== COMPONENT.token) {
+        expect(await post(both, message(stranger), MESSAGES)).toBe(told);
+      }
+      const status = (await (await both.internal('/status')).json()) as StatusSnapshot;
+      const [problem] = status.problems.filter(({ code }) => code === 'pushes_refused');
+      expect(problem).toMatchObject({ kind: 'message', severity: 'critical' });
+      expect(problem?.advice).toContain('The URLs of another platform lead here');
+      // At its own URL it is taken.
+      const own = `/callback/${appid}/wx5ca6a28cbf8bf405`;
+      expect(await post(both, message({ token, key, appid }), own)).toBe('200 success');
+    } finally {
+      await both.close();
+      await rm(folder, { recursive: true });
+    }
   });
 });
 
