@@ -41,6 +41,8 @@ export interface Connections {
    * @param closing send whoever has had its last answer away, since nothing new is accepted
    */
   retire(closing: boolean): void;
+  /** Whether the application has a request of this connection. */
+  isServing(socket: Socket): boolean;
 }
 
 /** Watches the connections of a server from now on. Must be called before a request can arrive. */
@@ -99,6 +101,7 @@ export function watchConnections(
   }, limits.checkMs).unref();
   server.once('close', () => clearInterval(timer));
   return {
+    isServing: (socket) => (connections.get(socket)?.open.size ?? 0) > 0,
     retire(closing) {
       state.retired = true;
       state.closing = closing;

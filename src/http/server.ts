@@ -1,6 +1,9 @@
 import http from 'node:http';
 import net, { type AddressInfo, type Socket } from 'node:net';
+import { parse } from 'node:querystring';
 import type { Express } from 'express';
+import { KeeperError } from '../errors.ts';
+import type { RefusedRequest } from '../pushes/refused.ts';
 import { watchConnections, type Cut } from './connections.ts';
 
 /**
@@ -48,12 +51,24 @@ const CLIENT_ERRORS: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
 };
 
+const REQUEST_LINE = /^\s*([A-Za-z]{1,16}) (\S{1,8192})/;
+
+/** As Node's parser has it: what is wrong in its own fixed words, and the bytes that it was reading. */
+interface ClientError extends NodeJS.ErrnoException {
+  reason?: string;
+  rawPacket?: Buffer;
+}
+
 export interface ListenOptions {
   /** Others than the usual ones. */
   limits?: Partial<Limits>;
   /** Called for each connection that was ended from here, or refused. */
   onCut?: (cut: Cut, address: string) => void;
+  /** Called for each request that is refused before the application sees it, as far as it can be read. */
+  onUnserved?: OnUnserved;
 }
+
+type OnUnserved = (request: RefusedRequest, error: KeeperError) => void;
 
 export interface Listener {
   /** The port in use, also when 0 was asked for. */
@@ -69,7 +84,7 @@ export async function listen(
   app: Express,
   host: string,
   port: number,
-  { limits: others, onCut = () => undefined }: ListenOptions = {},
+  { limits: others, onCut = () => undefined, onUnserved = () => undefined }: ListenOptions = {},
 ): Promise<Listener> {
   const limits = { ...LIMITS, ...others };
   const server = http.createServer({
@@ -79,17 +94,27 @@ export async function listen(
     // The first two are only enforced when connections are checked.
     connectionsCheckingInterval: limits.checkMs,
     maxHeaderSize: MAX_HEADER_BYTES,
+    // Node would answer for itself, and nobody would know.
+    requireHostHeader: false,
   });
   server.timeout = limits.silenceMs;
   const connections = watchConnections(server, limits, onCut);
-  server.on('request', app);
+  server.on('request', onlyWithHost(app, onUnserved));
   // "May I send this?" is answered by the application, or by inviting what it will read.
   server.on('checkContinue', (request: http.IncomingMessage, response: http.ServerResponse) => {
     if (Number(request.headers['content-length'] ?? 0) <= MAX_BODY_BYTES) response.writeContinue();
     app(request, response);
   });
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+  server.on('checkExpectation', (request: http.IncomingMessage, response: http.ServerResponse) =>
+    leave(request, response, onUnserved, { status: 417, why: 'an Expect that cannot be met' }),
+  );
+  server.on('clientError', (error: ClientError, socket: Socket) => {
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') onCut('too_slow', socket.remoteAddress ?? '');
+    const [, method, target] = REQUEST_LINE.exec(error.rawPacket?.toString('latin1') ?? '') ?? [];
+    // What the application has begun with, it refuses itself.
+    if (method !== undefined && target !== undefined && !connections.isServing(socket)) {
+      onUnserved(...refusalOf(method, target, socket, error.reason ?? error.code ?? ''));
+    }
     refuse(error, socket);
   });
   await new Promise<void>((resolve, reject) => {
@@ -113,6 +138,36 @@ export async function listen(
         server.closeIdleConnections();
       }),
   };
+}
+
+/** The application, but for what HTTP forbids to serve. */
+function onlyWithHost(app: Express, onUnserved: OnUnserved): http.RequestListener {
+  return (request, response) => {
+    const { httpVersion, headers } = request;
+    if (httpVersion !== '1.1' || headers.host !== undefined) app(request, response);
+    else leave(request, response, onUnserved, { status: 400, why: 'no Host' });
+  };
+}
+
+function leave(
+  { method = '', url = '', socket }: http.IncomingMessage,
+  response: http.ServerResponse,
+  onUnserved: OnUnserved,
+  { status, why }: { status: number; why: string },
+): void {
+  onUnserved(...refusalOf(method, url, socket, why));
+  response.writeHead(status, { Connection: 'close' }).end();
+}
+
+function refusalOf(
+  method: string,
+  target: string,
+  { remoteAddress: address }: Socket,
+  why: string,
+): [RefusedRequest, KeeperError] {
+  const [path = '', ...search] = target.replace(/^https?:\/\/[^/?]*/i, '').split('?');
+  const error = new KeeperError('bad_request', `not taken as HTTP: ${why}`, { reason: 'form' });
+  return [{ method: method.toUpperCase(), path, query: parse(search.join('?')), address }, error];
 }
 
 /**

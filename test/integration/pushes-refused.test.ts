@@ -12,7 +12,7 @@ import { examineStation } from '../support/doctor.ts';
 import { ROUND } from '../support/alerting.ts';
 import { logIn } from '../support/dashboard.ts';
 import { countCommands, totalOf } from '../support/redis-commands.ts';
-import { asMessage, EVENTS, MESSAGES, post } from '../support/public-listener.ts';
+import { asMessage, EVENTS, exchange, MESSAGES, post } from '../support/public-listener.ts';
 import { sealPush, ticketXml, type SealOptions } from '../support/seal.ts';
 import {
   COMPONENT,
@@ -190,6 +190,39 @@ const CASES: Readonly<Record<string, Case>> = {
     says: ['at /wechat/notify', '/callback/', '授权事件接收 URL'],
     ends: acceptTicket,
   },
+  ...Object.fromEntries(
+    (
+      [
+        ['headers of more than 8 KB', [`X-Trace: ${'a'.repeat(9_000)}`]],
+        ['a length beside chunks', ['Transfer-Encoding: chunked']],
+        ['two lengths', ['Content-Length: 7']],
+        ['a line feed in a header', ['X-A: b\nX-B: c']],
+        ['a control character in a header', ['X-A: a\x01b']],
+        ['an Expect that nobody knows', ['Expect: 200-ok']],
+        ['no Host', []],
+      ] as const
+    ).map(([what, headers]): [string, Case] => [
+      `${what}, which no HTTP server takes`,
+      {
+        ...{ reason: 'form', url: 'event', severity: 'warning' },
+        async send() {
+          const { query, body } = ticket();
+          const answer = await exchange(station, [
+            `POST ${EVENTS}?${new URLSearchParams(query).toString()} HTTP/1.1\r\n`.concat(
+              what === 'no Host' ? '' : 'Host: wx.example.com\r\n',
+              `Connection: close\r\nContent-Length: ${body.length}\r\n`,
+              ...headers.map((one) => `${one}\r\n`),
+              `\r\n${body}`,
+            ),
+          ]);
+          await station.settle();
+          return answer.slice('HTTP/1.1 '.length);
+        },
+        says: ['not in the form of a push', 'a proxy must pass', '代理必须'],
+        ends: acceptTicket,
+      },
+    ]),
+  ),
   'compressed bodies': {
     ...{ reason: 'form', url: 'message', severity: 'warning' },
     send: () => post(station, message(), MESSAGES, { 'content-encoding': 'gzip' }),
