@@ -139,6 +139,34 @@ describe('row 7: somebody writes into the keys of the ticket what we do not writ
       },
     }));
 
+  it('something else where the events are: no ticket comes in by halves, and each is one entry', async () => {
+    const { redis, keys } = station;
+    const [events, [hash]] = [keys.events(COMPONENT.appid), keysOfTicket()];
+    const before = [await redis.hgetall(hash), await redis.xlen(events)] as const;
+    await redis.rename(events, `${events}:aside`);
+    await redis.set(events, 'text');
+    const push = newTicketPush(station);
+    for (const status of [503, 503]) expect(await post(push)).toMatchObject({ status });
+    expect(await redis.hgetall(hash)).toEqual(before[0]);
+    await redis.rename(`${events}:aside`, events);
+    expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
+    await station.pass(MINUTE);
+    expect(await redis.xlen(events)).toBe(before[1] + 1);
+    expect(await redis.hgetall(hash)).toMatchObject({
+      ...{ ticket: push.ticket, count: '2' },
+      ...{ previous_ticket: ticket, previous_create_time: before[0].create_time },
+    });
+  });
+
+  it('a count that is none costs no ticket', async () => {
+    const [hash] = keysOfTicket();
+    await station.redis.hset(hash, 'count', 'many');
+    const push = newTicketPush(station);
+    expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
+    expect(await ticketMirror(station)).toBe(push.ticket);
+    expect(await station.redis.hmget(hash, 'ticket', 'count')).toEqual([push.ticket, '1']);
+  });
+
   it('a push that comes before anybody has noticed waits, and is stored', async () => {
     const { redis } = station;
     const [hash] = keysOfTicket();

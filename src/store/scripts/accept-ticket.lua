@@ -3,7 +3,8 @@
 -- comes back only under a later CreateTime; the newest that comes again lives longer, and replaces
 -- nobody.
 -- "Seen" is marked last and in the same step as the effect: a crash or an error between the two
--- would turn WeChat's re-sent push into a loss.
+-- would turn WeChat's re-sent push into a loss. For the same reason what can fail comes first, which is
+-- the event where somebody has put something else under the key of the stream: nothing is undone then.
 --
 -- KEYS  1 seen marker   2 ticket record (hash)   3 ticket mirror (string)   4 event stream
 --       5 arrivals (list of moments, for people)
@@ -18,7 +19,7 @@ end
 
 local ticket, create_time = ARGV[1], tonumber(ARGV[2])
 -- replaced: hashes of the tickets of this very create_time that gave way to one another
-local r = redis.call('HMGET', KEYS[2], 'ticket', 'create_time', 'previous_ticket', 'replaced')
+local r = redis.call('HMGET', KEYS[2], 'ticket', 'create_time', 'previous_ticket', 'replaced', 'count')
 local newest, known, replaced = r[1], tonumber(r[2] or '') or 0, r[4] or ''
 local later = create_time > known or known > tonumber(ARGV[8])
 local same_time = create_time == known and not later
@@ -33,20 +34,20 @@ elseif later or same_time then
 end
 
 if outcome == 'stored' then
-  if newest then
-    redis.call('HSET', KEYS[2], 'previous_ticket', newest, 'previous_create_time', r[2])
-  end
-  redis.call('HSET', KEYS[2], 'ticket', ticket)
-  redis.call('HINCRBY', KEYS[2], 'count', 1)
   local event = { 'XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*' }
   for _, field in ipairs(cjson.decode(ARGV[7])) do
     event[#event + 1] = field
   end
   redis.call(unpack(event))
+  if newest then
+    redis.call('HSET', KEYS[2], 'previous_ticket', newest, 'previous_create_time', r[2] or 0)
+  end
+  local count = string.format('%.0f', (tonumber(r[5] or '') or 0) + 1)
+  redis.call('HSET', KEYS[2], 'ticket', ticket, 'count', count)
 end
 if outcome == 'stored' or ticket == newest and later then
   redis.call('HSET', KEYS[2], 'create_time', ARGV[2], 'received_at', ARGV[3])
-  if same_time then
+  if same_time and newest then
     redis.call('HSET', KEYS[2], 'replaced', replaced .. redis.sha1hex(newest) .. ' ')
   else
     redis.call('HDEL', KEYS[2], 'replaced')
