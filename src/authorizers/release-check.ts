@@ -1,6 +1,9 @@
+import { createHash, randomUUID } from 'node:crypto';
 import { sleep, type Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
 import { callAsPlatform, type PlatformContext } from '../credentials/platform.ts';
+import { SEEN_MS } from '../store/events.ts';
+import { takeLease } from '../store/leases.ts';
 import { WechatError } from '../wechat/api.ts';
 import { queryAuth, sendCustomText } from '../wechat/authorizer.ts';
 import { textReply } from '../wechat/reply.ts';
@@ -51,7 +54,7 @@ export interface CheckedMessage {
   fields: Readonly<Record<string, unknown>>;
   /** `another_account`: it may have been captured, and sent to the URL of another account. */
   odd?: readonly string[];
-  /** `duplicate`: it came before, and what it asks for is done or under way. */
+  /** `duplicate`: it was stored before, which does not say that anybody began with what it asks for. */
   outcome: 'stored' | 'older' | 'duplicate';
 }
 
@@ -90,9 +93,7 @@ export function createReleaseCheck(context: PlatformContext): ReleaseCheck {
   return {
     replyTo(message) {
       const { reply, code } = answerReleaseCheck(context.clock, message) ?? {};
-      if (reply === undefined || code === undefined || message.outcome === 'duplicate') {
-        return reply;
-      }
+      if (reply === undefined || code === undefined) return reply;
       // Counted from now on, so that nobody takes us for idle between the answer and the work.
       active += 1;
       const afterwards = () => void speakFor({ ...context, pause }, message, code).finally(leave);
@@ -134,12 +135,29 @@ export function answerReleaseCheck(
   return { reply: { xml: '' }, ...(code === '' ? {} : { code }) };
 }
 
-/** Exchanges the checker's code and writes to the checker with the token this brings. Never rejects. */
-async function speakFor(
-  context: Work,
-  { componentAppid, authorizerAppid, fields }: CheckedMessage,
+/**
+ * Whether a code is nobody else's. A message that is a repeat may be our own: its first delivery was
+ * stored, and Redis's answer, or the process, was lost.
+ */
+async function isOurs(
+  { store, log }: Work,
+  { componentAppid, outcome }: CheckedMessage,
   code: string,
-): Promise<void> {
+): Promise<boolean> {
+  const hash = createHash('sha256').update(code).digest('hex');
+  const key = store.keys.seen(componentAppid, `release_check:${hash}`);
+  try {
+    return await takeLease(store, key, randomUUID(), SEEN_MS);
+  } catch (error) {
+    log.warn('release check: it could not be noted that a code is used', { error });
+    return outcome !== 'duplicate';
+  }
+}
+
+/** Exchanges the checker's code and writes to the checker with the token this brings. Never rejects. */
+async function speakFor(context: Work, checked: CheckedMessage, code: string): Promise<void> {
+  if (!(await isOurs(context, checked, code))) return;
+  const { componentAppid, authorizerAppid, fields } = checked;
   const { api, clock, log, pause } = context;
   const facts = { component: componentAppid, authorizer: authorizerAppid };
   const started = clock.monotonic();

@@ -7,7 +7,9 @@ import {
 } from '../../src/simulator/release-checker.ts';
 import { openEnvelope } from '../../src/wechat/envelope.ts';
 import { parsePushXml } from '../support/parse-push-xml.ts';
+import { startRedisServer } from '../../src/commands/redis-server.ts';
 import { createPlatform } from '../support/authorizers.ts';
+import { createTcpProxy } from '../support/tcp-proxy.ts';
 import { asMessage, contents, EVENTS, MESSAGES, post } from '../support/public-listener.ts';
 import { sealPush, type SealOptions } from '../support/seal.ts';
 import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../support/station.ts';
@@ -253,6 +255,51 @@ describe('the code that the checker writes', () => {
     }
     expect(calls(CODE_API)).toHaveLength(before[0] + 1);
     expect(messages()).toHaveLength(before[1] + 1);
+  });
+
+  it('is used when its message was stored and the answer of Redis was lost, with the delivery or by it', async () => {
+    const server = await startRedisServer();
+    const proxy = await createTcpProxy({ socketPath: server.url });
+    const behind = await createPlatform({ redisUrl: proxy.url('redis') });
+    try {
+      const url = behind.publicUrl(CHECKED);
+      const deliver = async ({ query, body }: ReturnType<typeof sealedText>) => {
+        const search = new URLSearchParams(query).toString();
+        const answer = await fetch(`${url}?${search}`, { method: 'POST', body });
+        return `${answer.status} ${await answer.text()}`;
+      };
+      const asked = () => {
+        const code = behind.simulator.grant(COMPONENT.appid, ACCOUNT.appid).code;
+        const timestamp = Math.floor(behind.clock.now() / 1000);
+        return { code, push: sealedText(`QUERY_AUTH_CODE:${code}`, { timestamp }) };
+      };
+      const used = () => behind.simulator.ledger.messages.map(({ content }) => content);
+      // The account is looked up once, so that the next answer of Redis is about the message.
+      expect(await deliver(asked().push)).toBe('200 ');
+      await behind.settle();
+
+      const cut = asked();
+      proxy.dropNextReply();
+      expect(await deliver(cut.push)).toBe('200 ');
+      await behind.settle();
+      expect(used()).toContain(`${cut.code}_from_api`);
+
+      const slow = asked();
+      proxy.pause('toClient');
+      expect(await deliver(slow.push)).toMatch(/^503 /);
+      proxy.resume('toClient');
+      await expect.poll(() => deliver(slow.push), { timeout: 20_000 }).toBe('200 ');
+      await behind.settle();
+      expect(await deliver(slow.push)).toBe('200 ');
+      await behind.settle();
+      expect(used().filter((content) => content === `${slow.code}_from_api`)).toHaveLength(1);
+      const sent = behind.simulator.ledger.calls.filter(({ api }) => api === CODE_API);
+      expect(sent).toHaveLength(3);
+    } finally {
+      await behind.close();
+      await proxy.close();
+      await server.stop();
+    }
   });
 
   it.each([
