@@ -176,6 +176,9 @@ describe('row 112: what nobody needs and nothing vouches for', () => {
     [{ 'content-encoding': 'Identity' }],
     [{ 'content-encoding': '' }],
     [{ 'content-encoding': 'identity, IDENTITY' }],
+    [{ 'content-encoding': 'UTF-8' }],
+    [{ 'content-encoding': 'gzip' }],
+    [{ 'content-encoding': 'deflate, br' }],
   ])('the header %j', async (headers) => {
     await stored(sealed(content('hello')), MESSAGES, headers);
   });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { deflateSync, gzipSync } from 'node:zlib';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   asMessage,
@@ -275,7 +275,7 @@ describe('rows 57, 60 and 61: bodies of another kind', () => {
   it.each([
     ['gzip', gzipSync],
     ['deflate', deflateSync],
-    ['br', (body: string) => Buffer.from(body)],
+    ['br', brotliCompressSync],
     ['GZIP', gzipSync],
   ])('a good push in %s is not unpacked', async (encoding, pack) => {
     const { query, body } = seal(event());
@@ -288,7 +288,7 @@ describe('rows 57, 60 and 61: bodies of another kind', () => {
     const bomb = gzipSync(Buffer.alloc(200 * 1024 * 1024));
     const { query } = seal(event());
     expect(await refused({ query, body: bomb }, EVENTS, { 'content-encoding': 'gzip' })).toMatch(
-      /^415 /,
+      /^413 /,
     );
   });
 });
