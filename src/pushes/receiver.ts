@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { KeeperError, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -119,7 +119,7 @@ async function receive(
     signedTimes: signedTimes(opened.query),
     // One Encrypt on two URLs is two pushes: neither may pass for a repeat of the other.
     fingerprint: [authorizerAppid, opened.fingerprint].filter(Boolean).join(':'),
-    contentHash: createHash('sha256').update(opened.message).digest('hex'),
+    contentHash: opened.contentHash,
   };
   assertAtItsUrl(push, authorizerAppid);
   if (authorizerAppid === undefined) {

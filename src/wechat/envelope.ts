@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createDecipheriv, createHash, timingSafeEqual } from 'node:crypto';
 import { decrypt, encrypt, getSignature } from '@wecom/crypto';
 import { KeeperError, type RefusalReason } from '../errors.ts';
 
@@ -66,6 +66,8 @@ export interface OpenedEnvelope {
   message: string;
   /** SHA-256 of Encrypt in hex: what replays are recognised by. The signature is malleable. */
   fingerprint: string;
+  /** SHA-256 of the decrypted bytes in hex: the same for a message that is encrypted anew. */
+  contentHash: string;
   usedPreviousToken: boolean;
   usedPreviousKey: boolean;
   /** False when re-encrypting does not give the same bytes: some were no UTF-8. */
@@ -217,6 +219,9 @@ export function openEnvelope(
       ...opened,
       format,
       fingerprint: createHash('sha256').update(encryptField).digest('hex'),
+      contentHash: createHash('sha256')
+        .update(opened.lossless ? opened.message : bytesOf(key, encryptField))
+        .digest('hex'),
       usedPreviousToken: token !== secrets.token,
       usedPreviousKey: key !== secrets.encodingAesKey,
       seal: (reply, timestamp, nonce) =>
@@ -336,6 +341,14 @@ function tryKey(
     // The library throws range and OpenSSL errors on odd lengths; which one is nobody's business.
     return 'aes_key';
   }
+}
+
+/** Of a message that is not all UTF-8: as texts, many are one. */
+function bytesOf(encodingAesKey: string, encryptField: string): Buffer {
+  const key = Buffer.from(`${encodingAesKey}=`, 'base64');
+  const decipher = createDecipheriv('aes-256-cbc', key, key.subarray(0, 16)).setAutoPadding(false);
+  const plain = Buffer.concat([decipher.update(encryptField, 'base64'), decipher.final()]);
+  return plain.subarray(20, 20 + plain.readUInt32BE(16));
 }
 
 function malformed(text: string): KeeperError {

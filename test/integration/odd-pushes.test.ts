@@ -117,6 +117,17 @@ describe('row 109: broken UTF-8', () => {
     expect(exchanged()).toBe(before + 1);
   });
 
+  it('does not make one of pushes that differ in it alone, and each is known when it comes again', async () => {
+    const [head = '', tail = ''] = message('<Event>scancode_push</Event><Key>-</Key>').split('-<');
+    const event = (byte: number) =>
+      Buffer.concat([Buffer.from(head), Buffer.from([byte]), Buffer.from(`<${tail}`)]);
+    for (const byte of [0xff, 0xfe, 0xc0]) await stored(sealed(event(byte)), MESSAGES);
+    const before = await eventCount(station);
+    const again = sealed(event(0xfe), { random: 'fedcba9876543210', nonce: 'anew' });
+    expect(await post(station, again, MESSAGES)).toBe('200 success');
+    expect(await eventCount(station)).toBe(before);
+  });
+
   it('in a ticket event leaves the ticket whole', async () => {
     const value = `ticket@@@${now()}`;
     const xml = Buffer.from(ticket(value).replace('</xml>', '<Note>-</Note></xml>'));

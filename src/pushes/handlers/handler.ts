@@ -23,7 +23,7 @@ export interface OpenedPush {
   signedTimes: readonly [number, ...number[]];
   /** What a repeated delivery is recognised by. */
   fingerprint: string;
-  /** SHA-256 of the decrypted text in hex: the same for a message that is encrypted anew. */
+  /** SHA-256 of the decrypted bytes in hex: the same for a message that is encrypted anew. */
   contentHash: string;
 }
 
