@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { userNameOf } from '../../src/simulator/authorizer-profile.ts';
 import { authorizerToken } from '../../src/store/authorizations.ts';
@@ -339,6 +340,18 @@ describe('row 112: what decides, in a form that nobody expects', () => {
       expect(exchanged()).toBe(before + 1);
     },
   );
+
+  it('a ticket and a code that are longer than any so far count', async () => {
+    const value = `ticket@@@${'t'.repeat(8_000)}${now()}`;
+    await stored(sealed(ticket(value)));
+    expect(await storedTicket()).toBe(value);
+    const code = `queryauthcode@@@${'c'.repeat(8_000)}`;
+    const entry = await stored(sealed(authorized(code)));
+    expect(JSON.stringify(entry)).not.toContain('ccc');
+    const id = createHash('sha256').update(code).digest('hex').slice(0, 32);
+    const kept = await station.redis.hget(station.keys.exchanges(COMPONENT.appid), id);
+    expect(JSON.parse(kept ?? '{}')).toMatchObject({ authorizer: AUTHORIZER });
+  });
 
   it('an account in capitals ends its authorization all the same', async () => {
     await stored(sealed(authorized(await grant())));
