@@ -119,6 +119,7 @@ async function receive(
     signedTimes: signedTimes(opened.query),
     // One Encrypt on two URLs is two pushes: neither may pass for a repeat of the other.
     fingerprint: [authorizerAppid, opened.fingerprint].filter(Boolean).join(':'),
+    encryptHash: opened.fingerprint,
     contentHash: opened.contentHash,
   };
   assertAtItsUrl(push, authorizerAppid);
@@ -127,9 +128,10 @@ async function receive(
     noteOutcome(options, push, opened, outcome);
     return SUCCESS;
   }
-  const strays = await isStray(options.addressees, push, authorizerAppid);
-  const odd = strays ? ([...push.odd, 'another_account'] as const) : push.odd;
-  const outcome = await recordMessage({ ...push, odd, authorizerAppid }, options);
+  const account = await accountOf(options.addressees, push, authorizerAppid);
+  const odd = account === 'another' ? ([...push.odd, 'another_account'] as const) : push.odd;
+  const arrivedMessage = { ...push, odd, authorizerAppid, atItsAccount: account === 'its_own' };
+  const outcome = await recordMessage(arrivedMessage, options);
   const message = { ...push, odd, authorizerAppid, outcome };
   noteOutcome(options, message, opened, outcome);
   const seal = (reply: string) => opened.seal(reply, Math.floor(now / 1000), nonce);
@@ -165,16 +167,17 @@ function assertAtItsUrl(
   }
 }
 
-/** A message that names another account than its URL, as a captured one would. */
-async function isStray(
+/** Whether a message names the account of its URL, or another one, as a captured one would. */
+async function accountOf(
   addressees: Addressees,
   { componentAppid, fields }: OpenedPush,
   authorizer: string,
-): Promise<boolean> {
+): Promise<'its_own' | 'another' | 'unknown'> {
   const named = textOf(fields, 'ToUserName') ?? '';
-  if (named === '') return false;
+  if (named === '') return 'unknown';
   const known = await addressees.originalId(componentAppid, authorizer);
-  return known !== undefined && known !== named;
+  if (known === undefined) return 'unknown';
+  return known === named ? 'its_own' : 'another';
 }
 
 /** The message is stored by now, so whatever fails here must not make WeChat send it again. */

@@ -7,6 +7,12 @@ export const SEEN_MS = 11 * 60 * 1000;
 /** About this many events are kept per component. */
 export const EVENT_STREAM_LENGTH = 10_000;
 
+/**
+ * Addresses under which one push is stored when nobody knows whose it is. WeChat sends it to one; whoever
+ * has captured it could send it to any number, until what others have sent is out of the stream.
+ */
+const MOST_ADDRESSES = 3;
+
 const appendEventScript = loadScript('append-event');
 
 /** Field names and texts of one stream entry, as consumer groups read them. */
@@ -19,8 +25,12 @@ export interface Identity {
   forMs: number;
 }
 
+/** `elsewhere`: it is stored under other addresses, as often as one push is. */
+export type Appended = 'stored' | 'duplicate' | 'elsewhere';
+
 /**
  * Adds an event unless one of its identities was seen before.
+ * @param everywhere what it is recognised by at any address, if those are to be counted
  * @throws KeeperError `store_unavailable`
  */
 export async function appendEvent(
@@ -28,20 +38,23 @@ export async function appendEvent(
   appid: string,
   identities: readonly Identity[],
   event: EventFields,
-): Promise<'stored' | 'duplicate'> {
+  everywhere?: Identity,
+): Promise<Appended> {
+  const names = everywhere === undefined ? identities : [...identities, everywhere];
   const outcome = await onRedis(() =>
     runScript(
       store.redis,
       appendEventScript,
-      [store.keys.events(appid), ...identities.map(({ name }) => store.keys.seen(appid, name))],
+      [store.keys.events(appid), ...names.map(({ name }) => store.keys.seen(appid, name))],
       [
         EVENT_STREAM_LENGTH,
         JSON.stringify(Object.entries(event).flat()),
-        ...identities.map(({ forMs }) => forMs),
+        ...names.map(({ forMs }) => forMs),
+        everywhere === undefined ? 0 : MOST_ADDRESSES,
       ],
     ),
   );
-  return outcome as 'stored' | 'duplicate';
+  return outcome as Appended;
 }
 
 /** Whether one of these was seen before. @throws KeeperError `store_unavailable` */

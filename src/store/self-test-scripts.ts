@@ -64,7 +64,10 @@ const STEPS: readonly Step[] = [
     const arrived = { appid: APPID, ticket: APPID, createTime: now, receivedAt: now };
     return acceptTicket(store, { ...arrived, fingerprint: 'ticket', event });
   },
-  (store) => appendEvent(store, APPID, [{ name: 'event', forMs: LEFT_MS }], { id: APPID }),
+  (store) => {
+    const seen = { name: 'event', forMs: LEFT_MS };
+    return appendEvent(store, APPID, [seen], { id: APPID }, { ...seen, name: 'addresses' });
+  },
   (store) => addRefused(store, APPID, [REFUSED]),
   (store) => keepTicket(store, APPID, undefined),
   (store) => refuseTicket(store, APPID, 'another', store.time.now()),

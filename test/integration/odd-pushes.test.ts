@@ -10,6 +10,7 @@ import {
   MESSAGES,
   newestEvents,
   post,
+  pushCounts,
   type PostedPush,
 } from '../support/public-listener.ts';
 import {
@@ -574,6 +575,48 @@ describe('row 148: a captured message under the URL of another account', () => {
     expect(replayed).toMatchObject({ authorizer_appid: OTHER, odd: 'another_account' });
     const own = sealed(content('hello again').replace(ACCOUNT, userName));
     expect((await stored(own, `${EVENTS}/${OTHER}`)).odd).toBeUndefined();
+  });
+
+  it('is stored under few of them: it drives nobody else out of the stream', async () => {
+    const push = sealed(content('captured'));
+    const before = await eventCount(station);
+    const keys = async () =>
+      (await station.redis.keys(`${station.config.redisKeyPrefix}seen:*`)).length;
+    const answers: string[] = [];
+    for (let number = 1; number <= 12; number += 1) {
+      answers.push(await post(station, push, `${EVENTS}/wx${String(number).padStart(16, '0')}`));
+      if (number === 3) expect(await eventCount(station)).toBe(before + 3);
+    }
+    expect(answers.slice(0, 3)).toEqual(Array(3).fill('200 success'));
+    expect(answers.slice(3)).toEqual(Array(9).fill('401 sent again to another address'));
+    expect(await eventCount(station)).toBe(before + 3);
+    const kept = await keys();
+    // A repeat where it is already is one, and leaves nothing more in Redis.
+    expect(await post(station, push, `${EVENTS}/wx0000000000000001`)).toBe('200 success');
+    expect(await post(station, push, `${EVENTS}/wx00000000000000aa`)).toMatch(/^401 /);
+    expect(await keys()).toBe(kept);
+    const { refused } = await pushCounts(station);
+    expect(refused).toContainEqual(
+      expect.objectContaining({ url: 'message', reason: 'sent_again', total: 10 }),
+    );
+  });
+
+  it('does not keep the true one out, however often it was sent elsewhere before', async () => {
+    const userName = 'gh_00000000000e';
+    const account = 'wx00000000000000ee';
+    await mergeAuthorizer(station.store, COMPONENT.appid, account, { userName });
+    const push = sealed(content('the true one').replace(ACCOUNT, userName));
+    const counted = () =>
+      station.redis.keys(`${station.config.redisKeyPrefix}seen:{${COMPONENT.appid}}:addresses:*`);
+    for (let number = 1; number <= 5; number += 1) {
+      await post(station, push, `${EVENTS}/wx${String(number).padStart(16, '1')}`);
+    }
+    const entry = await stored(push, `${EVENTS}/${account}`);
+    expect(entry).toMatchObject({ authorizer_appid: account });
+    expect(entry.odd).toBeUndefined();
+    const before = await counted();
+    await stored(sealed(content('another').replace(ACCOUNT, userName)), `${EVENTS}/${account}`);
+    expect(await counted()).toEqual(before);
   });
 
   it('is not replied to, and sets nothing going', async () => {

@@ -23,6 +23,8 @@ export interface OpenedPush {
   signedTimes: readonly [number, ...number[]];
   /** What a repeated delivery is recognised by. */
   fingerprint: string;
+  /** SHA-256 of Encrypt in hex: the same at whatever URL it arrives. */
+  encryptHash: string;
   /** SHA-256 of the decrypted bytes in hex: the same for a message that is encrypted anew. */
   contentHash: string;
 }

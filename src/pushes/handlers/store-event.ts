@@ -13,15 +13,21 @@ import type { PushTime } from './push-time.ts';
 /**
  * Writes a push to the event stream, unless it is there already.
  * @param identities what a repeated delivery is recognised by
- * @throws KeeperError `push_not_stored`
+ * @param everywhere what it is recognised by at any address, where it may have been sent to many
+ * @throws KeeperError `push_not_stored`, `stale_push`
  */
 export async function storeEvent(
   push: OpenedPush,
-  context: HandlerContext,
+  { store }: Pick<HandlerContext, 'store'>,
   identities: readonly Identity[],
   entry: EventFields,
+  everywhere?: Identity,
 ): Promise<PushOutcome> {
-  return orSendAgain(() => appendEvent(context.store, push.componentAppid, identities, entry));
+  const outcome = await orSendAgain(() =>
+    appendEvent(store, push.componentAppid, identities, entry, everywhere),
+  );
+  if (outcome !== 'elsewhere') return outcome;
+  throw new KeeperError('stale_push', 'sent again to another address', { reason: 'sent_again' });
 }
 
 /**

@@ -7,7 +7,8 @@ import { readPush } from '../../../src/wechat/read-push.ts';
 function entryOf(text: string) {
   const push = { ...readPush(text, { typed: true }), requestId: 'r', componentAppid: 'wx' };
   const times = { receivedAt: 0, signedTimes: [0] as [number] };
-  return eventEntry({ ...push, ...times, fingerprint: 'f', contentHash: 'c' } satisfies OpenedPush);
+  const hashes = { fingerprint: 'f', encryptHash: 'e', contentHash: 'c' };
+  return eventEntry({ ...push, ...times, ...hashes } satisfies OpenedPush);
 }
 
 describe('the entry of a push', () => {
