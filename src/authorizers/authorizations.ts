@@ -186,6 +186,8 @@ async function round(state: WorkState, component: string): Promise<void> {
         const isOpen = exchange !== undefined && exchange.outcome === undefined;
         if (isOpen && isDue(exchange, store.time.now())) {
           await exchangeOne(state, component, exchange);
+          // Whoever has come meanwhile may be next, and does not wait for all of these.
+          if (state.again.has(component)) break;
         }
       }
     } finally {

@@ -137,7 +137,8 @@ async function noteFailure(
   const attempts = exchange.attempts + 1;
   const error = describeUnavailable(thrown);
   const maybeUsed = exchange.maybeUsed || facts?.mayHaveRun === true;
-  const fields = { component, authorizer: exchange.authorizer, attempts, failure: error };
+  const { authorizer, link } = exchange;
+  const fields = { component, authorizer, link: link?.id, attempts, failure: error };
   if (facts?.class === 'reauthorize') {
     log.warn('WeChat refuses an authorization code', fields);
     await changeExchange(store, component, exchange.id, { attempts, lastError: error, maybeUsed });

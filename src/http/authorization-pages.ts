@@ -25,7 +25,7 @@ import {
 import { sendPage } from './pages/page.ts';
 import { problemPage } from './pages/problem.ts';
 import { deviceOf, startPage } from './pages/start.ts';
-import { limitByAddress, limitByLink } from './visit-limits.ts';
+import { limitByAddress, limitByLink, limitCodes, type CodeLimit } from './visit-limits.ts';
 
 /** The merchant's way in: the page that leads to WeChat, and the one that WeChat leads back to. */
 
@@ -64,6 +64,8 @@ const DONE_GRACE_MS = 2 * 60 * 60_000;
 const STARTS_PER_LINK = 20;
 /** A page that looks every five seconds at an authorization comes 120 times in ten minutes. */
 const RETURNS_PER_LINK = 200;
+/** Each start leads to one code at the most. */
+const CODES_PER_LINK = STARTS_PER_LINK;
 const VISITS_PER_ADDRESS = 300;
 const RETRY_AFTER_SECONDS = 60;
 /** protocol: `expires_in` is 600; up to an hour was seen. */
@@ -75,6 +77,7 @@ const AUTH_CODE = /^[\x21-\x7E]{1,512}$/;
 export function authorizationPages(pages: AuthorizationPages, log: Log): Router {
   const router = express.Router();
   const byAddress = limitByAddress(VISITS_PER_ADDRESS);
+  const codes = limitCodes(CODES_PER_LINK, pages.clock);
   const linkId = (response: Response) => visitOf(response).link.id;
   router.use('/authorize', (_request, response, next) => {
     response.set({
@@ -107,7 +110,7 @@ export function authorizationPages(pages: AuthorizationPages, log: Log): Router 
     },
     limitByLink(RETURNS_PER_LINK, linkId),
     byAddress,
-    (request, response) => serveDone(pages, log, request, response),
+    (request, response) => serveDone({ ...pages, codes }, log, request, response),
   );
   router.all(['/authorize/:component', '/authorize/:component/done'], (request, response) => {
     componentOf(pages, request);
@@ -154,7 +157,7 @@ async function serveStart(
 }
 
 async function serveDone(
-  pages: AuthorizationPages,
+  pages: AuthorizationPages & { codes: CodeLimit },
   log: Log,
   request: Request,
   response: Response,
@@ -172,17 +175,20 @@ async function serveDone(
     startAgain: pages.clock.now() < link.expiresAt ? addressOf(visit, '') : undefined,
     back: back(result),
   });
-  const { auth_code: code = '', expires_in: life } = request.query;
-  if (code === '') {
+  const { auth_code: brought = '', expires_in: life } = request.query;
+  if (brought === '') {
     sendPage(response, 200, cancelledPage(next('cancelled')));
     return;
   }
-  const outcome = await pages.takeCode(component.appid, readCode(code), readLife(life), link);
+  const code = readCode(brought);
+  pages.codes.admit(link.id, code);
+  const outcome = await pages.takeCode(component.appid, code, readLife(life), link);
   log.debug('merchant came back from WeChat', {
     ...{ component: component.appid, link: link.id, outcome: outcome.did },
   });
   switch (outcome.did) {
     case 'authorized': {
+      pages.codes.proved(link.id, code);
       const address = back('authorized', outcome.authorizer);
       if (address !== undefined) response.status(303).location(address).end();
       else sendPage(response, 200, authorizedPage(language, outcome.authorizer));

@@ -109,7 +109,11 @@ export async function changeExchange(
   return merge(store, component, id, fields, 'change');
 }
 
-/** Those that have not ended, oldest first; forgets what ended long ago. @throws KeeperError */
+/**
+ * Those that have not ended, in the order in which they are to be tried: each link's first code, oldest
+ * first, before anybody's second. Forgets what ended long ago.
+ * @throws KeeperError `store_unavailable`
+ */
 export async function openExchanges(store: Store, component: string): Promise<Exchange[]> {
   const key = store.keys.exchanges(component);
   const hash = await onRedis(() => store.redis.hgetall(key));
@@ -122,9 +126,33 @@ export async function openExchanges(store: Store, component: string): Promise<Ex
   if (over.length > 0) {
     await onRedis(() => store.redis.hdel(key, ...over.map(([id]) => id)));
   }
-  return all
-    .flatMap(([, one]) => (one === undefined || one.outcome !== undefined ? [] : [one]))
-    .sort((one, other) => one.authorizedAt - other.authorizedAt);
+  const known = all.flatMap(([, one]) => one ?? []);
+  const turns = turnsOf(known);
+  const turnOf = ({ id }: Exchange) => turns.get(id) ?? 0;
+  return known
+    .filter(({ outcome }) => outcome === undefined)
+    .sort((a, b) => turnOf(a) - turnOf(b) || a.authorizedAt - b.authorizedAt);
+}
+
+/**
+ * How many codes of the same link came before each and have not brought an account: whoever has a link may
+ * bring any number of codes that are none, and nobody else shall wait for them. Those that WeChat itself
+ * has sent with an account, or that came by no link that we know, wait for nothing.
+ */
+function turnsOf(exchanges: readonly Exchange[]): Map<string, number> {
+  const turns = new Map<string, number>();
+  const before = new Map<string, number>();
+  for (const { id, link, authorizer, outcome } of byTime(exchanges)) {
+    if (link === undefined || authorizer !== undefined || outcome === 'authorized') continue;
+    const turn = before.get(link.id) ?? 0;
+    turns.set(id, turn);
+    before.set(link.id, turn + 1);
+  }
+  return turns;
+}
+
+function byTime(exchanges: readonly Exchange[]): Exchange[] {
+  return [...exchanges].sort((one, other) => one.authorizedAt - other.authorizedAt);
 }
 
 /** @throws KeeperError `store_unavailable` */

@@ -1,11 +1,13 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { authorizerToken } from '../../src/store/authorizations.ts';
+import { addExchange, openExchanges } from '../../src/store/exchanges.ts';
 import { mintsFor } from '../support/authorizers.ts';
 import { authorizedEvent, donePage, exchangesAsked, startLink } from '../support/authorizing.ts';
 import {
   accountOf,
   AUTHORIZED,
   C,
+  createExchanger,
   createQuietPlatform,
   entryOf,
   EXCHANGED,
@@ -13,6 +15,7 @@ import {
   expectAlive,
   INFO,
   QUERY,
+  REFUSED,
   secondsUntilAlive,
 } from '../support/exchanging.ts';
 import { callsSince, gaps, logged, read } from '../support/observe.ts';
@@ -134,6 +137,46 @@ describe('row 88: fifty accounts authorize within one second', () => {
     for (const account of accounts) {
       expect(await entryOf(station, account)).toMatchObject({ state: 'authorized' });
     }
+  });
+});
+
+describe('row 153: a link brings codes that are none', () => {
+  it('whoever came by another link waits for one of them, and not for all', async () => {
+    station = await createQuietPlatform();
+    const { simulator, clock, store } = station;
+    slowly();
+    const { authorizations, logs } = createExchanger(station, 'never');
+    const expiresAt = clock.now() + 10 * MINUTE;
+    const bring = (id: string, code: string) => {
+      const link = { id, state: undefined, expiresAt };
+      return addExchange(store, C, { code, authorizedAt: clock.now(), expiresAt, link });
+    };
+    const called = () => station.simulator.ledger.calls.filter(({ api }) => api === QUERY);
+    const afterCalls = (count: number) =>
+      vi.waitFor(async () => {
+        if (called().length < count) await clock.advance(50);
+        expect(called().length).toBeGreaterThanOrEqual(count);
+      }, POLLING);
+    for (let number = 0; number < 8; number += 1) await bring('evil', `made-up-${number}`);
+    await clock.advance(1_000);
+    await bring('honest', simulator.grant(C, accountOf(1)).code);
+    const working = authorizations.work(C);
+    await afterCalls(4);
+    // And so does who comes while they are tried.
+    await bring('late', simulator.grant(C, accountOf(2)).code);
+    void authorizations.work(C);
+    await afterCalls(10);
+    await vi.waitFor(async () => {
+      await clock.advance(50);
+      expect(await openExchanges(store, C)).toEqual([]);
+    }, POLLING);
+    await working;
+    const results = exchangesAsked(station);
+    expect(results.indexOf(0)).toBeLessThanOrEqual(1);
+    expect(results.lastIndexOf(0)).toBe(4);
+    expect(results.filter((errcode) => errcode === 0)).toHaveLength(2);
+    const refused = logs.filter(({ message }) => message === REFUSED);
+    expect(refused.map(({ link }) => link)).toEqual(Array(8).fill('evil'));
   });
 });
 

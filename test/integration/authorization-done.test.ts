@@ -10,7 +10,7 @@ import {
   linksOf,
   openPages,
 } from '../support/authorization-pages.ts';
-import { HOUR } from '../support/station.ts';
+import { HOUR, MINUTE } from '../support/station.ts';
 
 const REFUSED = {
   class: 'config',
@@ -152,6 +152,27 @@ describe('the done page', () => {
     expect(status).toBe(503);
     expect(response.headers.get('retry-after')).toBe('60');
     expect(text).toContain('Please reload this page');
+  });
+
+  it('takes so many codes of one link that come to nothing, and no more for ten minutes', async () => {
+    const { link, done, answers, asked, clock } = await openPages();
+    const token = link();
+    const bring = async (code: string, by = token) => (await done(by, `&auth_code=${code}`)).status;
+    // What brings an account is not counted, nor is the same code again.
+    for (let number = 0; number < 25; number += 1) expect(await bring(`good-${number}`)).toBe(200);
+    answers.outcome = () => Promise.resolve({ did: 'expired' });
+    for (let number = 0; number < 20; number += 1) {
+      expect(await bring(`made-up-${number}`)).toBe(200);
+    }
+    const before = asked.codes.length;
+    const refused = await done(token, '&auth_code=made-up-20');
+    expect(refused.status).toBe(429);
+    expect(refused.response.headers.get('retry-after')).toBe('600');
+    expect(asked.codes).toHaveLength(before);
+    expect(await bring('made-up-3')).toBe(200);
+    expect(await bring('another-link', link())).toBe(200);
+    await clock.advance(10 * MINUTE);
+    expect(await bring('made-up-20')).toBe(200);
   });
 
   it('does nothing for HEAD, for strangers and for other methods', async () => {
