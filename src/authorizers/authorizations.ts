@@ -57,6 +57,8 @@ interface WorkState extends ExchangeContext {
   rounds: Map<string, Promise<void>>;
   /** Components of which a code came while a round was under way. */
   again: Set<string>;
+  /** Called when a code has been tried. */
+  steps: Set<() => void>;
   /** Cancels the planned next round of a component. */
   planned: Map<string, () => void>;
   /** Accounts of which WeChat is just asked who they are. */
@@ -73,8 +75,8 @@ export function createAuthorizations(
       context.onAuthorized(component, authorizer);
       fetchProfile(state, component, authorizer);
     },
-    ...{ rounds: new Map(), again: new Set(), planned: new Map() },
-    ...{ profiling: new Set(), stopping: false },
+    ...{ rounds: new Map(), again: new Set(), steps: new Set() },
+    ...{ planned: new Map(), profiling: new Set(), stopping: false },
   };
   return {
     takeCode: (...code) => takeCode(state, ...code),
@@ -128,7 +130,7 @@ async function waitForEnd(
   const { store, clock } = state;
   const giveUpAt = clock.monotonic() + PATIENCE_MS;
   while (clock.monotonic() < giveUpAt) {
-    await work(state, component);
+    await workOneStep(state, component);
     const exchange = await readExchange(store, component, id);
     const outcome = outcomeOf(exchange);
     const tried = exchange === undefined || exchange.attempts > attempts;
@@ -136,6 +138,15 @@ async function waitForEnd(
     await sleep(clock, POLL_MS);
   }
   return { did: 'pending' };
+}
+
+/** Until a code has been tried: it may go on for long with those of others. */
+async function workOneStep(state: WorkState, component: string): Promise<void> {
+  let step = (): void => undefined;
+  const stepped = new Promise<void>((resolve) => (step = resolve));
+  state.steps.add(step);
+  await Promise.race([work(state, component), stepped]);
+  state.steps.delete(step);
 }
 
 function outcomeOf(exchange: Exchange | undefined): CodeOutcome {
@@ -186,6 +197,7 @@ async function round(state: WorkState, component: string): Promise<void> {
         const isOpen = exchange !== undefined && exchange.outcome === undefined;
         if (isOpen && isDue(exchange, store.time.now())) {
           await exchangeOne(state, component, exchange);
+          for (const step of state.steps) step();
           // Whoever has come meanwhile may be next, and does not wait for all of these.
           if (state.again.has(component)) break;
         }
