@@ -150,7 +150,8 @@ async function readBody(request: Request): Promise<Buffer> {
     return await gatherBody(request);
   } catch (error) {
     request.resume();
-    request.socket.setTimeout(LINGER_MS, () => request.socket.destroy());
+    // Node ends the connection then. A listener of our own would stay on it, one for each such body.
+    request.socket.setTimeout(LINGER_MS);
     throw error;
   }
 }
