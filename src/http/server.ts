@@ -99,11 +99,12 @@ export async function listen(
   });
   server.timeout = limits.silenceMs;
   const connections = watchConnections(server, limits, onCut);
-  server.on('request', onlyWithHost(app, onUnserved));
+  const serve = onlyWithHost(app, onUnserved);
+  server.on('request', serve);
   // "May I send this?" is answered by the application, or by inviting what it will read.
   server.on('checkContinue', (request: http.IncomingMessage, response: http.ServerResponse) => {
     if (Number(request.headers['content-length'] ?? 0) <= MAX_BODY_BYTES) response.writeContinue();
-    app(request, response);
+    serve(request, response);
   });
   server.on('checkExpectation', (request: http.IncomingMessage, response: http.ServerResponse) =>
     leave(request, response, onUnserved, { status: 417, why: 'an Expect that cannot be met' }),
@@ -144,8 +145,12 @@ export async function listen(
 function onlyWithHost(app: Express, onUnserved: OnUnserved): http.RequestListener {
   return (request, response) => {
     const { httpVersion, headers } = request;
-    if (httpVersion !== '1.1' || headers.host !== undefined) app(request, response);
-    else leave(request, response, onUnserved, { status: 400, why: 'no Host' });
+    if (httpVersion === '1.1' && headers.host === undefined) {
+      leave(request, response, onUnserved, { status: 400, why: 'no Host' });
+      return;
+    }
+    request.url = pathOf(request.url);
+    app(request, response);
   };
 }
 
@@ -165,9 +170,21 @@ function refusalOf(
   { remoteAddress: address }: Socket,
   why: string,
 ): [RefusedRequest, KeeperError] {
-  const [path = '', ...search] = target.replace(/^https?:\/\/[^/?]*/i, '').split('?');
+  const [path = '', ...search] = pathOf(target).split('?');
   const error = new KeeperError('bad_request', `not taken as HTTP: ${why}`, { reason: 'form' });
   return [{ method: method.toUpperCase(), path, query: parse(search.join('?')), address }, error];
+}
+
+const WHOLE_URL = /^[a-z][a-z\d+.-]*:\/\/[^/?#]*(.*)$/is;
+
+/**
+ * What is asked for, be it by a whole URL as of a proxy; whose name is in it does not matter here. It is
+ * not parsed: what is no URL would throw in Express's router, before anything of ours has run.
+ */
+function pathOf(target = '/'): string {
+  const [, rest] = WHOLE_URL.exec(target) ?? [];
+  if (rest === undefined) return target;
+  return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
 /**

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import net from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { HOSTILE_WIRE } from '../fixtures/hostile-wire.ts';
@@ -61,6 +63,61 @@ describe('bytes that no honest client sends', () => {
   });
 });
 
+describe('a target that is no URL', () => {
+  const targets = [
+    ...[
+      'http://[',
+      'http://[/livez',
+      'http://[::1]:x/authorize/a',
+      'http://',
+      'http://@',
+      'https://?x',
+    ],
+    ...[
+      'http://a%%/',
+      'http://a:99999999/x',
+      'http://#',
+      '//[',
+      '//[#a',
+      '/\t#[',
+      'ws://[?/callback',
+    ],
+  ];
+
+  it.each(['public', 'internal'] as const)(
+    'is answered by the %s listener itself',
+    async (name) => {
+      const { app } = station;
+      const port = name === 'public' ? app.publicPort() : app.internalPort();
+      const warnings: Error[] = [];
+      const note = (warning: Error) => void warnings.push(warning);
+      process.on('warning', note);
+      for (const target of targets) {
+        for (const method of ['GET', 'POST']) {
+          const answer = await exchange(
+            station,
+            [`${method} ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`],
+            { port },
+          );
+          expect(answer).toMatch(/^HTTP\/1\.1 (?:200|303|40[0-5]) /);
+          // Not the page that Express makes where nothing of ours has run.
+          expect(answer).not.toMatch(/Cannot (?:GET|POST)|<pre>/);
+        }
+      }
+      process.off('warning', note);
+      expect(warnings).toEqual([]);
+    },
+  );
+
+  it('or names another host is what its path says', async () => {
+    const get = (target: string) =>
+      exchange(station, [`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`]);
+    for (const host of ['x', '[', '', 'a b@[::1]:x'.replace(' ', '')]) {
+      expect(await get(`http://${host}/livez`)).toMatch(/^HTTP\/1\.1 200 [^]*ok$/);
+    }
+  });
+});
+
 describe('an oversized body', () => {
   const head = (header: string) =>
     `POST ${EVENTS}?${goodQuery} HTTP/1.1\r\nHost: x\r\n${header}\r\n\r\n`;
@@ -79,6 +136,22 @@ describe('an oversized body', () => {
     const chunk = `4000\r\n${'a'.repeat(0x4000)}\r\n`;
     const chunks = [head('Transfer-Encoding: chunked'), ...Array.from({ length: 6 }, () => chunk)];
     expect(statusesIn(await exchange(station, chunks, { hangUp: true }))).toEqual([413]);
+  });
+
+  it('is refused often on one connection, which is left as it was', async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error) => void warnings.push(warning);
+    process.on('warning', note);
+    const socket = net.connect({ port: station.app.publicPort(), host: '127.0.0.1' });
+    for (let count = 0; count < 15; count += 1) {
+      socket.write(head('Content-Length: 65537') + 'a'.repeat(65_537));
+      const [answer] = (await once(socket, 'data')) as [Buffer];
+      expect(statusesIn(answer.toString())).toEqual([413]);
+    }
+    socket.destroy();
+    process.off('warning', note);
+    // Node writes them past the log.
+    expect(warnings).toEqual([]);
   });
 
   it('is not read in part, so that its rest would pass for the next request', async () => {

@@ -42,15 +42,16 @@ export function asMessage(push: {
  * Sends bytes as they are and reads until the other side hangs up.
  * @param options.end half-close after the last byte, as a client does that has no more to say
  * @param options.hangUp leave after the head of the first answer
+ * @param options.port the public listener's unless given
  */
 export function exchange(
   station: Station,
   chunks: Iterable<string | Buffer>,
-  { end = false, hangUp = false } = {},
+  { end = false, hangUp = false, port = station.app.publicPort() } = {},
 ): Promise<string> {
   return new Promise((resolve) => {
     const received: Buffer[] = [];
-    const socket = net.connect({ port: station.app.publicPort(), host: '127.0.0.1' });
+    const socket = net.connect({ port, host: '127.0.0.1' });
     const rest = chunks[Symbol.iterator]();
     const send = (): void => {
       for (let next = rest.next(); next.done !== true; next = rest.next()) {
