@@ -2,9 +2,9 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { startRedisServer } from '../../../src/commands/redis-server.ts';
 import { SETTINGS } from '../../../src/settings.ts';
@@ -228,6 +228,31 @@ describe('docker-compose.yml', () => {
         ...['appendonly', 'yes', 'appendfsync', 'everysec', 'maxmemory', String(256 * 2 ** 20)],
         ...['maxmemory-policy', 'noeviction', 'save', ''],
       ]);
+    } finally {
+      client.disconnect();
+      await server.stop();
+    }
+  });
+
+  it('starts a Redis that a client cannot fill with answers that it does not read', async () => {
+    const server = await startRedisServer({ args: redis.command?.slice(1) ?? [] });
+    const client = new Redis(server.url);
+    try {
+      await client.set('value', 'a'.repeat(2 ** 20));
+      const reader = net.connect({ path: server.url });
+      reader.on('error', () => undefined).pause();
+      const closed = once(reader, 'close');
+      // More than the whole memory that it may have.
+      reader.write('GET value\r\n'.repeat(400));
+      await vi.waitFor(
+        async () => {
+          expect(await client.info('stats')).toMatch(/^evicted_clients:1\r$/m);
+        },
+        { timeout: 20_000 },
+      );
+      expect(await client.set('written', 'yes')).toBe('OK');
+      reader.destroy();
+      await closed;
     } finally {
       client.disconnect();
       await server.stop();
