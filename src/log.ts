@@ -85,7 +85,10 @@ function bind(logger: winston.Logger, clean: (value: unknown) => unknown, base: 
 
 /** Returns a function that copies a value with everything secret masked. */
 export function createRedactor(secrets: readonly string[]): (value: unknown) => unknown {
-  const known = secrets.filter((secret) => secret.length >= 3);
+  // The longest first: what a shorter one is part of would be torn, and its rest shown.
+  const known = secrets
+    .filter((secret) => secret.length >= 3)
+    .sort((one, other) => other.length - one.length);
   const text = (value: string) =>
     known
       .reduce((masked, secret) => masked.replaceAll(secret, MASK), value)

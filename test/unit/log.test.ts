@@ -75,6 +75,14 @@ describe('the log', () => {
     expect(lines.join('')).not.toContain('A'.repeat(43));
   });
 
+  it('masks all of a secret that another one is part of, in whichever order they are configured', () => {
+    const lines: string[] = [];
+    const secrets = ['weixin', 'weixin-redis-2026', '2026'];
+    logTo(lines, { secrets }).error('trouble', { error: new Error('AUTH weixin-redis-2026') });
+    expect(lines.join('')).toContain('AUTH [secret]"');
+    expect(lines.join('')).not.toContain('redis');
+  });
+
   it('survives circular and odd values', () => {
     const lines: string[] = [];
     const circular: Record<string, unknown> = { big: 10n, nothing: undefined };
