@@ -2,7 +2,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Redis } from 'ioredis';
 import { TOKEN } from '../support/liveness.ts';
 import { logged, read, statusOf } from '../support/observe.ts';
-import { newest, newTicketPush, post, secondsUntil, ticketMirror } from '../support/redis-story.ts';
+import {
+  newest,
+  newTicketPush,
+  post,
+  readiness,
+  secondsUntil,
+  ticketMirror,
+} from '../support/redis-story.ts';
 import {
   COMPONENT,
   createStation,
@@ -176,6 +183,20 @@ describe('row 7: somebody writes into the keys of the ticket what we do not writ
     const stored = async () => expect(await redis.hget(hash, 'ticket')).toBe(push.ticket);
     expect(await secondsUntil(station, AT_MOST, stored)).toBeGreaterThan(0);
     expect(await ticketMirror(station)).toBe(push.ticket);
+  });
+
+  it('a word for the number of tickets, which only people look at, costs none of them', async () => {
+    const { redis } = station;
+    const [hash] = keysOfTicket();
+    await redis.hset(hash, 'count', 'many');
+    for (let time = 0; time < 2; time += 1) {
+      const push = newTicketPush(station);
+      expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
+      expect(await ticketMirror(station)).toBe(push.ticket);
+      await station.pass(MINUTE);
+    }
+    expect(await redis.hget(hash, 'count')).toBe('2');
+    expect(await readiness(station)).toBe(200);
   });
 
   it('a time far ahead does not keep later tickets out', async () => {
