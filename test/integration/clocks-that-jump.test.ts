@@ -1,9 +1,18 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { StatusSnapshot } from '../../src/status/snapshot.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
 import { logged, read } from '../support/observe.ts';
-import { tokenMints } from '../support/redis-story.ts';
+import { ticketMirror, tokenMints } from '../support/redis-story.ts';
 import { createManualClock } from '../support/manual-clock.ts';
-import { HOUR, MINUTE, type Station } from '../support/station.ts';
+import { post } from '../support/public-listener.ts';
+import { sealPush, ticketXml } from '../support/seal.ts';
+import {
+  createStation,
+  HOUR,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type Station,
+} from '../support/station.ts';
 import { expectHealed, MINT_API, stationBeforeRefresh } from '../support/story.ts';
 
 const DIFFER = 'clocks differ by more than a minute: check NTP here and at Redis';
@@ -100,5 +109,45 @@ describe('row 66: the clock of Redis jumps', () => {
     await station.pass(2 * MINUTE);
     expect(tokenMints(station)).toBe(2);
     await expectHealed(station);
+  });
+});
+
+describe('rows 64 to 66: tickets come while a clock is wrong', () => {
+  /** As WeChat sends it, whose clock is right. */
+  const pushTicket = async (wechatNow: number, ticket: string) => {
+    const timestamp = Math.floor(wechatNow / 1000);
+    const push = sealPush(ticketXml({ ticket, createTime: timestamp }), { timestamp });
+    return post(station, push);
+  };
+  const problems = async () => {
+    const { problems: all } = (await (await station.internal('/status')).json()) as StatusSnapshot;
+    return all.map(({ code }) => code);
+  };
+
+  it.each([
+    { whose: "Redis's clock is half a day ahead", jump: 'jumpStoreClock', ms: 13 * HOUR },
+    { whose: 'our clock is half a day ahead', jump: 'jumpWallClock', ms: 13 * HOUR },
+    { whose: "Redis's clock is a day behind", jump: 'jumpStoreClock', ms: -24 * HOUR },
+    { whose: 'our clock is a day behind', jump: 'jumpWallClock', ms: -24 * HOUR },
+  ] as const)('$whose: each is taken, and that it comes is known', async ({ jump, ms }) => {
+    station = await createStation();
+    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    const { clock } = station;
+    clock[jump](ms);
+    const rightNow = () => (jump === 'jumpStoreClock' ? clock.now() : clock.simulatedStoreNow());
+    for (let time = 0; time < 3; time += 1) {
+      expect(await pushTicket(rightNow(), `ticket@@@${time}`)).toBe('200 success');
+      await station.pass(10 * MINUTE);
+    }
+    expect(await problems()).not.toContain('pushes_refused');
+    expect(await problems()).not.toContain('ticket_silent');
+    expect(station.logs.filter(({ message }) => /^no ticket push for/.test(message))).toEqual([]);
+
+    clock[jump](-ms);
+    await station.pass(MINUTE);
+    expect(await ticketMirror(station)).toBe('ticket@@@2');
+    // Nor does a moment that is still ahead hide that no more of them come.
+    await station.pass(16 * MINUTE);
+    expect(await problems()).toContain('ticket_silent');
   });
 });

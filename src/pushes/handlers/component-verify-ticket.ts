@@ -25,13 +25,15 @@ export const componentVerifyTicket: PushHandler = {
     const { componentAppid: appid, receivedAt, fingerprint } = push;
     const time = timeOf(push, context);
     // The later of two clocks, so that one that is behind does not make a new ticket seem old.
-    const now = Math.max(receivedAt, context.store.time.now());
+    const storeNow = context.store.time.now();
+    const now = Math.max(receivedAt, storeNow);
     // One from the future must not block those that follow.
     const createTime = Math.min(time.at, now);
     // A late ticket is judged by its own age, not by the signature's: it may be all there is. One that
-    // is ahead together with its signature shows that our clock is behind.
+    // is ahead together with its signature shows that our clock is behind. And the earlier of the two
+    // clocks judges, so that one that is ahead does not make every ticket too old.
     const ageless = !time.dated && time.oddity !== 'ahead' && !time.timely;
-    if (ageless || createTime + TICKET_LIFE_MS <= now) {
+    if (ageless || createTime + TICKET_LIFE_MS <= Math.min(receivedAt, storeNow)) {
       throw new KeeperError('stale_push', 'too old', { reason: 'clock' });
     }
     noteOddity(push, time, context);
@@ -39,7 +41,8 @@ export const componentVerifyTicket: PushHandler = {
       appid,
       ticket,
       createTime,
-      receivedAt,
+      // By the earlier clock as well: while a moment ahead is not reached, no silence would be noticed.
+      receivedAt: Math.max(createTime, Math.min(receivedAt, storeNow)),
       fingerprint,
       rememberMs: rememberMs(time, now),
       event: eventEntry(push),
