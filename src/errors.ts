@@ -38,33 +38,35 @@ const ERROR_TABLE = {
 export type ErrorCode = keyof typeof ERROR_TABLE;
 
 /**
- * Why a push was refused, as an operator must know it; `code` is what the sender is told. The first
- * group was sent by whoever knows our token, the second by anybody.
+ * Why a push was refused, as an operator must know it; `code` is what the sender is told. `signed` was
+ * sent by whoever knows our token, the others by anybody. `apart` is no noise, so what is accepted at the
+ * same URL says nothing about it: one account among others, or the test copy of the platform, has all of
+ * its pushes refused.
  */
 export const REFUSAL_REASONS = {
   /** A push about accounts at the event URL, or one about the platform at the message URL. */
-  urls_exchanged: { signed: true },
+  urls_exchanged: { signed: true, apart: true },
   /** Signed with our token, and not encrypted with our EncodingAESKey. */
-  aes_key: { signed: true },
+  aes_key: { signed: true, apart: true },
   /** It decrypts, and names another component at its end; or it opens as another of ours only. */
-  foreign_component: { signed: true },
+  foreign_component: { signed: true, apart: true },
   /** Its signed time is too far from our clock. */
-  clock: { signed: true },
+  clock: { signed: true, apart: true },
   /** Decrypted with our key, and its lengths or its padding are none that WeChat makes. */
-  unreadable: { signed: true },
+  unreadable: { signed: true, apart: true },
   /** Captured, and sent again with timestamp and nonce divided otherwise than when it was signed. */
-  sent_again: { signed: false },
+  sent_again: { signed: false, apart: true },
   /** Nothing of it is encrypted: the console is not set to safe mode. */
-  clear_mode: { signed: false },
-  bad_signature: { signed: false },
+  clear_mode: { signed: false, apart: true },
+  bad_signature: { signed: false, apart: false },
   /** The URL holds a literal `$APPID$`. */
-  appid_placeholder: { signed: false },
-  unknown_component: { signed: false },
+  appid_placeholder: { signed: false, apart: false },
+  unknown_component: { signed: false, apart: false },
   /** Below `/callback`, and no address of ours. */
-  path: { signed: false },
+  path: { signed: false, apart: false },
   /** Compressed, in another charset, too large, cut off, or its query or body is none of a push. */
-  form: { signed: false },
-} as const satisfies Record<string, { signed: boolean }>;
+  form: { signed: false, apart: false },
+} as const satisfies Record<string, { signed: boolean; apart: boolean }>;
 
 export type RefusalReason = keyof typeof REFUSAL_REASONS;
 

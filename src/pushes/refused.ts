@@ -1,12 +1,15 @@
 import type { Clock } from '../clock.ts';
-import type { ErrorCode, KeeperError, RefusalReason } from '../errors.ts';
+import {
+  REFUSAL_REASONS,
+  type ErrorCode,
+  type KeeperError,
+  type RefusalReason,
+} from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
   addRefused,
   ROW_OVER_MS,
-  staysBeside,
   type LastRefused,
-  type PushUrl,
   type RefusedBatch,
   type ServedUrl,
 } from '../store/refused-pushes.ts';
@@ -57,6 +60,8 @@ const RETRY_MS = 5_000;
 const TELL_MS = 60_000;
 /** Milliseconds: `clock.now()` tells no two things of one millisecond apart. */
 const INSTANT_MS = 0.001;
+/** Milliseconds: nothing but a clock that was set back makes our moments so far ahead of it. */
+const SET_BACK_MS = 1_000;
 
 const MAX_PATH = 100;
 const MAX_DETAIL = 40;
@@ -133,8 +138,8 @@ export function createRefusedPushCounter(options: RefusedPushOptions): RefusedPu
       const at = nextInstant(state);
       for (const whose of [component, '*']) state.acceptedAt.set(`${whose} ${url}`, at);
       for (const one of [...state.pending.values(), ...state.flying.values()]) {
-        const same = one.component === component && one.url === url;
-        if (same && !staysBeside(component, one)) one.row = 0;
+        const ended = one.component === component && one.url === url;
+        if (ended && !REFUSAL_REASONS[one.reason].apart) one.row = 0;
       }
       return at;
     },
@@ -175,19 +180,26 @@ function note(state: State, request: RefusedRequest, error: KeeperError): boolea
 function gather(
   state: State,
   kind: string,
-  { row, last, ...whose }: Pick<Pending, 'component' | 'url' | 'reason' | 'row' | 'last'>,
+  {
+    component,
+    url,
+    reason,
+    row,
+    last,
+  }: Pick<Pending, 'component' | 'url' | 'reason' | 'row' | 'last'>,
 ): void {
   const at = nextInstant(state);
   const earlier = state.pending.get(kind);
-  const between = acceptedBeside(state, kind, whose, at);
-  const beside = [...new Set([...(earlier?.beside ?? []), ...between])];
+  const beside = acceptedBeside(state, kind, { component, url, reason }, at);
   if (row > 0) state.refusedAt.set(kind, at);
-  // Nothing of an ended row is kept but that it counts.
-  const goesOn =
-    earlier !== undefined && earlier.row > 0 && !beginsAnew(earlier, { ...whose, beside });
+  // Of an ended row nothing is kept but that it counts; and where others have begun to be accepted at
+  // the same URL, only what comes after that shows that both come there.
+  const both =
+    beside.some((served) => served === url) &&
+    earlier?.beside.some((served) => served === url) !== true;
+  const goesOn = earlier !== undefined && earlier.row > 0 && !both;
   state.pending.set(kind, {
-    ...whose,
-    beside,
+    ...{ component, url, reason, beside: [...new Set([...(earlier?.beside ?? []), ...beside])] },
     count: (earlier?.count ?? 0) + 1,
     row: (goesOn ? earlier.row : 0) + row,
     since: goesOn ? earlier.since : at,
@@ -199,36 +211,23 @@ function gather(
 /**
  * At an address that is none of ours, or for a platform that is not ours, nothing is ever accepted. What
  * is accepted elsewhere between two refusals has nothing to do with them; what was not, and then is,
- * shows that the URL was corrected. The same goes for what is accepted at one URL between two refusals of
- * what was signed with our token: other pushes come there as well, and those are refused all the same.
+ * shows that the URL was corrected. At an address of ours what is accepted there shows it, but for what
+ * stands apart.
  */
 function acceptedBeside(
   { refusedAt, acceptedAt }: State,
   kind: string,
-  whose: Pick<Pending, 'component' | 'url' | 'reason'>,
+  { component, url, reason }: Pick<Pending, 'component' | 'url' | 'reason'>,
   at: number,
 ): ServedUrl[] {
-  const { component, url } = whose;
   const before = refusedAt.get(kind);
   if (before === undefined) return [];
-  const isOurs = component !== null && url !== 'other';
-  if (isOurs && !(staysBeside(component, whose) && at - before <= ROW_OVER_MS)) return [];
-  const telling = isOurs ? [url] : (['event', 'message'] as const);
-  const sender = component ?? '*';
-  return telling.filter((served) => (acceptedAt.get(`${sender} ${served}`) ?? -Infinity) > before);
-}
-
-/**
- * What is accepted after a row ends it, as when a URL was corrected. Only when it is accepted between two
- * refusals for a second time does it say nothing about them.
- */
-function beginsAnew(
-  before: Pick<Pending, 'beside'>,
-  later: Pick<Pending, 'component' | 'url' | 'reason' | 'beside'>,
-): boolean {
-  const { component, url, beside } = later;
-  const isBeside = (some: readonly PushUrl[]) => some.includes(url);
-  return staysBeside(component, later) && isBeside(beside) && !isBeside(before.beside);
+  const served = component !== null && url !== 'other';
+  if (served && (!REFUSAL_REASONS[reason].apart || at - before > ROW_OVER_MS)) return [];
+  const whose = component ?? '*';
+  return (served ? [url] : (['event', 'message'] as const)).filter(
+    (one) => (acceptedAt.get(`${whose} ${one}`) ?? -Infinity) > before,
+  );
 }
 
 /** Which of the configured platforms a path names, and which of its URLs it is. */
@@ -277,7 +276,14 @@ function shown({ mask }: State, text: string, length: number): string {
 }
 
 function nextInstant(state: State): number {
-  state.instant = Math.max(state.clock.now(), state.instant + INSTANT_MS);
+  const now = state.clock.now();
+  if (state.instant > now + SET_BACK_MS) {
+    // All that comes would seem to be ahead, and what was accepted then later than what is refused now.
+    state.instant = now;
+    state.acceptedAt.clear();
+    state.refusedAt.clear();
+  }
+  state.instant = Math.max(now, state.instant + INSTANT_MS);
   return state.instant;
 }
 
@@ -361,12 +367,11 @@ function putBack({ pending }: State, kind: string, batch: Pending): void {
     pending.set(kind, batch);
     return;
   }
-  const row = beginsAnew(batch, later) ? 0 : batch.row;
   pending.set(kind, {
     ...later,
     count: batch.count + later.count,
-    row: row + later.row,
-    since: row > 0 ? batch.since : later.since,
+    row: batch.row + later.row,
+    since: batch.row > 0 ? batch.since : later.since,
     beside: [...new Set([...batch.beside, ...later.beside])],
   });
 }

@@ -23,11 +23,16 @@ export interface Flow {
 const IN_A_ROW = 3;
 /** Milliseconds: a ticket comes every ten minutes, and may be a little late. */
 const TICKETS_FLOW_MS = 15 * 60_000;
+/** Milliseconds: a moment further ahead was written by a clock that has been set right since. */
+const MAX_AHEAD_MS = 60_000;
 /** Milliseconds between the first and the last of a row that no passer-by makes: two tickets. */
 const LASTING_MS = 20 * 60_000;
 
 /** What goes on at one platform. */
-export function flowOf(acceptedAt: Flow['acceptedAt'], now: number): Flow {
+export function flowOf({ event, message }: Flow['acceptedAt'], now: number): Flow {
+  const believed = (at: number | undefined) =>
+    at !== undefined && at <= now + MAX_AHEAD_MS ? at : undefined;
+  const acceptedAt = { event: believed(event), message: believed(message) };
   return { acceptedAt, tickets: now - (acceptedAt.event ?? -Infinity) <= TICKETS_FLOW_MS };
 }
 
@@ -62,7 +67,10 @@ export function refusedFindings(
     const since = Math.min(...rows.map((one) => one.since ?? now));
     const at = Math.max(...rows.map((one) => one.at ?? now));
     const { reason, path, detail } = main;
-    const facts = { reason, count, since: iso(since), path, detail, appid: component ?? '' };
+    const facts = {
+      ...{ reason, count, since: iso(since), path, detail, appid: component ?? '' },
+      ...(main.beside.some((served) => served === url) ? { others: 'accepted' } : {}),
+    };
     const severity = severityOf(main, at - since >= LASTING_MS, flow);
     return [finding('pushes_refused', component, { severity, kind: url, since, facts })];
   });
@@ -80,8 +88,7 @@ function gravest(rows: readonly RefusedPushes[]): readonly RefusedPushes[] {
   return [certain, likely, rows].find(enough) ?? [];
 }
 
-function isOver(one: RefusedPushes, flow: Flow, now: number): boolean {
-  const { url, at, row, beside } = one;
+function isOver({ url, at, row, beside }: RefusedPushes, flow: Flow, now: number): boolean {
   // A clock that was wrong and has been set must not keep it for ever.
   if (at === undefined || row === 0 || Math.abs(now - at) > ROW_OVER_MS) return true;
   const accepted = (served: ServedUrl) => (flow.acceptedAt[served] ?? -Infinity) > at;

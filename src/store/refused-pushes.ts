@@ -44,7 +44,7 @@ export interface RefusedPushes extends LastRefused {
   reason: RefusalReason;
   /** Since wxkeeper counts. */
   total: number;
-  /** Without an accepted push between, so far as the writer could see. */
+  /** Without an accepted push between, so far as the writer could see, but for those `beside`. */
   row: number;
   since: number | undefined;
   at: number | undefined;
@@ -56,18 +56,6 @@ export const ROW_OVER_MS = 30 * 60_000;
 
 const addScript = loadScript('add-refused');
 
-/**
- * Whether others that are accepted at the same URL say nothing about these, which were signed with our
- * token: tickets arrive where messages are refused when one URL stands in both fields of the console.
- * Of what anybody can send, a row is broken by every push that arrives.
- */
-export function staysBeside(
-  component: string | null,
-  { url, reason }: Pick<RefusedBatch, 'url' | 'reason'>,
-): boolean {
-  return component !== null && url !== 'other' && REFUSAL_REASONS[reason].signed;
-}
-
 /** @param component null for what names no configured platform. @throws KeeperError `store_unavailable` */
 export async function addRefused(
   { redis, keys }: Store,
@@ -76,9 +64,8 @@ export async function addRefused(
 ): Promise<void> {
   // As texts: Lua would write a moment of thirteen digits and a fraction shorter than it is.
   const list = batches.map(({ url, reason, count, row, since, at, beside, last }) => ({
-    ...{ url, reason, count, row, beside, last },
+    ...{ url, reason, count, row, beside, last, apart: REFUSAL_REASONS[reason].apart },
     ...{ since: String(since), at: String(at) },
-    stays_beside: staysBeside(component, { url, reason }),
   }));
   const appid = component ?? ELSEWHERE;
   const touched = [keys.refusedPushes(appid), keys.pushStats(appid)];

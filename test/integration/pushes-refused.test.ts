@@ -18,6 +18,7 @@ import { sealPush, ticketXml, type SealOptions } from '../support/seal.ts';
 import {
   COMPONENT,
   createStation,
+  HOUR,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
@@ -309,6 +310,88 @@ describe('row 103: a row of refused pushes', () => {
     await refuse(wrongKey, 3);
     expect(await findings()).toMatchObject([{ kind: 'event', severity: 'critical' }]);
     expect((await findings())[0]?.message).toContain('EncodingAESKey');
+  });
+
+  const OTHER_ACCOUNT = `${EVENTS}/wxbbbbbbbbbbbbbbb2`;
+  const clear = () => {
+    const { signature = '', timestamp = '', nonce: once = '' } = message().query;
+    return { query: { signature, timestamp, nonce: once }, body: text() };
+  };
+  it.each<[string, () => Promise<string>, () => Promise<void>, string]>([
+    [
+      'of one account that ends its messages with its own appid',
+      () => post(station, message({ appid: 'wxbbbbbbbbbbbbbbb2' }), OTHER_ACCOUNT),
+      acceptMessage,
+      'message critical',
+    ],
+    [
+      'of one account with an EncodingAESKey of its own',
+      () => post(station, message({ key: OTHER_KEY }), OTHER_ACCOUNT),
+      acceptMessage,
+      'message critical',
+    ],
+    [
+      'of one account that is not in safe mode',
+      () => post(station, clear(), OTHER_ACCOUNT),
+      acceptMessage,
+      'message warning',
+    ],
+    [
+      'of the test copy of the platform, which has the next key already',
+      wrongKey,
+      acceptTicket,
+      'event critical',
+    ],
+  ])('%s is not hidden by those that are accepted', async (_whose, send, accept, expected) => {
+    const replica = await station.addReplica();
+    const elsewhere = station.publicUrl('').replace(/\d+$/, String(replica.publicPort()));
+    // Both within a second, and at two replicas, of which one takes what the other does not see.
+    await refuse(send, 5);
+    await station.pass(10);
+    await accept();
+    expect(await findings()).toEqual([]);
+    for (let round = 0; round < 5; round += 1) {
+      await station.pass(10);
+      await refuse(send, 1);
+      await station.pass(10);
+      const { query, body } = expected.startsWith('event') ? ticket() : message();
+      const path = expected.startsWith('event') ? EVENTS : MESSAGES;
+      const url = `${round % 2 === 0 ? elsewhere : station.publicUrl('')}${path}`;
+      const answer = await fetch(`${url}?${new URLSearchParams(query).toString()}`, {
+        method: 'POST',
+        body,
+      });
+      expect(await answer.text()).toBe('success');
+      await station.pass(round < 3 ? 10 * MINUTE : 100);
+      if (round === 0) expect(await findings()).toEqual([]);
+    }
+    const [problem, ...more] = await findings();
+    expect(more).toEqual([]);
+    expect(`${problem?.kind} ${problem?.severity}`).toBe(expected);
+    expect(problem?.message).toContain('5 pushes to');
+    expect(problem?.message).toContain('while others were accepted there');
+    const chinese = (await statusOf('zh')).problems.find(({ code }) => code === 'pushes_refused');
+    expect(chinese?.message).toContain('其间别的推送照常收下');
+
+    clock.sleepThrough(31 * MINUTE);
+    expect(await findings()).toEqual([]);
+    await replica.stop();
+  });
+
+  it('is seen when the clock was a day ahead and has been set right', async () => {
+    await acceptTicket();
+    clock.jumpWallClock(24 * HOUR);
+    await refuse(() => post(station, message({ timestamp: seconds() - 86_400 }), MESSAGES), 3);
+    await acceptTicket();
+    await station.pass(2_000);
+    clock.jumpWallClock(-24 * HOUR);
+    for (let time = 0; time < 3; time += 1) {
+      await refuse(wrongKey, 1);
+      await station.pass(2_000);
+    }
+    expect(await findings()).toMatchObject([{ kind: 'event', severity: 'critical' }]);
+    await acceptTicket();
+    expect(await findings()).toEqual([]);
   });
 
   it('ends when none was refused for half an hour, and begins anew after that', async () => {

@@ -166,10 +166,14 @@ export const en: Words = {
     pushes_refused: say(
       'Pushes are refused',
       (facts) => {
-        const { count, since, path, kind, reason } = facts;
+        const { count, since, path, kind, reason, others } = facts;
         const where = PUSH_URLS[kind as keyof PushUrlWords];
         const { cause } = refusalOf(REFUSALS, reason);
-        return `${count} pushes in a row to ${where} were refused since ${since}, the last one at ${path}: ${cause(facts)}.`;
+        const pushes =
+          others === undefined
+            ? `${count} pushes in a row to ${where} were refused since ${since}`
+            : `${count} pushes to ${where} were refused since ${since} while others were accepted there`;
+        return `${pushes}, the last one at ${path}: ${cause(facts)}.`;
       },
       (facts) => refusalOf(REFUSALS, facts.reason).remedy(facts),
     ),

@@ -144,10 +144,14 @@ export const zh: Words = {
     pushes_refused: say(
       '推送被拒绝',
       (facts) => {
-        const { count, since, path, kind, reason } = facts;
+        const { count, since, path, kind, reason, others } = facts;
         const where = PUSH_URLS[kind as keyof PushUrlWords];
         const { cause } = refusalOf(REFUSALS, reason);
-        return `自 ${since} 起，发到${where}的推送已连续被拒绝 ${count} 次，最近一次的路径是 ${path}：${cause(facts)}。`;
+        const pushes =
+          others === undefined
+            ? `发到${where}的推送已连续被拒绝 ${count} 次`
+            : `发到${where}的推送有 ${count} 次被拒绝，其间别的推送照常收下`;
+        return `自 ${since} 起，${pushes}，最近一次的路径是 ${path}：${cause(facts)}。`;
       },
       (facts) => refusalOf(REFUSALS, facts.reason).remedy(facts),
     ),

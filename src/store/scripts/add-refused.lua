@@ -1,13 +1,13 @@
 -- Adds up refused pushes of one platform, or of none: how many ever, and how many in a row.
--- A row is over when a push was accepted at the same URL since, or when none was refused for long. One
--- that stays beside what is accepted is over the first time only, and goes on from then.
+-- A row is over when a push was accepted at the same URL since, or when none was refused for long. But
+-- when what stands apart goes on being refused after that, both come there, and it is a row of its own.
 --
 -- KEYS  1 refused pushes (hash)   2 push stats (hash) with the moments of accepted pushes
 -- ARGV  1 ms without a refusal after which a row is over
 --       2 JSON list of {url, reason, count, row: how many of them belong to a row, since, at: epoch ms
---         as texts, beside: kinds of URL at which pushes are accepted all the time, stays_beside: what
---         is accepted at this URL may be beside it, too, and last: a table of texts that tell of the
---         last one}
+--         as texts, beside: kinds of URL at which pushes were accepted between two of them, apart: whether
+--         that says nothing about these at the same URL either, and last: a table of texts that tell
+--         of the last one}
 -- pcall: what a person has spoiled must not keep the rest from being counted.
 local refused, stats = KEYS[1], KEYS[2]
 
@@ -32,22 +32,18 @@ for _, one in ipairs(cjson.decode(ARGV[2])) do
   if one.row > 0 then
     local before = number_of(refused, name .. 'at')
     local accepted = number_of(stats, 'accepted_' .. one.url .. '_at')
-    local between = before and accepted and accepted > before
-    if one.stays_beside then
-      -- What was accepted after all of these is for whoever looks.
-      between = between and accepted < tonumber(one.at)
-      for _, kind in ipairs(one.beside) do
-        between = between or kind == one.url
-      end
+    local goes_on = before and math.abs(tonumber(one.since) - before) <= tonumber(ARGV[1])
+    local both = name .. 'beside_' .. one.url
+    local between = accepted and before and accepted > before and accepted < tonumber(one.at)
+    for _, kind in ipairs(one.beside) do
+      between = between or kind == one.url
     end
-    local goes_on = one.stays_beside and number_of(refused, name .. 'beside_' .. one.url)
-    local late = not before or tonumber(one.since) - before > tonumber(ARGV[1])
-    if late or (between and not goes_on) then
+    if not goes_on or (between and redis.call('HEXISTS', refused, both) == 0) then
       redis.call('HSET', refused, name .. 'row', 0, name .. 'since', one.since)
       redis.call('HDEL', refused, name .. 'beside_event', name .. 'beside_message')
     end
-    if one.stays_beside and between and not late then
-      redis.call('HSET', refused, name .. 'beside_' .. one.url, 1)
+    if goes_on and between and one.apart then
+      redis.call('HSET', refused, both, 1)
     end
     add(name .. 'row', one.row)
     redis.call('HSET', refused, name .. 'at', one.at)
