@@ -160,8 +160,8 @@ export function policyCheck({ maxmemory_policy: policy = '' }: Info): Check {
   }
   return warn('redis', name, {
     seen: both(
-      `${policy}: what other services read may vanish when memory is full; wxkeeper writes it again`,
-      `${policy}：内存满时其他服务读取的键可能被淘汰，wxkeeper 会重新写入`,
+      `${policy}: what other services read may vanish when memory is full, which wxkeeper writes again, and also by what repeats of pushes are known`,
+      `${policy}：内存满时其他服务读取的键可能被淘汰，wxkeeper 会重新写入；识别重复推送的标记也可能被淘汰`,
     ),
     advice: both('Set maxmemory-policy noeviction.', '设置 maxmemory-policy noeviction。'),
   });
