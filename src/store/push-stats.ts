@@ -32,7 +32,14 @@ export async function countPush(
     for (const counter of counters) {
       pipeline.hincrby(key, counter, 1).hset(key, `${counter}_at`, now);
     }
-    await pipeline.hset(key, `accepted_${url}_at`, now).exec();
+    const replies = (await pipeline.hset(key, `accepted_${url}_at`, now).exec()) ?? [];
+    // What a person has written there may be no number: it is counted anew.
+    const spoiled = counters.filter((_, index) =>
+      replies[2 * index]?.[0]?.message.includes('not an integer'),
+    );
+    if (spoiled.length > 0) {
+      await store.redis.hset(key, Object.fromEntries(spoiled.map((counter) => [counter, 1])));
+    }
   });
 }
 

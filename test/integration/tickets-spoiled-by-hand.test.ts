@@ -199,6 +199,17 @@ describe('row 7: somebody writes into the keys of the ticket what we do not writ
     expect(await readiness(station)).toBe(200);
   });
 
+  it('words for the numbers of pushes: they are counted anew, and nobody blames the ACL', async () => {
+    const stats = station.keys.pushStats(COMPONENT.appid);
+    await station.redis.hset(stats, 'accepted', 'many');
+    for (let time = 0; time < 2; time += 1) {
+      expect(await post(newTicketPush(station))).toMatchObject({ status: 200 });
+      await station.pass(MINUTE);
+    }
+    expect(await station.redis.hget(stats, 'accepted')).toBe('2');
+    expect((await statusOf(station, TOKEN)).problems).toEqual([]);
+  });
+
   it('a time far ahead does not keep later tickets out', async () => {
     const { redis } = station;
     const [hash] = keysOfTicket();
