@@ -46,10 +46,12 @@ export async function describeComponent(
   const flow = flowOf(pushes.acceptedAt, now);
   const ofRefused = refusedFindings(appid, refused, flow, now);
   const beginning = now - context.startedAt < PROBLEMS.no_ticket.afterSeconds * 1_000;
-  const state = ticketState(ticket, now);
+  // By the clock that the keeper judges by: ours may be wrong, which is another problem.
+  const storeNow = store.time.now();
+  const state = ticketState(ticket, storeNow);
   const previous = { keyAt: previousKeyAt, tokenAt: previousTokenAt };
   const others = [
-    ...ticketFindings(appid, state, ticket, now),
+    ...ticketFindings(appid, state, ticket, storeNow),
     ...credentials
       .flatMap((credential) => credentialFindings(appid, credential))
       // In the first minutes of an installation the missing ticket says it all.
@@ -68,7 +70,7 @@ export async function describeComponent(
     problems: inWords(findings, language),
     callback_urls:
       callback === null ? null : { authorization: callback, message: `${callback}/$APPID$` },
-    ticket: describeTicket(state, ticket, now),
+    ticket: describeTicket(state, ticket, storeNow),
     credentials: credentials.map((one) => translated(one, language)),
     authorizers,
     pushes: {
