@@ -19,7 +19,7 @@ export interface Refusal {
   key: string | undefined;
   /** The appid in that key's braces. */
   subject: string | undefined;
-  /** Epoch ms. */
+  /** Milliseconds of the monotonic clock: how long ago is all that matters. */
   at: number;
 }
 
@@ -62,7 +62,7 @@ export function watchHealth(redis: Redis, clock: Clock): RedisHealth {
     onNews: () => undefined,
     refusals() {
       for (const [id, { at }] of refused) {
-        if (at < clock.now() - REMEMBERED_MS) refused.delete(id);
+        if (at < clock.monotonic() - REMEMBERED_MS) refused.delete(id);
       }
       return [...refused.values()];
     },
@@ -81,7 +81,14 @@ export function watchHealth(redis: Redis, clock: Clock): RedisHealth {
     if (refused.size === MOST) refused.delete(refused.keys().next().value ?? '');
     const words = firstWordsOf(error);
     const [key] = operation.keys;
-    refused.set(id, { operation: operation.name, word, words, key, subject, at: clock.now() });
+    refused.set(id, {
+      operation: operation.name,
+      word,
+      words,
+      key,
+      subject,
+      at: clock.monotonic(),
+    });
     if (isNews) health.onNews();
   };
   const forget = (command: SentCommand) => {

@@ -4,7 +4,9 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { admit, release, SILENT } from '../../src/commands/doctor/patient.ts';
 import { examineRedis } from '../../src/commands/doctor/redis.ts';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { createLog } from '../../src/log.ts';
 import { createKeys } from '../../src/store/keys.ts';
+import { healthOf } from '../../src/store/redis-health.ts';
 import { connectRedis, whenReady } from '../../src/store/redis.ts';
 import { createSeal } from '../../src/store/seal.ts';
 import { neededCommands, testStore } from '../../src/store/self-test.ts';
@@ -229,6 +231,33 @@ describe('row 132: EVALSHA is refused in other words than NOSCRIPT', () => {
     const before = await refusals();
     expect((await post(newTicketPush(station))).status).toBe(200);
     expect(await refusals()).toBe(before);
+  });
+});
+
+describe('row 131: what was refused once', () => {
+  it('is forgotten after ten minutes, also when the clock was set back meanwhile', async () => {
+    const server = await serverWith();
+    const station = await stationOn(server.url);
+    const clock = createManualClock();
+    const redis = connectRedis(
+      { url: server.url, protocol: 3 },
+      createLog({ level: 'error' }),
+      ...(['commands', clock] as const),
+    );
+    undo.push(() => redis.disconnect());
+    await whenReady(redis, 5_000);
+    const key = station.keys.exchanges(COMPONENT.appid);
+    await redis.set(key, 'text');
+    await expect(redis.hgetall(key)).rejects.toThrow('WRONGTYPE');
+    const refused = () =>
+      healthOf(redis)
+        ?.refusals()
+        .map(({ operation }) => operation);
+    clock.jumpWallClock(-24 * 60 * MINUTE);
+    await clock.advance(9 * MINUTE);
+    expect(refused()).toEqual(['HGETALL']);
+    await clock.advance(2 * MINUTE);
+    expect(refused()).toEqual([]);
   });
 });
 
