@@ -55,6 +55,7 @@ if outcome == 'stored' or ticket == newest and later then
   -- It is good until WeChat says otherwise, and the silence is over.
   redis.call('HDEL', KEYS[2], 'refused', 'refused_at', 'stage')
   redis.call('SET', KEYS[3], ticket, 'PX', ARGV[4])
+  -- pcall: what only people look at must not cost a ticket when somebody has spoiled it.
   local last = redis.pcall('LINDEX', KEYS[5], 0)
   last = type(last) == 'string' and tonumber(last) or 0
   if outcome == 'stored' or tonumber(ARGV[3]) - last >= tonumber(ARGV[10]) then
