@@ -17,8 +17,10 @@ export interface SelfTestWatch {
   idle(): Promise<void>;
 }
 
-/** Milliseconds between two tries while all is well: whatever is refused to the service asks for one at once. */
+/** Milliseconds between two tries while all is well: what is refused to the service asks for one at once. */
 const EVERY_MS = 600_000;
+/** Milliseconds: nobody asks when another process begins to seal with another key. */
+const SEAL_KEYS_MS = 60_000;
 
 /** @param subjects appids of the configured components and accounts */
 export function createSelfTestWatch(
@@ -30,18 +32,28 @@ export function createSelfTestWatch(
   const health = healthOf(store.redis);
   let last: SelfTest | undefined;
   let testedAt = -Infinity;
+  let comparedAt = -Infinity;
   let running: Promise<void> | undefined;
   let again = false;
 
   async function tryOut(): Promise<void> {
     testedAt = clock.monotonic();
-    try {
+    await unlessAway(async () => {
       const result = await testStore(store, subjects);
       if (result.refuses === undefined) health?.forgetPassing();
       const known = withServed(result, health?.refusals() ?? []);
       report(log, last, known);
       last = known;
-      await checkSealKeys(store, log);
+      await compareSealKeys();
+    });
+  }
+  async function compareSealKeys(): Promise<void> {
+    comparedAt = clock.monotonic();
+    await checkSealKeys(store, log);
+  }
+  async function unlessAway(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
     } catch (error) {
       log.debug('Redis went away while it was tried out', { error });
     }
@@ -72,7 +84,9 @@ export function createSelfTestWatch(
     now: () => void now(),
     async onPatrol() {
       const trouble = last === undefined || isTrouble(last) || sealProblem(store) !== undefined;
-      if (trouble || clock.monotonic() - testedAt >= EVERY_MS) await now();
+      const since = (moment: number) => clock.monotonic() - moment;
+      if (trouble || since(testedAt) >= EVERY_MS) await now();
+      else if (since(comparedAt) >= SEAL_KEYS_MS) await unlessAway(compareSealKeys);
     },
     last: () => last,
     idle: async () => running,

@@ -88,7 +88,7 @@ const INCIDENTS: Readonly<Record<string, Incident>> = {
     code: 'redis_may_evict',
     happens: async (station) => {
       await station.redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
-      await station.pass(MINUTE);
+      await station.pass(11 * MINUTE);
     },
   },
   'somebody else refreshes': {
