@@ -63,7 +63,9 @@ async function heal(
 
   const settled = kind.of === 'authorizer' && isSettled(record.readAt, source);
   const outcome = await restoreRecord(context.store, id, source, settled);
-  const healed = outcome === 'kept' ? record : await readUnspoiled(context, id);
+  // Also when nothing had to be written: somebody else has done it since we read, and what we read is the
+  // older one, which nobody may be given.
+  const healed = await readUnspoiled(context, id);
   if (outcome === 'restored') {
     context.log.warn('Redis had lost a credential; restored from memory', {
       ...id,

@@ -101,6 +101,22 @@ describe('row 6: somebody deletes or overwrites a key by hand', () => {
     expect(logged(station, RESTORED)).toHaveLength(1);
   });
 
+  it('puts an older one back: of many who ask at once, nobody is given it', async () => {
+    const { redis, keys, simulator } = station;
+    const [record, mirror] = [keys.record(TOKEN), keys.mirror(TOKEN)];
+    const older = await redis.hgetall(record);
+    const path = `/v1/credentials/${TOKEN.kind}/${TOKEN.subject}`;
+    await station.pass(60_000);
+    expect((await station.internal(`${path}/refresh`, { method: 'POST' })).status).toBe(200);
+    await station.settle();
+    expect(await read(station, TOKEN)).toMatchObject({ value: newest(station), seq: 2 });
+    const calls = simulator.ledger.calls.length;
+    await redis.multi().del(record).hset(record, older).set(mirror, older['value'] ?? '').exec();
+    const all = await Promise.all(Array.from({ length: 20 }, () => read(station, TOKEN)));
+    expect(new Set(all.map(({ value }) => value))).toEqual(new Set([newest(station)]));
+    expect(simulator.ledger.calls).toHaveLength(calls);
+  });
+
   it.each(damages)('who $damage: a service that asks meanwhile gets the value', async (one) => {
     const { redis, keys, simulator } = station;
     const before = await stored(station, TOKEN);
