@@ -38,7 +38,7 @@ export function createSelfTestWatch(
 
   async function tryOut(): Promise<void> {
     testedAt = clock.monotonic();
-    await unlessAway(async () => {
+    await unlessAway(log, async () => {
       const result = await testStore(store, subjects);
       if (result.refuses === undefined) health?.forgetPassing();
       const known = withServed(result, health?.refusals() ?? []);
@@ -50,13 +50,6 @@ export function createSelfTestWatch(
   async function compareSealKeys(): Promise<void> {
     comparedAt = clock.monotonic();
     await checkSealKeys(store, log);
-  }
-  async function unlessAway(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      log.debug('Redis went away while it was tried out', { error });
-    }
   }
   function now(): Promise<void> {
     if (running !== undefined) {
@@ -86,11 +79,19 @@ export function createSelfTestWatch(
       const trouble = last === undefined || isTrouble(last) || sealProblem(store) !== undefined;
       const since = (moment: number) => clock.monotonic() - moment;
       if (trouble || since(testedAt) >= EVERY_MS) await now();
-      else if (since(comparedAt) >= SEAL_KEYS_MS) await unlessAway(compareSealKeys);
+      else if (since(comparedAt) >= SEAL_KEYS_MS) await unlessAway(log, compareSealKeys);
     },
     last: () => last,
     idle: async () => running,
   };
+}
+
+async function unlessAway(log: Log, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    log.debug('Redis went away while it was tried out', { error });
+  }
 }
 
 /** With what the self-test has not met itself: it has other keys. */
