@@ -9,8 +9,10 @@ import { ACCESS, ALL, CODE, COMPONENT, JSAPI, TOKEN, type Kept } from './station
 const AFTER_OUTAGE = 60;
 /** The same where each call may have minted: the budget may be spent, and allows a try in two minutes. */
 const AFTER_DOUBTFUL_OUTAGE = 180;
-/** Seconds until a token is minted again whose answer was lost: call, settling, retry. */
+/** Seconds until a token is minted again whose answer was lost: call, settling, round of a patrol. */
 const AFTER_LOST_ANSWER = 60;
+/** Seconds of pause after the first failure in a row; each further one doubles it, up to the second. */
+const PAUSE = { first: 5, most: 300 };
 /** Mints a fault may cost, where a value is about to end or gone. */
 const MINTS_PER_FAULT = 3;
 const HOUR = 3_600;
@@ -41,15 +43,21 @@ const OUTAGES: readonly ApiFault[] = [
 
 /** Books what each spoilt call may cost, when it happens. */
 export function watchCalls({ station, judge }: Soak): void {
+  const failures = new Map<Kept, number>();
   station.onCall.push((call) => {
-    if (call.fault === undefined) return;
     const kept = ALL.find(({ api }) => api === call.api);
     if (kept === undefined) return;
+    const inARow = call.fault === undefined ? 0 : (failures.get(kept) ?? 0) + 1;
+    failures.set(kept, inARow);
+    if (call.fault === undefined) return;
     // WeChat has minted and nobody knows the value: it may have ended the one that is stored.
     if (call.errcode !== 0) return;
     judge.allow([kept], MINTS_PER_FAULT);
     // A code that is missing just then has to wait for the token that it is asked for with.
-    if (kept === TOKEN) judge.excuse([TOKEN, CODE], 'answer lost after mint', AFTER_LOST_ANSWER);
+    if (kept !== TOKEN) return;
+    // Several faults may have met: the next call comes after the longer a pause, the more have failed.
+    const pause = Math.min(PAUSE.most, PAUSE.first * 2 ** (inARow - 1));
+    judge.excuse([TOKEN, CODE], 'answer lost after mint', AFTER_LOST_ANSWER + pause);
   });
 }
 
