@@ -111,7 +111,12 @@ describe('row 6: somebody deletes or overwrites a key by hand', () => {
     await station.settle();
     expect(await read(station, TOKEN)).toMatchObject({ value: newest(station), seq: 2 });
     const calls = simulator.ledger.calls.length;
-    await redis.multi().del(record).hset(record, older).set(mirror, older['value'] ?? '').exec();
+    await redis
+      .multi()
+      .del(record)
+      .hset(record, older)
+      .set(mirror, older['value'] ?? '')
+      .exec();
     const all = await Promise.all(Array.from({ length: 20 }, () => read(station, TOKEN)));
     expect(new Set(all.map(({ value }) => value))).toEqual(new Set([newest(station)]));
     expect(simulator.ledger.calls).toHaveLength(calls);
