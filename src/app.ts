@@ -85,6 +85,7 @@ export function createApp(config: Config, options: AppOptions): App {
       if (listeners.length > 0) await pause(config.stopDelaySeconds * 1000, hurry);
       await drain(parts, listeners);
       await Promise.all([pendingTickets.stop(), parts.refusedPushes.stop()]);
+      parts.tally.tell();
       await heartbeat.stop().catch(() => undefined);
       redis.disconnect();
       log.info('wxkeeper stopped');

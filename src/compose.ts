@@ -10,6 +10,7 @@ import { createPatrol } from './credentials/patrol.ts';
 import { noteUsed } from './credentials/used.ts';
 import { createRedactor } from './log.ts';
 import { createPendingTickets } from './pushes/pending-tickets.ts';
+import { createMessageTally } from './pushes/message-tally.ts';
 import { createReceiver } from './pushes/receiver.ts';
 import { createRefusedPushCounter } from './pushes/refused.ts';
 import { createTicketMemory, type TicketMemory } from './pushes/ticket-memory.ts';
@@ -47,7 +48,7 @@ export function compose(config: Config, options: AppOptions) {
   const authorizers = composeAuthorizers(config, { ...ground, keeper });
   const { authorizations, reconciler, releaseCheck } = authorizers;
   const pushes = composePushes(config, ground, { keeper, authorizations, releaseCheck });
-  const { ticketMemory, pendingTickets, refusedPushes, receiver } = pushes;
+  const { ticketMemory, pendingTickets, refusedPushes, receiver, tally } = pushes;
 
   const subjects = [...components, ...accounts].map(({ appid }) => appid);
   const watch = createSelfTestWatch(store, log.in('store'), clock, subjects);
@@ -61,7 +62,7 @@ export function compose(config: Config, options: AppOptions) {
   const scheduling = { store, clock, log: log.in('schedule'), startCron, replica, jobs };
   const scheduler = createScheduler(scheduling);
 
-  const running = { pendingTickets, refusedPushes, scheduler, watch };
+  const running = { pendingTickets, refusedPushes, tally, scheduler, watch };
   const status = composeStatus(config, { ...ground, ...kept, ...running, jobs, life });
   const alerts = composeAlerts(config, { ...ground, status });
   const rounds = { ticketMemory, watch, heartbeat, alerts, sessionSecret, endedSessions };
@@ -141,13 +142,14 @@ function composePushes(
     components: components.map(({ appid }) => appid),
     mask: maskerOf(config),
   });
+  const tally = createMessageTally(pushing.log, pushing.clock);
   const receiver = createReceiver({
-    ...{ ...pushing, components: secrets, pendingTickets, onTicket, onCode, onRevoked },
+    ...{ ...pushing, components: secrets, pendingTickets, onTicket, onCode, onRevoked, tally },
     onPush: ground.metrics.counters.onPush,
     onAccepted: (component, url) => refusedPushes.accepted(component, url),
     replyTo: (message) => releaseCheck.replyTo(message),
   });
-  return { ticketMemory, pendingTickets, refusedPushes, receiver };
+  return { ticketMemory, pendingTickets, refusedPushes, receiver, tally };
 }
 
 /** Takes out of a stranger's text what may not be shown. */

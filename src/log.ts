@@ -15,7 +15,8 @@ export interface Log {
   error(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
-  debug(message: string, fields?: LogFields): void;
+  /** `fields` is a function where they are many, and made often: it is called only if somebody reads them. */
+  debug(message: string, fields?: LogFields | (() => LogFields)): void;
   /** A log whose lines carry `room`. */
   in(room: string): Log;
   /** Resolves when every line was handed to the stream. */
@@ -58,16 +59,20 @@ export function createLog(options: LogOptions): Log {
 }
 
 function bind(logger: winston.Logger, clean: (value: unknown) => unknown, base: LogFields): Log {
-  const line = (level: LogLevel) => (message: string, fields?: LogFields) => {
-    if (!logger.isLevelEnabled(level)) return;
-    const time = new Date().toISOString();
-    // The second mention keeps a field of the same name from hiding these.
-    const entry = Object.assign({ time, level, ...base, message }, fields, {
-      time,
-      level,
-      message,
-    });
-    logger.log(level, JSON.stringify(clean(entry)));
+  const line = (level: LogLevel) => {
+    // The level stays as it is for the life of the process, and winston goes a long way to find it.
+    if (!logger.isLevelEnabled(level)) return () => undefined;
+    return (message: string, given?: LogFields | (() => LogFields)) => {
+      const fields = typeof given === 'function' ? given() : given;
+      const time = new Date().toISOString();
+      // The second mention keeps a field of the same name from hiding these.
+      const entry = Object.assign({ time, level, ...base, message }, fields, {
+        time,
+        level,
+        message,
+      });
+      logger.log(level, JSON.stringify(clean(entry)));
+    };
   };
   return {
     error: line('error'),

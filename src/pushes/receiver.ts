@@ -16,6 +16,7 @@ import { readPush } from '../wechat/read-push.ts';
 import { createAddressees, type Addressees } from './addressees.ts';
 import { handlerOf, recordMessage } from './handlers/index.ts';
 import { signedTimes } from './handlers/push-time.ts';
+import type { MessageTally } from './message-tally.ts';
 import type { HandlerContext, OpenedPush, PushOutcome, StoredMessage } from './handlers/handler.ts';
 
 /**
@@ -56,6 +57,7 @@ export interface ReceiverOptions extends HandlerContext {
   clock: Clock;
   log: Log;
   store: Store;
+  tally: MessageTally;
   /** Called with what became of a push, or the code of the error it was refused with. */
   onPush?: (type: 'event' | 'message', outcome: PushOutcome | ErrorCode | 'bug') => void;
   /** Called with each push that was accepted. @returns the moment to note it with, epoch ms */
@@ -209,9 +211,10 @@ function noteOutcome(
   const { usedPreviousKey, usedPreviousToken } = opened;
   const { log, store, clock } = options;
   options.onPush?.(typeOf(push), outcome);
-  log.info('push accepted', {
+  const fields = () => ({
     request_id: push.requestId,
     component: push.componentAppid,
+    ...(push.authorizerAppid === undefined ? {} : { authorizer: push.authorizerAppid }),
     type: nameOf(push.fields),
     ...(push.odd.length === 0 ? {} : { odd: push.odd }),
     outcome,
@@ -219,6 +222,12 @@ function noteOutcome(
     previous_token: usedPreviousToken,
     lossless: opened.lossless,
   });
+  if (push.authorizerAppid === undefined) {
+    log.info('push accepted', fields());
+  } else {
+    log.debug('push accepted', fields);
+    options.tally.count(push.componentAppid, outcome);
+  }
   const counters: PushCounter[] = [outcome === 'duplicate' ? 'duplicate' : 'accepted'];
   if (usedPreviousKey) counters.push('previous_key');
   if (usedPreviousToken) counters.push('previous_token');

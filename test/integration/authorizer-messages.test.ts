@@ -74,6 +74,40 @@ describe('a message of an authorizer', () => {
   });
 });
 
+describe('what the log says of messages', () => {
+  const told = (lines: Station['logs']) =>
+    lines.filter((line) => line.message === 'messages accepted');
+
+  it('is their number once a minute, and a line for each at debug only', async () => {
+    const since = station.logs.length;
+    const first = sealed(message({ ...text, MsgId: 1 }));
+    for (const push of [first, sealed(message({ ...text, MsgId: 2 })), first]) {
+      expect(await post(station, push, MESSAGES)).toBe('200 success');
+    }
+    const lines = station.logs.slice(since);
+    const each = lines.filter((line) => line.message === 'push accepted');
+    expect(each.map(({ level }) => level)).toEqual(['debug', 'debug', 'debug']);
+    expect(each[0]).toMatchObject({ authorizer: AUTHORIZER, type: 'text', outcome: 'stored' });
+    expect(told(lines)).toEqual([]);
+    await station.pass(MINUTE);
+    const { appid: component } = COMPONENT;
+    const sum = { level: 'info', component, stored: 2, duplicate: 1 };
+    expect(told(station.logs.slice(since))).toMatchObject([sum]);
+    await station.pass(5 * MINUTE);
+    expect(told(station.logs.slice(since))).toHaveLength(1);
+  });
+
+  it('is told at the end of the process, too', async () => {
+    const other = await createStation();
+    const timestamp = Math.floor(other.clock.now() / 1000);
+    const push = sealed(message({ ...text, MsgId: 3, CreateTime: timestamp }), { timestamp });
+    expect(await post(other, push, MESSAGES)).toBe('200 success');
+    expect(told(other.logs)).toEqual([]);
+    await other.close();
+    expect(told(other.logs)).toMatchObject([{ level: 'info', stored: 1 }]);
+  });
+});
+
 describe('a message that comes again, encrypted anew', () => {
   const again = { random: 'fedcba9876543210', nonce: '7' };
 
