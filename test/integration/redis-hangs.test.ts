@@ -236,8 +236,10 @@ describe('row 19: Redis does what it was told, and its answer is lost', () => {
     expect(seen).toMatchObject({ status: 200, seq: 3 });
     expect([first, lost]).not.toContain(seen.value);
     expect(station.simulator.isLive(CODE.kind, seen.value ?? '')).toBe(true);
-    // The next caller's code is there already.
-    expect(await stored(station, CODE)).toMatchObject({ failures: 0, kept: { seq: '4' } });
+    // The next caller's code is made behind the answer, without any time passing.
+    await vi.waitFor(async () => {
+      expect(await stored(station, CODE)).toMatchObject({ failures: 0, kept: { seq: '4' } });
+    }, POLLING);
   });
 
   it.each([
