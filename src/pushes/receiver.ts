@@ -64,30 +64,39 @@ export interface ReceiverOptions extends HandlerContext {
   onAccepted?: (component: string, type: 'event' | 'message') => number;
 }
 
+interface Platform {
+  secrets: EnvelopeSecrets;
+  /** Of the further platforms here. */
+  others: readonly EnvelopeSecrets[];
+}
+
 /** Letters of a push's name in the log. */
 const MAX_NAME = 64;
 const SUCCESS: Answer = { type: 'text/plain', body: 'success' };
 
 export function createReceiver(options: ReceiverOptions): Receiver {
-  const components = new Map(options.components.map((one) => [one.componentAppid, one]));
-  const secretsOf = (appid: string): EnvelopeSecrets => {
-    const secrets = components.get(appid);
-    if (secrets === undefined) {
+  const components = new Map(
+    options.components.map((secrets) => {
+      const others = options.components.filter((one) => one !== secrets);
+      return [secrets.componentAppid, { secrets, others }];
+    }),
+  );
+  const platformOf = (appid: string): Platform => {
+    const platform = components.get(appid);
+    if (platform === undefined) {
       throw new KeeperError('unknown_component', 'unknown component', {
         reason: 'unknown_component',
       });
     }
-    return secrets;
+    return platform;
   };
   const parts = { ...options, addressees: createAddressees(options) };
   return {
     knows: (appid) => components.has(appid),
-    echo: (appid, query) => verifyEcho(secretsOf(appid), query),
+    echo: (appid, query) => verifyEcho(platformOf(appid).secrets, query),
     async receive(push) {
       try {
-        const secrets = secretsOf(push.componentAppid);
-        const others = options.components.filter((one) => one !== secrets);
-        return await receive({ ...parts, others }, secrets, push);
+        return await receive(parts, platformOf(push.componentAppid), push);
       } catch (error) {
         options.onPush?.(typeOf(push), error instanceof KeeperError ? error.code : 'bug');
         throw error;
@@ -101,13 +110,13 @@ function typeOf({ authorizerAppid }: { authorizerAppid?: string }) {
 }
 
 async function receive(
-  options: ReceiverOptions & { addressees: Addressees; others: readonly EnvelopeSecrets[] },
-  secrets: EnvelopeSecrets,
+  options: ReceiverOptions & { addressees: Addressees },
+  { secrets, others }: Platform,
   arrived: ArrivedPush,
 ): Promise<Answer> {
   const now = options.clock.now();
   const { authorizerAppid } = arrived;
-  const opened = openPush(secrets, arrived.query, arrived.body, options.others);
+  const opened = openPush(secrets, arrived.query, arrived.body, others);
   const { nonce } = opened.query;
   const read = readPush(opened.message, { typed: authorizerAppid !== undefined });
   const push: OpenedPush = {
