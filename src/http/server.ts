@@ -66,7 +66,15 @@ export interface ListenOptions {
   onCut?: (cut: Cut, address: string) => void;
   /** Called for each request that is refused before the application sees it, as far as it can be read. */
   onUnserved?: OnUnserved;
+  /** Served before the application, and without its layers. */
+  front?: Front;
 }
+
+/**
+ * A route that is asked so often that Express's layers would cost more than the work.
+ * @returns false for whatever is unusual about a request: untouched, it is the application's
+ */
+export type Front = (request: http.IncomingMessage, response: http.ServerResponse) => boolean;
 
 type OnUnserved = (request: RefusedRequest, error: KeeperError) => void;
 
@@ -84,8 +92,10 @@ export async function listen(
   app: Express,
   host: string,
   port: number,
-  { limits: others, onCut = () => undefined, onUnserved = () => undefined }: ListenOptions = {},
+  options: ListenOptions = {},
 ): Promise<Listener> {
+  const { limits: others, onCut = () => undefined, onUnserved = () => undefined } = options;
+  const { front = () => false } = options;
   const limits = { ...LIMITS, ...others };
   const server = http.createServer({
     headersTimeout: limits.headersMs,
@@ -99,7 +109,7 @@ export async function listen(
   });
   server.timeout = limits.silenceMs;
   const connections = watchConnections(server, limits, onCut);
-  const serve = onlyWithHost(app, onUnserved);
+  const serve = onlyWithHost(app, front, onUnserved);
   server.on('request', serve);
   // "May I send this?" is answered by the application, or by inviting what it will read.
   server.on('checkContinue', (request: http.IncomingMessage, response: http.ServerResponse) => {
@@ -142,7 +152,7 @@ export async function listen(
 }
 
 /** The application, but for what HTTP forbids to serve. */
-function onlyWithHost(app: Express, onUnserved: OnUnserved): http.RequestListener {
+function onlyWithHost(app: Express, front: Front, onUnserved: OnUnserved): http.RequestListener {
   return (request, response) => {
     const { httpVersion, headers } = request;
     if (httpVersion === '1.1' && headers.host === undefined) {
@@ -150,7 +160,7 @@ function onlyWithHost(app: Express, onUnserved: OnUnserved): http.RequestListene
       return;
     }
     request.url = pathOf(request.url);
-    app(request, response);
+    if (!front(request, response)) app(request, response);
   };
 }
 
