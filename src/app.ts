@@ -6,7 +6,7 @@ import { compose } from './compose.ts';
 import { ConfigError, type Config } from './config.ts';
 import type { Keeper } from './credentials/keeper.ts';
 import { tellCuts } from './http/connections.ts';
-import { listen, listenFault, type Listener, type ListenOptions } from './http/server.ts';
+import { listen, listenFault, type Listener } from './http/server.ts';
 import { whenReady } from './store/redis.ts';
 import { VERSION } from './version.ts';
 
@@ -58,10 +58,7 @@ export function createApp(config: Config, options: AppOptions): App {
       await parts.watch.idle();
       const { standing } = parts.seal;
       if (standing.state === 'wrong') throw new ConfigError([standing.problem]);
-      const pushing: ListenOptions = {
-        ...told('public'),
-        onUnserved: (request, error) => void parts.refusedPushes.note(request, error),
-      };
+      const pushing = { ...told('public'), ...parts.publicDoor };
       const { publicHost, publicPort, internalHost, internalPort } = config;
       listeners.push(await listen(parts.publicApp, publicHost, publicPort, pushing));
       listeners.push(await listen(parts.internalApp, internalHost, internalPort, told('internal')));

@@ -1,4 +1,4 @@
-import type { KeyRing } from './api-keys.ts';
+import type { ApiKey, KeyRing } from './api-keys.ts';
 import type { Authorizations } from './authorizers/authorizations.ts';
 import type { Reconciler } from './authorizers/reconcile.ts';
 import type { Ground } from './compose-ground.ts';
@@ -7,13 +7,17 @@ import type { Keeper } from './credentials/keeper.ts';
 import { readCredential } from './credentials/read.ts';
 import { bindCode, readLinkOutcome } from './store/link-outcomes.ts';
 import { createComplaintLimit } from './credentials/reject.ts';
+import type { AuthorizationLinks } from './http/authorization-link-routes.ts';
 import type { AuthorizationPages } from './http/authorization-pages.ts';
 import { createAudit } from './http/audit.ts';
 import { dashboardRoutes } from './http/dashboard/routes.ts';
 import { createInternalApp } from './http/internal-app.ts';
 import { metricsRoute } from './http/metrics-route.ts';
 import { createPublicApp } from './http/public-app.ts';
+import { createPushFront } from './http/push-route.ts';
 import type { Seen } from './http/route.ts';
+import type { ListenOptions } from './http/server.ts';
+import type { Log } from './log.ts';
 import type { PendingTickets } from './pushes/pending-tickets.ts';
 import type { Receiver } from './pushes/receiver.ts';
 import type { RefusedPushCounter } from './pushes/refused.ts';
@@ -53,33 +57,43 @@ export function composeStatus(config: Config, parts: Looked): SnapshotContext {
   };
 }
 
+type Served = Omit<Looked, 'jobs'> & {
+  keeper: Keeper;
+  authorizations: Authorizations;
+  receiver: Receiver;
+  status: SnapshotContext;
+  sessionSecret: SessionSecret;
+  endedSessions: EndedSessions;
+  keyRing: KeyRing;
+};
+
 /** What WeChat and merchants reach, and what services and admins reach. */
-export function composeApps(
-  config: Config,
-  parts: Omit<Looked, 'jobs'> & {
-    keeper: Keeper;
-    authorizations: Authorizations;
-    receiver: Receiver;
-    status: SnapshotContext;
-    sessionSecret: SessionSecret;
-    endedSessions: EndedSessions;
-    keyRing: KeyRing;
-  },
-) {
-  const { store, clock, authorizations, reconciler, metrics, watch, life, status } = parts;
-  const { components, publicBaseUrl, wechatAuthorizationUrls } = config;
-  const log = parts.log.in('http');
-  const reading = { ...parts, log: parts.log.in('credentials') };
-  const links = {
-    components,
-    publicBaseUrl,
-    clock,
-    readOutcome: (component: string, id: string) => readLinkOutcome(store, component, id),
+export function composeApps(config: Config, parts: Served) {
+  const { components, publicBaseUrl } = config;
+  const { store, clock } = parts;
+  const common = {
+    log: parts.log.in('http'),
+    apiKeys: parts.keyRing.list,
+    reading: { ...parts, log: parts.log.in('credentials') },
+    links: {
+      ...{ components, publicBaseUrl, clock },
+      readOutcome: (component: string, id: string) => readLinkOutcome(store, component, id),
+    },
   };
-  const { onComplaint, onRequest, onRead } = metrics.counters;
-  const apiKeys = parts.keyRing.list;
-  const subjects = [...components, ...config.accounts].map(({ appid }) => appid);
-  const readiness = createReadiness(store, () => watch.last(), subjects);
+  return { ...composePublic(config, parts, common), ...composeInternal(config, parts, common) };
+}
+
+interface Common {
+  log: Log;
+  apiKeys: readonly ApiKey[];
+  /** All parts, with the log of who works for them. */
+  reading: Served;
+  links: AuthorizationLinks;
+}
+
+function composePublic(config: Config, parts: Served, { log, apiKeys, reading, links }: Common) {
+  const { store, authorizations, receiver, refusedPushes: refused } = parts;
+  const { wechatAuthorizationUrls } = config;
   const pages: AuthorizationPages = {
     ...{ ...links, wechatAuthorizationUrls, apiKeys },
     async takePreAuthCode(component, link) {
@@ -89,8 +103,22 @@ export function composeApps(
     },
     takeCode: (...code) => authorizations.takeCode(...code),
   };
-  const seen = (one: Seen) => onRequest('public', one);
-  const publicApp = createPublicApp(parts.receiver, log, pages, seen, parts.refusedPushes);
+  const observe = (seen: Seen) => parts.metrics.counters.onRequest('public', seen);
+  const publicApp = createPublicApp(receiver, log, pages, observe, refused);
+  const publicDoor: ListenOptions = {
+    front: createPushFront({ receiver, log, refused, observe }),
+    onUnserved: (request, error) => void refused.note(request, error),
+  };
+  return { publicApp, publicDoor };
+}
+
+function composeInternal(config: Config, parts: Served, common: Common) {
+  const { store, clock, reconciler, metrics, watch, life, status } = parts;
+  const { log, apiKeys, reading, links } = common;
+  const { components } = config;
+  const { onComplaint, onRequest, onRead } = metrics.counters;
+  const subjects = [...components, ...config.accounts].map(({ appid }) => appid);
+  const readiness = createReadiness(store, () => watch.last(), subjects);
   // What the API offers and what the dashboard does is the same.
   const offered = {
     apiKeys,
@@ -111,5 +139,5 @@ export function composeApps(
     observe: (seen) => onRequest('internal', seen),
     notReady: async () => (life.stopping ? 'stopping' : await readiness()),
   });
-  return { publicApp, internalApp };
+  return { internalApp };
 }

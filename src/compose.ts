@@ -146,7 +146,8 @@ function composePushes(
   const receiver = createReceiver({
     ...{ ...pushing, components: secrets, pendingTickets, onTicket, onCode, onRevoked, tally },
     onPush: ground.metrics.counters.onPush,
-    onAccepted: (component, url) => refusedPushes.accepted(component, url),
+    nextMoment: () => refusedPushes.nextMoment(),
+    onAccepted: (...push) => refusedPushes.accepted(...push),
     replyTo: (message) => releaseCheck.replyTo(message),
   });
   return { ticketMemory, pendingTickets, refusedPushes, receiver, tally };

@@ -1,7 +1,8 @@
-import type { ErrorRequestHandler, Response } from 'express';
+import type { ServerResponse } from 'node:http';
+import type { ErrorRequestHandler } from 'express';
 import { asKeeperError, KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { RefusedPushCounter } from '../pushes/refused.ts';
+import type { RefusedPushCounter, RefusedRequest } from '../pushes/refused.ts';
 import { entryOf, isRefusal, type Audit } from './audit.ts';
 import { knownCaller } from './authentication.ts';
 
@@ -16,25 +17,40 @@ interface HttpFault {
 /** @param refused counts and tells of the pushes among what is refused */
 export function publicErrors(log: Log, refused?: RefusedPushCounter): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {
-    const error = fromHttp(thrown);
-    if (response.headersSent) {
-      next(thrown);
-      return;
-    }
     const { method, path, query, ip: address } = request;
-    const fields = { method, path: path.slice(0, 100), status: error.status, code: error.code };
-    if (error.code === 'internal') {
-      log.error('a push met a fault of ours', { ...fields, error: thrown });
-    } else if (error.status >= 500) {
-      const message = 'a push could not be stored; WeChat was asked to send it again';
-      log.warn(message, { ...fields, error });
-    } else if (refused?.note({ method, path, query, address }, error) !== true) {
-      // The Internet's noise.
-      log.debug('request refused', fields);
-    }
-    setRetryAfter(response, error);
-    response.status(error.status).type('text/plain').send(error.message);
+    const about = { method, path, query, address };
+    if (!answerPublicError({ log, refused }, thrown, about, response)) next(thrown);
   };
+}
+
+/** @returns false when another answer has begun already */
+export function answerPublicError(
+  { log, refused }: { log: Log; refused?: RefusedPushCounter | undefined },
+  thrown: unknown,
+  about: RefusedRequest,
+  response: ServerResponse,
+): boolean {
+  if (response.headersSent) return false;
+  const error = fromHttp(thrown);
+  const { method, path } = about;
+  const fields = { method, path: path.slice(0, 100), status: error.status, code: error.code };
+  if (error.code === 'internal') {
+    log.error('a push met a fault of ours', { ...fields, error: thrown });
+  } else if (error.status >= 500) {
+    const message = 'a push could not be stored; WeChat was asked to send it again';
+    log.warn(message, { ...fields, error });
+  } else if (refused?.note(about, error) !== true) {
+    // The Internet's noise.
+    log.debug('request refused', fields);
+  }
+  setRetryAfter(response, error);
+  response
+    .writeHead(error.status, {
+      'Content-Type': 'text/plain; charset=utf-8',
+      'Content-Length': Buffer.byteLength(error.message),
+    })
+    .end(method === 'HEAD' ? undefined : error.message);
+  return true;
 }
 
 export function internalErrors(log: Log, audit: Pick<Audit, 'refused'>): ErrorRequestHandler {
@@ -61,10 +77,10 @@ export function internalErrors(log: Log, audit: Pick<Audit, 'refused'>): ErrorRe
   };
 }
 
-function setRetryAfter(response: Response, error: KeeperError): void {
+function setRetryAfter(response: ServerResponse, error: KeeperError): void {
   if (error.retryAfterSeconds !== undefined) {
-    response.set('Retry-After', String(error.retryAfterSeconds));
-  } else if (error.retryable) response.set('Retry-After', '1');
+    response.setHeader('Retry-After', String(error.retryAfterSeconds));
+  } else if (error.retryable) response.setHeader('Retry-After', '1');
 }
 
 /** What to answer to anything a handler or the router threw. */

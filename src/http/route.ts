@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Express, RequestHandler } from 'express';
 import type { z } from 'zod';
 import type { Scope } from '../api-keys.ts';
@@ -95,24 +96,29 @@ export interface Seen {
   seconds: number;
 }
 
-export function observeResponses(
-  observe: (seen: Seen) => void,
-  monotonicMs: () => number = () => performance.now(),
-): RequestHandler {
+export function observeResponses(observe: (seen: Seen) => void): RequestHandler {
   return (request, response, next) => {
-    const started = monotonicMs();
-    response.once('finish', () => {
+    observeResponse(request.method, response, observe, () => {
       // Express leaves the route there that took the request, be it of the table or of the dashboard.
       const taken = request.route as { path: unknown } | undefined;
       // One route may have several patterns; the first one stands for all.
       const path: unknown = Array.isArray(taken?.path) ? taken.path[0] : taken?.path;
-      observe({
-        method: request.method,
-        route: typeof path === 'string' ? path : 'unmatched',
-        status: response.statusCode,
-        seconds: (monotonicMs() - started) / 1000,
-      });
+      return typeof path === 'string' ? path : 'unmatched';
     });
     next();
   };
+}
+
+/** @param routeOf the pattern of the path; asked for when the answer is out */
+export function observeResponse(
+  method: string,
+  response: ServerResponse,
+  observe: (seen: Seen) => void,
+  routeOf: () => string,
+): void {
+  const started = performance.now();
+  response.once('finish', () => {
+    const seconds = (performance.now() - started) / 1000;
+    observe({ method, route: routeOf(), status: response.statusCode, seconds });
+  });
 }

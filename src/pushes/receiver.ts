@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { KeeperError, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { countPush, type PushCounter } from '../store/push-stats.ts';
 import type { Store } from '../store/store.ts';
 import {
   openPush,
@@ -13,6 +12,7 @@ import {
 } from '../wechat/envelope.ts';
 import { textOf, type PushFields } from '../wechat/push-fields.ts';
 import { readPush } from '../wechat/read-push.ts';
+import { createUsualOpener, readUsual, type UsualOpener } from '../wechat/usual-push.ts';
 import { createAddressees, type Addressees } from './addressees.ts';
 import { handlerOf, recordMessage } from './handlers/index.ts';
 import { signedTimes } from './handlers/push-time.ts';
@@ -60,12 +60,15 @@ export interface ReceiverOptions extends HandlerContext {
   tally: MessageTally;
   /** Called with what became of a push, or the code of the error it was refused with. */
   onPush?: (type: 'event' | 'message', outcome: PushOutcome | ErrorCode | 'bug') => void;
-  /** Called with each push that was accepted. @returns the moment to note it with, epoch ms */
-  onAccepted?: (component: string, type: 'event' | 'message') => number;
+  /** @returns a moment, epoch ms, later than all it has given before */
+  nextMoment?: () => number;
+  /** Called with each push that was accepted, and the moment at which it had come. */
+  onAccepted?: (component: string, type: 'event' | 'message', at: number) => void;
 }
 
 interface Platform {
   secrets: EnvelopeSecrets;
+  openUsual: UsualOpener;
   /** Of the further platforms here. */
   others: readonly EnvelopeSecrets[];
 }
@@ -78,7 +81,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
   const components = new Map(
     options.components.map((secrets) => {
       const others = options.components.filter((one) => one !== secrets);
-      return [secrets.componentAppid, { secrets, others }];
+      return [secrets.componentAppid, { secrets, others, openUsual: createUsualOpener(secrets) }];
     }),
   );
   const platformOf = (appid: string): Platform => {
@@ -111,14 +114,17 @@ function typeOf({ authorizerAppid }: { authorizerAppid?: string }) {
 
 async function receive(
   options: ReceiverOptions & { addressees: Addressees },
-  { secrets, others }: Platform,
+  { secrets, others, openUsual }: Platform,
   arrived: ArrivedPush,
 ): Promise<Answer> {
   const now = options.clock.now();
   const { authorizerAppid } = arrived;
-  const opened = openPush(secrets, arrived.query, arrived.body, others);
+  const opened =
+    openUsual(arrived.query, arrived.body) ??
+    openPush(secrets, arrived.query, arrived.body, others);
   const { nonce } = opened.query;
-  const read = readPush(opened.message, { typed: authorizerAppid !== undefined });
+  const typed = authorizerAppid !== undefined;
+  const read = readUsual(opened.message) ?? readPush(opened.message, { typed });
   const push: OpenedPush = {
     requestId: randomUUID(),
     componentAppid: secrets.componentAppid,
@@ -128,10 +134,13 @@ async function receive(
     odd: opened.lossless ? read.odd : [...read.odd, 'broken_utf8'],
     receivedAt: now,
     signedTimes: signedTimes(opened.query),
-    // One Encrypt on two URLs is two pushes: neither may pass for a repeat of the other.
-    fingerprint: [authorizerAppid, opened.fingerprint].filter(Boolean).join(':'),
-    encryptHash: opened.fingerprint,
-    contentHash: opened.contentHash,
+    hashes: opened.hashes,
+    counted: {
+      url: typeOf(arrived),
+      at: options.nextMoment?.() ?? now,
+      usedPreviousKey: opened.usedPreviousKey,
+      usedPreviousToken: opened.usedPreviousToken,
+    },
   };
   assertAtItsUrl(push, authorizerAppid);
   if (authorizerAppid === undefined) {
@@ -217,9 +226,10 @@ function noteOutcome(
   opened: TrustedPush,
   outcome: PushOutcome,
 ): void {
-  const { usedPreviousKey, usedPreviousToken } = opened;
-  const { log, store, clock } = options;
-  options.onPush?.(typeOf(push), outcome);
+  const { log } = options;
+  const { url, at, usedPreviousKey, usedPreviousToken } = push.counted;
+  options.onPush?.(url, outcome);
+  options.onAccepted?.(push.componentAppid, url, at);
   const fields = () => ({
     request_id: push.requestId,
     component: push.componentAppid,
@@ -237,13 +247,6 @@ function noteOutcome(
     log.debug('push accepted', fields);
     options.tally.count(push.componentAppid, outcome);
   }
-  const counters: PushCounter[] = [outcome === 'duplicate' ? 'duplicate' : 'accepted'];
-  if (usedPreviousKey) counters.push('previous_key');
-  if (usedPreviousToken) counters.push('previous_token');
-  const at = options.onAccepted?.(push.componentAppid, typeOf(push)) ?? clock.now();
-  countPush(store, push.componentAppid, typeOf(push), counters, at).catch((error: unknown) => {
-    log.warn('a push could not be counted', { error });
-  });
 }
 
 function nameOf(fields: PushFields): string | undefined {

@@ -26,8 +26,10 @@ export interface RefusedPushCounter {
    * @returns whether it was meant as a push; everything else is not looked at
    */
   note(request: RefusedRequest, error: KeeperError): boolean;
-  /** A push was accepted. @returns the moment, epoch ms; all that was noted before is earlier */
-  accepted(component: string, url: ServedUrl): number;
+  /** @returns a moment, epoch ms; all that was noted before is earlier */
+  nextMoment(): number;
+  /** A push was accepted that had come at `at`, a moment from here. */
+  accepted(component: string, url: ServedUrl, at: number): void;
   /** Writes what Redis does not have yet. Never rejects. */
   flush(): Promise<void>;
   /** Tells and writes the rest. Never rejects. */
@@ -134,14 +136,13 @@ export function createRefusedPushCounter(options: RefusedPushOptions): RefusedPu
   };
   return {
     note: (request, error) => note(state, request, error),
-    accepted(component, url) {
-      const at = nextInstant(state);
+    nextMoment: () => nextInstant(state),
+    accepted(component, url, at) {
       for (const whose of [component, '*']) state.acceptedAt.set(`${whose} ${url}`, at);
       for (const one of [...state.pending.values(), ...state.flying.values()]) {
         const ended = one.component === component && one.url === url;
         if (ended && !REFUSAL_REASONS[one.reason].apart) one.row = 0;
       }
-      return at;
     },
     flush: () => write(state),
     async stop() {

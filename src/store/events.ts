@@ -1,6 +1,8 @@
+import { pushArguments, type Counted } from './push-stats.ts';
 import { onDisplayKey, onRedis } from './redis.ts';
-import { loadScript, runScript } from './scripts.ts';
+import { loadPushScript, runScript } from './scripts.ts';
 import type { Store } from './store.ts';
+import { createTogether } from './together.ts';
 
 /** Milliseconds for which a push is remembered at least: its signature is accepted for ten minutes. */
 export const SEEN_MS = 11 * 60 * 1000;
@@ -13,7 +15,7 @@ export const EVENT_STREAM_LENGTH = 10_000;
  */
 const MOST_ADDRESSES = 3;
 
-const appendEventScript = loadScript('append-event');
+const appendEventScript = loadPushScript('append-event');
 
 /** Field names and texts of one stream entry, as consumer groups read them. */
 export type EventFields = Readonly<Record<string, string>>;
@@ -28,33 +30,43 @@ export interface Identity {
 /** `elsewhere`: it is stored under other addresses, as often as one push is. */
 export type Appended = 'stored' | 'duplicate' | 'elsewhere';
 
+/** A push on its way into the stream. */
+export interface ArrivedEvent {
+  identities: readonly Identity[];
+  /** What it is recognised by at any address, if those are to be counted. */
+  everywhere?: Identity | undefined;
+  event: EventFields;
+  /** Undefined when nobody is to count it. */
+  counted?: Counted | undefined;
+}
+
+const append = createTogether(appendAll);
+
 /**
  * Adds an event unless one of its identities was seen before.
- * @param everywhere what it is recognised by at any address, if those are to be counted
  * @throws KeeperError `store_unavailable`
  */
-export async function appendEvent(
-  store: Store,
+export function appendEvent(store: Store, appid: string, arrived: ArrivedEvent): Promise<Appended> {
+  return append(store, appid, arrived);
+}
+
+async function appendAll(
+  { redis, keys }: Store,
   appid: string,
-  identities: readonly Identity[],
-  event: EventFields,
-  everywhere?: Identity,
-): Promise<Appended> {
-  const names = everywhere === undefined ? identities : [...identities, everywhere];
-  const outcome = await onRedis(() =>
-    runScript(
-      store.redis,
-      appendEventScript,
-      [store.keys.events(appid), ...names.map(({ name }) => store.keys.seen(appid, name))],
-      [
-        EVENT_STREAM_LENGTH,
-        JSON.stringify(Object.entries(event).flat()),
-        ...names.map(({ forMs }) => forMs),
-        everywhere === undefined ? 0 : MOST_ADDRESSES,
-      ],
-    ),
-  );
-  return outcome as Appended;
+  pushes: readonly ArrivedEvent[],
+): Promise<Appended[]> {
+  const names = [keys.events(appid), keys.pushStats(appid)];
+  const args: (string | number)[] = [EVENT_STREAM_LENGTH];
+  for (const { identities, everywhere, event, counted } of pushes) {
+    const all = everywhere === undefined ? identities : [...identities, everywhere];
+    args.push(all.length);
+    for (const { name, forMs } of all) {
+      names.push(keys.seen(appid, name));
+      args.push(forMs);
+    }
+    args.push(everywhere === undefined ? 0 : MOST_ADDRESSES, ...pushArguments(event, counted));
+  }
+  return (await onRedis(() => runScript(redis, appendEventScript, names, args))) as Appended[];
 }
 
 /** Whether one of these was seen before. @throws KeeperError `store_unavailable` */

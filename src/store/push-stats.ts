@@ -1,4 +1,5 @@
-import { onDisplayKey, onRedis } from './redis.ts';
+import type { EventFields } from './events.ts';
+import { onDisplayKey } from './redis.ts';
 import type { ServedUrl } from './refused-pushes.ts';
 import type { Store } from './store.ts';
 
@@ -14,33 +15,29 @@ export interface PushStats {
   acceptedAt: Readonly<Record<ServedUrl, number | undefined>>;
 }
 
-/**
- * Counts a push that was accepted.
- * @param url where it came
- * @throws KeeperError `store_unavailable`
- */
-export async function countPush(
-  store: Store,
-  appid: string,
-  url: ServedUrl,
-  counters: readonly PushCounter[],
-  now: number,
-): Promise<void> {
-  const key = store.keys.pushStats(appid);
-  await onRedis(async () => {
-    const pipeline = store.redis.pipeline();
-    for (const counter of counters) {
-      pipeline.hincrby(key, counter, 1).hset(key, `${counter}_at`, now);
-    }
-    const replies = (await pipeline.hset(key, `accepted_${url}_at`, now).exec()) ?? [];
-    // What a person has written there may be no number: it is counted anew.
-    const spoiled = counters.filter((_, index) =>
-      replies[2 * index]?.[0]?.message.includes('not an integer'),
-    );
-    if (spoiled.length > 0) {
-      await store.redis.hset(key, Object.fromEntries(spoiled.map((counter) => [counter, 1])));
-    }
-  });
+/** How a push is counted, in the same step in which it is stored. */
+export interface Counted {
+  /** Where it came. */
+  url: ServedUrl;
+  /** Epoch ms. */
+  at: number;
+  usedPreviousKey: boolean;
+  usedPreviousToken: boolean;
+}
+
+/** What `push.lua` wants to know of a push besides what its script does. */
+export function pushArguments(event: EventFields, counted: Counted | undefined) {
+  const texts: (string | number)[] = [
+    counted?.at ?? '',
+    counted?.url ?? '',
+    counted?.usedPreviousKey === true ? '1' : '',
+    counted?.usedPreviousToken === true ? '1' : '',
+    0,
+  ];
+  const begun = texts.length;
+  for (const name in event) texts.push(name, event[name] ?? '');
+  texts[begun - 1] = texts.length - begun;
+  return texts;
 }
 
 /** @throws KeeperError `store_unavailable` */

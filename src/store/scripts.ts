@@ -20,6 +20,11 @@ export function loadRecordScript(name: string): Script {
   return scriptOf(name, `${textOf('record')}\n${textOf(name)}`);
 }
 
+/** A script that takes pushes in: `push.lua` and the script itself. */
+export function loadPushScript(name: string): Script {
+  return scriptOf(name, `${textOf('push')}\n${textOf(name)}`);
+}
+
 /** Connections whose other end knows no EVALSHA: some proxies. */
 const textOnly = new WeakSet<object>();
 

@@ -55,6 +55,8 @@ const PATIENCE = {
   ...{ askEvery: LEFT_MS, askAgainAfter: LEFT_MS, askFirstAfter: LEFT_MS },
 };
 
+const COUNTED = { url: 'event', at: 1, usedPreviousKey: true, usedPreviousToken: true } as const;
+
 type Step = (store: Store) => Promise<unknown>;
 
 const STEPS: readonly Step[] = [
@@ -62,11 +64,14 @@ const STEPS: readonly Step[] = [
     const now = store.time.now();
     const event = { id: APPID };
     const arrived = { appid: APPID, ticket: APPID, createTime: now, receivedAt: now };
-    return acceptTicket(store, { ...arrived, fingerprint: 'ticket', event });
+    return acceptTicket(store, { ...arrived, fingerprint: 'ticket', event, counted: COUNTED });
   },
   (store) => {
     const seen = { name: 'event', forMs: LEFT_MS };
-    return appendEvent(store, APPID, [seen], { id: APPID }, { ...seen, name: 'addresses' });
+    const everywhere = { ...seen, name: 'addresses' };
+    return appendEvent(store, APPID, {
+      ...{ identities: [seen], everywhere, event: { id: APPID }, counted: COUNTED },
+    });
   },
   (store) => addRefused(store, APPID, [REFUSED]),
   (store) => keepTicket(store, APPID, undefined),

@@ -1,7 +1,9 @@
 import { onDisplayKey, onRedis } from './redis.ts';
 import { EVENT_STREAM_LENGTH, SEEN_MS, type EventFields } from './events.ts';
-import { loadScript, runScript } from './scripts.ts';
+import { pushArguments, type Counted } from './push-stats.ts';
+import { loadPushScript, loadScript, runScript } from './scripts.ts';
 import type { Store } from './store.ts';
+import { createTogether } from './together.ts';
 
 /**
  * The component_verify_ticket of each component: the newest one and the one before it.
@@ -19,7 +21,7 @@ const ARRIVALS_KEPT = 300;
 /** Milliseconds: a ticket that comes again sooner is a repeat, later a sign of life. */
 const ARRIVALS_APART_MS = 60_000;
 
-const acceptTicketScript = loadScript('accept-ticket');
+const acceptTicketScript = loadPushScript('accept-ticket');
 const keepTicketScript = loadScript('keep-ticket');
 const refuseTicketScript = loadScript('refuse-ticket');
 const watchTicketScript = loadScript('watch-ticket');
@@ -52,43 +54,41 @@ export interface ArrivedTicket {
   /** Milliseconds for which this very push is remembered. */
   rememberMs?: number;
   event: EventFields;
+  /** Undefined when nobody is to count it. */
+  counted?: Counted | undefined;
 }
 
 /** `duplicate` also when the ticket is the newest already and has but come again. */
 export type TicketOutcome = 'stored' | 'older' | 'duplicate';
 
+const accept = createTogether(acceptAll);
+
 /** @throws KeeperError `store_unavailable` */
-export async function acceptTicket(store: Store, arrived: ArrivedTicket): Promise<TicketOutcome> {
-  const { appid, ticket, createTime, receivedAt, fingerprint, event } = arrived;
-  const { rememberMs = SEEN_MS } = arrived;
-  const { keys } = store;
-  const now = store.time.now();
-  const outcome = await onRedis(() =>
-    runScript(
-      store.redis,
-      acceptTicketScript,
-      [
-        keys.seen(appid, fingerprint),
-        keys.ticketRecord(appid),
-        keys.ticketMirror(appid),
-        keys.events(appid),
-        keys.ticketArrivals(appid),
-      ],
-      [
-        ticket,
-        createTime,
-        receivedAt,
-        Math.max(1, createTime + TICKET_LIFE_MS - now),
-        rememberMs,
-        EVENT_STREAM_LENGTH,
-        JSON.stringify(Object.entries(event).flat()),
-        now + MAX_AHEAD_MS,
-        ARRIVALS_KEPT,
-        ARRIVALS_APART_MS,
-      ],
-    ),
-  );
-  return outcome as TicketOutcome;
+export function acceptTicket(store: Store, arrived: ArrivedTicket): Promise<TicketOutcome> {
+  return accept(store, arrived.appid, arrived);
+}
+
+async function acceptAll(
+  { redis, keys, time }: Store,
+  appid: string,
+  arrived: readonly ArrivedTicket[],
+): Promise<TicketOutcome[]> {
+  const now = time.now();
+  const names = [
+    ...[keys.events(appid), keys.pushStats(appid)],
+    ...[keys.ticketRecord(appid), keys.ticketMirror(appid), keys.ticketArrivals(appid)],
+  ];
+  const args: (string | number)[] = [
+    ...[EVENT_STREAM_LENGTH, now + MAX_AHEAD_MS, ARRIVALS_KEPT, ARRIVALS_APART_MS],
+  ];
+  for (const { ticket, createTime, receivedAt, rememberMs = SEEN_MS, ...one } of arrived) {
+    names.push(keys.seen(appid, one.fingerprint));
+    args.push(ticket, createTime, receivedAt, Math.max(1, createTime + TICKET_LIFE_MS - now));
+    args.push(rememberMs, ...pushArguments(one.event, one.counted));
+  }
+  return (await onRedis(() =>
+    runScript(redis, acceptTicketScript, names, args),
+  )) as TicketOutcome[];
 }
 
 /** When the last tickets came, epoch ms, newest first. @throws KeeperError `store_unavailable` */

@@ -1,4 +1,4 @@
-import { createDecipheriv, createHash, timingSafeEqual } from 'node:crypto';
+import { createDecipheriv, hash, timingSafeEqual } from 'node:crypto';
 import { decrypt, encrypt, getSignature } from '@wecom/crypto';
 import { KeeperError, type RefusalReason } from '../errors.ts';
 
@@ -64,10 +64,7 @@ export type PushFormat = 'xml' | 'json';
 export interface OpenedEnvelope {
   format: PushFormat;
   message: string;
-  /** SHA-256 of Encrypt in hex: what replays are recognised by. The signature is malleable. */
-  fingerprint: string;
-  /** SHA-256 of the decrypted bytes in hex: the same for a message that is encrypted anew. */
-  contentHash: string;
+  hashes: PushHashes;
   usedPreviousToken: boolean;
   usedPreviousKey: boolean;
   /** False when re-encrypting does not give the same bytes: some were no UTF-8. */
@@ -77,6 +74,29 @@ export interface OpenedEnvelope {
    * Unix seconds.
    */
   seal(reply: string, timestamp: number, nonce: string): string;
+}
+
+/** What a push is recognised by when it comes again. Most need only one of the two. */
+export class PushHashes {
+  private readonly encrypt: string;
+  private readonly content: () => string | Buffer;
+  private encryptHash: string | undefined;
+  private contentHash: string | undefined;
+
+  constructor(encrypt: string, content: () => string | Buffer) {
+    this.encrypt = encrypt;
+    this.content = content;
+  }
+
+  /** SHA-256 of Encrypt in hex. Not the signature, which is malleable. */
+  get ofEncrypt(): string {
+    return (this.encryptHash ??= hash('sha256', this.encrypt));
+  }
+
+  /** SHA-256 of the decrypted bytes in hex: the same for a message that is encrypted anew. */
+  get ofContent(): string {
+    return (this.contentHash ??= hash('sha256', this.content()));
+  }
 }
 
 type QuerySource = Readonly<Record<string, unknown>>;
@@ -218,10 +238,9 @@ export function openEnvelope(
     return {
       ...opened,
       format,
-      fingerprint: createHash('sha256').update(encryptField).digest('hex'),
-      contentHash: createHash('sha256')
-        .update(opened.lossless ? opened.message : bytesOf(key, encryptField))
-        .digest('hex'),
+      hashes: new PushHashes(encryptField, () =>
+        opened.lossless ? opened.message : bytesOf(key, encryptField),
+      ),
       usedPreviousToken: token !== secrets.token,
       usedPreviousKey: key !== secrets.encodingAesKey,
       seal: (reply, timestamp, nonce) =>
@@ -272,7 +291,7 @@ export function sign(
   return getSignature(token, timestamp, nonce, encryptField);
 }
 
-function sealReply(
+export function sealReply(
   secrets: EnvelopeSecrets,
   format: PushFormat,
   { reply, timestamp, nonce }: { reply: string; timestamp: number; nonce: string },

@@ -50,7 +50,7 @@ const WRITTEN_BY_WECHAT: ReadonlySet<string> = new Set([
   ...['AuthorizationCode', 'AuthorizationCodeExpiredTime', 'PreAuthCode'],
   ...['ToUserName', 'FromUserName', 'MsgType', 'Event', 'MsgId'],
 ]);
-const CONTROL = /[\0-\x08\v\f\x0E-\x1F\x7F\uFFFE\uFFFF]/;
+export const CONTROL = /[\0-\x08\v\f\x0E-\x1F\x7F\uFFFE\uFFFF]/;
 
 /**
  * @param text what was decrypted
@@ -114,6 +114,6 @@ function believable(document: ReadDocument, content: PushFields, typed: boolean)
 }
 
 /** White space around what WeChat alone writes is layout, in CDATA and in JSON as well. */
-function decisive(name: string, value: PushValue): PushValue {
+export function decisive<Value extends PushValue>(name: string, value: Value): Value | string {
   return typeof value === 'string' && WRITTEN_BY_WECHAT.has(name) ? value.trim() : value;
 }

@@ -104,14 +104,12 @@ describe('row 138: a command whose connection broke', () => {
     const keys = createKeys(`test${randomBytes(6).toString('hex')}:`);
     const time = createStoreTime(createManualClock());
     const store = { redis, keys, time, seal: createSeal([]) };
+    const append = (name: string, id: string) =>
+      appendEvent(store, 'C', { identities: [{ name, forMs: 60_000 }], event: { id } });
     // Known by its hash, so that one command is one answer.
-    expect(await appendEvent(store, 'C', [{ name: 'first', forMs: 60_000 }], { id: '1' })).toBe(
-      'stored',
-    );
+    expect(await append('first', '1')).toBe('stored');
     proxy.dropNextReply();
-    expect(await appendEvent(store, 'C', [{ name: 'second', forMs: 60_000 }], { id: '2' })).toBe(
-      'duplicate',
-    );
+    expect(await append('second', '2')).toBe('duplicate');
     expect(await admin.xlen(keys.events('C'))).toBe(2);
     expect(await executed('evalsha')).toBe(3);
   });

@@ -79,14 +79,15 @@ export async function takeCode(
   time: PushTime,
   arrived: ArrivedCode,
 ): Promise<PushOutcome> {
-  if (await isOddRepeat(push, context, time)) return 'duplicate';
+  const store = () => storeEvent(push, context, eventIdentities(push, time), eventEntry(push));
+  if (await isOddRepeat(push, context, time)) return store();
   const { componentAppid: component } = push;
   await orSendAgain(() =>
     addExchange(context.store, component, { ...arrived, authorizedAt: time.at }),
   );
   // Already now: were the event not stored, WeChat would send it again, and the code is known then.
   context.onCode(component, arrived.preAuthCode);
-  return storeEvent(push, context, eventIdentities(push, time), eventEntry(push));
+  return store();
 }
 
 export interface ArrivedCode {

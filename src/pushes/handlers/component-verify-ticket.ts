@@ -1,28 +1,29 @@
-import { z } from 'zod';
 import { KeeperError } from '../../errors.ts';
 import { acceptTicket, TICKET_LIFE_MS } from '../../store/tickets.ts';
+import { textOf } from '../../wechat/push-fields.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';
 import { noteOddity, timeOf, type PushTime } from './push-time.ts';
 import { recordEvent } from './record-event.ts';
-import { readFields } from './store-event.ts';
+import { warnUndocumented } from './store-event.ts';
 
 /**
  * The ticket every component credential is made from, pushed every 10 minutes.
  * Source: developers.weixin.qq.com, component_verify_ticket.
  */
-const ticketFields = z.object({
-  // WeChat names no length, and what it signed is bounded by the body.
-  ComponentVerifyTicket: z.string().regex(/^[\x21-\x7E]+$/),
-});
+const NAME = 'ComponentVerifyTicket';
+/** WeChat names no length, and what it signed is bounded by the body. */
+const TICKET = /^[\x21-\x7E]+$/;
 
 export const componentVerifyTicket: PushHandler = {
   infoType: 'component_verify_ticket',
   async handle(push, context) {
-    const fields = readFields(push, context, ticketFields);
-    if (fields === undefined) return recordEvent.handle(push, context);
-    const { ComponentVerifyTicket: ticket } = fields;
-    const { componentAppid: appid, receivedAt, fingerprint } = push;
+    const ticket = textOf(push.fields, NAME);
+    if (ticket === undefined || !TICKET.test(ticket)) {
+      warnUndocumented(push, context, [NAME]);
+      return recordEvent.handle(push, context);
+    }
+    const { componentAppid: appid, receivedAt } = push;
     const time = timeOf(push, context);
     // The later of two clocks, so that one that is behind does not make a new ticket seem old.
     const storeNow = context.store.time.now();
@@ -43,13 +44,13 @@ export const componentVerifyTicket: PushHandler = {
       createTime,
       // By the earlier clock as well: while a moment ahead is not reached, no silence would be noticed.
       receivedAt: Math.max(createTime, Math.min(receivedAt, storeNow)),
-      fingerprint,
+      fingerprint: push.hashes.ofEncrypt,
       rememberMs: rememberMs(time, now),
       event: eventEntry(push),
     };
     let outcome;
     try {
-      outcome = await acceptTicket(context.store, arrived);
+      outcome = await acceptTicket(context.store, { ...arrived, counted: push.counted });
     } catch (cause) {
       // WeChat may not send it again, so it is kept in memory and written as soon as Redis is back.
       context.pendingTickets.hold(arrived);

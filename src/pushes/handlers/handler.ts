@@ -1,7 +1,9 @@
 import type { Clock } from '../../clock.ts';
 import type { Log } from '../../log.ts';
+import type { Counted } from '../../store/push-stats.ts';
 import type { Store } from '../../store/store.ts';
 import type { ArrivedTicket, TicketOutcome } from '../../store/tickets.ts';
+import type { PushHashes } from '../../wechat/envelope.ts';
 import type { PushFields } from '../../wechat/push-fields.ts';
 import type { Oddity } from '../../wechat/read-push.ts';
 import type { PendingTickets } from '../pending-tickets.ts';
@@ -22,11 +24,9 @@ export interface OpenedPush {
   /** The signed timestamp, and what else the signature could be read as: see push-time.ts. */
   signedTimes: readonly [number, ...number[]];
   /** What a repeated delivery is recognised by. */
-  fingerprint: string;
-  /** SHA-256 of Encrypt in hex: the same at whatever URL it arrives. */
-  encryptHash: string;
-  /** SHA-256 of the decrypted bytes in hex: the same for a message that is encrypted anew. */
-  contentHash: string;
+  hashes: PushHashes;
+  /** How it is counted when it is stored. */
+  counted: Counted;
 }
 
 /** `older` and `duplicate` changed nothing and are answered `success` all the same. */

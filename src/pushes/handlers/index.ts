@@ -14,9 +14,11 @@ const PUSH_HANDLERS: readonly PushHandler[] = [
   ...notices,
 ];
 
+const BY_INFO_TYPE = new Map(PUSH_HANDLERS.map((handler) => [handler.infoType, handler]));
+
 /** The handler of an InfoType; unknown ones are recorded and answered `success`, as WeChat asks. */
 export function handlerOf(infoType: string): Pick<PushHandler, 'handle'> {
-  return PUSH_HANDLERS.find((handler) => handler.infoType === infoType) ?? recordEvent;
+  return BY_INFO_TYPE.get(infoType) ?? recordEvent;
 }
 
 export { recordMessage };

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { SEEN_MS, type Identity } from '../../store/events.ts';
 import { eventEntry } from './event-entry.ts';
 import type { HandlerContext, OpenedPush, PushHandler, PushOutcome } from './handler.ts';
@@ -30,7 +30,7 @@ export async function recordMessage(
   context: HandlerContext,
 ): Promise<PushOutcome> {
   const identities = messageIdentities(push, freshTimeOf(push, context));
-  const everywhere = { name: `addresses:${push.encryptHash}`, forMs: SEEN_MS };
+  const everywhere = { name: `addresses:${push.hashes.ofEncrypt}`, forMs: SEEN_MS };
   // An InfoType is the platform's: whoever reads the stream must not take a message for its event.
   const entry = { ...eventEntry(push), authorizer_appid: push.authorizerAppid, info_type: '' };
   return storeEvent(push, context, identities, entry, push.atItsAccount ? undefined : everywhere);
@@ -52,20 +52,20 @@ interface ArrivedMessage extends OpenedPush {
  * accounts that are not known.
  */
 function messageIdentities(
-  { authorizerAppid, fields, fingerprint, contentHash }: ArrivedMessage,
+  { authorizerAppid, fields, hashes }: ArrivedMessage,
   { oddity, rememberMs }: PushTime,
 ): Identity[] {
-  const identities = [{ name: `${authorizerAppid}:text:${contentHash}`, forMs: SEEN_MS }];
+  const identities = [{ name: `${authorizerAppid}:text:${hashes.ofContent}`, forMs: SEEN_MS }];
   const { FromUserName: sender, MsgId, CreateTime = '', MsgType = '', Event = '' } = fields;
   const id = typeof MsgId === 'string' ? MsgId.trim() : '';
   if (/^\d{1,32}$/.test(id) && /[1-9]/.test(id) && typeof sender === 'string' && sender !== '') {
     const named = JSON.stringify([sender, id, CreateTime, MsgType, Event]);
-    const hash = createHash('sha256').update(named).digest('hex');
-    identities.push({ name: `${authorizerAppid}:id:${hash}`, forMs: SEEN_MS });
+    identities.push({ name: `${authorizerAppid}:id:${hash('sha256', named)}`, forMs: SEEN_MS });
   }
   // An odd time does not tell a captured message from a new one, so it must be remembered.
   if (oddity !== undefined) {
-    identities.push({ name: fingerprint, forMs: Math.min(rememberMs, MAX_ODD_MESSAGE_MS) });
+    const name = `${authorizerAppid}:${hashes.ofEncrypt}`;
+    identities.push({ name, forMs: Math.min(rememberMs, MAX_ODD_MESSAGE_MS) });
   }
   return identities;
 }

@@ -24,7 +24,10 @@ export async function storeEvent(
   everywhere?: Identity,
 ): Promise<PushOutcome> {
   const outcome = await orSendAgain(() =>
-    appendEvent(store, push.componentAppid, identities, entry, everywhere),
+    appendEvent(store, push.componentAppid, {
+      ...{ identities, everywhere, event: entry },
+      counted: push.counted,
+    }),
   );
   if (outcome !== 'elsewhere') return outcome;
   throw new KeeperError('stale_push', 'sent again to another address', { reason: 'sent_again' });
@@ -37,8 +40,8 @@ export async function storeEvent(
  */
 export function eventIdentities(push: OpenedPush, time: PushTime): Identity[] {
   return [
-    { name: push.fingerprint, forMs: time.rememberMs },
-    { name: `text:${push.contentHash}`, forMs: SEEN_MS },
+    { name: push.hashes.ofEncrypt, forMs: time.rememberMs },
+    { name: `text:${push.hashes.ofContent}`, forMs: SEEN_MS },
   ];
 }
 
@@ -73,10 +76,16 @@ export function readFields<T>(
 ): T | undefined {
   const result = schema.safeParse(push.fields);
   if (result.success) return result.data;
-  log.warn('an event does not have its documented fields; it is stored as it is', {
-    component: push.componentAppid,
-    type: push.fields.InfoType,
-    fields: result.error.issues.map((issue) => issue.path.join('.') || 'document'),
-  });
+  const names = result.error.issues.map((issue) => issue.path.join('.') || 'document');
+  warnUndocumented(push, { log }, names);
   return undefined;
+}
+
+export function warnUndocumented(
+  { componentAppid: component, fields: { InfoType: type } }: OpenedPush,
+  { log }: Pick<HandlerContext, 'log'>,
+  fields: readonly string[],
+): void {
+  const message = 'an event does not have its documented fields; it is stored as it is';
+  log.warn(message, { component, type, fields });
 }

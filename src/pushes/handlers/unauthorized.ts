@@ -29,8 +29,8 @@ export const unauthorized: PushHandler = {
     const time = freshTimeOf(push, context);
     const identities = eventIdentities(push, time);
     const fields = readFields(push, context, unauthorizedFields);
-    if (fields === undefined) return storeEvent(push, context, identities, eventEntry(push));
-    if (await isOddRepeat(push, context, time)) return 'duplicate';
+    const record = () => storeEvent(push, context, identities, eventEntry(push));
+    if (fields === undefined || (await isOddRepeat(push, context, time))) return record();
     const { store, log } = context;
     const { componentAppid: component } = push;
     const { AuthorizerAppid: authorizer } = fields;
@@ -47,6 +47,6 @@ export const unauthorized: PushHandler = {
     if (outcome === 'older') log.info('a revocation came after a newer authorization', facts);
     else log.info('an account ended its authorization', facts);
     if (outcome === 'revoked') context.onRevoked(component, authorizer);
-    return storeEvent(push, context, identities, eventEntry(push));
+    return record();
   },
 };

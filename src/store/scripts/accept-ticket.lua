@@ -1,67 +1,92 @@
--- Takes a component_verify_ticket in, once. This script alone says which ticket is the newest: the one
--- with the later CreateTime, and of two with the same the one that came later. One that was replaced
--- comes back only under a later CreateTime; the newest that comes again lives longer, and replaces
--- nobody.
+-- Takes tickets (component_verify_ticket) of one component in, each once. This script alone says which
+-- is the newest: the one with the later CreateTime, and of two with the same the one that came later.
+-- One that was replaced comes back only under a later CreateTime; the newest that comes again lives
+-- longer, and replaces nobody.
 -- "Seen" is marked last and in the same step as the effect: a crash or an error between the two
 -- would turn WeChat's re-sent push into a loss. For the same reason what can fail comes first, which is
 -- the event where somebody has put something else under the key of the stream: nothing is undone then.
 --
--- KEYS  1 seen marker   2 ticket record (hash)   3 ticket mirror (string)   4 event stream
---       5 arrivals (list of moments, for people)
--- ARGV  1 ticket   2 create_time ms (what tickets are ordered by)   3 received_at ms
---       4 ms until the ticket dies   5 ms to remember the push   6 stream length   7 event fields JSON
---       8 the latest create_time that can be, ms: one further ahead was written by a clock that is wrong
---       9 how many arrivals are kept   10 ms between two arrivals of one ticket that people want to see
--- Returns 'stored', 'duplicate' (the same push, or the same ticket) or 'older' (a newer one is there)
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  return 'duplicate'
-end
+-- KEYS  1 event stream   2 counters (hash)   3 ticket record (hash)   4 ticket mirror (string)
+--       5 arrivals (list of moments, for people)   then the seen marker of each push
+-- ARGV  1 stream length
+--       2 the latest create_time that can be, ms: one further ahead was written by a clock that is wrong
+--       3 how many arrivals are kept   4 ms between two arrivals of one ticket that people want to see
+--       then for each push: ticket   create_time ms (what tickets are ordered by)   received_at ms
+--       ms until the ticket dies   ms to remember the push   what `push.lua` says
+-- Returns for each 'stored', 'duplicate' (the same push, or the same ticket) or 'older' (a newer one is
+-- there)
+local RECORD, MIRROR, ARRIVALS = KEYS[3], KEYS[4], KEYS[5]
+-- Tickets of one moment that are remembered: WeChat sends one or two.
+local MOST_REPLACED = 100
+local length, latest = next_argument(), tonumber(next_argument())
+local arrivals_kept, arrivals_apart = tonumber(next_argument()), tonumber(next_argument())
 
-local ticket, create_time = ARGV[1], tonumber(ARGV[2])
--- replaced: hashes of the tickets of this very create_time that gave way to one another
-local r = redis.call('HMGET', KEYS[2], 'ticket', 'create_time', 'previous_ticket', 'replaced', 'count')
-local newest, known, replaced = r[1], tonumber(r[2] or '') or 0, r[4] or ''
-local later = create_time > known or known > tonumber(ARGV[8])
-local same_time = create_time == known and not later
-local gave_way = same_time
-  and (ticket == r[3] or string.find(replaced, redis.sha1hex(ticket), 1, true))
-
-local outcome = 'older'
-if ticket == newest or gave_way then
-  outcome = 'duplicate'
-elseif later or same_time then
-  outcome = 'stored'
-end
-
-if outcome == 'stored' then
-  local event = { 'XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*' }
-  for _, field in ipairs(cjson.decode(ARGV[7])) do
-    event[#event + 1] = field
-  end
-  redis.call(unpack(event))
-  if newest then
-    redis.call('HSET', KEYS[2], 'previous_ticket', newest, 'previous_create_time', r[2] or 0)
-  end
-  local count = string.format('%.0f', (tonumber(r[5] or '') or 0) + 1)
-  redis.call('HSET', KEYS[2], 'ticket', ticket, 'count', count)
-end
-if outcome == 'stored' or ticket == newest and later then
-  redis.call('HSET', KEYS[2], 'create_time', ARGV[2], 'received_at', ARGV[3])
-  if same_time and newest then
-    redis.call('HSET', KEYS[2], 'replaced', replaced .. redis.sha1hex(newest) .. ' ')
-  else
-    redis.call('HDEL', KEYS[2], 'replaced')
-  end
-  -- It is good until WeChat says otherwise, and the silence is over.
-  redis.call('HDEL', KEYS[2], 'refused', 'refused_at', 'stage')
-  redis.call('SET', KEYS[3], ticket, 'PX', ARGV[4])
-  -- pcall: what only people look at must not cost a ticket when somebody has spoiled it.
-  local last = redis.pcall('LINDEX', KEYS[5], 0)
+-- pcall: what only people look at must not cost a ticket when somebody has spoiled it.
+local function note_arrival(received_at, is_new)
+  local last = redis.pcall('LINDEX', ARRIVALS, 0)
   last = type(last) == 'string' and tonumber(last) or 0
-  if outcome == 'stored' or tonumber(ARGV[3]) - last >= tonumber(ARGV[10]) then
-    redis.pcall('LPUSH', KEYS[5], ARGV[3])
-    redis.pcall('LTRIM', KEYS[5], 0, tonumber(ARGV[9]) - 1)
+  if is_new or tonumber(received_at) - last >= arrivals_apart then
+    redis.pcall('LPUSH', ARRIVALS, received_at)
+    redis.pcall('LTRIM', ARRIVALS, 0, arrivals_kept - 1)
   end
 end
-redis.call('SET', KEYS[1], '1', 'PX', ARGV[5])
-return outcome
+
+local function accept(marker, arrived, push)
+  if redis.call('EXISTS', marker) == 1 then return 'duplicate' end
+  local ticket, create_time = arrived.ticket, tonumber(arrived.create_time)
+  -- replaced: hashes of the tickets of this very create_time that gave way to one another
+  local r = redis.call('HMGET', RECORD, 'ticket', 'create_time', 'previous_ticket', 'replaced', 'count')
+  local newest, known, replaced = r[1], tonumber(r[2] or '') or 0, r[4] or ''
+  local later = create_time > known or known > latest
+  local same_time = create_time == known and not later
+  local gave_way = same_time
+    and (ticket == r[3] or string.find(replaced, redis.sha1hex(ticket), 1, true))
+
+  local outcome = 'older'
+  if ticket == newest or gave_way then
+    outcome = 'duplicate'
+  elseif later or same_time then
+    outcome = 'stored'
+  end
+
+  if outcome == 'stored' then
+    redis.call(unpack(push.event))
+    local count = string.format('%.0f', (tonumber(r[5] or '') or 0) + 1)
+    if newest then
+      redis.call('HSET', RECORD, 'ticket', ticket, 'count', count,
+        'previous_ticket', newest, 'previous_create_time', r[2] or 0)
+    else
+      redis.call('HSET', RECORD, 'ticket', ticket, 'count', count)
+    end
+  end
+  if outcome == 'stored' or ticket == newest and later then
+    redis.call('HSET', RECORD, 'create_time', arrived.create_time, 'received_at', arrived.received_at)
+    -- It is good until WeChat says otherwise, and the silence is over.
+    if same_time and newest then
+      local hashes = string.sub(replaced .. redis.sha1hex(newest) .. ' ', -MOST_REPLACED * 41)
+      redis.call('HSET', RECORD, 'replaced', hashes)
+      redis.call('HDEL', RECORD, 'refused', 'refused_at', 'stage')
+    else
+      redis.call('HDEL', RECORD, 'replaced', 'refused', 'refused_at', 'stage')
+    end
+    redis.call('SET', MIRROR, ticket, 'PX', arrived.life)
+    note_arrival(arrived.received_at, outcome == 'stored')
+  end
+  redis.call('SET', marker, '1', 'PX', arrived.remember)
+  return outcome
+end
+
+local results, key = {}, 5
+while at < #ARGV do
+  local arrived = {
+    ticket = next_argument(), create_time = next_argument(), received_at = next_argument(),
+    life = next_argument(), remember = next_argument(),
+  }
+  local push = read_push(KEYS[1], length)
+  key = key + 1
+  local outcome = accept(KEYS[key], arrived, push)
+  count(push, outcome)
+  results[#results + 1] = outcome
+end
+write_counts(KEYS[2])
+return results

@@ -1,36 +1,47 @@
--- Adds one event to the stream unless the push was seen before, under any of its names, or is stored
+-- Adds events to the stream, each unless its push was seen before, under any of its names, or is stored
 -- under as many addresses already as one push may be.
 --
--- KEYS  1 event stream   2.. seen markers   last, if its addresses are counted: their number (string)
--- ARGV  1 stream length   2 event fields JSON   3.. ms for which each key but the first is kept
---       last: how many addresses one push may have; 0 when they are not counted
--- Returns 'stored', 'duplicate' or 'elsewhere'
-local most = tonumber(ARGV[#ARGV])
-local counted = most > 0 and KEYS[#KEYS] or nil
-local markers = counted and #KEYS - 1 or #KEYS
-for i = 2, markers do
-  if redis.call('EXISTS', KEYS[i]) == 1 then
-    return 'duplicate'
+-- KEYS  1 event stream   2 counters (hash)   then, for each push, its seen markers, the last of which is
+--       the number of its addresses (string) if those are counted
+-- ARGV  1 stream length   then for each push: number of its keys   ms for which each is kept
+--       how many addresses it may have, 0 when they are not counted   what `push.lua` says
+-- Returns for each 'stored', 'duplicate' or 'elsewhere'
+local function append(keys, lives, most, push)
+  local markers = most > 0 and #keys - 1 or #keys
+  for i = 1, markers do
+    if redis.call('EXISTS', keys[i]) == 1 then return 'duplicate' end
   end
-end
-local addresses = 0
-if counted then
-  -- pcall: what a person has put there must not keep a push from being stored.
-  local found = redis.pcall('GET', counted)
-  addresses = type(found) == 'string' and tonumber(found) or 0
-  if addresses >= most then
-    return 'elsewhere'
+  local counted, addresses = keys[markers + 1], 0
+  if counted then
+    -- pcall: what a person has put there must not keep a push from being stored.
+    local found = redis.pcall('GET', counted)
+    addresses = type(found) == 'string' and tonumber(found) or 0
+    if addresses >= most then return 'elsewhere' end
   end
+  redis.call(unpack(push.event))
+  for i = 1, markers do
+    redis.call('SET', keys[i], '1', 'PX', lives[i])
+  end
+  if counted then
+    redis.call('SET', counted, addresses + 1, 'PX', lives[#keys])
+  end
+  return 'stored'
 end
-local event = { 'XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*' }
-for _, field in ipairs(cjson.decode(ARGV[2])) do
-  event[#event + 1] = field
+
+local length = next_argument()
+local results, key = {}, 2
+while at < #ARGV do
+  local keys, lives = {}, {}
+  for i = 1, tonumber(next_argument()) do
+    key = key + 1
+    keys[i], lives[i] = KEYS[key], next_argument()
+  end
+  local most = tonumber(next_argument())
+  local push = read_push(KEYS[1], length)
+  local outcome = append(keys, lives, most, push)
+  -- What is refused is counted elsewhere.
+  if outcome ~= 'elsewhere' then count(push, outcome) end
+  results[#results + 1] = outcome
 end
-redis.call(unpack(event))
-for i = 2, markers do
-  redis.call('SET', KEYS[i], '1', 'PX', ARGV[i + 1])
-end
-if counted then
-  redis.call('SET', counted, addresses + 1, 'PX', ARGV[#KEYS + 1])
-end
-return 'stored'
+write_counts(KEYS[2])
+return results

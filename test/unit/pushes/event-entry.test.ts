@@ -1,14 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { eventEntry } from '../../../src/pushes/handlers/event-entry.ts';
 import type { OpenedPush } from '../../../src/pushes/handlers/handler.ts';
+import { PushHashes } from '../../../src/wechat/envelope.ts';
 import { readPush } from '../../../src/wechat/read-push.ts';
 
 /** The entry of a push with this text, as far as its form is concerned. */
 function entryOf(text: string) {
   const push = { ...readPush(text, { typed: true }), requestId: 'r', componentAppid: 'wx' };
   const times = { receivedAt: 0, signedTimes: [0] as [number] };
-  const hashes = { fingerprint: 'f', encryptHash: 'e', contentHash: 'c' };
-  return eventEntry({ ...push, ...times, ...hashes } satisfies OpenedPush);
+  const hashes = new PushHashes('e', () => 'c');
+  const counted = {
+    url: 'event',
+    at: 0,
+    usedPreviousKey: false,
+    usedPreviousToken: false,
+  } as const;
+  return eventEntry({ ...push, ...times, hashes, counted } satisfies OpenedPush);
 }
 
 describe('the entry of a push', () => {

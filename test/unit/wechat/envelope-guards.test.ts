@@ -206,10 +206,12 @@ describe('what was decrypted is proven before it is believed', () => {
 
   it('names a push by what was encrypted, whatever its signature and query', () => {
     const encrypt = encryptByHand(MESSAGE);
-    const [one, two] = ['1', '2'].map((nonce) => open(wrapPush(encrypt, { nonce })).fingerprint);
+    const [one, two] = ['1', '2'].map(
+      (nonce) => open(wrapPush(encrypt, { nonce })).hashes.ofEncrypt,
+    );
     expect(one).toBe(createHash('sha256').update(encrypt).digest('hex'));
     expect(two).toBe(one);
-    expect(open(sealPush(MESSAGE, { random: 'fedcba9876543210' })).fingerprint).not.toBe(one);
+    expect(open(sealPush(MESSAGE, { random: 'fedcba9876543210' })).hashes.ofEncrypt).not.toBe(one);
   });
 
   it('decrypts once with the current key, and again only with the previous one', () => {
