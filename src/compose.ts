@@ -10,7 +10,7 @@ import { createPatrol } from './credentials/patrol.ts';
 import { noteUsed } from './credentials/used.ts';
 import { createRedactor } from './log.ts';
 import { createPendingTickets } from './pushes/pending-tickets.ts';
-import { createMessageTally } from './pushes/message-tally.ts';
+import { createPushTally } from './pushes/push-tally.ts';
 import { createReceiver } from './pushes/receiver.ts';
 import { createRefusedPushCounter } from './pushes/refused.ts';
 import { createTicketMemory, type TicketMemory } from './pushes/ticket-memory.ts';
@@ -142,7 +142,7 @@ function composePushes(
     components: components.map(({ appid }) => appid),
     mask: maskerOf(config),
   });
-  const tally = createMessageTally(pushing.log, pushing.clock);
+  const tally = createPushTally(pushing.log, pushing.clock);
   const receiver = createReceiver({
     ...{ ...pushing, components: secrets, pendingTickets, onTicket, onCode, onRevoked, tally },
     onPush: ground.metrics.counters.onPush,

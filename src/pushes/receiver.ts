@@ -16,7 +16,7 @@ import { createUsualOpener, readUsual, type UsualOpener } from '../wechat/usual-
 import { createAddressees, type Addressees } from './addressees.ts';
 import { handlerOf, recordMessage } from './handlers/index.ts';
 import { signedTimes } from './handlers/push-time.ts';
-import type { MessageTally } from './message-tally.ts';
+import type { PushTally } from './push-tally.ts';
 import type { HandlerContext, OpenedPush, PushOutcome, StoredMessage } from './handlers/handler.ts';
 
 /**
@@ -57,7 +57,7 @@ export interface ReceiverOptions extends HandlerContext {
   clock: Clock;
   log: Log;
   store: Store;
-  tally: MessageTally;
+  tally: PushTally;
   /** Called with what became of a push, or the code of the error it was refused with. */
   onPush?: (type: 'event' | 'message', outcome: PushOutcome | ErrorCode | 'bug') => void;
   /** @returns a moment, epoch ms, later than all it has given before */
@@ -241,12 +241,8 @@ function noteOutcome(
     previous_token: usedPreviousToken,
     lossless: opened.lossless,
   });
-  if (push.authorizerAppid === undefined) {
-    log.info('push accepted', fields());
-  } else {
-    log.debug('push accepted', fields);
-    options.tally.count(push.componentAppid, outcome);
-  }
+  if (options.tally.count(push.componentAppid, url, outcome)) log.info('push accepted', fields());
+  else log.debug('push accepted', fields);
 }
 
 function nameOf(fields: PushFields): string | undefined {

@@ -97,6 +97,28 @@ describe('what the log says of messages', () => {
     expect(told(station.logs.slice(since))).toHaveLength(1);
   });
 
+  it('has a line for each event of the platform, and a number for the rest of a flood', async () => {
+    const since = station.logs.length;
+    for (let number = 0; number < 63; number += 1) {
+      const event = ticketXml({ createTime: now(), infoType: `news_${number}` });
+      expect(await post(station, sealPush(event, { timestamp: now() }), EVENTS)).toBe(
+        '200 success',
+      );
+    }
+    const linesAt = (level: string) =>
+      station.logs
+        .slice(since)
+        .filter((line) => line.message === 'push accepted' && line.level === level);
+    expect([linesAt('info').length, linesAt('debug').length]).toEqual([60, 3]);
+    // A ticket comes meanwhile.
+    await station.pass(MINUTE);
+    expect(
+      station.logs.slice(since).filter((line) => line.message === 'more pushes accepted'),
+    ).toMatchObject([
+      { level: 'info', component: COMPONENT.appid, stored: linesAt('debug').length },
+    ]);
+  });
+
   it('is told at the end of the process, too', async () => {
     const other = await createStation();
     const timestamp = Math.floor(other.clock.now() / 1000);

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Redis } from 'ioredis';
 import { createLog } from '../../src/log.ts';
 import { createPendingTickets } from '../../src/pushes/pending-tickets.ts';
-import { createMessageTally } from '../../src/pushes/message-tally.ts';
+import { createPushTally } from '../../src/pushes/push-tally.ts';
 import { createReceiver, type ArrivedPush } from '../../src/pushes/receiver.ts';
 import { readExchange } from '../../src/store/exchanges.ts';
 import { createKeys } from '../../src/store/keys.ts';
@@ -73,7 +73,7 @@ function setUp(redis: Redis) {
     onTicket: () => undefined,
     onCode: () => undefined,
     onRevoked: () => undefined,
-    tally: createMessageTally(log, clock),
+    tally: createPushTally(log, clock),
   });
   const events = keys.events(COMPONENT.appid);
 
