@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 
 /**
  * Keys of internal callers. A key is `wxk_<id>_<32 random bytes>`; the service is configured with
@@ -90,6 +90,7 @@ export function createKeyRing(keys: readonly ApiKey[]): KeyRing {
   };
 }
 
+/** In one call, which takes a third of a microsecond: nothing that is remembered would be cheaper. */
 function hashOf(key: string): string {
-  return createHash('sha256').update(key).digest('hex');
+  return hash('sha256', key);
 }

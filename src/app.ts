@@ -44,10 +44,6 @@ export function createApp(config: Config, options: AppOptions): App {
   const parts = compose(config, options);
   const { redis, keeper, patrols, scheduler, pendingTickets, heartbeat, log } = parts;
   const listeners: Listener[] = [];
-  const told = (listener: 'public' | 'internal') => {
-    const onCut = tellCuts(listener, log.in('http'), parts.counters.onCut);
-    return { onCut, limits: options.limits ?? {} };
-  };
   return {
     keeper,
     async start() {
@@ -59,12 +55,16 @@ export function createApp(config: Config, options: AppOptions): App {
       const { standing } = parts.seal;
       if (standing.state === 'wrong') throw new ConfigError([standing.problem]);
       const pushing: ListenOptions = {
-        ...told('public'),
+        ...bounded(parts, options, 'public'),
         onUnserved: (request, error) => void parts.refusedPushes.note(request, error),
       };
       const { publicHost, publicPort, internalHost, internalPort } = config;
       listeners.push(await listen(parts.publicApp, publicHost, publicPort, pushing));
-      listeners.push(await listen(parts.internalApp, internalHost, internalPort, told('internal')));
+      const reading: ListenOptions = {
+        ...bounded(parts, options, 'internal'),
+        front: parts.internalFront,
+      };
+      listeners.push(await listen(parts.internalApp, internalHost, internalPort, reading));
       log.info('wxkeeper started', {
         version: VERSION,
         replica: parts.replica,
@@ -99,6 +99,14 @@ export function createApp(config: Config, options: AppOptions): App {
     publicPort: () => listeners[0]?.port ?? 0,
     internalPort: () => listeners[1]?.port ?? 0,
   };
+}
+
+function bounded(
+  { log, counters }: Pick<ReturnType<typeof compose>, 'log' | 'counters'>,
+  { limits = {} }: AppOptions,
+  listener: 'public' | 'internal',
+): ListenOptions {
+  return { onCut: tellCuts(listener, log.in('http'), counters.onCut), limits };
 }
 
 /** @throws ConfigError when a listener cannot get the address that the settings give it */

@@ -4,15 +4,17 @@ import type { Reconciler } from './authorizers/reconcile.ts';
 import type { Ground } from './compose-ground.ts';
 import type { Config } from './config.ts';
 import type { Keeper } from './credentials/keeper.ts';
-import { readCredential } from './credentials/read.ts';
+import { readCredential, type Credential } from './credentials/read.ts';
+import { createSharedReads } from './credentials/shared-reads.ts';
 import { bindCode, readLinkOutcome } from './store/link-outcomes.ts';
 import { createComplaintLimit } from './credentials/reject.ts';
 import type { AuthorizationPages } from './http/authorization-pages.ts';
 import { createAudit } from './http/audit.ts';
 import { dashboardRoutes } from './http/dashboard/routes.ts';
-import { createInternalApp } from './http/internal-app.ts';
+import { createInternalApp, type InternalAppOptions } from './http/internal-app.ts';
 import { metricsRoute } from './http/metrics-route.ts';
 import { createPublicApp } from './http/public-app.ts';
+import { createReadFront } from './http/read-front.ts';
 import type { Seen } from './http/route.ts';
 import type { PendingTickets } from './pushes/pending-tickets.ts';
 import type { Receiver } from './pushes/receiver.ts';
@@ -91,16 +93,17 @@ export function composeApps(
   };
   const seen = (one: Seen) => onRequest('public', one);
   const publicApp = createPublicApp(parts.receiver, log, pages, seen, parts.refusedPushes);
+  const share = createSharedReads<Credential | undefined>(store.redis);
   // What the API offers and what the dashboard does is the same.
   const offered = {
     apiKeys,
     audit: createAudit({ log: parts.log, clock, onRead }),
-    reading: { ...reading, complaints: createComplaintLimit(clock), onComplaint },
+    reading: { ...reading, share, complaints: createComplaintLimit(clock), onComplaint },
     authorizers: { context: reading, reconciler, components: components.map((one) => one.appid) },
     status,
     log,
   };
-  const internalApp = createInternalApp({
+  const internal: InternalAppOptions = {
     ...offered,
     authorizationLinks: links,
     dashboard: dashboardRoutes({
@@ -110,6 +113,7 @@ export function composeApps(
     metrics: metricsRoute(metrics, status),
     observe: (seen) => onRequest('internal', seen),
     notReady: async () => (life.stopping ? 'stopping' : await readiness()),
-  });
-  return { publicApp, internalApp };
+  };
+  const internalApp = createInternalApp(internal);
+  return { publicApp, internalApp, internalFront: createReadFront(internal) };
 }

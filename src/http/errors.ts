@@ -1,9 +1,11 @@
-import type { ErrorRequestHandler, Response } from 'express';
+import type { ServerResponse } from 'node:http';
+import type { ErrorRequestHandler } from 'express';
 import { asKeeperError, KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { RefusedPushCounter } from '../pushes/refused.ts';
 import { entryOf, isRefusal, type Audit } from './audit.ts';
 import { knownCaller } from './authentication.ts';
+import { requestIdOf, sendJson, type Answering, type Asked } from './exchange.ts';
 
 /** Turns whatever was thrown into the answer: one place for each listener's form. */
 
@@ -38,33 +40,40 @@ export function publicErrors(log: Log, refused?: RefusedPushCounter): ErrorReque
 }
 
 export function internalErrors(log: Log, audit: Pick<Audit, 'refused'>): ErrorRequestHandler {
+  const answer = errorAnswers(log, audit);
   return (thrown: unknown, request, response, next) => {
+    if (response.headersSent) next(thrown);
+    else answer(thrown, request, response);
+  };
+}
+
+/** What an error of the internal listener is answered with, counted as and told of. */
+export type AnswerError = (thrown: unknown, request: Asked, response: Answering) => void;
+
+export function errorAnswers(log: Log, audit: Pick<Audit, 'refused'>): AnswerError {
+  return (thrown, request, response) => {
     const error = fromHttp(thrown);
-    if (response.headersSent) {
-      next(thrown);
-      return;
-    }
-    const requestId = String(response.locals.requestId);
-    response.locals.code = error.code;
+    const { code, message, status } = error;
+    const requestId = requestIdOf(response);
+    response.locals.code = code;
     const key = knownCaller(response)?.key.id;
-    const fields = { request_id: requestId, code: error.code, key };
-    if (error.code === 'internal') log.error('request failed', { ...fields, error: thrown });
-    else if (error.status >= 500) log.warn('request not served', { ...fields, error });
+    const fields = { request_id: requestId, code, key };
+    if (code === 'internal') log.error('request failed', { ...fields, error: thrown });
+    else if (status >= 500) log.warn('request not served', { ...fields, error });
     else if (isRefusal(error, response)) {
       response.locals.refused = true;
       audit.refused(entryOf(request, response));
     } else log.debug('request refused', fields);
     setRetryAfter(response, error);
-    response
-      .status(error.status)
-      .json({ error: { code: error.code, message: error.message, request_id: requestId } });
+    const body = { error: { code, message, request_id: requestId } };
+    sendJson(response, status, JSON.stringify(body));
   };
 }
 
-function setRetryAfter(response: Response, error: KeeperError): void {
+function setRetryAfter(response: ServerResponse, error: KeeperError): void {
   if (error.retryAfterSeconds !== undefined) {
-    response.set('Retry-After', String(error.retryAfterSeconds));
-  } else if (error.retryable) response.set('Retry-After', '1');
+    response.setHeader('Retry-After', String(error.retryAfterSeconds));
+  } else if (error.retryable) response.setHeader('Retry-After', '1');
 }
 
 /** What to answer to anything a handler or the router threw. */

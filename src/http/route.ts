@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { Scope } from '../api-keys.ts';
 import { KeeperError, type ErrorCode } from '../errors.ts';
 import type { RequireScope } from './authentication.ts';
+import type { Answering, Asked } from './exchange.ts';
 
 /**
  * What the internal listener serves, as a table: the routes, the API's document, the tables in docs/ and
@@ -100,19 +101,34 @@ export function observeResponses(
   monotonicMs: () => number = () => performance.now(),
 ): RequestHandler {
   return (request, response, next) => {
-    const started = monotonicMs();
-    response.once('finish', () => {
+    const routeOf = () => {
       // Express leaves the route there that took the request, be it of the table or of the dashboard.
       const taken = request.route as { path: unknown } | undefined;
       // One route may have several patterns; the first one stands for all.
       const path: unknown = Array.isArray(taken?.path) ? taken.path[0] : taken?.path;
-      observe({
-        method: request.method,
-        route: typeof path === 'string' ? path : 'unmatched',
-        status: response.statusCode,
-        seconds: (monotonicMs() - started) / 1000,
-      });
-    });
+      return typeof path === 'string' ? path : 'unmatched';
+    };
+    observeResponse({ request, response, routeOf, observe, monotonicMs });
     next();
   };
+}
+
+/** One response, whatever door its request came through, from now until it is sent. */
+export function observeResponse(one: {
+  request: Asked;
+  response: Answering;
+  routeOf: () => string;
+  observe: (seen: Seen) => void;
+  monotonicMs?: () => number;
+}): void {
+  const { request, response, routeOf, observe, monotonicMs = () => performance.now() } = one;
+  const started = monotonicMs();
+  response.on('finish', () => {
+    observe({
+      method: String(request.method),
+      route: routeOf(),
+      status: response.statusCode,
+      seconds: (monotonicMs() - started) / 1000,
+    });
+  });
 }
