@@ -39,13 +39,18 @@ export function makeApiKey(id: string, scopes: string): { key: string; entry: st
   return { key, entry: `${id}:${hashOf(key)}:${scopes}` };
 }
 
+/** Of nothing that could be presented. */
+const NO_HASH = '0'.repeat(64);
+/** Two hashes are compared in them. */
+const [presentedHash, knownHash] = [Buffer.alloc(64), Buffer.alloc(64)];
+
 /** The caller who presents this key, or undefined. Takes the same time for any wrong key. */
 export function findApiKey(keys: readonly ApiKey[], presented: string): ApiKey | undefined {
   const id = claimedId(presented);
   const key = keys.find((one) => one.id === id);
-  const digest = Buffer.from(hashOf(presented));
-  const matches = timingSafeEqual(digest, Buffer.from(key?.sha256 ?? '0'.repeat(64)));
-  return matches ? key : undefined;
+  presentedHash.write(hashOf(presented), 'latin1');
+  knownHash.write(key?.sha256 ?? NO_HASH, 'latin1');
+  return timingSafeEqual(presentedHash, knownHash) ? key : undefined;
 }
 
 /**

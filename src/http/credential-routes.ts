@@ -79,8 +79,9 @@ export async function answerRead(
   const credential = await readCredential(context, id);
   const etag = `"${credential.seq}"`;
   response.setHeader('ETag', etag);
-  const singleUse = context.keeper.kindOf(id)?.singleUse === true;
-  if (!singleUse && isAtHand(request.headers['if-none-match'], etag)) {
+  const isKnown = isAtHand(request.headers['if-none-match'], etag);
+  // What works once is in nobody else's hands.
+  if (isKnown && context.keeper.kindOf(id)?.singleUse !== true) {
     response.statusCode = 304;
     response.end();
     return;
