@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 
 /**
  * Keys of internal callers. A key is `wxk_<id>_<32 random bytes>`; the service is configured with
@@ -39,13 +39,18 @@ export function makeApiKey(id: string, scopes: string): { key: string; entry: st
   return { key, entry: `${id}:${hashOf(key)}:${scopes}` };
 }
 
+/** Of nothing that could be presented. */
+const NO_HASH = '0'.repeat(64);
+/** Two hashes are compared in them. */
+const [presentedHash, knownHash] = [Buffer.alloc(64), Buffer.alloc(64)];
+
 /** The caller who presents this key, or undefined. Takes the same time for any wrong key. */
 export function findApiKey(keys: readonly ApiKey[], presented: string): ApiKey | undefined {
   const id = claimedId(presented);
   const key = keys.find((one) => one.id === id);
-  const digest = Buffer.from(hashOf(presented));
-  const matches = timingSafeEqual(digest, Buffer.from(key?.sha256 ?? '0'.repeat(64)));
-  return matches ? key : undefined;
+  presentedHash.write(hashOf(presented), 'latin1');
+  knownHash.write(key?.sha256 ?? NO_HASH, 'latin1');
+  return timingSafeEqual(presentedHash, knownHash) ? key : undefined;
 }
 
 /**
@@ -90,6 +95,7 @@ export function createKeyRing(keys: readonly ApiKey[]): KeyRing {
   };
 }
 
+/** In one call, which takes a third of a microsecond: nothing that is remembered would be cheaper. */
 function hashOf(key: string): string {
-  return createHash('sha256').update(key).digest('hex');
+  return hash('sha256', key);
 }

@@ -6,7 +6,7 @@ import { compose } from './compose.ts';
 import { ConfigError, type Config } from './config.ts';
 import type { Keeper } from './credentials/keeper.ts';
 import { tellCuts } from './http/connections.ts';
-import { listen, listenFault, type Listener } from './http/server.ts';
+import { listen, listenFault, type Listener, type ListenOptions } from './http/server.ts';
 import { whenReady } from './store/redis.ts';
 import { VERSION } from './version.ts';
 
@@ -44,10 +44,6 @@ export function createApp(config: Config, options: AppOptions): App {
   const parts = compose(config, options);
   const { redis, keeper, patrols, scheduler, pendingTickets, heartbeat, log } = parts;
   const listeners: Listener[] = [];
-  const told = (listener: 'public' | 'internal') => {
-    const onCut = tellCuts(listener, log.in('http'), parts.counters.onCut);
-    return { onCut, limits: options.limits ?? {} };
-  };
   return {
     keeper,
     async start() {
@@ -58,10 +54,11 @@ export function createApp(config: Config, options: AppOptions): App {
       await parts.watch.idle();
       const { standing } = parts.seal;
       if (standing.state === 'wrong') throw new ConfigError([standing.problem]);
-      const pushing = { ...told('public'), ...parts.publicDoor };
+      const pushing = { ...bounded(parts, options, 'public'), ...parts.publicDoor };
       const { publicHost, publicPort, internalHost, internalPort } = config;
       listeners.push(await listen(parts.publicApp, publicHost, publicPort, pushing));
-      listeners.push(await listen(parts.internalApp, internalHost, internalPort, told('internal')));
+      const reading = { ...bounded(parts, options, 'internal'), ...parts.internalDoor };
+      listeners.push(await listen(parts.internalApp, internalHost, internalPort, reading));
       log.info('wxkeeper started', {
         version: VERSION,
         replica: parts.replica,
@@ -96,6 +93,14 @@ export function createApp(config: Config, options: AppOptions): App {
     publicPort: () => listeners[0]?.port ?? 0,
     internalPort: () => listeners[1]?.port ?? 0,
   };
+}
+
+function bounded(
+  { log, counters }: Pick<ReturnType<typeof compose>, 'log' | 'counters'>,
+  { limits = {} }: AppOptions,
+  listener: 'public' | 'internal',
+): ListenOptions {
+  return { onCut: tellCuts(listener, log.in('http'), counters.onCut), limits };
 }
 
 /** @throws ConfigError when a listener cannot get the address that the settings give it */

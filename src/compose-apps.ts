@@ -4,17 +4,19 @@ import type { Reconciler } from './authorizers/reconcile.ts';
 import type { Ground } from './compose-ground.ts';
 import type { Config } from './config.ts';
 import type { Keeper } from './credentials/keeper.ts';
-import { readCredential } from './credentials/read.ts';
+import { readCredential, type Credential } from './credentials/read.ts';
+import { createSharedReads } from './credentials/shared-reads.ts';
 import { bindCode, readLinkOutcome } from './store/link-outcomes.ts';
 import { createComplaintLimit } from './credentials/reject.ts';
 import type { AuthorizationLinks } from './http/authorization-link-routes.ts';
 import type { AuthorizationPages } from './http/authorization-pages.ts';
 import { createAudit } from './http/audit.ts';
 import { dashboardRoutes } from './http/dashboard/routes.ts';
-import { createInternalApp } from './http/internal-app.ts';
+import { createInternalApp, type InternalAppOptions } from './http/internal-app.ts';
 import { metricsRoute } from './http/metrics-route.ts';
 import { createPublicApp } from './http/public-app.ts';
 import { createPushFront } from './http/push-route.ts';
+import { createReadFront } from './http/read-front.ts';
 import type { Seen } from './http/route.ts';
 import type { ListenOptions } from './http/server.ts';
 import type { Log } from './log.ts';
@@ -119,16 +121,17 @@ function composeInternal(config: Config, parts: Served, common: Common) {
   const { onComplaint, onRequest, onRead } = metrics.counters;
   const subjects = [...components, ...config.accounts].map(({ appid }) => appid);
   const readiness = createReadiness(store, () => watch.last(), subjects);
+  const share = createSharedReads<Credential | undefined>(store.redis);
   // What the API offers and what the dashboard does is the same.
   const offered = {
     apiKeys,
     audit: createAudit({ log: parts.log, clock, onRead }),
-    reading: { ...reading, complaints: createComplaintLimit(clock), onComplaint },
+    reading: { ...reading, share, complaints: createComplaintLimit(clock), onComplaint },
     authorizers: { context: reading, reconciler, components: components.map((one) => one.appid) },
     status,
     log,
   };
-  const internalApp = createInternalApp({
+  const internal: InternalAppOptions = {
     ...offered,
     authorizationLinks: links,
     dashboard: dashboardRoutes({
@@ -138,6 +141,8 @@ function composeInternal(config: Config, parts: Served, common: Common) {
     metrics: metricsRoute(metrics, status),
     observe: (seen) => onRequest('internal', seen),
     notReady: async () => (life.stopping ? 'stopping' : await readiness()),
-  });
-  return { internalApp };
+  };
+  const internalApp = createInternalApp(internal);
+  const internalDoor = { front: createReadFront(internal) };
+  return { internalApp, internalDoor };
 }

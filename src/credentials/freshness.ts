@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { CredentialId } from '../store/keys.ts';
 
 /**
@@ -78,7 +78,7 @@ const LEAST_SHARE = 0.4;
  */
 export function windowOf({ kind, subject }: CredentialId, windowMs: number): number {
   if (kind !== 'authorizer_access_token') return windowMs;
-  const share = createHash('sha256').update(subject).digest().readUInt32BE(0) / 2 ** 32;
+  const share = Number.parseInt(hash('sha256', subject).slice(0, 8), 16) / 2 ** 32;
   return Math.ceil((windowMs * (LEAST_SHARE + (1 - LEAST_SHARE) * share)) / 1000) * 1000;
 }
 

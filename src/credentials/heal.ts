@@ -9,7 +9,7 @@ import { replaceRefreshToken } from '../store/authorizations.ts';
 import { restoreRecord } from '../store/restore.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import type { RefreshContext } from './look.ts';
-import { differ, type RememberedRecord } from './memory.ts';
+import { differ, type Memory } from './memory.ts';
 
 /**
  * Reads a record and gives back what Redis has lost of it: a key deleted or edited by hand, a
@@ -58,7 +58,7 @@ async function heal(
   const record = kind.of === 'authorizer' ? withoutNeedlessDoubt(context, id, read) : read;
   // A single-use value that is gone was used: giving it back would hand it out twice.
   if (kind.singleUse) return context.memory.remember(id, record);
-  const source = sourceOf(record, context.memory.recall(id));
+  const source = sourceOf(context.memory, id, record);
   if (source === undefined) return context.memory.remember(id, record);
 
   const settled = kind.of === 'authorizer' && isSettled(record.readAt, source);
@@ -94,10 +94,9 @@ function withoutNeedlessDoubt(
   id: CredentialId,
   record: CredentialRecord,
 ): CredentialRecord {
-  const known = memory.recall(id)?.committedOp;
-  const settled = isSettled(record.readAt, record);
-  const needless = record.suspectByEpochOnly && settled && known === record.committedOp;
-  return needless ? { ...record, suspect: false } : record;
+  if (!record.suspectByEpochOnly || !isSettled(record.readAt, record)) return record;
+  const isKnown = memory.lastRead(id)?.committedOp === record.committedOp;
+  return isKnown ? { ...record, suspect: false } : record;
 }
 
 function isSettled(now: number, { obtainedAt }: CredentialRecord): boolean {
@@ -106,17 +105,19 @@ function isSettled(now: number, { obtainedAt }: CredentialRecord): boolean {
 
 /** What to write back, if anything: the remembered record, or the record for its own mirror. */
 function sourceOf(
+  memory: Memory,
+  id: CredentialId,
   record: CredentialRecord,
-  remembered: RememberedRecord | undefined,
 ): CredentialRecord | undefined {
-  if (remembered !== undefined && lacks(record, remembered)) return remembered;
+  const remembered = memory.lastRead(id);
+  if (remembered !== undefined && lacks(record, remembered)) return memory.recall(id);
   if (record.revokedAt !== undefined) return undefined;
   const live = record.value !== undefined && record.expiresAt > record.readAt;
   return live && record.mirror !== record.value ? record : undefined;
 }
 
 /** Whether the record may lack something that is remembered; the script decides. */
-function lacks(record: CredentialRecord, remembered: RememberedRecord): boolean {
+function lacks(record: CredentialRecord, remembered: CredentialRecord): boolean {
   const { unreadableRefreshToken: sealed } = record;
   const order = decidedAt(record) - decidedAt(remembered);
   // What we cannot open is no gap: whoever has the key will know what to do with it.
@@ -127,7 +128,7 @@ function lacks(record: CredentialRecord, remembered: RememberedRecord): boolean 
   if (record.value === undefined || record.seq < remembered.seq) return true;
   const sameValue = record.value === remembered.value;
   if (record.committedOp === remembered.committedOp) {
-    return !sameValue || differ(record.expiresAt, remembered.storedExpiresAt);
+    return !sameValue || differ(record.expiresAt, remembered.expiresAt);
   }
   // The same value again is a longer life of it, under the same seq.
   return !sameValue && record.seq === remembered.seq;

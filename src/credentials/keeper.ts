@@ -7,7 +7,7 @@ import type { CredentialKind } from './kinds/kind.ts';
 import type { Attempt, LookOutcome, LookReason, RefreshContext, Target } from './look.ts';
 import { refreshIfDue } from './refresh.ts';
 import { noteRefusal } from './refusal.ts';
-import { configuredIds, dependentsOf, targetOf, type Subjects } from './subjects.ts';
+import { configuredIds, dependentsOf, kindOf, targetOf, type Subjects } from './subjects.ts';
 import { createRota } from './rota.ts';
 import { createSweeper, type SweepResult } from './sweep.ts';
 
@@ -100,7 +100,7 @@ export function createKeeper(context: KeeperOptions): Keeper {
     },
     onRedisBack: () => rota.restart(),
     isRestoring: () => rota.isRestoring(),
-    kindOf: (id) => targetOf(subjects, id)?.kind,
+    kindOf: (id) => kindOf(subjects, id),
     async idle() {
       await sweeper.idle();
       await idle(state);

@@ -14,6 +14,8 @@ export interface Memory {
    */
   remember(id: CredentialId, record: CredentialRecord): CredentialRecord;
   recall(id: CredentialId): RememberedRecord | undefined;
+  /** As it was read, without what the monotonic clock has to say: for comparing, at each read. */
+  lastRead(id: CredentialId): CredentialRecord | undefined;
   /** WeChat has put the refresh token `fresh` in the place of `used`; Redis may not know yet. */
   rotate(id: CredentialId, used: string | undefined, fresh: string | undefined): void;
   rotationOf(id: CredentialId): Rotation | undefined;
@@ -75,13 +77,15 @@ export function createMemory(clock: Clock, time: StoreTime): Memory {
         : storedExpiresAt;
       return { ...known.record, storedExpiresAt, expiresAt };
     },
+    lastRead: (id) => remembered.get(keyOf(id))?.record,
     rotate(id, used, fresh) {
       if (used === undefined || fresh === undefined || used === fresh) return;
       const before = rotations.get(keyOf(id));
       const earlier = before?.fresh === used ? before.used : [];
       rotations.set(keyOf(id), { used: new Set([...earlier, used]), fresh });
     },
-    rotationOf: (id) => rotations.get(keyOf(id)),
+    // There is hardly ever one, and every read asks.
+    rotationOf: (id) => (rotations.size === 0 ? undefined : rotations.get(keyOf(id))),
     endRotation: (id) => void rotations.delete(keyOf(id)),
     subjects(kind) {
       const start = `${kind}:`;

@@ -7,6 +7,7 @@ import { readAndHeal } from './heal.ts';
 import type { Keeper } from './keeper.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import type { RefreshContext } from './look.ts';
+import type { ShareRead } from './shared-reads.ts';
 
 /**
  * How others read a credential: what is live is answered at once and refreshed behind the answer;
@@ -36,7 +37,11 @@ export interface Credential {
 export type ReadContext = Pick<
   RefreshContext,
   'store' | 'clock' | 'memory' | 'log' | 'windowMs'
-> & { keeper: Keeper };
+> & {
+  keeper: Keeper;
+  /** Where many ask for the same at once. */
+  share?: ShareRead<Credential | undefined>;
+};
 
 /**
  * Reads a credential. A single-use value is handed out: nobody else gets it.
@@ -49,7 +54,7 @@ export async function readCredential(context: ReadContext, id: CredentialId): Pr
   if (kind === undefined) throw new KeeperError('not_found', 'No such credential is kept here.');
   const giveUpAt = clock.monotonic() + READ_DEADLINE_MS;
   for (;;) {
-    const found = await (kind.singleUse ? takeOne(context, id) : readShared(context, id, kind));
+    const found = await (kind.singleUse ? takeOne(context, id) : readForAll(context, id, kind));
     if (found !== undefined) return found;
     const left = giveUpAt - clock.monotonic();
     const outcome = await within(clock, left, keeper.look(id, 'read'));
@@ -76,7 +81,16 @@ export async function peekCredential(
   return { expiresAt: record.expiresAt, seq: record.seq, state };
 }
 
-async function readShared(
+function readForAll(
+  context: ReadContext,
+  id: CredentialId,
+  kind: CredentialKind,
+): Promise<Credential | undefined> {
+  const read = () => readLive(context, id, kind);
+  return context.share?.(`${id.kind}:${id.subject}`, read) ?? read();
+}
+
+async function readLive(
   context: ReadContext,
   id: CredentialId,
   kind: CredentialKind,

@@ -11,23 +11,39 @@ export interface Subjects {
 
 /** What is needed to look at this credential; undefined when we do not keep it. */
 export function targetOf(subjects: Subjects, id: CredentialId): Target | undefined {
+  return keptIn(subjects, id)?.target();
+}
+
+/** The kind of this credential, when we keep it: readers ask at each request, and need no more. */
+export function kindOf(subjects: Subjects, id: CredentialId): CredentialKind | undefined {
+  return keptIn(subjects, id)?.kind;
+}
+
+interface Kept {
+  kind: CredentialKind;
+  target: () => Target;
+}
+
+function keptIn(subjects: Subjects, id: CredentialId): Kept | undefined {
   const kind = CREDENTIAL_KINDS.find((one) => one.name === id.kind);
   switch (kind?.of) {
     case undefined:
       return undefined;
     case 'component': {
       const component = subjects.components.find((one) => one.appid === id.subject);
-      return component && bind(kind, component, id);
+      return component && { kind, target: () => bind(kind, component, id) };
     }
     case 'account': {
       const account = subjects.accounts.find((one) => one.appid === id.subject);
-      return account && kind.wanted(account) ? bind(kind, account, id) : undefined;
+      if (account === undefined || !kind.wanted(account)) return undefined;
+      return { kind, target: () => bind(kind, account, id) };
     }
     case 'authorizer': {
       const [appid, authorizer, ...rest] = id.subject.split(':');
       const component = subjects.components.find((one) => one.appid === appid);
       if (component === undefined || authorizer === undefined || rest.length > 0) return undefined;
-      return bind(kind, { component: component.appid, authorizer }, id, component.appid);
+      const owner = { component: component.appid, authorizer };
+      return { kind, target: () => bind(kind, owner, id, component.appid) };
     }
   }
 }

@@ -1,10 +1,11 @@
-import type { Request, RequestHandler, Response } from 'express';
+import type { Request, RequestHandler } from 'express';
 import { systemClock, type Clock } from '../clock.ts';
 import { CREDENTIAL_KINDS } from '../credentials/kinds/index.ts';
 import type { ErrorCode, KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { APPID } from '../wechat/appid.ts';
 import { knownCaller, namedIn } from './authentication.ts';
+import { requestIdOf, type Answering, type Asked } from './exchange.ts';
 import type { Route } from './route.ts';
 
 /**
@@ -45,6 +46,8 @@ export interface Audit {
   done(entry: AuditEntry): void;
   /** Before everything else of a route: sees to it that what comes of a request is on record. */
   watch(route: Route): RequestHandler;
+  /** The same for one request, whatever door it came through. */
+  follow(watched: Watched, request: Asked, response: Answering): void;
 }
 
 /** Lines a minute about one caller and one kind of refusal, and about everybody together. */
@@ -74,14 +77,18 @@ export function createAudit(options: {
     watch(route) {
       return (request, response, next) => {
         // Express takes the names in the path away again when the route is left.
-        response.locals.watched = { route, params: { ...request.params } } satisfies Watched;
-        response.once('close', () => {
-          const read = readOf(route, request, response);
-          if (read !== undefined) options.onRead?.(read);
-          if (leavesTrail(route, request, response)) this.done(entryOf(request, response));
-        });
+        this.follow({ route, params: { ...request.params } }, request, response);
         next();
       };
+    },
+    follow(watched, request, response) {
+      const { route } = watched;
+      response.locals.watched = watched;
+      response.on('close', () => {
+        const read = readOf(route, request, response);
+        if (read !== undefined) options.onRead?.(read);
+        if (leavesTrail(route, request, response)) this.done(entryOf(request, response));
+      });
     },
   };
 }
@@ -90,34 +97,35 @@ export function createAudit(options: {
  * Whether an error means that somebody wanted what is not theirs. To a key that is narrowed, a name that
  * does not exist is one, too: that is how others are guessed.
  */
-export function isRefusal({ code }: KeeperError, response: Response): boolean {
+export function isRefusal({ code }: KeeperError, response: Answering): boolean {
   const narrowed = knownCaller(response)?.appids !== undefined;
   return REFUSALS.includes(code) || (narrowed && UNKNOWN.includes(code));
 }
 
-interface Watched {
+/** The route that took a request, and the names in its path. */
+export interface Watched {
   route: Route;
   params: Request['params'];
 }
 
-function watchedIn(response: Response): Partial<Watched> {
-  return (response.locals.watched ?? {}) as Partial<Watched>;
+function watchedIn(response: Answering): Partial<Watched> {
+  return response.locals.watched ?? {};
 }
 
 /** What the trail says of a request of the API. */
-export function entryOf(request: Request, response: Response): AuditEntry {
-  const { claimed, requestId } = response.locals as { claimed?: string; requestId?: string };
+export function entryOf(request: Asked, response: Answering): AuditEntry {
+  const { claimed } = response.locals as { claimed?: string };
   const { route, params = {} } = watchedIn(response);
   return {
     key: knownCaller(response)?.key.id,
     scope: route?.scope ?? 'none',
-    route: route === undefined ? request.method : nameOf(route),
+    route: route === undefined ? String(request.method) : nameOf(route),
     appids: shownAppids(namedIn({ params })),
-    address: request.ip,
+    address: request.socket.remoteAddress,
     result: resultOf(response),
     kind: kindOf(response),
     claimed,
-    request_id: requestId,
+    request_id: requestIdOf(response),
   };
 }
 
@@ -131,20 +139,20 @@ function nameOf({ method, path }: Route): string {
 }
 
 /** Whoever answers with an error leaves its code; a peer that has hung up may not have got the answer. */
-function resultOf(response: Response): string {
+function resultOf(response: Answering): string {
   const code = response.locals.code as string | undefined;
   if (code !== undefined) return code;
   return response.closed && !response.writableFinished ? 'hung_up' : 'ok';
 }
 
 /** Only names that there are: in a path may stand anything. */
-function kindOf(response: Response): string | undefined {
+function kindOf(response: Answering): string | undefined {
   const kind = watchedIn(response).params?.kind;
   if (kind === undefined) return undefined;
   return CREDENTIAL_KINDS.find(({ name }) => name === kind)?.name ?? 'other';
 }
 
-function readOf(route: Route, request: Request, response: Response): SeenRead | undefined {
+function readOf(route: Route, request: Asked, response: Answering): SeenRead | undefined {
   const caller = knownCaller(response);
   const kind = kindOf(response);
   if (caller === undefined || kind === undefined || request.method === 'HEAD') return undefined;
@@ -154,7 +162,7 @@ function readOf(route: Route, request: Request, response: Response): SeenRead | 
 }
 
 /** Hand-outs of what works once, forced mints, and whatever else needs an admin; refusals have theirs. */
-function leavesTrail(route: Route, request: Request, response: Response): boolean {
+function leavesTrail(route: Route, request: Asked, response: Answering): boolean {
   const code = response.locals.code as ErrorCode | undefined;
   if (knownCaller(response) === undefined || response.locals.refused === true) return false;
   if (route.scope === 'admin') return true;

@@ -3,6 +3,7 @@ import { rateLimit } from 'express-rate-limit';
 import { appidsFor, claimedId, findApiKey, type ApiKey, type Scope } from '../api-keys.ts';
 import { KeeperError } from '../errors.ts';
 import { narrowTo, type SnapshotContext } from '../status/context.ts';
+import type { Answering, Asked } from './exchange.ts';
 
 /** Who asks, and whether they may. Keys come as `Authorization: Bearer`, never in a URL. */
 
@@ -19,7 +20,7 @@ export interface Caller {
 }
 
 /** After authentication. */
-export function callerOf(response: Response): Caller {
+export function callerOf(response: Answering): Caller {
   const caller = knownCaller(response);
   // Nothing may be shown to nobody: a route without a check is a fault of ours.
   if (caller === undefined) throw new Error('asked who calls before anybody was let in');
@@ -27,11 +28,11 @@ export function callerOf(response: Response): Caller {
 }
 
 /** Undefined before authentication, and where it failed. */
-export function knownCaller(response: Response): Caller | undefined {
+export function knownCaller(response: Answering): Caller | undefined {
   return response.locals.caller as Caller | undefined;
 }
 
-export function setCaller(response: Response, caller: Caller): void {
+export function setCaller(response: Answering, caller: Caller): void {
   response.locals.caller = caller;
 }
 
@@ -45,20 +46,46 @@ export function namedIn({ params }: Pick<Request, 'params'>): string[] {
   return [params.component, params.authorizer].filter((one) => typeof one === 'string');
 }
 
+/** What a key may do where it was presented. */
+export interface Admission {
+  /** What was presented, known or not. */
+  presented: string;
+  /** Undefined: the key is unknown. */
+  caller: Caller | undefined;
+  passes: boolean;
+}
+
 /**
  * Lets requests pass whose key holds a scope for an appid the route names (component or
  * authorizer). A route that names none is for whoever holds the scope for anything: `visibleTo` narrows
  * what it shows.
  */
+export function admit(
+  keys: readonly ApiKey[],
+  scope: Scope,
+  request: Asked,
+  named: readonly string[],
+): Admission {
+  const presented = bearerOf(request);
+  const key = findApiKey(keys, presented);
+  if (key === undefined) return { presented, caller: undefined, passes: false };
+  const appids = appidsFor(key, scope);
+  const passes =
+    named.length === 0
+      ? appids === undefined || appids.length > 0
+      : appids === undefined || named.some((appid) => appids.includes(appid));
+  return { presented, caller: { key, appids }, passes };
+}
+
+/** As Express's middleware, which also says no. */
 export function createAuthentication(keys: readonly ApiKey[]): RequireScope {
   const countFailure = limitFailures((_request, _response, next) => {
     const message = 'Too many wrong API keys; wait a minute.';
     next(new KeeperError('too_many_requests', message, { retryAfterSeconds: 60 }));
   });
   return (scope) => (request, response, next) => {
-    const presented = bearerOf(request);
-    const key = findApiKey(keys, presented);
-    if (key === undefined) {
+    const { presented, caller, passes } = admit(keys, scope, request, namedIn(request));
+    if (caller === undefined) {
       response.locals.claimed = claimedId(presented);
       response.set('WWW-Authenticate', 'Bearer');
       const message = 'Send a known API key as "Authorization: Bearer <key>".';
@@ -67,19 +94,13 @@ export function createAuthentication(keys: readonly ApiKey[]): RequireScope {
       });
       return;
     }
-    const appids = appidsFor(key, scope);
-    setCaller(response, { key, appids });
-    const named = namedIn(request);
-    const passes =
-      named.length === 0
-        ? appids === undefined || appids.length > 0
-        : appids === undefined || named.some((appid) => appids.includes(appid));
+    setCaller(response, caller);
     if (!passes) throw new KeeperError('forbidden', `This API key lacks the scope ${scope} here.`);
     next();
   };
 }
 
-function bearerOf(request: Request): string {
+function bearerOf(request: Asked): string {
   const [, presented] =
     /^Bearer ([\x21-\x7E]{1,256})$/i.exec(request.headers.authorization ?? '') ?? [];
   return presented ?? '';

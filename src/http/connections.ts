@@ -82,7 +82,7 @@ export function watchConnections(
     // Node ends the connection for this header. Nobody who keeps one may go on being served here.
     const last = connection.requests >= maxRequestsPerConnection;
     if (state.retired || last) response.setHeader('Connection', 'close');
-    response.once('close', () => {
+    response.on('close', () => {
       connection.since = systemClock.monotonic();
       connection.open.delete(response);
       if (connection.open.size > 0) return;

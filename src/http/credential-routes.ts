@@ -1,11 +1,17 @@
 import express, { type Request, type RequestHandler } from 'express';
 import type { z } from 'zod';
-import { peekCredential, readCredential, type Credential } from '../credentials/read.ts';
+import {
+  peekCredential,
+  readCredential,
+  type Credential,
+  type ReadContext,
+} from '../credentials/read.ts';
 import { rejectCredential, type RejectContext } from '../credentials/reject.ts';
 import { mayUse } from '../api-keys.ts';
 import { KeeperError } from '../errors.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
 import { callerOf, namedIn } from './authentication.ts';
+import { sendJson, type Answering, type Asked } from './exchange.ts';
 import { complaintDoc, complaintSchema, forcedDoc, readDoc } from './openapi/credential-docs.ts';
 import type { Route } from './route.ts';
 
@@ -22,9 +28,9 @@ export function credentialRoutes(context: RejectContext): readonly Route[] {
   const json = express.json({ limit: MAX_BODY, inflate: false, type: () => true });
   const complain = answerComplaint(context);
   const force = answerComplaint(context, 'forced');
-  const read = serveCredential(context);
   const reject = { method: 'post', scope: 'credentials:refresh' } as const;
   const refresh = { method: 'post', scope: 'admin' } as const;
+  const { ofOne, ofAuthorizer } = readRoutes(context);
   // Before the reads: `rejected` must not be taken for the appid of an authorizer.
   return [
     ...PATHS.map(([path, whose]): Route => {
@@ -34,15 +40,23 @@ export function credentialRoutes(context: RejectContext): readonly Route[] {
     ...PATHS.map(([path, whose]): Route => {
       return { ...refresh, path: `${path}/refresh`, handlers: [force], doc: forcedDoc(whose) };
     }),
-    ...PATHS.map(([path, whose]): Route => {
-      const doc = readDoc(whose);
-      return { method: 'get', path, scope: 'credentials:read', handlers: [read], doc };
-    }),
+    ofOne,
+    ofAuthorizer,
   ];
 }
 
-/** The ETag is the seq: a service that polls learns in a few bytes that nothing changed. */
-function serveCredential(context: RejectContext): RequestHandler {
+/** Those that are also served before Express. */
+export function readRoutes(context: ReadContext): { ofOne: Route; ofAuthorizer: Route } {
+  const handlers = [serveCredential(context)];
+  const read = { method: 'get', scope: 'credentials:read', handlers } as const;
+  const [[ofOne], [ofAuthorizer]] = PATHS;
+  return {
+    ofOne: { ...read, path: ofOne, doc: readDoc('') },
+    ofAuthorizer: { ...read, path: ofAuthorizer, doc: readDoc('OfAuthorizer') },
+  };
+}
+
+function serveCredential(context: ReadContext): RequestHandler {
   return async (request, response) => {
     const id = idOf(request);
     // HEAD must change nothing, and reading a single-use value hands it out.
@@ -51,16 +65,46 @@ function serveCredential(context: RejectContext): RequestHandler {
       response.set('ETag', `"${seq}"`).end();
       return;
     }
-    const credential = await readCredential(context, id);
-    const etag = `"${credential.seq}"`;
-    response.set('ETag', etag);
-    const singleUse = context.keeper.kindOf(id)?.singleUse === true;
-    if (!singleUse && request.headers['if-none-match'] === etag) {
-      response.status(304).end();
-      return;
-    }
-    response.json(describe(id, credential));
+    await answerRead(context, id, request, response);
   };
+}
+
+/** The ETag is the seq: a service that polls learns in a few bytes that nothing changed. */
+export async function answerRead(
+  context: ReadContext,
+  id: CredentialId,
+  request: Asked,
+  response: Answering,
+): Promise<void> {
+  const credential = await readCredential(context, id);
+  const etag = `"${credential.seq}"`;
+  response.setHeader('ETag', etag);
+  const isKnown = isAtHand(request.headers['if-none-match'], etag);
+  // What works once is in nobody else's hands.
+  if (isKnown && context.keeper.kindOf(id)?.singleUse !== true) {
+    response.statusCode = 304;
+    response.end();
+    return;
+  }
+  sendJson(response, 200, textOf(id, credential));
+}
+
+/** Whether the caller has it: a list may be sent, and a proxy on the way may have called it weak. */
+function isAtHand(known: string | undefined, etag: string): boolean {
+  if (known === undefined || known === etag) return known === etag;
+  const tags = known.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
+  return tags.includes(etag) || known.trim() === '*';
+}
+
+/** Many are given the same one at once. */
+const texts = new WeakMap<Credential, string>();
+
+function textOf(id: CredentialId, credential: Credential): string {
+  const known = texts.get(credential);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(describe(id, credential));
+  texts.set(credential, text);
+  return text;
 }
 
 /** The answer to a complaint says what came of it, and the value to go on with. */
@@ -104,8 +148,8 @@ function describe(id: CredentialId, credential: Credential) {
   };
 }
 
-function idOf(request: Request): CredentialId {
-  const { kind, component, authorizer } = request.params as Record<string, string | undefined>;
+export function idOf({ params }: { params: Request['params'] }): CredentialId {
+  const { kind, component, authorizer } = params as Record<string, string | undefined>;
   const subject =
     authorizer === undefined ? String(component) : `${String(component)}:${authorizer}`;
   return { kind: kind as CredentialKindName, subject };

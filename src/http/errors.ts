@@ -5,6 +5,7 @@ import type { Log } from '../log.ts';
 import type { RefusedPushCounter, RefusedRequest } from '../pushes/refused.ts';
 import { entryOf, isRefusal, type Audit } from './audit.ts';
 import { knownCaller } from './authentication.ts';
+import { requestIdOf, sendJson, type Answering, type Asked } from './exchange.ts';
 
 /** Turns whatever was thrown into the answer: one place for each listener's form. */
 
@@ -54,26 +55,33 @@ export function answerPublicError(
 }
 
 export function internalErrors(log: Log, audit: Pick<Audit, 'refused'>): ErrorRequestHandler {
+  const answer = errorAnswers(log, audit);
   return (thrown: unknown, request, response, next) => {
+    if (response.headersSent) next(thrown);
+    else answer(thrown, request, response);
+  };
+}
+
+/** What an error of the internal listener is answered with, counted as and told of. */
+export type AnswerError = (thrown: unknown, request: Asked, response: Answering) => void;
+
+export function errorAnswers(log: Log, audit: Pick<Audit, 'refused'>): AnswerError {
+  return (thrown, request, response) => {
     const error = fromHttp(thrown);
-    if (response.headersSent) {
-      next(thrown);
-      return;
-    }
-    const requestId = String(response.locals.requestId);
-    response.locals.code = error.code;
+    const { code, message, status } = error;
+    const requestId = requestIdOf(response);
+    response.locals.code = code;
     const key = knownCaller(response)?.key.id;
-    const fields = { request_id: requestId, code: error.code, key };
-    if (error.code === 'internal') log.error('request failed', { ...fields, error: thrown });
-    else if (error.status >= 500) log.warn('request not served', { ...fields, error });
+    const fields = { request_id: requestId, code, key };
+    if (code === 'internal') log.error('request failed', { ...fields, error: thrown });
+    else if (status >= 500) log.warn('request not served', { ...fields, error });
     else if (isRefusal(error, response)) {
       response.locals.refused = true;
       audit.refused(entryOf(request, response));
     } else log.debug('request refused', fields);
     setRetryAfter(response, error);
-    response
-      .status(error.status)
-      .json({ error: { code: error.code, message: error.message, request_id: requestId } });
+    const body = { error: { code, message, request_id: requestId } };
+    sendJson(response, status, JSON.stringify(body));
   };
 }
 

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import express, { type Express, type Router } from 'express';
 import type { ApiKey } from '../api-keys.ts';
 import type { RejectContext } from '../credentials/reject.ts';
@@ -10,6 +9,7 @@ import { createAuthentication } from './authentication.ts';
 import type { AuthorizationLinks } from './authorization-link-routes.ts';
 import type { AuthorizersOptions } from './authorizer-routes.ts';
 import { internalErrors } from './errors.ts';
+import { beginAnswer } from './exchange.ts';
 import { internalRoutes } from './internal-routes.ts';
 import { observeResponses, registerRoutes, type Route, type Seen } from './route.ts';
 
@@ -43,8 +43,7 @@ export function createInternalApp(options: InternalAppOptions): Express {
   app.set('query parser', 'simple');
   if (observe !== undefined) app.use(observeResponses(observe));
   app.use((_request, response, next) => {
-    response.locals.requestId = randomUUID();
-    response.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
+    beginAnswer(response);
     next();
   });
   const requireScope = createAuthentication(apiKeys);

@@ -24,6 +24,8 @@ const PLAIN = /[<"]Encrypt\b/i;
 /** An address in its plain form, with a query in which nothing is to be decoded. */
 const USUAL = /^(\/callback\/(wx[0-9a-f]{16})(?:\/(wx[0-9a-f]{16}))?)\?([\w=&-]+)$/;
 
+const routeOf = () => PUSH_PATHS[0];
+
 /** What an address says. */
 export interface PushAddress {
   component: string;
@@ -48,7 +50,7 @@ export function createPushFront(options: PushFrontOptions): Front {
     const [, path = '', component = '', authorizer, search = ''] = USUAL.exec(url) ?? [];
     const query = plainQuery(search);
     if (query === undefined || !receiver.knows(component)) return false;
-    if (observe !== undefined) observeResponse(method, response, observe, () => PUSH_PATHS[0]);
+    if (observe !== undefined) observeResponse({ request, response, routeOf, observe });
     servePush(receiver, request, response, { component, authorizer, query }).catch(
       (error: unknown) => {
         const about = { method, path, query, address: request.socket.remoteAddress };

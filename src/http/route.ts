@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Express, RequestHandler } from 'express';
 import type { z } from 'zod';
 import type { Scope } from '../api-keys.ts';
@@ -98,27 +98,34 @@ export interface Seen {
 
 export function observeResponses(observe: (seen: Seen) => void): RequestHandler {
   return (request, response, next) => {
-    observeResponse(request.method, response, observe, () => {
+    const routeOf = () => {
       // Express leaves the route there that took the request, be it of the table or of the dashboard.
       const taken = request.route as { path: unknown } | undefined;
       // One route may have several patterns; the first one stands for all.
       const path: unknown = Array.isArray(taken?.path) ? taken.path[0] : taken?.path;
       return typeof path === 'string' ? path : 'unmatched';
-    });
+    };
+    observeResponse({ request, response, routeOf, observe });
     next();
   };
 }
 
-/** @param routeOf the pattern of the path; asked for when the answer is out */
-export function observeResponse(
-  method: string,
-  response: ServerResponse,
-  observe: (seen: Seen) => void,
-  routeOf: () => string,
-): void {
+/** One response, whatever door its request came through, from now until it is sent. */
+export function observeResponse(one: {
+  request: IncomingMessage;
+  response: ServerResponse;
+  /** The pattern of the path; asked for when the answer is out. */
+  routeOf: () => string;
+  observe: (seen: Seen) => void;
+}): void {
+  const { request, response, routeOf, observe } = one;
   const started = performance.now();
-  response.once('finish', () => {
-    const seconds = (performance.now() - started) / 1000;
-    observe({ method, route: routeOf(), status: response.statusCode, seconds });
+  response.on('finish', () => {
+    observe({
+      method: String(request.method),
+      route: routeOf(),
+      status: response.statusCode,
+      seconds: (performance.now() - started) / 1000,
+    });
   });
 }

@@ -141,13 +141,19 @@ export async function readRecord(store: Store, id: CredentialId): Promise<Creden
   const fields: Record<string, string> = {};
   for (let i = 0; i < flat.length; i += 2) fields[flat[i] ?? ''] = flat[i + 1] ?? '';
   const tokens = openRefreshToken(store, id, fields.refresh_token);
-  return { ...parseRecord(fields, mirror ?? undefined, now, epoch), ...tokens };
+  // Not by a copy of both: this is done at each read.
+  return Object.assign(parseRecord(fields, mirror ?? undefined, now, epoch), tokens);
 }
 
-const NUMBERS =
-  'seq expires_at obtained_at value_since clock committed failures retry_at suspect refused_at ' +
-  'refused_seq counted_at foreign_since last_error_at day day_calls half_life_ms quarantine_until authorized_at revoked_at ' +
-  'reauthorize_at auth_epoch budget_at budget_level spare_at spare_level settle_at lock_until lock_begin taken_at';
+const NUMBERS = new Set(
+  (
+    'seq expires_at obtained_at value_since clock committed failures retry_at suspect refused_at ' +
+    'refused_seq counted_at foreign_since last_error_at day day_calls half_life_ms quarantine_until ' +
+    'authorized_at revoked_at reauthorize_at auth_epoch budget_at budget_level spare_at spare_level ' +
+    'settle_at lock_until lock_begin taken_at'
+  ).split(' '),
+);
+const NUMBER = /^\d{1,15}$/;
 
 /** @throws SpoiledRecordError */
 function parseRecord(
@@ -156,12 +162,11 @@ function parseRecord(
   now: number,
   epoch: string,
 ): Omit<CredentialRecord, keyof ReturnType<typeof openRefreshToken>> {
-  for (const name of NUMBERS.split(' ')) {
-    if (fields[name] !== undefined && !/^\d{1,15}$/.test(fields[name]))
-      throw new SpoiledRecordError();
+  for (const name in fields) {
+    if (NUMBERS.has(name) && !NUMBER.test(fields[name] ?? '')) throw new SpoiledRecordError();
   }
-  const number = (name: string) => Number(fields[name] ?? 0);
   const moment = (name: string) => (fields[name] === undefined ? undefined : Number(fields[name]));
+  const number = (name: string) => moment(name) ?? 0;
   const { value } = fields;
   if (value !== undefined && (fields.expires_at === undefined || number('seq') === 0)) {
     throw new SpoiledRecordError();
@@ -221,8 +226,11 @@ function openRefreshToken({ seal }: Store, { subject }: CredentialId, stored: st
   };
 }
 
+const NONE: readonly number[] = [];
+
 /** The moments at which mints that have begun can no longer be under way. @throws SpoiledRecordError */
-function parseIntents(text = '{}'): number[] {
+function parseIntents(text: string | undefined): readonly number[] {
+  if (text === undefined) return NONE;
   let intents: unknown;
   try {
     intents = JSON.parse(text);

@@ -1,6 +1,7 @@
 import express, { type ErrorRequestHandler, type Router } from 'express';
 import { isRefusal } from '../audit.ts';
 import { fromHttp } from '../errors.ts';
+import { requestIdOf } from '../exchange.ts';
 import { html } from '../pages/html.ts';
 import { actionRoutes } from './actions.ts';
 import { chooseLanguage, entryOfPage, requireSession, setHeaders } from './guard.ts';
@@ -38,7 +39,7 @@ function pageErrors({ log, audit }: DashboardOptions): ErrorRequestHandler {
       return;
     }
     const error = fromHttp(thrown);
-    const requestId = String(response.locals.requestId);
+    const requestId = requestIdOf(response);
     const fields = { request_id: requestId, path: request.path, code: error.code };
     if (error.code === 'internal') log.error('page failed', { ...fields, error: thrown });
     else if (isRefusal(error, response)) {

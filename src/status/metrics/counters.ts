@@ -2,6 +2,7 @@ import { Counter, Histogram, type Registry } from 'prom-client';
 import type { LookOutcome, LookReason } from '../../credentials/look.ts';
 import type { CredentialKindName } from '../../store/keys.ts';
 import type { SeenCall } from '../../wechat/api.ts';
+import { createTally } from './tally.ts';
 
 /** What this process has done since it started. No label holds an appid. */
 export interface Counters {
@@ -44,9 +45,9 @@ export function createCounters(registry: Registry): Counters {
   const refreshes = make.counter('refreshes_total', REFRESHES, ['kind', 'reason', 'result']);
   const pushes = make.counter('pushes_total', PUSHES, ['type', 'outcome']);
   const complaints = make.counter('complaints_total', COMPLAINTS, ['outcome']);
-  const reads = make.counter('credential_reads_total', READS, ['key', 'kind', 'request', 'result']);
+  const reads = make.tally('credential_reads_total', READS, ['key', 'kind', 'request', 'result']);
   const asked = ['listener', 'method', 'route'];
-  const requests = make.counter('http_requests_total', REQUESTS, [...asked, 'status']);
+  const requests = make.tally('http_requests_total', REQUESTS, [...asked, 'status']);
   const requestSeconds = make.histogram(
     ...(['http_request_duration_seconds', REQUEST_TIME, REQUEST_BUCKETS, asked] as const),
   );
@@ -66,11 +67,11 @@ export function createCounters(registry: Registry): Counters {
     },
     onPush: (type, outcome) => pushes.inc({ type, outcome }),
     onComplaint: (outcome) => complaints.inc({ outcome }),
-    onRead: ({ key, kind, request, result }) => reads.inc({ key, kind, request, result }),
+    onRead: ({ key, kind, request, result }) => reads.count(key, kind, request, result),
     onRequest(listener, { method, route, status, seconds }) {
-      const labels = { listener, method: METHODS.includes(method) ? method : 'other', route };
-      requests.inc({ ...labels, status });
-      requestSeconds.observe(labels, seconds);
+      const known = METHODS.includes(method) ? method : 'other';
+      requests.count(listener, known, route, String(status));
+      requestSeconds.observe({ listener, method: known, route }, seconds);
     },
     onCut: (listener, reason) => cuts.inc({ listener, reason }),
     onLine: (level) => lines.inc({ level }),
@@ -94,6 +95,9 @@ function makerIn(registry: Registry) {
   return {
     counter: (name: string, help: string, labelNames: string[]) =>
       new Counter({ name: `wxkeeper_${name}`, help, labelNames, registers }),
+    /** For what is counted at each request. */
+    tally: (name: string, help: string, labelNames: string[]) =>
+      createTally(registry, { name: `wxkeeper_${name}`, help, labelNames }),
     histogram: (
       name: string,
       help: string,
