@@ -6,12 +6,7 @@ import type { Config } from './config.ts';
 import type { Keeper } from './credentials/keeper.ts';
 import { readCredential } from './credentials/read.ts';
 import { bindCode, readLinkOutcome } from './store/link-outcomes.ts';
-import { createComplaintLimit } from './credentials/reject.ts';
 import type { AuthorizationPages } from './http/authorization-pages.ts';
-import { createAudit } from './http/audit.ts';
-import { dashboardRoutes } from './http/dashboard/routes.ts';
-import { createInternalApp } from './http/internal-app.ts';
-import { metricsRoute } from './http/metrics-route.ts';
 import { createPublicApp } from './http/public-app.ts';
 import type { Seen } from './http/route.ts';
 import type { PendingTickets } from './pushes/pending-tickets.ts';
@@ -22,7 +17,6 @@ import type { Scheduler } from './schedule/scheduler.ts';
 import { withoutSecrets, type SnapshotContext } from './status/context.ts';
 import type { EndedSessions } from './store/ended-sessions.ts';
 import type { SessionSecret } from './store/session-secret.ts';
-import { createReadiness } from './store/readiness.ts';
 import type { SelfTestWatch } from './store/self-test-watch.ts';
 import { VERSION } from './version.ts';
 
@@ -53,35 +47,25 @@ export function composeStatus(config: Config, parts: Looked): SnapshotContext {
   };
 }
 
-/** What WeChat and merchants reach, and what services and admins reach. */
-export function composeApps(
-  config: Config,
-  parts: Omit<Looked, 'jobs'> & {
-    keeper: Keeper;
-    authorizations: Authorizations;
-    receiver: Receiver;
-    status: SnapshotContext;
-    sessionSecret: SessionSecret;
-    endedSessions: EndedSessions;
-    keyRing: KeyRing;
-  },
-) {
-  const { store, clock, authorizations, reconciler, metrics, watch, life, status } = parts;
-  const { components, publicBaseUrl, wechatAuthorizationUrls } = config;
-  const log = parts.log.in('http');
-  const reading = { ...parts, log: parts.log.in('credentials') };
-  const links = {
-    components,
-    publicBaseUrl,
-    clock,
-    readOutcome: (component: string, id: string) => readLinkOutcome(store, component, id),
-  };
-  const { onComplaint, onRequest, onRead } = metrics.counters;
-  const apiKeys = parts.keyRing.list;
-  const subjects = [...components, ...config.accounts].map(({ appid }) => appid);
-  const readiness = createReadiness(store, () => watch.last(), subjects);
+/** What both applications are made of. */
+export interface Served extends Omit<Looked, 'jobs'> {
+  keeper: Keeper;
+  authorizations: Authorizations;
+  receiver: Receiver;
+  status: SnapshotContext;
+  sessionSecret: SessionSecret;
+  endedSessions: EndedSessions;
+  keyRing: KeyRing;
+}
+
+/** What WeChat and merchants reach. */
+export function composePublicApp(config: Config, parts: Served) {
+  const { store, authorizations, metrics } = parts;
+  const reading = readingOf(parts);
   const pages: AuthorizationPages = {
-    ...{ ...links, wechatAuthorizationUrls, apiKeys },
+    ...linksOf(config, parts),
+    wechatAuthorizationUrls: config.wechatAuthorizationUrls,
+    apiKeys: parts.keyRing.list,
     async takePreAuthCode(component, link) {
       const code = await readCredential(reading, { kind: 'pre_auth_code', subject: component });
       await bindCode(store, component, code.value, link);
@@ -89,27 +73,15 @@ export function composeApps(
     },
     takeCode: (...code) => authorizations.takeCode(...code),
   };
-  const seen = (one: Seen) => onRequest('public', one);
-  const publicApp = createPublicApp(parts.receiver, log, pages, seen, parts.refusedPushes);
-  // What the API offers and what the dashboard does is the same.
-  const offered = {
-    apiKeys,
-    audit: createAudit({ log: parts.log, clock, onRead }),
-    reading: { ...reading, complaints: createComplaintLimit(clock), onComplaint },
-    authorizers: { context: reading, reconciler, components: components.map((one) => one.appid) },
-    status,
-    log,
-  };
-  const internalApp = createInternalApp({
-    ...offered,
-    authorizationLinks: links,
-    dashboard: dashboardRoutes({
-      ...{ ...offered, operations: { ...reading, components } },
-      ...{ sessionSecret: parts.sessionSecret, endedSessions: parts.endedSessions },
-    }),
-    metrics: metricsRoute(metrics, status),
-    observe: (seen) => onRequest('internal', seen),
-    notReady: async () => (life.stopping ? 'stopping' : await readiness()),
-  });
-  return { publicApp, internalApp };
+  const seen = (one: Seen) => metrics.counters.onRequest('public', one);
+  return createPublicApp(parts.receiver, parts.log.in('http'), pages, seen, parts.refusedPushes);
+}
+
+export function linksOf({ components, publicBaseUrl }: Config, { store, clock }: Served) {
+  const readOutcome = (component: string, id: string) => readLinkOutcome(store, component, id);
+  return { components, publicBaseUrl, clock, readOutcome };
+}
+
+export function readingOf(parts: Served) {
+  return { ...parts, log: parts.log.in('credentials') };
 }

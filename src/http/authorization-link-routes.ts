@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
 import { secretFormats } from '../setting-formats.ts';
 import type { LinkOutcome } from '../store/link-outcomes.ts';
-import { callerOf } from './authentication.ts';
+import { callerOf } from './caller.ts';
 import type { LinkedComponent } from './authorization-pages.ts';
 import { knownComponent } from './explain.ts';
 import { linkAnswerSchema, linkOutcomeSchema } from './openapi/answers.ts';

@@ -5,7 +5,7 @@ import { rejectCredential, type RejectContext } from '../credentials/reject.ts';
 import { mayUse } from '../api-keys.ts';
 import { KeeperError } from '../errors.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
-import { callerOf, namedIn } from './authentication.ts';
+import { callerOf, namedIn } from './caller.ts';
 import { complaintDoc, complaintSchema, forcedDoc, readDoc } from './openapi/credential-docs.ts';
 import type { Route } from './route.ts';
 

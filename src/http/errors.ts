@@ -3,7 +3,7 @@ import { asKeeperError, KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { RefusedPushCounter } from '../pushes/refused.ts';
 import { entryOf, isRefusal, type Audit } from './audit.ts';
-import { knownCaller } from './authentication.ts';
+import { knownCaller } from './caller.ts';
 
 /** Turns whatever was thrown into the answer: one place for each listener's form. */
 
