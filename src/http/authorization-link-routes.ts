@@ -1,5 +1,5 @@
 import express, { type RequestHandler } from 'express';
-import { z } from 'zod';
+import * as z from 'zod';
 import { AUTH_TYPES, createLink, DEFAULT_AUTH_TYPE, newLinkId } from '../authorizers/links.ts';
 import { isAllowedReturnUrl } from '../authorizers/return-urls.ts';
 import type { Clock } from '../clock.ts';

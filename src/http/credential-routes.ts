@@ -1,5 +1,5 @@
 import express, { type Request, type RequestHandler } from 'express';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { peekCredential, readCredential, type Credential } from '../credentials/read.ts';
 import { rejectCredential, type RejectContext } from '../credentials/reject.ts';
 import { mayUse } from '../api-keys.ts';

@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Metrics } from '../status/metrics/metrics.ts';
 import type { SnapshotContext } from '../status/context.ts';
 import { takeSnapshot } from '../status/snapshot.ts';

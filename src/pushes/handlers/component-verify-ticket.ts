@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { KeeperError } from '../../errors.ts';
 import { acceptTicket, TICKET_LIFE_MS } from '../../store/tickets.ts';
 import { eventEntry } from './event-entry.ts';
