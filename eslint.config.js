@@ -30,7 +30,10 @@ const MAY_IMPORT = {
   http: ['pushes', 'authorizers', 'status', 'credentials', 'wechat', 'store'],
 };
 const ROOMS = [...Object.keys(MAY_IMPORT), 'simulator', 'commands'];
-const TOP = ['app.ts', 'compose.ts', 'compose-ground.ts', 'compose-apps.ts', 'main.ts'];
+const TOP = [
+  ...['app.ts', 'compose.ts', 'compose-ground.ts', 'compose-apps.ts', 'compose-internal.ts'],
+  'main.ts',
+];
 
 const zones = Object.entries(MAY_IMPORT).map(([room, below]) => ({
   target: `./src/${room}`,

@@ -6,7 +6,7 @@ import { compose } from './compose.ts';
 import { ConfigError, type Config } from './config.ts';
 import type { Keeper } from './credentials/keeper.ts';
 import { tellCuts } from './http/connections.ts';
-import { listen, listenFault, type Listener, type ListenOptions } from './http/server.ts';
+import { listen, listenFault, type Listener } from './http/server.ts';
 import { whenReady } from './store/redis.ts';
 import { VERSION } from './version.ts';
 
@@ -40,9 +40,12 @@ const DRAIN_SLACK_MS = 1_000;
 /** Milliseconds to wait for Redis at start; without it the process starts all the same. */
 const REDIS_START_MS = 2_000;
 
+type Parts = ReturnType<typeof compose>;
+
 export function createApp(config: Config, options: AppOptions): App {
   const parts = compose(config, options);
-  const { redis, keeper, patrols, scheduler, pendingTickets, heartbeat, log } = parts;
+  const { keeper, patrols, scheduler, pendingTickets, heartbeat, log } = parts;
+  const { redis, seal } = parts.store;
   const listeners: Listener[] = [];
   return {
     keeper,
@@ -52,13 +55,11 @@ export function createApp(config: Config, options: AppOptions): App {
         log.error('Redis is not there; pushes are refused with 503 until it is');
       }
       await parts.watch.idle();
-      const { standing } = parts.seal;
+      const { standing } = seal;
       if (standing.state === 'wrong') throw new ConfigError([standing.problem]);
-      const pushing = { ...bounded(parts, options, 'public'), ...parts.publicDoor };
-      const { publicHost, publicPort, internalHost, internalPort } = config;
-      listeners.push(await listen(parts.publicApp, publicHost, publicPort, pushing));
-      const reading = { ...bounded(parts, options, 'internal'), ...parts.internalDoor };
-      listeners.push(await listen(parts.internalApp, internalHost, internalPort, reading));
+      await openListeners(config, parts, options, listeners);
+      // Loading takes a moment, and whoever starts a process may have thought better of it.
+      if (parts.life.stopping) return;
       log.info('wxkeeper started', {
         version: VERSION,
         replica: parts.replica,
@@ -95,12 +96,35 @@ export function createApp(config: Config, options: AppOptions): App {
   };
 }
 
-function bounded(
-  { log, counters }: Pick<ReturnType<typeof compose>, 'log' | 'counters'>,
+/** The public one first: pushes can be taken long before all the rest is loaded. */
+async function openListeners(
+  config: Config,
+  parts: Parts,
   { limits = {} }: AppOptions,
-  listener: 'public' | 'internal',
-): ListenOptions {
-  return { onCut: tellCuts(listener, log.in('http'), counters.onCut), limits };
+  listeners: Listener[],
+): Promise<void> {
+  const { publicHost, publicPort, internalHost, internalPort } = config;
+  const told = (listener: 'public' | 'internal') => ({
+    onCut: tellCuts(listener, parts.log.in('http'), parts.metrics.counters.onCut),
+    limits,
+  });
+  const pushing = { ...told('public'), ...parts.publicDoor };
+  listeners.push(await listen(parts.publicApp, publicHost, publicPort, pushing));
+  const { internalApp, front } = await loadTheRest(config, parts);
+  if (parts.life.stopping) return;
+  const reading = { ...told('internal'), front };
+  listeners.push(await listen(internalApp, internalHost, internalPort, reading));
+}
+
+/**
+ * Loads what pushes do without. At once, although some of it is needed only much later: what cannot be
+ * loaded must be noticed by whoever starts the process, not by a user.
+ */
+async function loadTheRest(config: Config, parts: Parts) {
+  const { composeInternal } = await import('./compose-internal.ts');
+  await import('./http/authorization-pages.ts');
+  await parts.metrics.load();
+  return composeInternal(config, parts);
 }
 
 /** @throws ConfigError when a listener cannot get the address that the settings give it */
@@ -123,7 +147,7 @@ async function pause(delayMs: number, hurry: AbortSignal | undefined): Promise<v
 }
 
 /** Stops whatever begins something, and lets what is under way come to its end. */
-async function drain(parts: ReturnType<typeof compose>, listeners: readonly Listener[]) {
+async function drain(parts: Parts, listeners: readonly Listener[]) {
   const drained = Promise.all([
     ...listeners.map((listener) => listener.close(DRAIN_MS)),
     parts.scheduler.stop(),
@@ -140,7 +164,7 @@ async function drain(parts: ReturnType<typeof compose>, listeners: readonly List
 }
 
 function readKeysAgain(
-  { keyRing, log }: Pick<ReturnType<typeof compose>, 'keyRing' | 'log'>,
+  { keyRing, log }: Pick<Parts, 'keyRing' | 'log'>,
   config: Config,
   load: () => Config,
 ): void {

@@ -2,7 +2,7 @@ import { createKeyRing } from './api-keys.ts';
 import { createAuthorizations, type Authorizations } from './authorizers/authorizations.ts';
 import { createReconciler, type Reconciler } from './authorizers/reconcile.ts';
 import { createReleaseCheck, type ReleaseCheck } from './authorizers/release-check.ts';
-import { composeApps, composeStatus } from './compose-apps.ts';
+import { composePublic, composeStatus } from './compose-apps.ts';
 import { composeGround, type AppOptions, type Ground } from './compose-ground.ts';
 import { secretsOf, type Config } from './config.ts';
 import { createKeeper, type Keeper } from './credentials/keeper.ts';
@@ -76,12 +76,10 @@ export function compose(config: Config, options: AppOptions) {
     wasThere = true;
     for (const one of patrols) one.now();
   });
-  const served = { receiver, status, life, sessionSecret, endedSessions, keyRing };
-  const apps = composeApps(config, { ...ground, ...kept, ...running, ...served });
-  const { redis, seal } = store;
-  const { counters } = ground.metrics;
-  const own = { log, life, replica, redis, seal, heartbeat, counters };
-  return { ...own, ...apps, ...kept, ...running, releaseCheck, patrols, alerts, keyRing };
+  const own = { status, life, sessionSecret, endedSessions, keyRing };
+  const served = { ...ground, ...kept, ...running, receiver, ...own };
+  const reached = composePublic(config, served);
+  return { ...served, ...reached, heartbeat, releaseCheck, patrols, alerts };
 }
 
 /** Who tells people of what the status finds wrong. */

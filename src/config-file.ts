@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { readJson, type Place } from './json-text.ts';
 import {
   alertKindSchema,

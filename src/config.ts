@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { parseApiKeyEntry, type ApiKey } from './api-keys.ts';
 import {
   componentSchema,

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { validate as isCron } from 'node-cron';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What the texts of settings must look like. Messages name the form and never repeat the value. */
 

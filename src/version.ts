@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
 
+/** src/ or dist/: the folder of this file, also where the build has joined it with others. */
+export const CODE = new URL('./', import.meta.url);
+
 /** The package's version: package.json lies one folder up from src/ and from dist/ alike. */
 export const VERSION: string = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  JSON.parse(readFileSync(new URL('../package.json', CODE), 'utf8')) as {
     version: string;
   }
 ).version;

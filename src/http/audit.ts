@@ -4,7 +4,7 @@ import { CREDENTIAL_KINDS } from '../credentials/kinds/index.ts';
 import type { ErrorCode, KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { APPID } from '../wechat/appid.ts';
-import { knownCaller, namedIn } from './authentication.ts';
+import { knownCaller, namedIn } from './caller.ts';
 import { requestIdOf, type Answering, type Asked } from './exchange.ts';
 import type { Route } from './route.ts';
 

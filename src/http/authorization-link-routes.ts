@@ -1,12 +1,12 @@
 import express, { type RequestHandler } from 'express';
-import { z } from 'zod';
+import * as z from 'zod';
 import { AUTH_TYPES, createLink, DEFAULT_AUTH_TYPE, newLinkId } from '../authorizers/links.ts';
 import { isAllowedReturnUrl } from '../authorizers/return-urls.ts';
 import type { Clock } from '../clock.ts';
 import { KeeperError } from '../errors.ts';
 import { secretFormats } from '../setting-formats.ts';
 import type { LinkOutcome } from '../store/link-outcomes.ts';
-import { callerOf } from './authentication.ts';
+import { callerOf } from './caller.ts';
 import type { LinkedComponent } from './authorization-pages.ts';
 import { knownComponent } from './explain.ts';
 import { linkAnswerSchema, linkOutcomeSchema } from './openapi/answers.ts';

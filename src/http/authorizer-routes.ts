@@ -1,5 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express';
-import { z } from 'zod';
+import * as z from 'zod';
 import { refreshProfile } from '../authorizers/profiles.ts';
 import type { Reconciler } from '../authorizers/reconcile.ts';
 import type { PlatformContext } from '../credentials/platform.ts';

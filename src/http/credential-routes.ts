@@ -1,5 +1,5 @@
 import express, { type Request, type RequestHandler } from 'express';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import {
   peekCredential,
   readCredential,
@@ -10,7 +10,7 @@ import { rejectCredential, type RejectContext } from '../credentials/reject.ts';
 import { mayUse } from '../api-keys.ts';
 import { KeeperError } from '../errors.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
-import { callerOf, namedIn } from './authentication.ts';
+import { callerOf, namedIn } from './caller.ts';
 import { sendJson, type Answering, type Asked } from './exchange.ts';
 import { complaintDoc, complaintSchema, forcedDoc, readDoc } from './openapi/credential-docs.ts';
 import type { Route } from './route.ts';

@@ -4,7 +4,7 @@ import { asKeeperError, KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { RefusedPushCounter, RefusedRequest } from '../pushes/refused.ts';
 import { entryOf, isRefusal, type Audit } from './audit.ts';
-import { knownCaller } from './authentication.ts';
+import { knownCaller } from './caller.ts';
 import { requestIdOf, sendJson, type Answering, type Asked } from './exchange.ts';
 
 /** Turns whatever was thrown into the answer: one place for each listener's form. */

@@ -1,9 +1,9 @@
 import type { RequestHandler } from 'express';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Metrics } from '../status/metrics/metrics.ts';
 import type { SnapshotContext } from '../status/context.ts';
 import { takeSnapshot } from '../status/snapshot.ts';
-import { visibleTo } from './authentication.ts';
+import { visibleTo } from './caller.ts';
 import { authorizationLinkRoutes } from './authorization-link-routes.ts';
 import { authorizerRoutes } from './authorizer-routes.ts';
 import { credentialRoutes } from './credential-routes.ts';

@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express';
 import { METRICS_CONTENT_TYPE, type Metrics } from '../status/metrics/metrics.ts';
 import type { SnapshotContext } from '../status/context.ts';
-import { visibleTo } from './authentication.ts';
+import { visibleTo } from './caller.ts';
 import type { Route } from './route.ts';
 
 /** `GET /metrics`, for Prometheus. A key that is narrowed to appids sees only those. */

@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express';
 import { askForTickets, type AskForTicketsContext } from '../pushes/ask-for-tickets.ts';
-import { callerOf } from './authentication.ts';
+import { callerOf } from './caller.ts';
 import { explain } from './explain.ts';
 import { askedSchema } from './openapi/answers.ts';
 import type { Route } from './route.ts';

@@ -1,10 +1,10 @@
-import express, { type Express, type Request } from 'express';
+import express, { type Express, type Request, type RequestHandler } from 'express';
 import { KeeperError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Receiver } from '../pushes/receiver.ts';
 import type { RefusedPushCounter } from '../pushes/refused.ts';
 import { readAppid } from '../wechat/appid.ts';
-import { authorizationPages, type AuthorizationPages } from './authorization-pages.ts';
+import type { AuthorizationPages } from './authorization-pages.ts';
 import { publicErrors } from './errors.ts';
 import { observeResponses, type Seen } from './route.ts';
 import { PUSH_PATHS, servePush } from './push-route.ts';
@@ -48,12 +48,25 @@ export function createPublicApp(
   app.all(paths, () => {
     throw new KeeperError('method_not_allowed', 'GET or POST', { reason: 'form' });
   });
-  if (authorization !== undefined) app.use(authorizationPages(authorization, log));
+  if (authorization !== undefined) app.use(pagesLater(authorization, log));
   app.use(() => {
     throw new KeeperError('not_found', 'not found');
   });
   app.use(publicErrors(log, refused));
   return app;
+}
+
+/** Pushes need no page: those who are sent by WeChat need not wait for the pages to be loaded. */
+function pagesLater(authorization: AuthorizationPages, log: Log): RequestHandler {
+  let pages: RequestHandler | undefined;
+  return async (request, response, next) => {
+    if (pages === undefined) {
+      const { authorizationPages } = await import('./authorization-pages.ts');
+      // Another request may have been quicker, and limits count for all of them.
+      pages ??= authorizationPages(authorization, log);
+    }
+    await pages(request, response, next);
+  };
 }
 
 /**

@@ -1,5 +1,6 @@
-import { admit, setCaller } from './authentication.ts';
+import { admit } from './authentication.ts';
 import { createAudit, type Watched } from './audit.ts';
+import { setCaller } from './caller.ts';
 import { answerRead, idOf, readRoutes } from './credential-routes.ts';
 import { errorAnswers } from './errors.ts';
 import { beginAnswer, type Answering } from './exchange.ts';

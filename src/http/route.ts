@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Express, RequestHandler } from 'express';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Scope } from '../api-keys.ts';
 import { KeeperError, type ErrorCode } from '../errors.ts';
 import type { RequireScope } from './authentication.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { pushAuthorized, pushUnauthorized } from './authorization-events.ts';
 import { ACCOUNT_KINDS } from './authorizer-profile.ts';
 import { authorize, grant, populate, unauthorize } from './authorizers.ts';

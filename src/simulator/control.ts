@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { z } from 'zod';
+import * as z from 'zod';
 import { sendText } from './answers.ts';
 import type { ApiRequest } from './api.ts';
 import { listAuthorizations } from './authorizers.ts';

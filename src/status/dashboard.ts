@@ -1,7 +1,7 @@
 import type { Language } from '../authorizers/links.ts';
 import type { Memory } from '../credentials/memory.ts';
 import { KeeperError } from '../errors.ts';
-import { z } from 'zod';
+import * as z from 'zod';
 import { readEvents, type StoredEvent } from '../store/events.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
 import { readHistory, type HistoryEntry } from '../store/records.ts';

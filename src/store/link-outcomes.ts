@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { onDisplayKey, onRedis, parseDisplay } from './redis.ts';
 import { loadScript, runScript } from './scripts.ts';
 import type { Store } from './store.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { onDisplayKey, onRedis, parseDisplay } from './redis.ts';
 import { loadRecordScript, runRecordScript } from './scripts.ts';
 import type { Store } from './store.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { isWrongType, onDisplayKey, onRedis, parseDisplay } from './redis.ts';
 import { loadRecordScript, runRecordScript } from './scripts.ts';
 import type { CredentialId } from './keys.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { onDisplayKey, parseDisplay } from './redis.ts';
 import { loadScript, runScript } from './scripts.ts';
 import type { Store } from './store.ts';

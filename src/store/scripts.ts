@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
+import { CODE } from '../version.ts';
 import { nameScript } from './sent-commands.ts';
 import { onRedis } from './redis.ts';
 import type { Store } from './store.ts';
@@ -79,7 +80,7 @@ export function runRecordScript(
 }
 
 function textOf(name: string): string {
-  return readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8');
+  return readFileSync(new URL(`store/scripts/${name}.lua`, CODE), 'utf8');
 }
 
 function scriptOf(name: string, body: string): Script {

@@ -2,6 +2,7 @@ import dns from 'node:dns';
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Clock } from '../clock.ts';
+import { createTlsSessions, type TlsSessions } from './tls-sessions.ts';
 
 /**
  * A connection to one host, whichever of its addresses takes it first (RFC 8305). Node's own way of
@@ -13,6 +14,9 @@ import type { Clock } from '../clock.ts';
 const CONNECT_DEADLINE_MS = 2_500;
 /** Milliseconds until the next address is tried beside one that has not answered. Source: RFC 8305. */
 const NEXT_ADDRESS_MS = 250;
+
+/** Of each clock its own, so that tests, each with a clock of its own, do not share sessions. */
+const sessionsOf = new WeakMap<Clock, TlsSessions>();
 
 /**
  * @param signal gives everything up
@@ -49,7 +53,7 @@ export async function connect(url: URL, clock: Clock, signal: AbortSignal): Prom
         }
         return;
       }
-      const giveUp = attempt(open(url, host, address), clock, (error, socket) => {
+      const giveUp = attempt(open(url, host, address, clock), clock, (error, socket) => {
         attempts.delete(giveUp);
         if (socket !== undefined) {
           end();
@@ -67,18 +71,26 @@ export async function connect(url: URL, clock: Clock, signal: AbortSignal): Prom
   });
 }
 
-function open(url: URL, host: string, address: string): net.Socket {
+function open(url: URL, host: string, address: string, clock: Clock): net.Socket {
   const isTls = url.protocol === 'https:';
   const target = { host: address, port: Number(url.port || (isTls ? 443 : 80)) };
   if (!isTls) return net.connect(target);
-  return tls.connect({
+  const sessions = sessionsOf.get(clock) ?? createTlsSessions(clock);
+  sessionsOf.set(clock, sessions);
+  const name = `${host}:${target.port}`;
+  const offer = sessions.offer(name);
+  const socket = tls.connect({
     ...target,
+    secureContext: offer.secureContext,
+    ...(offer.session === undefined ? {} : { session: offer.session }),
     // An address has no name that TLS could ask for.
     ...(net.isIP(host) === 0 ? { servername: host } : {}),
     ALPNProtocols: ['http/1.1'],
     // Explicit, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch verification off.
     rejectUnauthorized: true,
   });
+  sessions.watch(name, socket, offer);
+  return socket;
 }
 
 /** @returns what gives it up, without a further word */

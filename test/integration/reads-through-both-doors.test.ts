@@ -2,6 +2,7 @@ import http from 'node:http';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeApiKey, parseApiKeyEntry, type ApiKey } from '../../src/api-keys.ts';
+import { composeInternal } from '../../src/compose-internal.ts';
 import { compose } from '../../src/compose.ts';
 import { loadConfig } from '../../src/config.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
@@ -66,15 +67,16 @@ beforeEach(async () => {
     },
   });
   parts = compose(config, { clock: station.clock, log: createLog({ level: 'debug', stream }) });
-  expect(await whenReady(parts.redis, 5_000)).toBe(true);
-  const front = (...exchange: Parameters<typeof parts.internalDoor.front>) => {
-    const isTaken = parts.internalDoor.front(...exchange);
+  expect(await whenReady(parts.store.redis, 5_000)).toBe(true);
+  const internal = composeInternal(config, parts);
+  const front = (...exchange: Parameters<typeof internal.front>) => {
+    const isTaken = internal.front(...exchange);
     if (isTaken) taken += 1;
     return isTaken;
   };
   listeners = [
-    await listen(parts.internalApp, '127.0.0.1', 0, { front }),
-    await listen(parts.internalApp, '127.0.0.1', 0),
+    await listen(internal.internalApp, '127.0.0.1', 0, { front }),
+    await listen(internal.internalApp, '127.0.0.1', 0),
     await listen(parts.publicApp, '127.0.0.1', 0),
   ];
   const [before, behind, pushing] = listeners.map(({ port }) => port);
@@ -86,7 +88,7 @@ afterEach(async () => {
   await Promise.all(listeners.map((one) => one.close(0)));
   await parts.keeper.stop();
   await parts.reconciler.stop();
-  parts.redis.disconnect();
+  parts.store.redis.disconnect();
   await station.close();
 });
 
@@ -234,7 +236,7 @@ describe('both doors', () => {
     await station.pass(110 * MINUTE);
     const due = await askBoth(TOKEN, KEYS.all.key, true);
     expect(JSON.parse(due.body)).toMatchObject({ state: 'due', seq: 1 });
-    parts.redis.disconnect();
+    parts.store.redis.disconnect();
     const remembered = await askBoth(TOKEN, KEYS.all.key, true);
     expect(JSON.parse(remembered.body)).toMatchObject({ source: 'memory', seq: 1 });
     expect((await askBoth(OF_AUTHORIZER, KEYS.all.key, true)).status).toBe(503);

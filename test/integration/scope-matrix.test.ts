@@ -1,6 +1,7 @@
 import type { Express } from 'express';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeApiKey, parseApiKeyEntry, type ApiKey, type Scope } from '../../src/api-keys.ts';
+import { composeInternal } from '../../src/compose-internal.ts';
 import { compose } from '../../src/compose.ts';
 import { createInternalApp, type InternalAppOptions } from '../../src/http/internal-app.ts';
 import { tableOfRoutes } from '../../src/http/internal-routes.ts';
@@ -67,14 +68,14 @@ beforeAll(async () => {
   const config = loadConfig({ ...env, API_KEYS: callers.map(({ entry }) => entry).join(',') });
   // Nothing is started: no ticket comes, so whoever is let in is told that there is none.
   parts = compose(config, { clock: station.clock, log: createLog({ level: 'error' }) });
-  app = parts.internalApp;
+  app = composeInternal(config, parts).internalApp;
   listener = await listen(app, '127.0.0.1', 0);
 });
 afterAll(async () => {
   await listener.close(0);
   await parts.keeper.stop();
   await parts.reconciler.stop();
-  parts.redis.disconnect();
+  parts.store.redis.disconnect();
   await station.close();
 });
 

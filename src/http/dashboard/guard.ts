@@ -2,7 +2,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import { appidsFor, mayUse, type Scope } from '../../api-keys.ts';
 import { KeeperError } from '../../errors.ts';
 import { shownAppids, type AuditEntry } from '../audit.ts';
-import { setCaller } from '../authentication.ts';
+import { setCaller } from '../caller.ts';
 import type { DashboardOptions } from './options.ts';
 import {
   renewSession,

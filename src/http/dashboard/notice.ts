@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express';
-import { z } from 'zod';
+import * as z from 'zod';
 import { html, type Html } from '../pages/html.ts';
 import { readCookies, writeCookie } from './session.ts';
 import type { Wording } from './wording/en.ts';

@@ -4,7 +4,7 @@ import { KeeperError } from '../../errors.ts';
 import { readDashboard, readMemory, type DashboardData } from '../../status/dashboard.ts';
 import { AUTHORIZER_STATES, findAuthorizers } from '../../store/registry.ts';
 import { APPID } from '../../wechat/appid.ts';
-import { visibleTo } from '../authentication.ts';
+import { visibleTo } from '../caller.ts';
 import { describeAuthorizers } from '../authorizer-view.ts';
 import { html, type Html } from '../pages/html.ts';
 import { holds, isRefresh, sessionIn } from './guard.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { AUTHORIZER_STATES } from '../../store/registry.ts';
 
 /** What the internal API answers, for its document. A test compares them with real answers. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ErrorCode } from '../../errors.ts';
 import type { RouteDoc } from '../route.ts';
 import { credentialSchema, rejectionSchema } from './answers.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CREDENTIAL_KINDS } from '../../credentials/kinds/index.ts';
 import { KeeperError, type ErrorCode } from '../../errors.ts';
 import { VERSION } from '../../version.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { REFUSAL_REASONS, type RefusalReason } from '../../errors.ts';
 import { PROBLEM_CODES, SEVERITIES } from '../../status/problems.ts';
 import { PUSH_URLS } from '../../store/refused-pushes.ts';

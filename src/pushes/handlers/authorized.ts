@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { addExchange } from '../../store/exchanges.ts';
 import { readAppid } from '../../wechat/appid.ts';
 import { eventEntry } from './event-entry.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { appidField, codeExpiry, codeField, takeCode } from './authorized.ts';
 import { textOf } from '../../wechat/push-fields.ts';
 import { eventEntry } from './event-entry.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { authorizerToken, revokeAuthorization } from '../../store/authorizations.ts';
 import { forgetLook } from '../../store/due-index.ts';
 import { mergeAuthorizer } from '../../store/registry.ts';

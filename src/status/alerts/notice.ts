@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseDisplay } from '../../store/redis.ts';
 import { identityOf, PROBLEM_CODES, SEVERITIES, type Finding, type Severity } from '../problems.ts';
 import type { ProblemCode } from '../problems.ts';

@@ -1,13 +1,14 @@
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import type { Log } from '../../log.ts';
 import type { SnapshotContext } from '../context.ts';
-import { takeSnapshot, type StatusSnapshot } from '../snapshot.ts';
-import { createCounters, type Counters } from './counters.ts';
-import { FAMILIES } from './families.ts';
+import type { Counters } from './counters.ts';
+import type { MetricsRegistry } from './registry.ts';
 
 /** What Prometheus reads: the status at this moment, and what this process has counted. */
 export interface Metrics {
+  /** They count from the first moment on, also what comes before the library is there. */
   counters: Counters;
+  /** Loads the library, which takes a while; a scrape does it as well. */
+  load(): Promise<void>;
   /**
    * The text of a scrape. While Redis is away it says so, with all that needs no Redis.
    * @param status narrowed to what the caller may see
@@ -15,42 +16,51 @@ export interface Metrics {
   scrape(status: SnapshotContext): Promise<string>;
 }
 
-export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
-
-/** Gauges that Node's library names as if they were counters. */
-const MISNAMED = ['handles', 'requests', 'resources'].map((one) => `nodejs_active_${one}_total`);
+/** As Prometheus calls its text format. */
+export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 export function createMetrics(): Metrics {
-  const own = new Registry();
-  const counters = createCounters(own);
-  let observingNode = false;
+  const { counters, passTo } = heldCounters();
+  let registry: Promise<MetricsRegistry> | undefined;
+  const loaded = () =>
+    (registry ??= import('./registry.ts').then(({ createRegistry }) => {
+      const made = createRegistry();
+      passTo(made.counters);
+      return made;
+    }));
   return {
     counters,
-    async scrape(status) {
-      if (!observingNode) {
-        // Only where somebody asks: it measures the event loop without a pause from then on.
-        observingNode = true;
-        collectDefaultMetrics({ register: own });
-        for (const name of MISNAMED) own.removeSingleMetric(name);
-      }
-      const told = registryOf(await takeSnapshot(status));
-      return `${await told.metrics()}\n${await own.metrics()}`;
+    async load() {
+      await loaded();
     },
+    scrape: async (status) => (await loaded()).scrape(status),
   };
 }
 
-/** In a registry of their own: nothing of an earlier scrape, or of another caller's, may stay. */
-function registryOf(status: StatusSnapshot): Registry {
-  const registry = new Registry();
-  for (const { name, help, type, labels, samples } of FAMILIES) {
-    const found = samples(status);
-    // Without labels it would be there as 0, which is not the same as not known.
-    if (found.length === 0 && labels.length === 0) continue;
-    const options = { name, help, labelNames: [...labels], registers: [registry] };
-    const metric = type === 'counter' ? new Counter(options) : new Gauge(options);
-    for (const one of found) metric.inc(one.labels, one.value);
-  }
-  return registry;
+/** Counters that keep what they are told until there is somebody to pass it on to. */
+function heldCounters(): { counters: Counters; passTo: (target: Counters) => void } {
+  const held: ((to: Counters) => void)[] = [];
+  let target: Counters | undefined;
+  const tell = (count: (to: Counters) => void) => {
+    if (target === undefined) held.push(count);
+    else count(target);
+  };
+  return {
+    counters: {
+      onCall: (call) => tell((to) => to.onCall(call)),
+      onLook: (...look) => tell((to) => to.onLook(...look)),
+      onPush: (...push) => tell((to) => to.onPush(...push)),
+      onComplaint: (outcome) => tell((to) => to.onComplaint(outcome)),
+      onRead: (read) => tell((to) => to.onRead(read)),
+      onRequest: (...request) => tell((to) => to.onRequest(...request)),
+      onCut: (...cut) => tell((to) => to.onCut(...cut)),
+      onLine: (level) => tell((to) => to.onLine(level)),
+    },
+    passTo(made) {
+      target = made;
+      for (const count of held.splice(0)) count(made);
+    },
+  };
 }
 
 /** Writes the same log, and counts what it says is wrong. */

@@ -1,0 +1,36 @@
+import { cpSync, readdirSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+/**
+ * The last step of a build: joins the service and the packages it needs into a few files. Node spends
+ * most of a start on finding and reading files, of which there would be six hundred. The commands stay
+ * as they are: nobody waits for them, and they find their packages in node_modules.
+ */
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+// The names of these come from what is in them: those of an earlier build would stay for ever.
+for (const name of readdirSync(`${ROOT}dist`)) {
+  if (/^main-.*\.js$/.test(name)) rmSync(`${ROOT}dist/${name}`);
+}
+cpSync(`${ROOT}src/store/scripts`, `${ROOT}dist/store/scripts`, { recursive: true });
+await build({
+  absWorkingDir: ROOT,
+  entryPoints: ['dist/main.js'],
+  outdir: 'dist',
+  allowOverwrite: true,
+  bundle: true,
+  // What is imported later stays a file of its own. All of them lie beside `main.js`: see `CODE`.
+  splitting: true,
+  chunkNames: 'main-[name]-[hash]',
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  // We and some packages tell errors apart by the names of their classes.
+  keepNames: true,
+  // Packages in the older form ask for Node's own modules by this.
+  banner: {
+    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+  },
+  logLevel: 'warning',
+});
