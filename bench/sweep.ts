@@ -4,7 +4,6 @@ import { systemClock } from '../src/clock.ts';
 import type { RedisServer } from '../src/commands/redis-server.ts';
 import { createKeeper, type Keeper } from '../src/credentials/keeper.ts';
 import { createMemory } from '../src/credentials/memory.ts';
-import type { Log } from '../src/log.ts';
 import { createSimulator, type Simulator } from '../src/simulator/simulator.ts';
 import { authorizerToken, grantAuthorization } from '../src/store/authorizations.ts';
 import { createKeys, type CredentialId } from '../src/store/keys.ts';
@@ -15,6 +14,9 @@ import type { Store } from '../src/store/store.ts';
 import { acceptTicket } from '../src/store/tickets.ts';
 import { createWechatApi } from '../src/wechat/api.ts';
 import { countCommands, totalOf } from '../test/support/redis-commands.ts';
+import { COMPONENT } from './rig/component.ts';
+import type { Report } from './rig/report.ts';
+import { SILENT } from './rig/stage.ts';
 
 /**
  * What a tick over a platform's authorizers costs: the real keeper, real Redis, and WeChat's
@@ -22,19 +24,13 @@ import { countCommands, totalOf } from '../test/support/redis-commands.ts';
  * machine.
  */
 
-const COMPONENT = {
-  appid: 'wx0123456789abcdef',
-  secret: '0f1e2d3c4b5a69788796a5b4c3d2e1f0',
-  token: 'benchToken',
-  encodingAesKey: 'abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG',
-};
 const KIND = 'authorizer_access_token';
 const WINDOW_MS = 900_000;
 const MINUTE = 60_000;
 /** Records written to Redis in one go. */
 const CHUNK = 2_000;
 
-export interface SweepMeasurement {
+interface SweepMeasurement {
   /** Authorizers with a record in Redis. */
   existing: number;
   due: number;
@@ -46,8 +42,32 @@ export interface SweepMeasurement {
   ms: number;
 }
 
+export async function measureSweeps(redis: RedisServer): Promise<Report> {
+  const measured = await sweepAll(redis);
+  return {
+    bench: 'refresh',
+    title: {
+      en: 'A tick over the authorizers of one platform, ten calls to WeChat at a time',
+      zh: '一个平台的全部授权方：一次定时检查，最多十个并发请求',
+    },
+    tables: [
+      {
+        columns: ['due', 'calls', 'readings', 'commands', 'ms'],
+        rows: measured.map(({ existing, due, calls, readings, commands, ms }) => [
+          `${existing.toLocaleString('en')} authorizers`,
+          ...[due, calls, readings, commands, ms],
+        ]),
+      },
+    ],
+    lines: [],
+    notes: [
+      'readings are of whole records; of each due one, and of the platform token it is minted with',
+    ],
+  };
+}
+
 /** A tick among a thousand authorizers, then among a hundred thousand, then one with nothing due. */
-export async function measureSweeps(redis: RedisServer): Promise<SweepMeasurement[]> {
+async function sweepAll(redis: RedisServer): Promise<SweepMeasurement[]> {
   const simulator = createSimulator({ components: [COMPONENT], pushing: false });
   await simulator.start();
   const connection = connectRedis({ url: redis.url, protocol: 3 }, SILENT);
@@ -182,10 +202,3 @@ async function measureTick(platform: Platform, due: number): Promise<SweepMeasur
     calls: simulator.ledger.calls.length - before,
   };
 }
-
-const silent = (): void => undefined;
-const SILENT: Log = {
-  ...{ debug: silent, info: silent, warn: silent, error: silent },
-  in: () => SILENT,
-  close: () => Promise.resolve(),
-};
