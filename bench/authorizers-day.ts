@@ -9,7 +9,7 @@ import { createKeys } from '../src/store/keys.ts';
 import { createManualClock, type ManualClock } from '../test/support/manual-clock.ts';
 import { COMPONENT } from './rig/component.ts';
 import type { Report } from './rig/report.ts';
-import { SILENT } from './rig/stage.ts';
+import { SILENT } from './rig/silent.ts';
 
 /**
  * A simulated day of a platform with many authorizers: two whole replicas on one real Redis, WeChat's

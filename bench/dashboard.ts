@@ -10,7 +10,7 @@ import { connectRedis, whenReady } from '../src/store/redis.ts';
 import { createManualClock } from '../test/support/manual-clock.ts';
 import { COMPONENT } from './rig/component.ts';
 import type { Report } from './rig/report.ts';
-import { SILENT } from './rig/stage.ts';
+import { SILENT } from './rig/silent.ts';
 
 /**
  * What the dashboard of a platform with a hundred thousand authorizers costs: the whole service on real

@@ -1,3 +1,4 @@
+import { makeReady } from './rig/ready.ts';
 import { enter, enterPeers, onStage, type Stage } from './rig/stage.ts';
 import type { Options } from './rig/options.ts';
 import { prepareTickets, TicketTimes } from './rig/prepared-pushes.ts';
@@ -12,12 +13,14 @@ import { keeper, PEERS, reference } from './rig/servers.ts';
  */
 
 const CONNECTIONS = [1, 16, 64];
+/** Shares of the times of tickets that are used up before the first round. */
+export const BEFORE = PEERS.length + 4;
 export const RAW = 'raw node:http';
 export const EXPRESS = 'bare Express';
 
 export async function measurePushes(options: Options): Promise<Report> {
   return await onStage(async (stage) => {
-    const times = new TicketTimes(options.rounds * CONNECTIONS.length + 1 + PEERS.length + 3);
+    const times = new TicketTimes(options.rounds * CONNECTIONS.length + BEFORE);
     await enterAll(stage, options, times);
     const results = await compare(stage.contestants, {
       ...options,
@@ -39,12 +42,15 @@ export async function measurePushes(options: Options): Promise<Report> {
   });
 }
 
-async function enterAll(stage: Stage, options: Options, times: TicketTimes): Promise<void> {
+export async function enterAll(stage: Stage, options: Options, times: TicketTimes): Promise<void> {
   const probe = async (contestant: Contestant) => {
     for (const push of prepareTickets(times.take(1)))
       await checkPush(contestant, push, stage.redis);
   };
-  await enter(stage, keeper({ wechat: stage.simulator.url }), options, probe);
+  await enter(stage, keeper({ wechat: stage.simulator.url }), options, async (contestant) => {
+    const real = prepareTickets(times.take(1), () => stage.simulator.issueTicket());
+    for (const push of real) await makeReady(stage, contestant, push);
+  });
   await enter(stage, await reference('raw-push', RAW, { stores: 'ticket' }), options, probe);
   await enter(stage, await reference('express-push', EXPRESS, { stores: 'body' }), options, probe);
   await enterPeers(stage, options, probe);

@@ -4,12 +4,20 @@ import { runInNewContext } from 'node:vm';
 import { startRedisServer, type RedisServer } from '../src/commands/redis-server.ts';
 import { measureDay } from './authorizers-day.ts';
 import { reportRestoring } from './authorizers-restored.ts';
+import { measureBytes } from './bytes.ts';
 import { measureDashboard } from './dashboard.ts';
+import { measureForged } from './forged.ts';
+import { measureLong } from './long.ts';
+import { measureMessages } from './messages.ts';
 import { measurePushes } from './pushes.ts';
+import { measureReads } from './reads.ts';
+import { measureRefreshes } from './refresh.ts';
+import { writeDocuments } from './rig/markdown.ts';
 import { USAGE, readOptions, type Options } from './rig/options.ts';
 import { print, type Report } from './rig/report.ts';
 import { describeRun } from './rig/surroundings.ts';
-import { measureSweeps } from './sweep.ts';
+import { measureStart } from './start.ts';
+import { measureSweeping } from './sweeping.ts';
 
 /**
  * `npm run bench`: every claim about speed and size, measured on loopback. Nothing here is a test.
@@ -18,7 +26,14 @@ import { measureSweeps } from './sweep.ts';
  */
 const BENCHES: Readonly<Record<string, (options: Options) => Promise<Report>>> = {
   pushes: measurePushes,
-  refresh: withRedis(measureSweeps),
+  messages: measureMessages,
+  forged: measureForged,
+  reads: measureReads,
+  refresh: measureRefreshes,
+  start: measureStart,
+  sweeping: measureSweeping,
+  bytes: measureBytes,
+  long: measureLong,
   restored: withRedis(reportRestoring),
   dashboard: withRedis(measureDashboard),
   day: withRedis(measureDayOf),
@@ -39,6 +54,7 @@ for (const [name, measure] of Object.entries(BENCHES)) {
     await writeFile(options.json, `${JSON.stringify({ ...around, reports }, null, 2)}\n`);
   }
 }
+if (options.markdown) await writeDocuments(reports, around);
 
 function read(): ReturnType<typeof readOptions> {
   try {

@@ -8,6 +8,8 @@ import { onServerCore } from './cores.ts';
 export interface Running {
   pid: number;
   port: number;
+  /** Of its second listener, if it has one. */
+  internalPort: number;
   /** Milliseconds from the spawn to the first connection that was accepted. */
   startedInMs: number;
   stop(): Promise<void>;
@@ -19,19 +21,23 @@ const LAST_WORDS = 4_000;
 
 /**
  * @param words of the command after `node`
- * @param portName the variable in which it is told where to listen
+ * @param portNames the variables in which it is told where to listen
  * @throws Error with its last words when it does not accept connections
  */
 export async function launch(
   words: readonly string[],
   env: Readonly<Record<string, string>>,
-  portName = 'PORT',
+  portNames: readonly [string, string?] = ['PORT'],
 ): Promise<Running> {
-  const port = await freePort();
+  const [port, internalPort] = [await freePort(), await freePort()];
+  const [portName, internalName] = portNames;
   const [command = '', ...rest] = onServerCore([process.execPath, ...words]);
   const begun = performance.now();
   const child = spawn(command, rest, {
-    env: { PATH: process.env['PATH'], ...env, [portName]: String(port) },
+    env: {
+      ...{ PATH: process.env['PATH'], ...env, [portName]: String(port) },
+      ...(internalName && { [internalName]: String(internalPort) }),
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   // Read to the end: an unread pipe would fill up and hold the process.
@@ -56,7 +62,8 @@ export async function launch(
     }
     await sleep(2);
   }
-  return { pid: child.pid ?? 0, port, startedInMs: performance.now() - begun, stop };
+  const startedInMs = performance.now() - begun;
+  return { pid: child.pid ?? 0, port, internalPort, startedInMs, stop };
 }
 
 async function accepts(port: number): Promise<boolean> {

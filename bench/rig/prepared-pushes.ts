@@ -41,9 +41,12 @@ export class TicketTimes {
   }
 }
 
-export function prepareTickets(createTimes: readonly number[]): PreparedPush[] {
+export function prepareTickets(
+  createTimes: readonly number[],
+  ticket = () => `ticket@@@${randomBytes(60).toString('base64url')}`,
+): PreparedPush[] {
   return createTimes.map((createTime) => {
-    const value = `ticket@@@${randomBytes(60).toString('base64url')}`;
+    const value = ticket();
     const document = documentOf('xml', {
       ...{ AppId: COMPONENT.appid, CreateTime: createTime },
       ...{ InfoType: 'component_verify_ticket', ComponentVerifyTicket: value },

@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import type { Redis } from 'ioredis';
-import { load, pack, type Measured, type Prepared } from './load.ts';
+import { load, pack, type Ammunition, type Measured, type Prepared } from './load.ts';
 import type { Running } from './launch.ts';
 import type { PreparedPush } from './prepared-pushes.ts';
 import { median, type Table } from './report.ts';
@@ -12,6 +12,8 @@ import type { Server } from './servers.ts';
  */
 export interface Contestant {
   server: Server;
+  /** Of what is sent to it, where not all get the same. */
+  kind?: string;
   running: Running;
 }
 
@@ -21,8 +23,11 @@ export interface Plan<T extends Prepared = Prepared> {
   /** Numbers of connections, each a load of its own. */
   connections: readonly number[];
   say: (line: string) => void;
-  /** Requests for one load, the same for every server; the first of them are the checked ones. */
-  prepare(count: number): readonly T[];
+  /**
+   * Requests for one load, the same for every server that asks for the same kind; the first of them are
+   * the checked ones.
+   */
+  prepare(count: number, kind: string): readonly T[];
   /** Sends one request before the load; throws when what comes of it is not as it should be. */
   check(contestant: Contestant, request: T): Promise<void>;
   /** Requests may be sent again, because nobody remembers them. */
@@ -56,10 +61,12 @@ export async function compare<T extends Prepared>(
       const guess = connections < 4 ? FIRST_GUESS_PER_SECOND.one : FIRST_GUESS_PER_SECOND.many;
       const perSecond = Math.min(guess, (fastest.get(connections) ?? guess) * HEADROOM);
       const count = plan.mayRepeat === true ? 10_000 : Math.ceil(perSecond * plan.seconds);
-      const { checked, ammunition } = await prepare(plan, count);
+      const magazine = new Magazine(plan, count);
       for (const contestant of order) {
+        const { checked, ammunition } = await magazine.for(contestant);
         for (const request of checked) await plan.check(contestant, request);
         const one = await load(contestant.running, ammunition, { ...plan, connections });
+        if (plan.mayRepeat === true) one.wraps = 0;
         complain(one, contestant, plan);
         note(measured, contestant.server.name, connections, one);
         fastest.set(connections, Math.max(fastest.get(connections) ?? 0, one.perSecond));
@@ -68,7 +75,7 @@ export async function compare<T extends Prepared>(
           `round ${round + 1} c${connections} ${contestant.server.name}: ${Math.round(rate)}/s`,
         );
       }
-      await ammunition.discard();
+      await magazine.discard();
     }
   }
   return medians(measured);
@@ -79,17 +86,45 @@ async function warmUp<T extends Prepared>(
   plan: Plan<T>,
 ): Promise<void> {
   const count = plan.mayRepeat === true ? 1_000 : FIRST_GUESS_PER_SECOND.many * WARM_UP_SECONDS;
-  const { checked, ammunition } = await prepare(plan, count);
+  const magazine = new Magazine(plan, count);
   for (const contestant of contestants) {
+    const { checked, ammunition } = await magazine.for(contestant);
     for (const request of checked) await plan.check(contestant, request);
     await load(contestant.running, ammunition, { connections: 16, seconds: WARM_UP_SECONDS });
   }
-  await ammunition.discard();
+  await magazine.discard();
 }
 
-async function prepare<T extends Prepared>(plan: Plan<T>, count: number) {
-  const requests = plan.prepare(count + CHECKED);
-  return { checked: requests.slice(0, CHECKED), ammunition: await pack(requests.slice(CHECKED)) };
+interface Round<T> {
+  checked: readonly T[];
+  ammunition: Ammunition;
+}
+
+/** What is sent in one round, made once for each kind. */
+class Magazine<T extends Prepared> {
+  readonly #rounds = new Map<string, Promise<Round<T>>>();
+  readonly #plan: Plan<T>;
+  readonly #count: number;
+
+  constructor(plan: Plan<T>, count: number) {
+    this.#plan = plan;
+    this.#count = count;
+  }
+
+  for({ kind = '' }: Contestant): Promise<Round<T>> {
+    const round = this.#rounds.get(kind) ?? this.#prepare(kind);
+    this.#rounds.set(kind, round);
+    return round;
+  }
+
+  async #prepare(kind: string): Promise<Round<T>> {
+    const requests = this.#plan.prepare(this.#count + CHECKED, kind);
+    return { checked: requests.slice(0, CHECKED), ammunition: await pack(requests.slice(CHECKED)) };
+  }
+
+  async discard(): Promise<void> {
+    for (const round of this.#rounds.values()) await (await round).ammunition.discard();
+  }
 }
 
 function complain<T extends Prepared>(one: Measured, { server }: Contestant, plan: Plan<T>): void {
@@ -97,7 +132,7 @@ function complain<T extends Prepared>(one: Measured, { server }: Contestant, pla
   if (wrong + one.failed > 0) {
     plan.say(`${server.name}: ${wrong} answers and ${one.failed} requests were not as they should`);
   }
-  if (one.wraps > 0 && plan.mayRepeat !== true) plan.say(`${server.name}: requests ran out`);
+  if (one.wraps > 0) plan.say(`${server.name}: requests ran out`);
 }
 
 function note(

@@ -42,7 +42,7 @@ export interface KeeperOptions {
 /** The service as it runs in production: built, with the log level that it has by itself. */
 export function keeper({ wechat, prefix = 'wxkeeper:', env = {} }: KeeperOptions): Server {
   const settings = {
-    ...{ REDIS_KEY_PREFIX: prefix, PUBLIC_HOST: '127.0.0.1', INTERNAL_PORT: '0' },
+    ...{ REDIS_KEY_PREFIX: prefix, PUBLIC_HOST: '127.0.0.1' },
     WECHAT_API_BASE_URLS: wechat,
     COMPONENT_APPID: COMPONENT.appid,
     COMPONENT_APPSECRET: COMPONENT.secret,
@@ -55,7 +55,10 @@ export function keeper({ wechat, prefix = 'wxkeeper:', env = {} }: KeeperOptions
     ticketKey: `${prefix}component_verify_ticket:{${COMPONENT.appid}}`,
     stores: 'ticket',
     start: (redisUrl) =>
-      launch([join(ROOT, 'dist/main.js')], { ...settings, REDIS_URL: redisUrl }, 'PUBLIC_PORT'),
+      launch([join(ROOT, 'dist/main.js')], { ...settings, REDIS_URL: redisUrl }, [
+        'PUBLIC_PORT',
+        'INTERNAL_PORT',
+      ]),
   };
 }
 

@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis';
 import { startRedisServer } from '../../src/commands/redis-server.ts';
-import type { Log } from '../../src/log.ts';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
 import { connectRedis, whenReady } from '../../src/store/redis.ts';
 import { COMPONENT } from './component.ts';
 import { leaveLoadCore, moveToLoadCore } from './cores.ts';
+import { SILENT } from './silent.ts';
 import { installPeers, PEERS, peer, type Server } from './servers.ts';
 import type { Contestant } from './rounds.ts';
 
@@ -24,15 +24,12 @@ export interface StageOptions {
   only: readonly string[] | undefined;
 }
 
-const silent = (): void => undefined;
-export const SILENT: Log = {
-  ...{ debug: silent, info: silent, warn: silent, error: silent },
-  in: () => SILENT,
-  close: () => Promise.resolve(),
-};
-
-export async function onStage<T>(run: (stage: Stage) => Promise<T>): Promise<T> {
-  moveToLoadCore();
+/** @param where `everywhere` when what is measured runs within the bench itself */
+export async function onStage<T>(
+  run: (stage: Stage) => Promise<T>,
+  where: 'on the load core' | 'everywhere' = 'on the load core',
+): Promise<T> {
+  if (where === 'on the load core') moveToLoadCore();
   const server = await startRedisServer({ appendOnly: true });
   const simulator = createSimulator({ components: [COMPONENT], pushing: false });
   const redis = connectRedis({ url: server.url, protocol: 3 }, SILENT);
@@ -43,7 +40,7 @@ export async function onStage<T>(run: (stage: Stage) => Promise<T>): Promise<T> 
     await whenReady(redis, 5_000);
     return await run(stage);
   } finally {
-    await Promise.all(contestants.map(({ running }) => running.stop()));
+    for (const { running } of contestants) await running.stop();
     redis.disconnect();
     await simulator.stop();
     await server.stop();
