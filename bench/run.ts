@@ -39,6 +39,7 @@ const BENCHES: Readonly<Record<string, (options: Options) => Promise<Report>>> =
   day: withRedis(measureDayOf),
 };
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 const { options, benches } = read();
 const around = describeRun();
 console.log(Object.values(around).join(', '));

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,6 +18,11 @@ export interface Running {
 const ACCEPTS_WITHIN_MS = 30_000;
 const ENDS_WITHIN_MS = 20_000;
 const LAST_WORDS = 4_000;
+/** None of them may outlive the bench, whatever ends it. */
+const children = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
 
 /**
  * @param words of the command after `node`
@@ -48,7 +53,8 @@ export async function launch(
     });
   }
   const isOver = () => child.exitCode !== null || child.signalCode !== null;
-  const ended = once(child, 'exit');
+  children.add(child);
+  const ended = once(child, 'exit').finally(() => children.delete(child));
   const stop = async () => {
     if (isOver()) return;
     child.kill('SIGTERM');

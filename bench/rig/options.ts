@@ -38,10 +38,12 @@ export function readOptions(): { options: Options; benches: string[] } {
       only: { type: 'string' },
       json: { type: 'string' },
       markdown: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
       authorizers: { type: 'string', default: '2000' },
       hours: { type: 'string', default: '4' },
     },
   });
+  if (values.help) throw new Error('Measures what is claimed about speed and size.');
   const number = (name: string, text: string): number => {
     const value = Number(text);
     if (!(value > 0)) throw new Error(`--${name} takes a number above 0, not ${text}`);

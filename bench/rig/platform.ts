@@ -31,6 +31,8 @@ export interface Platform {
   /** A record as the keeper leaves it, for the others to be like. */
   sample: Record<string, string>;
   existing: number;
+  /** How many of them were made due: each only once, because the keeper remembers what it refreshed. */
+  madeDue: number;
 }
 
 /** @param prefix of the keys in Redis */
@@ -67,7 +69,7 @@ export async function createPlatform(
   await keeper.idle();
   const sample = await redis.hgetall(store.keys.record(first));
   if (sample.value === undefined) throw new Error('the first authorizer got no token');
-  return { store, simulator, keeper, sample, existing: 1 };
+  return { store, simulator, keeper, sample, existing: 1, madeDue: 0 };
 }
 
 export function idOf(index: number): CredentialId {
@@ -92,10 +94,11 @@ export async function fillUp(platform: Platform, existing: number): Promise<void
   platform.existing = Math.max(platform.existing, existing);
 }
 
-/** The last `count` of those that exist are due, whatever part of the window each of them has. */
+/** The last `count` of those that were not due yet are due, whatever part of the window each of them has. */
 export async function makeDue(platform: Platform, count: number): Promise<void> {
-  const { existing } = platform;
-  const ids = Array.from({ length: count }, (_, index) => idOf(existing - 1 - index));
+  const last = platform.existing - 1 - platform.madeDue;
+  platform.madeDue += count;
+  const ids = Array.from({ length: count }, (_, index) => idOf(last - index));
   for (let from = 0; from < count; from += CHUNK) {
     await writeRecords(platform, ids.slice(from, from + CHUNK), (id) => ({
       lifeMs: DUE_LIFE_MS,
