@@ -2,12 +2,14 @@ import { Redis } from 'ioredis';
 import { createApp, type App } from '../src/app.ts';
 import type { RedisServer } from '../src/commands/redis-server.ts';
 import { loadConfig } from '../src/config.ts';
-import type { Log } from '../src/log.ts';
 import type { StartCron } from '../src/schedule/cron.ts';
 import { createSimulator, type Simulator } from '../src/simulator/simulator.ts';
 import { authorizerToken } from '../src/store/authorizations.ts';
 import { createKeys } from '../src/store/keys.ts';
 import { createManualClock, type ManualClock } from '../test/support/manual-clock.ts';
+import { COMPONENT } from './rig/component.ts';
+import type { Report } from './rig/report.ts';
+import { SILENT } from './rig/silent.ts';
 
 /**
  * A simulated day of a platform with many authorizers: two whole replicas on one real Redis, WeChat's
@@ -15,13 +17,13 @@ import { createManualClock, type ManualClock } from '../test/support/manual-cloc
  * the replicas first have to find everybody in WeChat's list.
  */
 
-export interface DayOptions {
+interface DayOptions {
   authorizers: number;
   hours: number;
   say: (line: string) => void;
 }
 
-export interface DayMeasurement {
+interface DayMeasurement {
   authorizers: number;
   hours: number;
   /** From an empty Redis until every token was live. */
@@ -39,12 +41,6 @@ export interface DayMeasurement {
   realSeconds: number;
 }
 
-const COMPONENT = {
-  appid: 'wx0123456789abcdef',
-  secret: '0f1e2d3c4b5a69788796a5b4c3d2e1f0',
-  token: 'benchToken',
-  encodingAesKey: 'abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG',
-};
 const KIND = 'authorizer_access_token';
 const PREFIX = 'day:';
 const MINUTE = 60_000;
@@ -66,7 +62,36 @@ interface Platform {
   calls: () => number;
 }
 
-export async function measureDay(redis: RedisServer, options: DayOptions): Promise<DayMeasurement> {
+export async function measureDay(redis: RedisServer, options: DayOptions): Promise<Report> {
+  const one = await runDay(redis, options);
+  const authorizers = one.authorizers.toLocaleString('en');
+  return {
+    bench: 'day',
+    title: {
+      en: `${authorizers} authorizers, two replicas, ${one.hours} simulated hours`,
+      zh: `${authorizers} 个授权方、两个副本、模拟 ${one.hours} 小时`,
+    },
+    tables: [
+      {
+        columns: [''],
+        rows: [
+          ['simulated s to fill an empty Redis', one.filled.simulatedSeconds],
+          ['looks at a token in Redis', one.looks],
+          ['of them without a live token', one.dead],
+          ['calls for each authorizer', one.callsEach.toFixed(2)],
+          ['unavoidable: one in each life', one.unavoidableEach.toFixed(2)],
+          ['minted before its window', one.early],
+          ['heap MB of all, hour by hour', one.heapMb.join(' ')],
+          ['Redis MB', one.redisMb],
+          ['real s', one.realSeconds],
+        ],
+      },
+    ],
+    ...{ lines: [], notes: [], failed: one.dead + one.early > 0 },
+  };
+}
+
+async function runDay(redis: RedisServer, options: DayOptions): Promise<DayMeasurement> {
   const began = performance.now();
   const platform = await createPlatform(redis, options.authorizers);
   const { simulator, apps, clock } = platform;
@@ -228,8 +253,3 @@ function heap(): number {
   globalThis.gc?.();
   return Math.round(process.memoryUsage().heapUsed / 2 ** 20);
 }
-
-const SILENT: Log = {
-  ...{ error: () => undefined, warn: () => undefined, info: () => undefined },
-  ...{ debug: () => undefined, in: () => SILENT, close: () => Promise.resolve() },
-};

@@ -1,6 +1,7 @@
 import type { RedisServer } from '../src/commands/redis-server.ts';
 import { authorizerToken } from '../src/store/authorizations.ts';
 import { COMPONENT, createStation, type Station } from '../test/support/station.ts';
+import type { Report } from './rig/report.ts';
 
 /**
  * How long it takes until everything is as before when Redis was emptied and no replica remembers
@@ -23,6 +24,31 @@ export interface RestoredMeasurement {
 
 const STEP_MS = 5_000;
 const LIMIT_SECONDS = 3_600;
+
+export async function reportRestoring(redis: Pick<RedisServer, 'url'>): Promise<Report> {
+  const one = await measureRestoring(redis);
+  const authorizers = one.authorizers.toLocaleString('en');
+  return {
+    bench: 'restored',
+    title: {
+      en: `Redis emptied, replicas restarted, ${authorizers} authorizers`,
+      zh: `Redis 被清空、副本全部重启，${authorizers} 个授权方`,
+    },
+    tables: [
+      {
+        columns: [''],
+        rows: [
+          ['simulated s until refresh tokens are back', one.refreshTokensAfter],
+          ['simulated s until every token is live', one.tokensAfter],
+          ['calls for the list', one.listCalls],
+          ['calls for tokens', one.tokenCalls],
+          ['real ms', one.realMs],
+        ],
+      },
+    ],
+    ...{ lines: [], notes: [] },
+  };
+}
 
 export async function measureRestoring(
   redis: Pick<RedisServer, 'url'>,

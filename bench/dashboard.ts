@@ -3,34 +3,30 @@ import { makeApiKey } from '../src/api-keys.ts';
 import { createApp } from '../src/app.ts';
 import type { RedisServer } from '../src/commands/redis-server.ts';
 import { loadConfig } from '../src/config.ts';
-import type { Log } from '../src/log.ts';
 import { createSimulator } from '../src/simulator/simulator.ts';
 import { authorizerToken } from '../src/store/authorizations.ts';
 import { createKeys } from '../src/store/keys.ts';
 import { connectRedis, whenReady } from '../src/store/redis.ts';
 import { createManualClock } from '../test/support/manual-clock.ts';
+import { COMPONENT } from './rig/component.ts';
+import type { Report } from './rig/report.ts';
+import { SILENT } from './rig/silent.ts';
 
 /**
  * What the dashboard of a platform with a hundred thousand authorizers costs: the whole service on real
  * Redis, pages asked for over HTTP one after the other. The time is of this machine.
  */
 
-export interface DashboardMeasurement {
+interface DashboardMeasurement {
   name: string;
   bytes: number;
   p50Ms: number;
   p99Ms: number;
 }
 
-const COMPONENT = {
-  appid: 'wx0123456789abcdef',
-  secret: '0f1e2d3c4b5a69788796a5b4c3d2e1f0',
-  token: 'benchToken',
-  encodingAesKey: 'abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG',
-};
 const KIND = 'authorizer_access_token';
 const PREFIX = 'bench:dashboard:';
-export const DASHBOARD_AUTHORIZERS = 100_000;
+const DASHBOARD_AUTHORIZERS = 100_000;
 /** Authorizers written to Redis in one go. */
 const CHUNK = 2_000;
 const MINUTE = 60_000;
@@ -44,7 +40,29 @@ const PAGES: readonly [name: string, path: string, times: number][] = [
   ['those who must authorize again', '/?state=reauthorize', 20],
 ];
 
-export async function measureDashboard(server: RedisServer): Promise<DashboardMeasurement[]> {
+/** A page that is larger takes long on a phone. */
+const MAX_BYTES = 300_000;
+
+export async function measureDashboard(server: RedisServer): Promise<Report> {
+  const measured = await measurePages(server);
+  const authorizers = DASHBOARD_AUTHORIZERS.toLocaleString('en');
+  return {
+    bench: 'dashboard',
+    title: {
+      en: `The dashboard of a platform with ${authorizers} authorizers`,
+      zh: `拥有 ${authorizers} 个授权方的平台的管理页面`,
+    },
+    tables: [
+      {
+        columns: ['KB', 'p50 ms', 'p99 ms'],
+        rows: measured.map(({ name, bytes, p50Ms, p99Ms }) => [name, bytes / 1000, p50Ms, p99Ms]),
+      },
+    ],
+    ...{ lines: [], notes: [], failed: measured.some(({ bytes }) => bytes >= MAX_BYTES) },
+  };
+}
+
+async function measurePages(server: RedisServer): Promise<DashboardMeasurement[]> {
   const clock = createManualClock();
   const simulator = createSimulator({ components: [COMPONENT], clock, pushing: false });
   await simulator.start();
@@ -129,10 +147,3 @@ async function measure(url: string, cookie: string, times: number) {
 
 /** No tick disturbs the measurement. */
 const NEVER = { nextTicks: () => [], stop: () => undefined };
-
-const silent = (): void => undefined;
-const SILENT: Log = {
-  ...{ debug: silent, info: silent, warn: silent, error: silent },
-  in: () => SILENT,
-  close: () => Promise.resolve(),
-};

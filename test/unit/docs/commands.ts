@@ -100,6 +100,9 @@ export const RULES: readonly Rule[] = [
     test: ['test/unit/docs/commands.test.ts', 'SETTINGS'],
   },
 
+  // The pages about performance are written by it; before the first time there are none.
+  { command: /^npm run bench(?: |$)/, needs: 'a machine of its own', optional: true },
+
   // The image and the build: `test/unit/deploy/docker.test.ts` reads what they are made of.
   { command: /^docker /, needs: 'Docker' },
   {
