@@ -26,8 +26,6 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node20.19',
-  // We and some packages tell errors apart by the names of their classes.
-  keepNames: true,
   // Packages in the older form ask for Node's own modules by this.
   banner: {
     js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",

@@ -46,6 +46,8 @@ const PARENT_WAIT_MS = 500;
 const MAX_JITTER_MS = 1_000;
 /** Milliseconds between two wishes of a person for which WeChat is called whatever it said before. */
 const FORCED_EVERY_MS = 10_000;
+/** Milliseconds after a look that found nothing to do in which a ticket is no reason for another one. */
+const IDLE_MS = 1_000;
 /** Milliseconds: too soon for a patrol. */
 const SOON_MS = 2_000;
 
@@ -58,6 +60,8 @@ interface KeeperState extends Omit<KeeperOptions, 'pace'> {
   planned: Map<string, () => void>;
   /** When a person's wish last got past a back-off, by credential, monotonic ms. */
   forcedAt: Map<string, number>;
+  /** When a ticket last was the reason of a look that found nothing to do, unless there was something since. */
+  nothingDueAt: Map<string, number>;
   stopping: boolean;
   /** By kind: the last trouble with Redis that was logged. */
   storeProblems: Map<string, string | undefined>;
@@ -77,6 +81,7 @@ export function createKeeper(context: KeeperOptions): Keeper {
     following: new Map(),
     planned: new Map(),
     forcedAt: new Map(),
+    nothingDueAt: new Map(),
     stopping: false,
     storeProblems: new Map(),
   };
@@ -87,7 +92,9 @@ export function createKeeper(context: KeeperOptions): Keeper {
     look: (id, reason) => look(state, id, reason),
     async lookAtSubject(appid, reason) {
       for (const id of configuredIds(subjects)) {
-        if (id.subject === appid) await look(state, id, reason);
+        if (id.subject !== appid || isIdle(state, id, reason)) continue;
+        const { did } = await look(state, id, reason);
+        if (did === 'nothing_due') state.nothingDueAt.set(keyOf(id), state.clock.monotonic());
       }
     },
     sweep: (kind, reason) => sweeper.sweep(kind, reason),
@@ -116,8 +123,18 @@ export function createKeeper(context: KeeperOptions): Keeper {
   return keeper;
 }
 
+function keyOf({ kind, subject }: CredentialId): string {
+  return `${kind}:${subject}`;
+}
+
+/** A ticket matters to what lacks something, and of what did not a moment ago there is nothing to see. */
+function isIdle({ nothingDueAt, clock }: KeeperState, id: CredentialId, reason: LookReason) {
+  const at = nothingDueAt.get(keyOf(id)) ?? -Infinity;
+  return reason === 'ticket' && clock.monotonic() - at < IDLE_MS;
+}
+
 function look(state: KeeperState, id: CredentialId, reason: LookReason): Promise<LookOutcome> {
-  const key = `${id.kind}:${id.subject}`;
+  const key = keyOf(id);
   const running = state.inFlight.get(key);
   if (running !== undefined) {
     return isNews(reason) ? lookAfter(state, id, reason, running) : running;
@@ -128,6 +145,7 @@ function look(state: KeeperState, id: CredentialId, reason: LookReason): Promise
   );
   state.inFlight.set(key, promise);
   void promise.then((outcome) => {
+    if (outcome.did !== 'nothing_due') state.nothingDueAt.delete(key);
     state.onLook?.(id.kind, reason, outcome);
     followUp(state, id, outcome);
   });
@@ -278,7 +296,7 @@ async function renewParentAndRetry(
 
 /** Plans the next look after a look that left something undone; dependents follow a new value. */
 function followUp(state: KeeperState, id: CredentialId, outcome: LookOutcome): void {
-  const key = `${id.kind}:${id.subject}`;
+  const key = keyOf(id);
   state.planned.get(key)?.();
   state.planned.delete(key);
   if (state.stopping) return;

@@ -63,11 +63,11 @@ export function createPushFront(options: PushFrontOptions): Front {
 
 /** As Express has it. @returns undefined when it is to decide: a name is repeated, or is part of the address */
 function plainQuery(search: string): Record<string, string> | undefined {
-  const query = Object.create(null) as Record<string, string>;
+  const query: Record<string, string> = {};
   for (const pair of search.split('&')) {
     const at = pair.indexOf('=');
     const name = pair.slice(0, at);
-    if (at < 1 || name === 'appid' || name in query) return undefined;
+    if (at < 1 || name === 'appid' || Object.hasOwn(query, name)) return undefined;
     query[name] = pair.slice(at + 1);
   }
   return query;
@@ -157,7 +157,11 @@ function gatherBody(request: IncomingMessage, announced: number): Promise<Buffer
       const text = 'the body did not arrive whole';
       reject(new KeeperError('bad_request', text, { cause, reason: 'form' }));
     };
-    request.on('data', take).once('end', () => resolve(body.subarray(0, length)));
+    request.on('data', take).once('end', () => {
+      // Every request is closed in the end, and errors take their time to be made.
+      request.off('close', broken);
+      resolve(body.subarray(0, length));
+    });
     // Who has hung up already says so no more.
     if (request.destroyed) broken();
     else request.once('error', broken).once('close', broken);

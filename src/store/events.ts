@@ -1,4 +1,4 @@
-import { pushArguments, type Counted } from './push-stats.ts';
+import { pushArgument, type Counted } from './push-stats.ts';
 import { onDisplayKey, onRedis } from './redis.ts';
 import { loadPushScript, runScript } from './scripts.ts';
 import type { Store } from './store.ts';
@@ -40,6 +40,9 @@ export interface ArrivedEvent {
   counted?: Counted | undefined;
 }
 
+/** A push has as many names at most, with that of its addresses. */
+const MARKERS = [0, 1, 2, 3] as const;
+
 const append = createTogether(appendAll);
 
 /**
@@ -59,12 +62,10 @@ async function appendAll(
   const args: (string | number)[] = [EVENT_STREAM_LENGTH];
   for (const { identities, everywhere, event, counted } of pushes) {
     const all = everywhere === undefined ? identities : [...identities, everywhere];
-    args.push(all.length);
-    for (const { name, forMs } of all) {
-      names.push(keys.seen(appid, name));
-      args.push(forMs);
-    }
-    args.push(everywhere === undefined ? 0 : MOST_ADDRESSES, ...pushArguments(event, counted));
+    for (const { name } of all) names.push(keys.seen(appid, name));
+    const lives = MARKERS.map((index) => all[index]?.forMs ?? '');
+    const addresses = everywhere === undefined ? 0 : MOST_ADDRESSES;
+    args.push(pushArgument([addresses, all.length, ...lives], event, counted));
   }
   return (await onRedis(() => runScript(redis, appendEventScript, names, args))) as Appended[];
 }

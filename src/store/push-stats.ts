@@ -25,19 +25,24 @@ export interface Counted {
   usedPreviousToken: boolean;
 }
 
-/** What `push.lua` wants to know of a push besides what its script does. */
-export function pushArguments(event: EventFields, counted: Counted | undefined) {
-  const texts: (string | number)[] = [
-    counted?.at ?? '',
+/**
+ * A push as `push.lua` reads it.
+ * @param own what its script wants to know
+ */
+export function pushArgument(
+  own: readonly (string | number)[],
+  event: EventFields,
+  counted: Counted | undefined,
+): string {
+  const texts = own.map(String);
+  texts.push(
+    String(counted?.at ?? ''),
     counted?.url ?? '',
     counted?.usedPreviousKey === true ? '1' : '',
     counted?.usedPreviousToken === true ? '1' : '',
-    0,
-  ];
-  const begun = texts.length;
+  );
   for (const name in event) texts.push(name, event[name] ?? '');
-  texts[begun - 1] = texts.length - begun;
-  return texts;
+  return JSON.stringify(texts);
 }
 
 /** @throws KeeperError `store_unavailable` */

@@ -1,6 +1,6 @@
 import { onDisplayKey, onRedis } from './redis.ts';
 import { EVENT_STREAM_LENGTH, SEEN_MS, type EventFields } from './events.ts';
-import { pushArguments, type Counted } from './push-stats.ts';
+import { pushArgument, type Counted } from './push-stats.ts';
 import { loadPushScript, loadScript, runScript } from './scripts.ts';
 import type { Store } from './store.ts';
 import { createTogether } from './together.ts';
@@ -83,8 +83,9 @@ async function acceptAll(
   ];
   for (const { ticket, createTime, receivedAt, rememberMs = SEEN_MS, ...one } of arrived) {
     names.push(keys.seen(appid, one.fingerprint));
-    args.push(ticket, createTime, receivedAt, Math.max(1, createTime + TICKET_LIFE_MS - now));
-    args.push(rememberMs, ...pushArguments(one.event, one.counted));
+    const life = Math.max(1, createTime + TICKET_LIFE_MS - now);
+    const own = [ticket, createTime, receivedAt, life, rememberMs];
+    args.push(pushArgument(own, one.event, one.counted));
   }
   return (await onRedis(() =>
     runScript(redis, acceptTicketScript, names, args),

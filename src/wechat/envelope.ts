@@ -146,7 +146,7 @@ export function openPush(
   const { format, encrypts, isClear } = findEncrypts(body);
   if (isClear) throw notEncrypted(query);
   const signed = parseSignedQuery(query, 'msg_signature');
-  let refusal = malformed('no Encrypt in the body');
+  let refusal: KeeperError | undefined;
   for (const [index, encrypt] of encrypts.entries()) {
     try {
       return { ...openEnvelope(secrets, signed, encrypt, format), query: signed };
@@ -156,6 +156,7 @@ export function openPush(
       if (index === 0 || error.code === 'unreadable_push') refusal = error;
     }
   }
+  refusal ??= malformed('no Encrypt in the body');
   if (!isOfAnother(others, signed, encrypts, refusal)) throw refusal;
   // The sender is told the same as anybody.
   throw new KeeperError(refusal.code, refusal.message, { reason: 'foreign_component' });

@@ -11,15 +11,14 @@
 -- ARGV  1 stream length
 --       2 the latest create_time that can be, ms: one further ahead was written by a clock that is wrong
 --       3 how many arrivals are kept   4 ms between two arrivals of one ticket that people want to see
---       then for each push: ticket   create_time ms (what tickets are ordered by)   received_at ms
+--       then each push: ticket   create_time ms (what tickets are ordered by)   received_at ms
 --       ms until the ticket dies   ms to remember the push   what `push.lua` says
 -- Returns for each 'stored', 'duplicate' (the same push, or the same ticket) or 'older' (a newer one is
 -- there)
 local RECORD, MIRROR, ARRIVALS = KEYS[3], KEYS[4], KEYS[5]
 -- Tickets of one moment that are remembered: WeChat sends one or two.
 local MOST_REPLACED = 100
-local length, latest = next_argument(), tonumber(next_argument())
-local arrivals_kept, arrivals_apart = tonumber(next_argument()), tonumber(next_argument())
+local latest, arrivals_kept, arrivals_apart = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 
 -- pcall: what only people look at must not cost a ticket when somebody has spoiled it.
 local function note_arrival(received_at, is_new)
@@ -76,17 +75,17 @@ local function accept(marker, arrived, push)
   return outcome
 end
 
-local results, key = {}, 5
-while at < #ARGV do
+local results = {}
+for i = 5, #ARGV do
+  local texts = cjson.decode(ARGV[i])
   local arrived = {
-    ticket = next_argument(), create_time = next_argument(), received_at = next_argument(),
-    life = next_argument(), remember = next_argument(),
+    ticket = texts[1], create_time = texts[2], received_at = texts[3],
+    life = texts[4], remember = texts[5],
   }
-  local push = read_push(KEYS[1], length)
-  key = key + 1
-  local outcome = accept(KEYS[key], arrived, push)
+  local push = read_push(texts, 5, KEYS[1], ARGV[1])
+  local outcome = accept(KEYS[i + 1], arrived, push)
   count(push, outcome)
-  results[#results + 1] = outcome
+  results[i - 4] = outcome
 end
 write_counts(KEYS[2])
 return results

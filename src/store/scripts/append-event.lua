@@ -3,8 +3,9 @@
 --
 -- KEYS  1 event stream   2 counters (hash)   then, for each push, its seen markers, the last of which is
 --       the number of its addresses (string) if those are counted
--- ARGV  1 stream length   then for each push: number of its keys   ms for which each is kept
---       how many addresses it may have, 0 when they are not counted   what `push.lua` says
+-- ARGV  1 stream length   then each push: how many addresses it may have, 0 when they are not counted
+--       number of its keys, one to four   ms for which each is kept, '' where there is none
+--       what `push.lua` says
 -- Returns for each 'stored', 'duplicate' or 'elsewhere'
 local function append(keys, lives, most, push)
   local markers = most > 0 and #keys - 1 or #keys
@@ -28,20 +29,19 @@ local function append(keys, lives, most, push)
   return 'stored'
 end
 
-local length = next_argument()
 local results, key = {}, 2
-while at < #ARGV do
+for i = 2, #ARGV do
+  local texts = cjson.decode(ARGV[i])
   local keys, lives = {}, {}
-  for i = 1, tonumber(next_argument()) do
+  for n = 1, tonumber(texts[2]) do
     key = key + 1
-    keys[i], lives[i] = KEYS[key], next_argument()
+    keys[n], lives[n] = KEYS[key], texts[2 + n]
   end
-  local most = tonumber(next_argument())
-  local push = read_push(KEYS[1], length)
-  local outcome = append(keys, lives, most, push)
+  local push = read_push(texts, 6, KEYS[1], ARGV[1])
+  local outcome = append(keys, lives, tonumber(texts[1]), push)
   -- What is refused is counted elsewhere.
   if outcome ~= 'elsewhere' then count(push, outcome) end
-  results[#results + 1] = outcome
+  results[i - 1] = outcome
 end
 write_counts(KEYS[2])
 return results

@@ -2,29 +2,22 @@
 -- Redis is awaited, more pushes arrive, and sent together they cost a fraction. Each has its own result,
 -- as if they had come one by one.
 --
--- The arguments of a push begin with those of its script. Then follow, for all of them:
+-- A push is one argument, a JSON array of texts: what its script wants to know, and behind that
 --   its moment ms, or '' if it is not to be counted   'event' or 'message'
 --   '1' if it came under the previous key, otherwise ''   the same of the previous token
---   number of texts of its event   those texts: names and values
-local at = 0
+--   the texts of its event: names and values
 
-local function next_argument()
-  at = at + 1
-  return ARGV[at]
-end
-
--- Returns the command that adds its event to the stream, and what is to be counted
-local function read_push(stream, length)
-  local push = {
-    moment = next_argument(), url = next_argument(),
-    previous_key = next_argument() == '1', previous_token = next_argument() == '1',
-  }
+-- Takes apart what follows the first `own` texts: the command that adds the event, and what is counted.
+local function read_push(texts, own, stream, length)
   local event = { 'XADD', stream, 'MAXLEN', '~', length, '*' }
-  for i = 7, 6 + tonumber(next_argument()) do
-    event[i] = next_argument()
+  for i = own + 5, #texts do
+    event[#event + 1] = texts[i]
   end
-  push.event = event
-  return push
+  return {
+    moment = texts[own + 1], url = texts[own + 2],
+    previous_key = texts[own + 3] == '1', previous_token = texts[own + 4] == '1',
+    event = event,
+  }
 end
 
 local counts, moments = {}, {}
