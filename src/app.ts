@@ -109,11 +109,16 @@ async function openListeners(
     limits,
   });
   const pushing = { ...told('public'), ...parts.publicDoor };
-  listeners.push(await listen(parts.publicApp, publicHost, publicPort, pushing));
+  const open = async (listener: Listener) => {
+    listeners.push(listener);
+    // Whoever closes them may have been there before.
+    if (parts.life.stopping) await listener.close(0);
+  };
+  await open(await listen(parts.publicApp, publicHost, publicPort, pushing));
   const { internalApp, front } = await loadTheRest(config, parts);
   if (parts.life.stopping) return;
   const reading = { ...told('internal'), front };
-  listeners.push(await listen(internalApp, internalHost, internalPort, reading));
+  await open(await listen(internalApp, internalHost, internalPort, reading));
 }
 
 /**

@@ -127,10 +127,18 @@ function keyOf({ kind, subject }: CredentialId): string {
   return `${kind}:${subject}`;
 }
 
-/** A ticket matters to what lacks something, and of what did not a moment ago there is nothing to see. */
-function isIdle({ nothingDueAt, clock }: KeeperState, id: CredentialId, reason: LookReason) {
-  const at = nothingDueAt.get(keyOf(id)) ?? -Infinity;
-  return reason === 'ticket' && clock.monotonic() - at < IDLE_MS;
+/**
+ * A ticket matters to what lacks something, and of what did not a moment ago there is nothing to see. What
+ * another replica finds meanwhile is not known here: it waits for the ticket after the next, at worst.
+ */
+function isIdle(
+  { nothingDueAt, inFlight, clock }: KeeperState,
+  id: CredentialId,
+  reason: LookReason,
+): boolean {
+  const key = keyOf(id);
+  if (reason !== 'ticket' || inFlight.has(key)) return false;
+  return clock.monotonic() - (nothingDueAt.get(key) ?? -Infinity) < IDLE_MS;
 }
 
 function look(state: KeeperState, id: CredentialId, reason: LookReason): Promise<LookOutcome> {
@@ -139,13 +147,13 @@ function look(state: KeeperState, id: CredentialId, reason: LookReason): Promise
   if (running !== undefined) {
     return isNews(reason) ? lookAfter(state, id, reason, running) : running;
   }
+  state.nothingDueAt.delete(key);
   const ignoreBackoff = reason === 'forced' && isNewWish(state, key);
   const promise = attempt(state, id, { reason, ignoreBackoff }).finally(() =>
     state.inFlight.delete(key),
   );
   state.inFlight.set(key, promise);
   void promise.then((outcome) => {
-    if (outcome.did !== 'nothing_due') state.nothingDueAt.delete(key);
     state.onLook?.(id.kind, reason, outcome);
     followUp(state, id, outcome);
   });

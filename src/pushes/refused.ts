@@ -138,7 +138,11 @@ export function createRefusedPushCounter(options: RefusedPushOptions): RefusedPu
     note: (request, error) => note(state, request, error),
     nextMoment: () => nextInstant(state),
     accepted(component, url, at) {
-      for (const whose of [component, '*']) state.acceptedAt.set(`${whose} ${url}`, at);
+      for (const whose of [component, '*']) {
+        const key = `${whose} ${url}`;
+        // One that came earlier may have taken longer.
+        state.acceptedAt.set(key, Math.max(at, state.acceptedAt.get(key) ?? at));
+      }
       for (const one of [...state.pending.values(), ...state.flying.values()]) {
         const ended = one.component === component && one.url === url;
         if (ended && !REFUSAL_REASONS[one.reason].apart) one.row = 0;

@@ -26,7 +26,7 @@ export interface Counted {
 }
 
 /**
- * A push as `push.lua` reads it.
+ * A push as `push.lua` reads it. Half a character would be no JSON to Redis.
  * @param own what its script wants to know
  */
 export function pushArgument(
@@ -41,7 +41,7 @@ export function pushArgument(
     counted?.usedPreviousKey === true ? '1' : '',
     counted?.usedPreviousToken === true ? '1' : '',
   );
-  for (const name in event) texts.push(name, event[name] ?? '');
+  for (const name in event) texts.push(name, (event[name] ?? '').toWellFormed());
   return JSON.stringify(texts);
 }
 

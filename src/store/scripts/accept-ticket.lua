@@ -76,16 +76,15 @@ local function accept(marker, arrived, push)
 end
 
 local results = {}
-for i = 5, #ARGV do
-  local texts = cjson.decode(ARGV[i])
+for i, texts in ipairs(decode_pushes(5)) do
   local arrived = {
     ticket = texts[1], create_time = texts[2], received_at = texts[3],
     life = texts[4], remember = texts[5],
   }
   local push = read_push(texts, 5, KEYS[1], ARGV[1])
-  local outcome = accept(KEYS[i + 1], arrived, push)
+  local outcome = accept(KEYS[5 + i], arrived, push)
   count(push, outcome)
-  results[i - 4] = outcome
+  results[i] = outcome
 end
 write_counts(KEYS[2])
 return results

@@ -30,8 +30,7 @@ local function append(keys, lives, most, push)
 end
 
 local results, key = {}, 2
-for i = 2, #ARGV do
-  local texts = cjson.decode(ARGV[i])
+for i, texts in ipairs(decode_pushes(2)) do
   local keys, lives = {}, {}
   for n = 1, tonumber(texts[2]) do
     key = key + 1
@@ -41,7 +40,7 @@ for i = 2, #ARGV do
   local outcome = append(keys, lives, tonumber(texts[1]), push)
   -- What is refused is counted elsewhere.
   if outcome ~= 'elsewhere' then count(push, outcome) end
-  results[i - 1] = outcome
+  results[i] = outcome
 end
 write_counts(KEYS[2])
 return results

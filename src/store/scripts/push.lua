@@ -1,11 +1,20 @@
--- What the scripts that take pushes in have in common. They take several at once: while one answer of
--- Redis is awaited, more pushes arrive, and sent together they cost a fraction. Each has its own result,
--- as if they had come one by one.
+-- What the scripts that take pushes in have in common. They take several at once: those that a process
+-- hears in one turn, which cost a fraction when they are sent together. Each has its own result, as if
+-- they had come one by one; but what Redis refuses to one of them, it refuses to all.
 --
 -- A push is one argument, a JSON array of texts: what its script wants to know, and behind that
 --   its moment ms, or '' if it is not to be counted   'event' or 'message'
 --   '1' if it came under the previous key, otherwise ''   the same of the previous token
 --   the texts of its event: names and values
+
+-- All of them before anything is written, so that none that cannot be read undoes others.
+local function decode_pushes(from)
+  local pushes = {}
+  for i = from, #ARGV do
+    pushes[#pushes + 1] = cjson.decode(ARGV[i])
+  end
+  return pushes
+end
 
 -- Takes apart what follows the first `own` texts: the command that adds the event, and what is counted.
 local function read_push(texts, own, stream, length)
@@ -34,6 +43,7 @@ local function count(push, outcome)
   moments['accepted_' .. push.url .. '_at'] = push.moment
 end
 
+-- The moments are those of arrival, so one that took longer may set them back by as much.
 -- pcall: it is for people alone, and must not cost a push when somebody has spoiled it.
 local function write_counts(key)
   local set = { 'HSET', key }
