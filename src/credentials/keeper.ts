@@ -162,7 +162,7 @@ function look(state: KeeperState, id: CredentialId, reason: LookReason): Promise
 
 /** Changes what a look finds or may do: one that began before does not know of it. */
 function isNews(reason: LookReason): boolean {
-  return reason === 'ticket' || reason === 'refused' || reason === 'forced';
+  return ['ticket', 'refused', 'forced', 'handed_out'].includes(reason);
 }
 
 /** Somebody may have mended what made the last try fail, and asks for a call; but not in a loop. */
@@ -185,9 +185,11 @@ function lookAfter(
   if (known !== undefined) return known;
   const promise = running.then((outcome) => {
     state.following.delete(key);
-    // Only a new ticket makes it worth while to call again at once after a call that failed.
+    // What was handed out may be what was just minted. And only a new ticket makes it worth while to
+    // call again at once after a call that failed.
     const answered =
-      outcome.did === 'refreshed' || (outcome.did === 'failed' && reason !== 'ticket');
+      (outcome.did === 'refreshed' && reason !== 'handed_out') ||
+      (outcome.did === 'failed' && reason !== 'ticket');
     return answered ? outcome : look(state, id, reason);
   });
   state.following.set(key, promise);

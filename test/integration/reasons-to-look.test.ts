@@ -44,6 +44,17 @@ describe('a credential is looked at', () => {
     expect(station.simulator.isLive(CODE.kind, kept.mirror ?? '')).toBe(true);
   });
 
+  it('when it was handed out while a look was under way that had still seen it', async () => {
+    await push();
+    // Where the two meet is chance.
+    for (let seq = 1; seq <= 100; seq += 1) {
+      const looking = station.app.keeper.look(CODE, 'patrol');
+      expect(await read(station, CODE)).toMatchObject({ seq });
+      await looking;
+      expect((await stored(station, CODE)).kept).toMatchObject({ seq: String(seq + 1) });
+    }
+  });
+
   it('when what it is made from was renewed, by whatever reason', async () => {
     const { simulator, app, clock } = station;
     // The ticket comes by way of another replica: nobody here is told.
