@@ -16,10 +16,20 @@ export async function planLook(store: Store, id: CredentialId, at: number): Prom
   await onRedis(() => store.redis.zadd(store.keys.due(id.kind, component), at, authorizer));
 }
 
-/** Takes an authorizer out: nothing will ever be due again. @throws KeeperError */
+/**
+ * Takes an authorizer out of which nothing will be due again. Whoever brings a refresh token writes it
+ * before planning the look: so one that came meanwhile is seen here, and its plan is made again.
+ * @throws KeeperError `store_unavailable`
+ */
 export async function forgetLook(store: Store, id: CredentialId): Promise<void> {
+  const { redis, keys, time } = store;
   const [component = '', authorizer = ''] = id.subject.split(':');
-  await onRedis(() => store.redis.zrem(store.keys.due(id.kind, component), authorizer));
+  await onRedis(() => redis.zrem(keys.due(id.kind, component), authorizer));
+  const [refreshToken, ...ended] = await onRedis(() =>
+    redis.hmget(keys.record(id), 'refresh_token', 'revoked_at', 'reauthorize_at'),
+  );
+  const stands = typeof refreshToken === 'string' && ended.every((at) => at === null);
+  if (stands) await planLook(store, id, time.now());
 }
 
 /** Milliseconds for which who was handed out to one replica is nobody else's: longer than a mint. */

@@ -1,6 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { authorizerToken } from '../../src/store/authorizations.ts';
-import { claimDue, dueBacklog, planLook } from '../../src/store/due-index.ts';
+import {
+  authorizerToken,
+  awaitReauthorization,
+  grantAuthorization,
+  revokeAuthorization,
+} from '../../src/store/authorizations.ts';
+import { claimDue, dueBacklog, forgetLook, planLook } from '../../src/store/due-index.ts';
+import { readRecord } from '../../src/store/records.ts';
 import { CLOCK_START as NOW } from '../support/manual-clock.ts';
 import { countCommands } from '../support/redis-commands.ts';
 import { COMPONENT } from '../support/station.ts';
@@ -243,5 +249,34 @@ describe('keys that somebody has spoiled', () => {
     expect(await store.redis.exists(index(), paceKey())).toBe(0);
     const appids = await plan(5);
     expect((await claim(20, PACE)).appids).toEqual(appids);
+  });
+});
+
+describe('an authorizer that is taken out by whoever read its record a moment ago', () => {
+  const id = authorizerToken(COMPONENT.appid, appidOf(1));
+  const planned = () => store.redis.zscore(index(), appidOf(1));
+  const authorizes = () =>
+    grantAuthorization(store, id, { refreshToken: 'refreshtoken@@@new', authorizedAt: NOW });
+
+  it('stays when it has authorized meanwhile', async () => {
+    await authorizes();
+    await planLook(store, id, NOW);
+    await forgetLook(store, id);
+    expect(await planned()).toBe(String(NOW));
+  });
+
+  it.each([
+    ['has ended its authorization', () => revokeAuthorization(store, id, NOW)],
+    [
+      'must authorize again',
+      async () => awaitReauthorization(store, id, await readRecord(store, id)),
+    ],
+    ['is not known at all', () => store.redis.del(store.keys.record(id))],
+  ])('goes when it %s', async (_, end) => {
+    await authorizes();
+    await planLook(store, id, NOW);
+    await end();
+    await forgetLook(store, id);
+    expect(await planned()).toBeNull();
   });
 });
