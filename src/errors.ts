@@ -88,7 +88,11 @@ export class KeeperError extends Error {
   readonly reason: RefusalReason | undefined;
 
   constructor(code: ErrorCode, message: string, options: KeeperErrorOptions = {}) {
+    // Anybody can make us refuse any number of pushes, and nobody ever sees where in our code.
+    const { stackTraceLimit } = Error;
+    if (options.reason !== undefined) Error.stackTraceLimit = 0;
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'KeeperError';
     this.code = code;
     this.detail = options.detail;

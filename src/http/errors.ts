@@ -5,7 +5,7 @@ import type { Log } from '../log.ts';
 import type { RefusedPushCounter, RefusedRequest } from '../pushes/refused.ts';
 import { entryOf, isRefusal, type Audit } from './audit.ts';
 import { knownCaller } from './caller.ts';
-import { requestIdOf, sendJson, type Answering, type Asked } from './exchange.ts';
+import { requestIdOf, sendJson, sendText, type Answering, type Asked } from './exchange.ts';
 
 /** Turns whatever was thrown into the answer: one place for each listener's form. */
 
@@ -45,12 +45,7 @@ export function answerPublicError(
     log.debug('request refused', fields);
   }
   setRetryAfter(response, error);
-  response
-    .writeHead(error.status, {
-      'Content-Type': 'text/plain; charset=utf-8',
-      'Content-Length': Buffer.byteLength(error.message),
-    })
-    .end(method === 'HEAD' ? undefined : error.message);
+  sendText(response, error.status, { text: error.message });
   return true;
 }
 

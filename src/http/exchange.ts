@@ -30,3 +30,17 @@ export function sendJson(response: Answering, status: number, json: string): voi
   response.setHeader('Content-Length', Buffer.byteLength(json));
   response.end(response.req.method === 'HEAD' ? undefined : json);
 }
+
+/** @param type without its charset, which is UTF-8 */
+export function sendText(
+  response: ServerResponse,
+  status: number,
+  { type = 'text/plain', text }: { type?: string; text: string },
+): void {
+  response
+    .writeHead(status, {
+      'Content-Type': `${type}; charset=utf-8`,
+      'Content-Length': Buffer.byteLength(text),
+    })
+    .end(response.req.method === 'HEAD' ? undefined : text);
+}

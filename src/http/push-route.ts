@@ -4,6 +4,7 @@ import type { Log } from '../log.ts';
 import type { Answer, Receiver } from '../pushes/receiver.ts';
 import type { RefusedPushCounter } from '../pushes/refused.ts';
 import { answerPublicError } from './errors.ts';
+import { sendText } from './exchange.ts';
 import { observeResponse, type Seen } from './route.ts';
 import { MAX_BODY_BYTES, type Front } from './server.ts';
 
@@ -98,12 +99,7 @@ function sendAnswer(response: ServerResponse, { type, body, afterwards }: Answer
     if (response.closed) afterwards();
     else response.once('close', afterwards);
   }
-  response
-    .writeHead(200, {
-      'Content-Type': `${type}; charset=utf-8`,
-      'Content-Length': Buffer.byteLength(body),
-    })
-    .end(body);
+  sendText(response, 200, { type, text: body });
 }
 
 /**
@@ -125,8 +121,8 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
 }
 
 /**
- * Copied together as it comes, unless it comes in one piece, as most do: a body may be sent byte by byte, and what Node makes of each piece takes
- * many times as much memory as is in it.
+ * Copied together as it comes, unless it comes in one piece, as most do: a body may be sent byte by byte,
+ * and what Node makes of each piece takes many times as much memory as is in it.
  */
 function gatherBody(request: IncomingMessage, announced: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {

@@ -15,7 +15,6 @@ import { readPush } from '../wechat/read-push.ts';
 import { createUsualOpener, readUsual, type UsualOpener } from '../wechat/usual-push.ts';
 import { createAddressees, type Addressees } from './addressees.ts';
 import { handlerOf, recordMessage } from './handlers/index.ts';
-import { signedTimes } from './handlers/push-time.ts';
 import type { PushTally } from './push-tally.ts';
 import type { HandlerContext, OpenedPush, PushOutcome, StoredMessage } from './handlers/handler.ts';
 
@@ -133,7 +132,7 @@ async function receive(
     raw: read.raw,
     odd: opened.lossless ? read.odd : [...read.odd, 'broken_utf8'],
     receivedAt: now,
-    signedTimes: signedTimes(opened.query),
+    signed: opened.query,
     hashes: opened.hashes,
     counted: {
       url: typeOf(arrived),

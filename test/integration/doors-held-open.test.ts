@@ -3,7 +3,7 @@ import net, { type Socket } from 'node:net';
 import express, { type Express, type Response } from 'express';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Cut } from '../../src/http/connections.ts';
-import { listen, type Limits, type Listener } from '../../src/http/server.ts';
+import { listen, type Front, type Limits, type Listener } from '../../src/http/server.ts';
 import { createStation, type Station } from '../support/station.ts';
 
 /** So long that nothing but the limit under test can have ended a connection. */
@@ -34,8 +34,14 @@ afterEach(async () => {
   await Promise.all(doors.splice(0).map(({ listener }) => listener.close(0)));
 });
 
+/** What serves the requests: the application, or what is asked before it. */
+const SERVED_BY = ['Express', 'the front'] as const;
+
 /** A listener with the given limits and none besides. */
-async function open(limits: Partial<Limits>): Promise<Door> {
+async function open(
+  limits: Partial<Limits>,
+  servedBy: (typeof SERVED_BY)[number] = 'Express',
+): Promise<Door> {
   const sockets = new Set<Socket>();
   const cuts: Cut[] = [];
   const held: Response[] = [];
@@ -47,7 +53,14 @@ async function open(limits: Partial<Limits>): Promise<Door> {
   app.get('/large', (_request, response) => void response.send(LARGE));
   app.get('/wait', (_request, response) => void held.push(response));
   app.use((_request, response) => void response.send('ok'));
+  const front: Front = (request, response) => {
+    if (servedBy === 'Express') return false;
+    sockets.add(request.socket);
+    response.end(request.url === '/large' ? LARGE : 'ok');
+    return true;
+  };
   const listener = await listen(app, '127.0.0.1', 0, {
+    front,
     limits: { ...LONG, ...limits },
     onCut: (cut) => void cuts.push(cut),
   });
@@ -92,9 +105,9 @@ const allClosed = (door: Door, count: number) =>
     expect([...door.sockets].filter((one) => one.closed)).toHaveLength(count);
   }, WAITING);
 
-describe('row 142: answers that nobody reads', () => {
+describe.each(SERVED_BY)('row 142: answers of %s that nobody reads', (servedBy) => {
   it('end the connection within their time, and others are served meanwhile', async () => {
-    const door = await open({ sendMs: SHORT_MS });
+    const door = await open({ sendMs: SHORT_MS }, servedBy);
     for (let count = 0; count < 20; count += 1) connect(door.port, get('/large').repeat(3));
     await vi.waitFor(() => expect(door.sockets.size).toBe(20), WAITING);
     const other = await fetch(`http://127.0.0.1:${door.port}/`);
@@ -107,7 +120,7 @@ describe('row 142: answers that nobody reads', () => {
   });
 
   it('nor do those hold it that are read drop by drop', async () => {
-    const door = await open({ sendMs: SHORT_MS });
+    const door = await open({ sendMs: SHORT_MS }, servedBy);
     const client = connect(door.port, get('/large').repeat(3));
     const reading = setInterval(() => void client.read(), 20);
     await vi.waitFor(() => expect(door.cuts).toEqual(['unread']), WAITING);
@@ -116,14 +129,23 @@ describe('row 142: answers that nobody reads', () => {
   });
 
   it('are not those of a client that sends much at once and reads', async () => {
-    const door = await open({ sendMs: SHORT_MS });
+    const door = await open({ sendMs: SHORT_MS }, servedBy);
     const client = connect(door.port, get('/').repeat(300));
     await answers(client, 300);
     expect(door.cuts).toEqual([]);
     expect(client.destroyed).toBe(false);
   });
 
-  it('are not those that take their time to be made', async () => {
+  it('end with the number of requests that one connection may bring', async () => {
+    const door = await open({ maxRequestsPerConnection: 5 }, servedBy);
+    const text = await textOf(connect(door.port, get('/').repeat(50)));
+    expect(text.match(/HTTP\/1\.1 200/g)).toHaveLength(5);
+    expect(text.match(/^Connection: close/gm)).toHaveLength(1);
+  });
+});
+
+describe('row 142: answers that are not there yet', () => {
+  it('are not those that nobody reads', async () => {
     const door = await open({ sendMs: SHORT_MS });
     const slow = fetch(`http://127.0.0.1:${door.port}/wait`);
     await vi.waitFor(() => expect(door.held).toHaveLength(1), WAITING);
@@ -132,13 +154,6 @@ describe('row 142: answers that nobody reads', () => {
     await vi.waitFor(() => expect(door.cuts).toEqual(['unread']), WAITING);
     door.held[0]?.send('at last');
     expect(await (await slow).text()).toBe('at last');
-  });
-
-  it('end with the number of requests that one connection may bring', async () => {
-    const door = await open({ maxRequestsPerConnection: 5 });
-    const text = await textOf(connect(door.port, get('/').repeat(50)));
-    expect(text.match(/HTTP\/1\.1 200/g)).toHaveLength(5);
-    expect(text.match(/^Connection: close/gm)).toHaveLength(1);
   });
 });
 

@@ -3,7 +3,7 @@ import type { Log } from '../../log.ts';
 import type { Counted } from '../../store/push-stats.ts';
 import type { Store } from '../../store/store.ts';
 import type { ArrivedTicket, TicketOutcome } from '../../store/tickets.ts';
-import type { PushHashes } from '../../wechat/envelope.ts';
+import type { PushHashes, SignedQuery } from '../../wechat/envelope.ts';
 import type { PushFields } from '../../wechat/push-fields.ts';
 import type { Oddity } from '../../wechat/read-push.ts';
 import type { PendingTickets } from '../pending-tickets.ts';
@@ -21,8 +21,8 @@ export interface OpenedPush {
   odd: readonly Oddity[];
   /** Epoch ms. */
   receivedAt: number;
-  /** The signed timestamp, and what else the signature could be read as: see push-time.ts. */
-  signedTimes: readonly [number, ...number[]];
+  /** What the signature covers beside the text: when it was made, and more, see push-time.ts. */
+  signed: Pick<SignedQuery, 'timestamp' | 'nonce'>;
   /** What a repeated delivery is recognised by. */
   hashes: PushHashes;
   /** How it is counted when it is stored. */

@@ -1,6 +1,5 @@
 import { KeeperError } from '../../errors.ts';
 import { SEEN_MS } from '../../store/events.ts';
-import type { SignedQuery } from '../../wechat/envelope.ts';
 import type { HandlerContext, OpenedPush } from './handler.ts';
 
 /**
@@ -58,13 +57,10 @@ const LATE_MS = 24 * 3600 * 1000;
 const EARLIEST = Date.UTC(2011, 0, 21);
 
 /**
- * Everything the signed timestamp can be read as, epoch ms; first as what it was sent.
- * @param query after its shape was checked: ten digits, and letters and digits
+ * Everything else that the signed timestamp can be read as, epoch ms.
+ * @param signed after its shape was checked: ten digits, and letters and digits
  */
-export function signedTimes({
-  timestamp,
-  nonce,
-}: Pick<SignedQuery, 'timestamp' | 'nonce'>): [number, ...number[]] {
+export function otherReadings({ timestamp, nonce }: OpenedPush['signed']): number[] {
   const joined = [timestamp, nonce].sort().join('');
   const others = [
     [joined.slice(0, 10), joined.slice(10)] as const,
@@ -73,21 +69,23 @@ export function signedTimes({
     .filter((parts) => /^\d{10}$/.test(parts[0]) && [...parts].sort().join('') === joined)
     .map(([time]) => time)
     .filter((time) => time !== timestamp);
-  return [Number(timestamp) * 1000, ...new Set(others.map((time) => Number(time) * 1000))];
+  return [...new Set(others.map((time) => Number(time) * 1000))];
 }
 
 /** Judges the time of a push; whether it may be accepted is another question. */
 export function timeOf(push: OpenedPush, { store }: Pick<HandlerContext, 'store'>): PushTime {
-  const { signedTimes: readings, receivedAt } = push;
+  const { signed, receivedAt } = push;
+  const signedAt = Number(signed.timestamp) * 1000;
   // The later of two clocks, so that one that is behind does not make what is new seem to be ahead.
   const now = Math.max(receivedAt, store.time.now());
   const { stated, oddity } = readCreateTime(push.fields.CreateTime, now);
-  const timely = Math.abs(readings[0] - receivedAt) <= MAX_SKEW_MS;
+  const timely = Math.abs(signedAt - receivedAt) <= MAX_SKEW_MS;
   const dated = stated !== undefined && oddity !== 'ahead' && oddity !== 'before_wechat';
   const lasting = oddity !== undefined && oddity !== 'milliseconds';
-  const acceptableMs = Math.max(...readings) + MAX_SKEW_MS + SAME_CLOCK_MS - receivedAt;
+  const lastReading = lasting ? Math.max(signedAt, ...otherReadings(signed)) : signedAt;
+  const acceptableMs = lastReading + MAX_SKEW_MS + SAME_CLOCK_MS - receivedAt;
   return {
-    at: dated ? stated : timely ? readings[0] : now,
+    at: dated ? stated : timely ? signedAt : now,
     dated,
     timely,
     stated,
@@ -134,9 +132,9 @@ export function noteOddity(
   });
 }
 
-function wasSignedBefore({ signedTimes: [, ...others], receivedAt }: OpenedPush, made: number) {
+function wasSignedBefore({ signed, receivedAt }: OpenedPush, made: number) {
   const until = Math.min(made + LATE_MS, receivedAt - MAX_SKEW_MS);
-  return others.some((time) => time >= made - SAME_CLOCK_MS && time < until);
+  return otherReadings(signed).some((time) => time >= made - SAME_CLOCK_MS && time < until);
 }
 
 function readCreateTime(

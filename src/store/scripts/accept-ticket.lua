@@ -22,10 +22,13 @@ local latest, arrivals_kept, arrivals_apart = tonumber(ARGV[2]), tonumber(ARGV[3
 
 -- pcall: what only people look at must not cost a ticket when somebody has spoiled it.
 local function note_arrival(received_at, is_new)
-  local last = redis.pcall('LINDEX', ARRIVALS, 0)
-  last = type(last) == 'string' and tonumber(last) or 0
-  if is_new or tonumber(received_at) - last >= arrivals_apart then
-    redis.pcall('LPUSH', ARRIVALS, received_at)
+  if not is_new then
+    local last = redis.pcall('LINDEX', ARRIVALS, 0)
+    last = type(last) == 'string' and tonumber(last) or 0
+    if tonumber(received_at) - last < arrivals_apart then return end
+  end
+  local kept = redis.pcall('LPUSH', ARRIVALS, received_at)
+  if type(kept) == 'number' and kept > arrivals_kept then
     redis.pcall('LTRIM', ARRIVALS, 0, arrivals_kept - 1)
   end
 end
@@ -34,7 +37,8 @@ local function accept(marker, arrived, push)
   if redis.call('EXISTS', marker) == 1 then return 'duplicate' end
   local ticket, create_time = arrived.ticket, tonumber(arrived.create_time)
   -- replaced: hashes of the tickets of this very create_time that gave way to one another
-  local r = redis.call('HMGET', RECORD, 'ticket', 'create_time', 'previous_ticket', 'replaced', 'count')
+  local r = redis.call('HMGET', RECORD, 'ticket', 'create_time', 'previous_ticket', 'replaced', 'count',
+    'refused', 'refused_at', 'stage')
   local newest, known, replaced = r[1], tonumber(r[2] or '') or 0, r[4] or ''
   local later = create_time > known or known > latest
   local same_time = create_time == known and not later
@@ -48,25 +52,28 @@ local function accept(marker, arrived, push)
     outcome = 'stored'
   end
 
-  if outcome == 'stored' then
-    redis.call(unpack(push.event))
-    local count = string.format('%.0f', (tonumber(r[5] or '') or 0) + 1)
-    if newest then
-      redis.call('HSET', RECORD, 'ticket', ticket, 'count', count,
-        'previous_ticket', newest, 'previous_create_time', r[2] or 0)
-    else
-      redis.call('HSET', RECORD, 'ticket', ticket, 'count', count)
-    end
-  end
   if outcome == 'stored' or ticket == newest and later then
-    redis.call('HSET', RECORD, 'create_time', arrived.create_time, 'received_at', arrived.received_at)
+    local set = { 'HSET', RECORD, 'create_time', arrived.create_time, 'received_at', arrived.received_at }
+    local function add(name, value) set[#set + 1], set[#set + 2] = name, value end
+    if outcome == 'stored' then
+      redis.call(unpack(push.event))
+      add('ticket', ticket)
+      add('count', string.format('%.0f', (tonumber(r[5] or '') or 0) + 1))
+      if newest then
+        add('previous_ticket', newest)
+        add('previous_create_time', r[2] or 0)
+      end
+    end
+    local among_equals = same_time and newest
+    if among_equals then
+      add('replaced', string.sub(replaced .. redis.sha1hex(newest) .. ' ', -MOST_REPLACED * 41))
+    elseif r[4] then
+      redis.call('HDEL', RECORD, 'replaced')
+    end
+    redis.call(unpack(set))
     -- It is good until WeChat says otherwise, and the silence is over.
-    if same_time and newest then
-      local hashes = string.sub(replaced .. redis.sha1hex(newest) .. ' ', -MOST_REPLACED * 41)
-      redis.call('HSET', RECORD, 'replaced', hashes)
+    if r[6] or r[7] or r[8] then
       redis.call('HDEL', RECORD, 'refused', 'refused_at', 'stage')
-    else
-      redis.call('HDEL', RECORD, 'replaced', 'refused', 'refused_at', 'stage')
     end
     redis.call('SET', MIRROR, ticket, 'PX', arrived.life)
     note_arrival(arrived.received_at, outcome == 'stored')

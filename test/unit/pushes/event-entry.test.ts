@@ -7,7 +7,7 @@ import { readPush } from '../../../src/wechat/read-push.ts';
 /** The entry of a push with this text, as far as its form is concerned. */
 function entryOf(text: string) {
   const push = { ...readPush(text, { typed: true }), requestId: 'r', componentAppid: 'wx' };
-  const times = { receivedAt: 0, signedTimes: [0] as [number] };
+  const times = { receivedAt: 0, signed: { timestamp: '0', nonce: '0' } };
   const hashes = new PushHashes('e', () => 'c');
   const counted = {
     url: 'event',
