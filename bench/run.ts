@@ -5,6 +5,7 @@ import { startRedisServer, type RedisServer } from '../src/commands/redis-server
 import { measureDay } from './authorizers-day.ts';
 import { reportRestoring } from './authorizers-restored.ts';
 import { measureBytes } from './bytes.ts';
+import { measureCalls } from './calls.ts';
 import { measureDashboard } from './dashboard.ts';
 import { measureForged } from './forged.ts';
 import { measureLong } from './long.ts';
@@ -30,6 +31,7 @@ const BENCHES: Readonly<Record<string, (options: Options) => Promise<Report>>> =
   forged: measureForged,
   reads: measureReads,
   refresh: measureRefreshes,
+  calls: measureCalls,
   start: measureStart,
   sweeping: measureSweeping,
   bytes: measureBytes,
