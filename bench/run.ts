@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { startRedisServer, type RedisServer } from '../src/commands/redis-server.ts';
@@ -41,16 +41,19 @@ const BENCHES: Readonly<Record<string, (options: Options) => Promise<Report>>> =
   day: withRedis(measureDayOf),
 };
 
+type Kept = ReturnType<typeof describeRun> & { reports: Report[] };
+
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 const { options, benches } = read();
 const around = describeRun();
 console.log(Object.values(around).join(', '));
-const reports: Report[] = [];
+const reports = options.json === undefined ? [] : await readReports(options.json);
 for (const [name, measure] of Object.entries(BENCHES)) {
   if (benches.length > 0 && !benches.includes(name)) continue;
   const report = await measure(options);
   print(report);
-  reports.push(report);
+  const known = reports.findIndex(({ bench }) => bench === report.bench);
+  reports.splice(known < 0 ? reports.length : known, 1, report);
   if (report.failed === true) process.exitCode = 1;
   // After each, so that an end that comes too early does not take the others along.
   if (options.json !== undefined) {
@@ -58,6 +61,13 @@ for (const [name, measure] of Object.entries(BENCHES)) {
   }
 }
 if (options.markdown) await writeDocuments(reports, around);
+
+/** What was measured of this commit before: all of it takes an hour, and is measured part by part. */
+async function readReports(file: string): Promise<Report[]> {
+  const text = await readFile(file, 'utf8').catch(() => '{}');
+  const { commit, reports: known = [] } = JSON.parse(text) as Partial<Kept>;
+  return commit === around.commit ? known : [];
+}
 
 function read(): ReturnType<typeof readOptions> {
   try {

@@ -33,7 +33,7 @@ const WORDS = {
 const COMMANDS = `npm run bench                                  # everything; takes an hour
 npm run bench -- pushes reads --rounds 6       # some of it
 npm run bench -- pushes --only wxkeeper,co-wechat --json figures.json
-npm run bench -- --markdown                    # writes this page`;
+npm run bench -- --json figures.json --markdown  # writes this page`;
 
 export async function writeDocuments(
   reports: readonly Report[],

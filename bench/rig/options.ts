@@ -23,7 +23,7 @@ export const USAGE = `npm run bench -- [BENCH ...] [options]
   --rounds N        rounds of a comparison, default 4
   --seconds N       of each load, default 5; of \`long\` 600
   --only A,B        only these servers, such as wxkeeper,co-wechat
-  --json FILE       write everything that was measured
+  --json FILE       keep everything that was measured, and what FILE has of this commit
   --markdown        write docs/performance.md and docs/performance.zh-CN.md
   --authorizers N   of \`day\`, default 2000
   --hours N         of \`day\`, default 4`;
