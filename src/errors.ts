@@ -2,7 +2,7 @@
  * Every error that may reach a caller. `status` is the HTTP status, `retryable` says whether the
  * same request can succeed later without anybody changing anything.
  */
-const ERROR_TABLE = {
+export const ERROR_TABLE = {
   // Pushes. The texts never say why a decryption failed: that would make us an oracle.
   malformed_push: { status: 400, retryable: false },
   unreadable_push: { status: 400, retryable: false },
