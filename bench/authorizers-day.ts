@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { createApp, type App } from '../src/app.ts';
 import type { RedisServer } from '../src/commands/redis-server.ts';
-import { loadConfig } from '../src/config.ts';
+import { loadConfig } from '../src/config/load.ts';
 import type { StartCron } from '../src/schedule/cron.ts';
 import { createSimulator, type Simulator } from '../src/simulator/simulator.ts';
 import { authorizerToken } from '../src/store/authorizations.ts';

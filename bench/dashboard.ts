@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { makeApiKey } from '../src/api-keys.ts';
+import { makeApiKey } from '../src/config/api-keys.ts';
 import { createApp } from '../src/app.ts';
 import type { RedisServer } from '../src/commands/redis-server.ts';
-import { loadConfig } from '../src/config.ts';
+import { loadConfig } from '../src/config/load.ts';
 import { createSimulator } from '../src/simulator/simulator.ts';
 import { authorizerToken } from '../src/store/authorizations.ts';
 import { createKeys } from '../src/store/keys.ts';

@@ -1,4 +1,4 @@
-import { makeApiKey } from '../src/api-keys.ts';
+import { makeApiKey } from '../src/config/api-keys.ts';
 import { authorizerAppid, COMPONENT } from './rig/component.ts';
 import type { Prepared } from './rig/load.ts';
 import type { Options } from './rig/options.ts';

@@ -1,14 +1,14 @@
 import { once } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
-import { deadline, systemClock } from './clock.ts';
+import { deadline, systemClock } from './lib/clock.ts';
 import type { AppOptions } from './compose-ground.ts';
 import { compose } from './compose.ts';
-import { ConfigError, type Config } from './config.ts';
+import { ConfigError, type Config } from './config/load.ts';
 import type { Keeper } from './credentials/keeper.ts';
 import { tellCuts } from './http/connections.ts';
 import { listen, listenFault, type Listener } from './http/server.ts';
 import { whenReady } from './store/redis.ts';
-import { VERSION } from './version.ts';
+import { VERSION } from './lib/version.ts';
 
 /** The whole service: starts the parts that `compose.ts` has joined, and stops them again. */
 

@@ -1,8 +1,8 @@
-import type { KeyRing } from './api-keys.ts';
+import type { KeyRing } from './config/api-keys.ts';
 import type { Authorizations } from './authorizers/authorizations.ts';
 import type { Reconciler } from './authorizers/reconcile.ts';
 import type { Ground } from './compose-ground.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/load.ts';
 import type { Keeper } from './credentials/keeper.ts';
 import { readCredential } from './credentials/read.ts';
 import { bindCode, readLinkOutcome } from './store/link-outcomes.ts';
@@ -20,7 +20,7 @@ import { withoutSecrets, type SnapshotContext } from './status/context.ts';
 import type { EndedSessions } from './store/ended-sessions.ts';
 import type { SessionSecret } from './store/session-secret.ts';
 import type { SelfTestWatch } from './store/self-test-watch.ts';
-import { VERSION } from './version.ts';
+import { VERSION } from './lib/version.ts';
 
 /** What the status, and all that is made from it, looks at. */
 export interface Looked extends Ground {

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { systemClock, type Clock } from './clock.ts';
-import type { Config } from './config.ts';
+import { systemClock, type Clock } from './lib/clock.ts';
+import type { Config } from './config/load.ts';
 import { createMemory } from './credentials/memory.ts';
 import type { Limits } from './http/server.ts';
-import type { Log } from './log.ts';
+import type { Log } from './lib/log.ts';
 import type { StartCron } from './schedule/cron.ts';
 import { countLines, createMetrics } from './status/metrics/metrics.ts';
 import { createClockWatch } from './store/clock-watch.ts';

@@ -1,5 +1,5 @@
 import { linksOf, readingOf, type Served } from './compose-apps.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/load.ts';
 import type { Credential } from './credentials/read.ts';
 import { createComplaintLimit } from './credentials/reject.ts';
 import { createSharedReads } from './credentials/shared-reads.ts';

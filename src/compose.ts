@@ -1,14 +1,14 @@
-import { createKeyRing } from './api-keys.ts';
+import { createKeyRing } from './config/api-keys.ts';
 import { createAuthorizations, type Authorizations } from './authorizers/authorizations.ts';
 import { createReconciler, type Reconciler } from './authorizers/reconcile.ts';
 import { createReleaseCheck, type ReleaseCheck } from './authorizers/release-check.ts';
 import { composePublic, composeStatus } from './compose-apps.ts';
 import { composeGround, type AppOptions, type Ground } from './compose-ground.ts';
-import { secretsOf, type Config } from './config.ts';
+import { secretsOf, type Config } from './config/load.ts';
 import { createKeeper, type Keeper } from './credentials/keeper.ts';
 import { createPatrol } from './credentials/patrol.ts';
 import { noteUsed } from './credentials/used.ts';
-import { createRedactor } from './log.ts';
+import { createRedactor } from './lib/log.ts';
 import { createPendingTickets } from './pushes/pending-tickets.ts';
 import { createPushTally } from './pushes/push-tally.ts';
 import { createReceiver } from './pushes/receiver.ts';
@@ -26,7 +26,7 @@ import { createEndedSessions, type EndedSessions } from './store/ended-sessions.
 import { createSessionSecret, type SessionSecret } from './store/session-secret.ts';
 import { createSelfTestWatch, type SelfTestWatch } from './store/self-test-watch.ts';
 import type { ArrivedTicket, TicketOutcome } from './store/tickets.ts';
-import { VERSION } from './version.ts';
+import { VERSION } from './lib/version.ts';
 
 /** The composition root: makes every part from the configuration and joins them. */
 

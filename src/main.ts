@@ -1,5 +1,5 @@
 import type { App } from './app.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/load.ts';
 
 /** The process: load the configuration, start, stop on a signal. Exit codes as in sysexits.h. */
 
@@ -13,9 +13,9 @@ const EX_UNAVAILABLE = 69;
 const STOP_MS = 14_000;
 
 async function main(): Promise<void> {
-  const { ConfigError, loadConfig, secretsOf } = await import('./config.ts');
+  const { ConfigError, loadConfig, secretsOf } = await import('./config/load.ts');
   const config = await loadConfigOrExit();
-  const { createLog } = await import('./log.ts');
+  const { createLog } = await import('./lib/log.ts');
   const log = createLog({ level: config.logLevel, secrets: secretsOf(config) });
   // Only now: a wrong setting is reported before anything slow is loaded.
   const { createApp } = await import('./app.ts');
@@ -69,7 +69,7 @@ async function main(): Promise<void> {
 }
 
 async function loadConfigOrExit(): Promise<Config> {
-  const { ConfigError, loadConfig } = await import('./config.ts');
+  const { ConfigError, loadConfig } = await import('./config/load.ts');
   try {
     return loadConfig();
   } catch (error) {

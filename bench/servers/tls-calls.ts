@@ -1,5 +1,5 @@
-import { systemClock } from '../../src/clock.ts';
-import { exchange } from '../../src/wechat/exchange.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { exchange } from '../../src/lib/http-client.ts';
 
 /**
  * Makes calls over TLS one after the other, in one of several ways, and prints the milliseconds of CPU that

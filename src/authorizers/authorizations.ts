@@ -1,4 +1,4 @@
-import { sleep } from '../clock.ts';
+import { sleep } from '../lib/clock.ts';
 import { within } from '../credentials/read.ts';
 import type { StoredError } from '../store/records.ts';
 import { addExchange, openExchanges, readExchange, type Exchange } from '../store/exchanges.ts';

@@ -1,5 +1,5 @@
-import { sleep } from '../clock.ts';
-import { KeeperError } from '../errors.ts';
+import { sleep } from '../lib/clock.ts';
+import { KeeperError } from '../lib/errors.ts';
 import { describeFailure } from '../credentials/failure.ts';
 import { decidedAt, readUnspoiled } from '../credentials/heal.ts';
 import { callAsPlatform, type PlatformContext } from '../credentials/platform.ts';

@@ -1,6 +1,6 @@
 import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
 import * as z from 'zod';
-import { KeeperError } from '../errors.ts';
+import { KeeperError } from '../lib/errors.ts';
 
 /**
  * Signed start links: what a merchant is sent. Everything about the authorization is in the link

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { Keeper } from '../credentials/keeper.ts';
 import { readReplicas } from '../store/replicas.ts';
 import type { Store } from '../store/store.ts';

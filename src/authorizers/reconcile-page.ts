@@ -13,7 +13,7 @@ import type { CredentialRecord } from '../store/records.ts';
 import { isRefusedByRedis } from '../store/redis.ts';
 import { mergeAuthorizer, readAuthorizers, type AuthorizerEntry } from '../store/registry.ts';
 import type { ListedAuthorizer } from '../wechat/authorizer.ts';
-import { KeeperError } from '../errors.ts';
+import { KeeperError } from '../lib/errors.ts';
 import type { ReconcileContext } from './reconcile-steps.ts';
 
 /** What one page of WeChat's list is good for: bringing back what Redis has lost or never heard of. */

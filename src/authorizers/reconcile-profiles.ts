@@ -1,4 +1,4 @@
-import { KeeperError } from '../errors.ts';
+import { KeeperError } from '../lib/errors.ts';
 import { SpoiledRecordError } from '../store/records.ts';
 import { isRefusedByRedis } from '../store/redis.ts';
 import { authorizersAfter, readAuthorizers } from '../store/registry.ts';

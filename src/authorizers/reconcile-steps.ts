@@ -3,7 +3,7 @@ import { isLive } from '../credentials/freshness.ts';
 import { callAsPlatform, type PlatformContext } from '../credentials/platform.ts';
 import { peekCredential } from '../credentials/read.ts';
 import { retryDelayMs } from '../credentials/retry.ts';
-import { KeeperError } from '../errors.ts';
+import { KeeperError } from '../lib/errors.ts';
 import {
   countSeen,
   saveReconciliation,

@@ -6,7 +6,7 @@ import {
   type ReconcileState,
 } from '../store/reconciliations.ts';
 import type { Store } from '../store/store.ts';
-import { KeeperError } from '../errors.ts';
+import { KeeperError } from '../lib/errors.ts';
 import { createMemoryFirst, type MemoryFirst } from './memory-first.ts';
 import { nextStep } from './reconcile-rules.ts';
 import { LEASE_MS, LeaseLostError, takeStep, type ReconcileContext } from './reconcile-steps.ts';

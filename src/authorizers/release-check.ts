@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { sleep, type Clock } from '../clock.ts';
-import { KeeperError } from '../errors.ts';
+import { sleep, type Clock } from '../lib/clock.ts';
+import { KeeperError } from '../lib/errors.ts';
 import { callAsPlatform, type PlatformContext } from '../credentials/platform.ts';
 import { SEEN_MS } from '../store/events.ts';
 import { takeLease } from '../store/leases.ts';

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { readWebUrl } from '../setting-formats.ts';
+import { readWebUrl } from '../config/formats.ts';
 import type { AuthorizationLink } from './links.ts';
 
 /** Where a merchant's browser may be sent in the end: only below what the configuration lists. */

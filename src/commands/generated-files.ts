@@ -1,4 +1,4 @@
-import { SETTINGS, type Setting } from '../settings.ts';
+import { SETTINGS, type Setting } from '../config/settings.ts';
 import { alertRulesFile } from '../status/metrics/alert-rules.ts';
 import { alertsTable } from './alerts-table.ts';
 import { routesTable } from './routes-table.ts';

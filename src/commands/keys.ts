@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { makeApiKey, parseApiKeyEntry } from '../api-keys.ts';
+import { makeApiKey, parseApiKeyEntry } from '../config/api-keys.ts';
 
 /**
  * Makes a key for an internal caller (the key for the caller, its hash for the settings), or one that

@@ -1,4 +1,4 @@
-import { KeeperError } from '../errors.ts';
+import { KeeperError } from '../lib/errors.ts';
 import { readRecord } from '../store/records.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
 import type { Pace } from '../store/due-index.ts';

@@ -1,6 +1,6 @@
-import type { Clock } from '../clock.ts';
-import type { KeeperError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { KeeperError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
 import type { CredentialId } from '../store/keys.ts';
 import type { MintBudget, Refusal } from '../store/mints.ts';
 import type { CredentialRecord, StoredError } from '../store/records.ts';

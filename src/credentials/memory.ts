@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
 import type { CredentialRecord } from '../store/records.ts';
 import type { StoreTime } from '../store/store-time.ts';

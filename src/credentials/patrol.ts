@@ -1,6 +1,6 @@
-import type { Clock } from '../clock.ts';
-import { KeeperError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import type { Clock } from '../lib/clock.ts';
+import { KeeperError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
 
 /**
  * The round that every replica makes by itself: it finds what no tick waits for, such as a mint whose

@@ -1,5 +1,5 @@
-import { sleep, type Clock } from '../clock.ts';
-import { KeeperError } from '../errors.ts';
+import { sleep, type Clock } from '../lib/clock.ts';
+import { KeeperError } from '../lib/errors.ts';
 import type { CredentialId } from '../store/keys.ts';
 import { takeValue, type CredentialRecord, type StoredError } from '../store/records.ts';
 import { isLive, judgeFreshness, windowOf, type FreshnessState } from './freshness.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { sleep } from '../clock.ts';
-import { KeeperError } from '../errors.ts';
+import { sleep } from '../lib/clock.ts';
+import { KeeperError } from '../lib/errors.ts';
 import type { CredentialId } from '../store/keys.ts';
 import { beginMint, commitMint, LEASE_MS, MAX_BACKOFF_MS, SETTLE_MS } from '../store/mints.ts';
 import { readRecord, type CredentialRecord, type StoredError } from '../store/records.ts';

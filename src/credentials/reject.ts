@@ -1,5 +1,5 @@
-import { sleep, type Clock } from '../clock.ts';
-import { KeeperError, type ErrorCode } from '../errors.ts';
+import { sleep, type Clock } from '../lib/clock.ts';
+import { KeeperError, type ErrorCode } from '../lib/errors.ts';
 import type { CredentialId } from '../store/keys.ts';
 import { readRecord } from '../store/records.ts';
 import { REFUSAL_INTERVAL_MS } from '../store/refusals.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import { claimDue, type Pace } from '../store/due-index.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';

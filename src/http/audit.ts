@@ -1,8 +1,8 @@
 import type { Request, RequestHandler } from 'express';
-import { systemClock, type Clock } from '../clock.ts';
+import { systemClock, type Clock } from '../lib/clock.ts';
 import { CREDENTIAL_KINDS } from '../credentials/kinds/index.ts';
-import type { ErrorCode, KeeperError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import type { ErrorCode, KeeperError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
 import { APPID } from '../wechat/appid.ts';
 import { knownCaller, namedIn } from './caller.ts';
 import { requestIdOf, type Answering, type Asked } from './exchange.ts';

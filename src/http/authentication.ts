@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express';
 import { rateLimit } from 'express-rate-limit';
-import { appidsFor, claimedId, findApiKey, type ApiKey, type Scope } from '../api-keys.ts';
-import { KeeperError } from '../errors.ts';
+import { appidsFor, claimedId, findApiKey, type ApiKey, type Scope } from '../config/api-keys.ts';
+import { KeeperError } from '../lib/errors.ts';
 import { namedIn, setCaller, type Caller } from './caller.ts';
 import type { Asked } from './exchange.ts';
 

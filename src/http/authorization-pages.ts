@@ -8,11 +8,11 @@ import {
   type AuthorizationOrigins,
   type Language,
 } from '../authorizers/links.ts';
-import type { ApiKey } from '../api-keys.ts';
+import type { ApiKey } from '../config/api-keys.ts';
 import { returnAddress, type AuthorizationResult } from '../authorizers/return-urls.ts';
-import type { Clock } from '../clock.ts';
-import { KeeperError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import type { Clock } from '../lib/clock.ts';
+import { KeeperError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
 import { fromHttp } from './errors.ts';
 import {
   authorizedPage,

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { refreshProfile } from '../authorizers/profiles.ts';
 import type { Reconciler } from '../authorizers/reconcile.ts';
 import type { PlatformContext } from '../credentials/platform.ts';
-import { KeeperError } from '../errors.ts';
+import { KeeperError } from '../lib/errors.ts';
 import {
   AUTHORIZER_STATES,
   countAuthorizers,

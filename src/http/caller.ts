@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express';
-import type { ApiKey } from '../api-keys.ts';
+import type { ApiKey } from '../config/api-keys.ts';
 import type { Answering } from './exchange.ts';
 import { narrowTo, type SnapshotContext } from '../status/context.ts';
 

@@ -7,8 +7,8 @@ import {
   type ReadContext,
 } from '../credentials/read.ts';
 import { rejectCredential, type RejectContext } from '../credentials/reject.ts';
-import { mayUse } from '../api-keys.ts';
-import { KeeperError } from '../errors.ts';
+import { mayUse } from '../config/api-keys.ts';
+import { KeeperError } from '../lib/errors.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';
 import { callerOf, namedIn } from './caller.ts';
 import { sendJson, type Answering, type Asked } from './exchange.ts';

@@ -1,6 +1,6 @@
 import type { Request } from 'express';
 import { describeFailure } from '../credentials/failure.ts';
-import { KeeperError } from '../errors.ts';
+import { KeeperError } from '../lib/errors.ts';
 import { WechatError } from '../wechat/api.ts';
 
 /** What several routes of the internal API say. */

@@ -1,8 +1,8 @@
 import express, { type Express, type Router } from 'express';
-import type { ApiKey } from '../api-keys.ts';
+import type { ApiKey } from '../config/api-keys.ts';
 import type { RejectContext } from '../credentials/reject.ts';
-import { KeeperError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { KeeperError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
 import type { SnapshotContext } from '../status/context.ts';
 import { createAudit, type Audit } from './audit.ts';
 import { createAuthentication } from './authentication.ts';

@@ -1,6 +1,6 @@
 import express, { type Express, type Request, type RequestHandler } from 'express';
-import { KeeperError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { KeeperError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
 import type { Receiver } from '../pushes/receiver.ts';
 import type { RefusedPushCounter } from '../pushes/refused.ts';
 import { readAppid } from '../wechat/appid.ts';

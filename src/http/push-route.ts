@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { KeeperError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { KeeperError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
 import type { Answer, Receiver } from '../pushes/receiver.ts';
 import type { RefusedPushCounter } from '../pushes/refused.ts';
 import { answerPublicError } from './errors.ts';

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Express, RequestHandler } from 'express';
 import type * as z from 'zod';
-import type { Scope } from '../api-keys.ts';
-import { KeeperError, type ErrorCode } from '../errors.ts';
+import type { Scope } from '../config/api-keys.ts';
+import { KeeperError, type ErrorCode } from '../lib/errors.ts';
 import type { RequireScope } from './authentication.ts';
 
 /**

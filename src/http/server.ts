@@ -2,7 +2,7 @@ import http from 'node:http';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { parse } from 'node:querystring';
 import type { Express } from 'express';
-import { KeeperError } from '../errors.ts';
+import { KeeperError } from '../lib/errors.ts';
 import type { RefusedRequest } from '../pushes/refused.ts';
 import { watchConnections, type Cut } from './connections.ts';
 

@@ -1,8 +1,8 @@
 import { BlockList, isIP } from 'node:net';
 import type { Request, RequestHandler, Response } from 'express';
 import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
-import type { Clock } from '../clock.ts';
-import { KeeperError } from '../errors.ts';
+import type { Clock } from '../lib/clock.ts';
+import { KeeperError } from '../lib/errors.ts';
 
 /** How often the pages of an authorization may be opened: a link that got out must not burn codes. */
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import { readAuthorizer } from '../store/registry.ts';
 import type { Store } from '../store/store.ts';
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { KeeperError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { KeeperError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
 import { takeLease } from '../store/leases.ts';
 import { onRedis } from '../store/redis.ts';
 import type { Store } from '../store/store.ts';

@@ -1,11 +1,11 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import {
   REFUSAL_REASONS,
   type ErrorCode,
   type KeeperError,
   type RefusalReason,
-} from '../errors.ts';
-import type { Log } from '../log.ts';
+} from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
 import {
   addRefused,
   ROW_OVER_MS,

@@ -1,5 +1,5 @@
 import { schedule } from 'node-cron';
-import type { Log } from '../log.ts';
+import type { Log } from '../lib/log.ts';
 
 /** Cron expressions are read in WeChat's own time, which has no daylight saving. */
 const TIMEZONE = 'Asia/Shanghai';

@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/load.ts';
 import type { Keeper } from '../credentials/keeper.ts';
 import type { SweepResult } from '../credentials/sweep.ts';
 import type { CredentialKindName } from '../store/keys.ts';

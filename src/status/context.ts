@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.ts';
-import type { Config } from '../config.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Config } from '../config/load.ts';
 import type { Account } from '../credentials/kinds/kind.ts';
 import type { ClockSkew } from '../store/clock-watch.ts';
 import type { SelfTest } from '../store/self-test.ts';

@@ -1,6 +1,6 @@
 import type { Language } from '../authorizers/links.ts';
 import type { Memory } from '../credentials/memory.ts';
-import { KeeperError } from '../errors.ts';
+import { KeeperError } from '../lib/errors.ts';
 import * as z from 'zod';
 import { readEvents, type StoredEvent } from '../store/events.ts';
 import type { CredentialId, CredentialKindName } from '../store/keys.ts';

@@ -1,4 +1,4 @@
-import { REFUSAL_REASONS } from '../errors.ts';
+import { REFUSAL_REASONS } from '../lib/errors.ts';
 import { ROW_OVER_MS, type RefusedPushes, type ServedUrl } from '../store/refused-pushes.ts';
 import {
   finding,

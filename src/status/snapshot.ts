@@ -1,5 +1,5 @@
 import type { Language } from '../authorizers/links.ts';
-import { KeeperError } from '../errors.ts';
+import { KeeperError } from '../lib/errors.ts';
 import type { ClockSkew } from '../store/clock-watch.ts';
 import { readJobRuns, type JobRun } from '../store/job-runs.ts';
 import { onRedis } from '../store/redis.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import { isWrongType, onRedis } from './redis.ts';
 import type { Store } from './store.ts';
 

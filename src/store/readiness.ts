@@ -1,4 +1,4 @@
-import { deadline, systemClock } from '../clock.ts';
+import { deadline, systemClock } from '../lib/clock.ts';
 import { isRefusedByRedis } from './redis.ts';
 import { probeStore, type SelfTest } from './self-test.ts';
 import type { Store } from './store.ts';

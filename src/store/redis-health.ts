@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import { operationOf, subjectOf } from './sent-commands.ts';
 import { firstWordsOf, wordOf, type RedisError } from './redis-words.ts';
 

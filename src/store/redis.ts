@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import { Redis, type RedisOptions } from 'ioredis';
-import { sleep, systemClock, type Clock } from '../clock.ts';
-import { KeeperError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { sleep, systemClock, type Clock } from '../lib/clock.ts';
+import { KeeperError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
 import { watchHealth, type RedisHealth } from './redis-health.ts';
 import { explainWord, firstWordsOf, wordOf, type RedisError } from './redis-words.ts';
 

@@ -1,4 +1,4 @@
-import { REFUSAL_REASONS, type RefusalReason } from '../errors.ts';
+import { REFUSAL_REASONS, type RefusalReason } from '../lib/errors.ts';
 import { onDisplayKey, onRedis } from './redis.ts';
 import { loadScript, runScript } from './scripts.ts';
 import type { Store } from './store.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
-import { CODE } from '../version.ts';
+import { CODE } from '../lib/version.ts';
 import { nameScript } from './sent-commands.ts';
 import { onRedis } from './redis.ts';
 import type { Store } from './store.ts';

@@ -1,5 +1,5 @@
-import { KeeperError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { KeeperError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
 import type { CredentialId } from './keys.ts';
 import { onRedis } from './redis.ts';
 import { isSealed, keyIdOf, type SealStanding } from './seal.ts';

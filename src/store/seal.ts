@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import type { SealKey } from '../setting-formats.ts';
+import type { SealKey } from '../config/formats.ts';
 
 /**
  * Seals refresh tokens with AES-256-GCM, so that neither a dump of Redis nor a backup of it gives them

@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.ts';
-import type { Log } from '../log.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
 import { healthOf, type Refusal } from './redis-health.ts';
 import { explainWord } from './redis-words.ts';
 import { checkSealKeys, sealProblem } from './seal-check.ts';

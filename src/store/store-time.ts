@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../lib/clock.ts';
 
 /**
  * The time of records: Redis's clock, which is one for all replicas, carried forward between two

@@ -1,8 +1,8 @@
-import { deadline, type Clock } from '../clock.ts';
-import type { Log } from '../log.ts';
+import { deadline, type Clock } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
 import { addressesIn, integerIn, isGiven, parseAnswer } from './answer.ts';
 import { explainErrcode, type ErrorClass } from './errcodes.ts';
-import { exchange, ExchangeError, MAX_ANSWER_BYTES, type Exchanged } from './exchange.ts';
+import { exchange, ExchangeError, MAX_ANSWER_BYTES, type Exchanged } from '../lib/http-client.ts';
 
 /**
  * One function that calls WeChat's HTTP API, with everything bounded: 8 s in all, 64 KB of answer,

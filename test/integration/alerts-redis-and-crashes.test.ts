@@ -13,8 +13,8 @@ import { createTestStore } from '../support/store.ts';
 import { createTcpProxy } from '../support/tcp-proxy.ts';
 import { createWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
 import type { ReconcileProgress } from '../../src/authorizers/reconcile.ts';
-import { KeeperError } from '../../src/errors.ts';
-import { createLog } from '../../src/log.ts';
+import { KeeperError } from '../../src/lib/errors.ts';
+import { createLog } from '../../src/lib/log.ts';
 import { Writable } from 'node:stream';
 
 const silentLog = createLog({

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { makeApiKey } from '../../src/api-keys.ts';
+import { makeApiKey } from '../../src/config/api-keys.ts';
 import { ADMIN, createDashboardStation, logIn, NARROWED, READER } from '../support/dashboard.ts';
 import { readMetrics } from '../support/metrics.ts';
 import { logged } from '../support/observe.ts';

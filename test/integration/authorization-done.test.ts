@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
-import { KeeperError } from '../../src/errors.ts';
+import { KeeperError } from '../../src/lib/errors.ts';
 import {
   ACCOUNT,
   BACK,

@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import { makeApiKey } from '../../src/api-keys.ts';
+import { makeApiKey } from '../../src/config/api-keys.ts';
 import { linksOf } from '../support/authorization-pages.ts';
 import { createLinkedPlatform } from '../support/authorizing.ts';
 import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../support/station.ts';

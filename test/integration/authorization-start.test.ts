@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { KeeperError } from '../../src/errors.ts';
+import { KeeperError } from '../../src/lib/errors.ts';
 import { closePages, COMPONENT, linksOf, openPages } from '../support/authorization-pages.ts';
 import { HOUR } from '../support/station.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeApiKey } from '../../src/api-keys.ts';
+import { makeApiKey } from '../../src/config/api-keys.ts';
 import {
   authorizerToken,
   awaitReauthorization,

@@ -4,7 +4,7 @@ import v8 from 'node:v8';
 import vm from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createPublicApp } from '../../src/http/public-app.ts';
-import type { Log } from '../../src/log.ts';
+import type { Log } from '../../src/lib/log.ts';
 import type { ArrivedPush, Receiver } from '../../src/pushes/receiver.ts';
 
 /** Bodies that come byte by byte, as slow proxies may send them and strangers do on purpose. */

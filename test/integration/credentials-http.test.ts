@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { makeApiKey } from '../../src/api-keys.ts';
+import { makeApiKey } from '../../src/config/api-keys.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
 import { read, stored, type Seen } from '../support/observe.ts';
 import { COMPONENT, createStation, HOUR, MINUTE, type Station } from '../support/station.ts';

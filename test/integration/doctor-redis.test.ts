@@ -7,7 +7,7 @@ import { examine } from '../../src/commands/doctor/examine.ts';
 import { admit, reasonOf, release } from '../../src/commands/doctor/patient.ts';
 import { examineRedis, wrongKind } from '../../src/commands/doctor/redis.ts';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
-import { loadConfig, type Config } from '../../src/config.ts';
+import { loadConfig, type Config } from '../../src/config/load.ts';
 import { createKeys } from '../../src/store/keys.ts';
 import { neededCommands } from '../../src/store/self-test.ts';
 import { lines, MACHINE, troubles } from '../support/doctor.ts';

@@ -4,7 +4,7 @@ import { createHeartbeat } from '../../src/status/heartbeat.ts';
 import { PROBLEMS, type ProblemCode } from '../../src/status/problems.ts';
 import type { StatusSnapshot } from '../../src/status/snapshot.ts';
 import { titleOf } from '../../src/status/wording.ts';
-import { VERSION } from '../../src/version.ts';
+import { VERSION } from '../../src/lib/version.ts';
 import { receiversOfAllKinds, ROUND } from '../support/alerting.ts';
 import { logIn } from '../support/dashboard.ts';
 import { examineStation } from '../support/doctor.ts';

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { makeApiKey } from '../../src/api-keys.ts';
+import { makeApiKey } from '../../src/config/api-keys.ts';
 import { startRedisServer } from '../../src/commands/redis-server.ts';
 import { createAccountStation, STABLE } from '../support/accounts.ts';
 import { authorize, AUTHORIZED, createPlatform } from '../support/authorizers.ts';

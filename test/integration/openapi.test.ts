@@ -5,7 +5,7 @@ import { format } from 'prettier';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tableOfRoutes } from '../../src/http/internal-routes.ts';
 import { errorSchema } from '../../src/http/openapi/answers.ts';
-import { KeeperError } from '../../src/errors.ts';
+import { KeeperError } from '../../src/lib/errors.ts';
 import { takeExamples, type Examples } from '../support/api-examples.ts';
 import { createStation, type Station } from '../support/station.ts';
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
 import { createKeys } from '../../src/store/keys.ts';
 import { TOKEN } from '../support/liveness.ts';

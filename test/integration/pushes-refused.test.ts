@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
-import type { RefusalReason } from '../../src/errors.ts';
+import type { RefusalReason } from '../../src/lib/errors.ts';
 import type { StatusSnapshot } from '../../src/status/snapshot.ts';
 import { titleOf } from '../../src/status/wording.ts';
 import { createManualClock } from '../support/manual-clock.ts';

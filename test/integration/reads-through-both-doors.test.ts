@@ -1,12 +1,12 @@
 import http from 'node:http';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { makeApiKey, parseApiKeyEntry, type ApiKey } from '../../src/api-keys.ts';
+import { makeApiKey, parseApiKeyEntry, type ApiKey } from '../../src/config/api-keys.ts';
 import { composeInternal } from '../../src/compose-internal.ts';
 import { compose } from '../../src/compose.ts';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/lib/log.ts';
 import { whenReady } from '../../src/store/redis.ts';
 import { revokeAuthorization } from '../../src/store/authorizations.ts';
 import { AUTHORIZED, authorize } from '../support/authorizers.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { App } from '../../src/app.ts';
-import { makeApiKey } from '../../src/api-keys.ts';
+import { makeApiKey } from '../../src/config/api-keys.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../support/observe.ts';
 import { createStation, HOUR, MINUTE, type Station } from '../support/station.ts';

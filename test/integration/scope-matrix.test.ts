@@ -1,13 +1,18 @@
 import type { Express } from 'express';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeApiKey, parseApiKeyEntry, type ApiKey, type Scope } from '../../src/api-keys.ts';
+import {
+  makeApiKey,
+  parseApiKeyEntry,
+  type ApiKey,
+  type Scope,
+} from '../../src/config/api-keys.ts';
 import { composeInternal } from '../../src/compose-internal.ts';
 import { compose } from '../../src/compose.ts';
 import { createInternalApp, type InternalAppOptions } from '../../src/http/internal-app.ts';
 import { tableOfRoutes } from '../../src/http/internal-routes.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
-import { createLog } from '../../src/log.ts';
-import { loadConfig } from '../../src/config.ts';
+import { createLog } from '../../src/lib/log.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { COMPONENT, createStation, stationEnv, type Station } from '../support/station.ts';
 
 /** Every route of the internal API, asked with every kind of key. */

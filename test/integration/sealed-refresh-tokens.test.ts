@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { SealKey } from '../../src/setting-formats.ts';
+import type { SealKey } from '../../src/config/formats.ts';
 import { readRecord } from '../../src/store/records.ts';
 import { createSeal } from '../../src/store/seal.ts';
 import { authorizationOf, authorize, AUTHORIZED, mintsFor } from '../support/authorizers.ts';

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, inject, it } from 'vitest';
 import type { App } from '../../src/app.ts';
-import { makeApiKey } from '../../src/api-keys.ts';
-import { loadConfig } from '../../src/config.ts';
+import { makeApiKey } from '../../src/config/api-keys.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import {
   ADMIN,
   API_KEYS,

@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { makeApiKey } from '../../src/api-keys.ts';
+import { makeApiKey } from '../../src/config/api-keys.ts';
 import { startRedisServer } from '../../src/commands/redis-server.ts';
 import { createHeartbeat } from '../../src/status/heartbeat.ts';
 import type { StatusSnapshot } from '../../src/status/snapshot.ts';
 import { readEvents } from '../../src/store/events.ts';
 import { readReplicas } from '../../src/store/replicas.ts';
 import { readTicketArrivals } from '../../src/store/tickets.ts';
-import { VERSION } from '../../src/version.ts';
+import { VERSION } from '../../src/lib/version.ts';
 import {
   AUTHORIZER,
   COMPONENT,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/lib/log.ts';
 import { createPendingTickets } from '../../src/pushes/pending-tickets.ts';
 import { acceptTicket, keepTicket, readTicket, TICKET_LIFE_MS } from '../../src/store/tickets.ts';
 import { eventCount, post, pushCounts } from '../support/public-listener.ts';

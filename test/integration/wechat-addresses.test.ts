@@ -5,8 +5,8 @@ import { connect, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
-import { exchange, ExchangeError, MAX_ANSWER_BYTES } from '../../src/wechat/exchange.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { exchange, ExchangeError, MAX_ANSWER_BYTES } from '../../src/lib/http-client.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 
 /** A name that a test may look up; what it stands for is up to each test. */

@@ -4,7 +4,7 @@ import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
 import { CALL_DEADLINE_MS, createWechatApi, WechatError } from '../../src/wechat/api.ts';
 import type { WechatAnswer, WechatRequest } from '../../src/wechat/api.ts';
-import type { Log } from '../../src/log.ts';
+import type { Log } from '../../src/lib/log.ts';
 import { createManualClock, type ManualClock } from '../support/manual-clock.ts';
 import { COMPONENT } from '../support/station.ts';
 

@@ -2,7 +2,7 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'nod
 import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Log } from '../../src/log.ts';
+import type { Log } from '../../src/lib/log.ts';
 import { fetchAccessToken, fetchStableAccessToken, fetchTicket } from '../../src/wechat/account.ts';
 import { createWechatApi, WechatError, type WechatApi } from '../../src/wechat/api.ts';
 import { fetchAuthorizerToken } from '../../src/wechat/authorizer.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/lib/log.ts';
 import { createWechatApi, WechatError } from '../../src/wechat/api.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 

@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeApiKey, type Scope } from '../../src/api-keys.ts';
+import { makeApiKey, type Scope } from '../../src/config/api-keys.ts';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
 import { tableOfRoutes } from '../../src/http/internal-routes.ts';
 import { authorizerToken } from '../../src/store/authorizations.ts';

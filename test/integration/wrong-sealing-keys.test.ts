@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { SealKey } from '../../src/setting-formats.ts';
+import type { SealKey } from '../../src/config/formats.ts';
 import { readySeal } from '../../src/store/seal-check.ts';
 import { createSeal } from '../../src/store/seal.ts';
 import type { Store } from '../../src/store/store.ts';

@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis';
-import type { Clock } from '../../src/clock.ts';
+import type { Clock } from '../../src/lib/clock.ts';
 import { createKeeper, type Keeper } from '../../src/credentials/keeper.ts';
 import type { RefreshContext } from '../../src/credentials/look.ts';
 import { createMemory } from '../../src/credentials/memory.ts';
 import { createPatrol } from '../../src/credentials/patrol.ts';
-import type { Log } from '../../src/log.ts';
+import type { Log } from '../../src/lib/log.ts';
 import { createSeal } from '../../src/store/seal.ts';
 import { createStoreTime } from '../../src/store/store-time.ts';
 import type { WechatAnswer } from '../../src/wechat/api.ts';

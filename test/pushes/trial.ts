@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { Writable } from 'node:stream';
 import fc from 'fast-check';
 import type { Redis } from 'ioredis';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/lib/log.ts';
 import { createPendingTickets } from '../../src/pushes/pending-tickets.ts';
 import { createPushTally } from '../../src/pushes/push-tally.ts';
 import { createReceiver, type ArrivedPush } from '../../src/pushes/receiver.ts';

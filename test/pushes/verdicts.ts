@@ -1,6 +1,6 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { KeeperError } from '../../src/errors.ts';
+import { KeeperError } from '../../src/lib/errors.ts';
 import { openPush, type EnvelopeSecrets, type TrustedPush } from '../../src/wechat/envelope.ts';
 import { readPush } from '../../src/wechat/read-push.ts';
 import { createUsualOpener, readUsual } from '../../src/wechat/usual-push.ts';

@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream';
-import type { Clock } from '../../src/clock.ts';
+import type { Clock } from '../../src/lib/clock.ts';
 
 /** What happened: the last lines in full, for a violation, and the rest as counts. */
 export interface Journal {

@@ -1,7 +1,7 @@
 import { createApp, type App } from '../../src/app.ts';
-import type { Clock } from '../../src/clock.ts';
-import { loadConfig, secretsOf } from '../../src/config.ts';
-import { createLog } from '../../src/log.ts';
+import type { Clock } from '../../src/lib/clock.ts';
+import { loadConfig, secretsOf } from '../../src/config/load.ts';
+import { createLog } from '../../src/lib/log.ts';
 import type { StartCron } from '../../src/schedule/cron.ts';
 import type { ManualClock } from '../support/manual-clock.ts';
 import type { TcpProxy } from '../support/tcp-proxy.ts';

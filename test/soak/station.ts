@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { makeApiKey } from '../../src/api-keys.ts';
+import { makeApiKey } from '../../src/config/api-keys.ts';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
 import type { CallRecord, MintKind, PushRecord } from '../../src/simulator/ledger.ts';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';

@@ -1,5 +1,5 @@
 import { noteReplica } from '../../src/store/replicas.ts';
-import { ALERT_KINDS, type AlertKind } from '../../src/setting-formats.ts';
+import { ALERT_KINDS, type AlertKind } from '../../src/config/formats.ts';
 import type { Accepted, WebhookReceiver } from './webhook-receiver.ts';
 import { createWebhookReceiver } from './webhook-receiver.ts';
 import type { TestStore } from './store.ts';

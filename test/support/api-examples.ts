@@ -1,9 +1,9 @@
 import { PassThrough } from 'node:stream';
 import { listen } from '../../src/http/server.ts';
 import { createInternalApp, type InternalAppOptions } from '../../src/http/internal-app.ts';
-import { makeApiKey, parseApiKeyEntry } from '../../src/api-keys.ts';
+import { makeApiKey, parseApiKeyEntry } from '../../src/config/api-keys.ts';
 import { startRedisServer } from '../../src/commands/redis-server.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/lib/log.ts';
 import { authorizerToken, revokeAuthorization } from '../../src/store/authorizations.ts';
 import { createLinkedPlatform } from './authorizing.ts';
 import { INFO_API, pass } from './reconciling.ts';

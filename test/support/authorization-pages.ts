@@ -4,7 +4,7 @@ import { createLink, type AuthorizationLink } from '../../src/authorizers/links.
 import { authorizationPages } from '../../src/http/authorization-pages.ts';
 import { createPublicApp } from '../../src/http/public-app.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
-import type { Log, LogFields, LogLevel } from '../../src/log.ts';
+import type { Log, LogFields, LogLevel } from '../../src/lib/log.ts';
 import type { Receiver } from '../../src/pushes/receiver.ts';
 import { createManualClock } from './manual-clock.ts';
 import { HOUR, MINUTE } from './station.ts';

@@ -1,6 +1,6 @@
 import { post } from './public-listener.ts';
 import { sealPush, ticketXml } from './seal.ts';
-import { makeApiKey } from '../../src/api-keys.ts';
+import { makeApiKey } from '../../src/config/api-keys.ts';
 import { mergeAuthorizer } from '../../src/store/registry.ts';
 import { authorizerToken } from '../../src/store/authorizations.ts';
 import { configuredIds } from '../../src/credentials/subjects.ts';

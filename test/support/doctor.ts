@@ -7,7 +7,7 @@ import {
   type Patient,
   type PatientOptions,
 } from '../../src/commands/doctor/patient.ts';
-import type { Config } from '../../src/config.ts';
+import type { Config } from '../../src/config/load.ts';
 import type { Station } from './station.ts';
 
 /** A machine of which there is nothing to say. */

@@ -1,7 +1,7 @@
 import { expect, vi } from 'vitest';
 import { createAuthorizations, type Authorizations } from '../../src/authorizers/authorizations.ts';
 import { createMemory } from '../../src/credentials/memory.ts';
-import type { Log } from '../../src/log.ts';
+import type { Log } from '../../src/lib/log.ts';
 import { authorizerToken } from '../../src/store/authorizations.ts';
 import { openExchanges } from '../../src/store/exchanges.ts';
 import { createWechatApi, type WechatApi } from '../../src/wechat/api.ts';

@@ -1,4 +1,4 @@
-import { KeeperError } from '../../src/errors.ts';
+import { KeeperError } from '../../src/lib/errors.ts';
 import { gather, type PushFields } from '../../src/wechat/push-fields.ts';
 import { readXml } from '../../src/wechat/push-xml.ts';
 

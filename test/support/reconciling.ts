@@ -5,7 +5,7 @@ import {
   type Reconciler,
 } from '../../src/authorizers/reconcile.ts';
 import { createMemory } from '../../src/credentials/memory.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/lib/log.ts';
 import { CALL_DEADLINE_MS, createWechatApi, type WechatApi } from '../../src/wechat/api.ts';
 import { listAuthorizers } from '../../src/wechat/authorizer.ts';
 import { TOKEN } from './liveness.ts';

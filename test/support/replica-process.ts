@@ -1,6 +1,6 @@
 import { createApp } from '../../src/app.ts';
-import { loadConfig, secretsOf } from '../../src/config.ts';
-import { createLog } from '../../src/log.ts';
+import { loadConfig, secretsOf } from '../../src/config/load.ts';
+import { createLog } from '../../src/lib/log.ts';
 import { createManualClock } from './manual-clock.ts';
 import { createManualCron } from './station.ts';
 

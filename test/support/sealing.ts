@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { Writable } from 'node:stream';
 import { createApp, type App } from '../../src/app.ts';
-import { createLog } from '../../src/log.ts';
-import type { SealKey } from '../../src/setting-formats.ts';
+import { createLog } from '../../src/lib/log.ts';
+import type { SealKey } from '../../src/config/formats.ts';
 import { authorizerToken } from '../../src/store/authorizations.ts';
 import { AUTHORIZED, createPlatform } from './authorizers.ts';
 import type { Seen } from './observe.ts';

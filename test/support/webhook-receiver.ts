@@ -2,8 +2,8 @@ import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Clock } from '../../src/clock.ts';
-import type { AlertKind } from '../../src/setting-formats.ts';
+import type { Clock } from '../../src/lib/clock.ts';
+import type { AlertKind } from '../../src/config/formats.ts';
 
 /**
  * A robot, or a program, that takes alerts over real HTTP. It refuses what the real ones refuse, in

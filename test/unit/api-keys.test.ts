@@ -7,7 +7,7 @@ import {
   parseApiKeyEntry,
   type ApiKey,
   type Scope,
-} from '../../src/api-keys.ts';
+} from '../../src/config/api-keys.ts';
 
 const SHOP = 'wx0123456789abcdef';
 const OTHER = 'wxfedcba9876543210';

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeApiKey } from '../../src/api-keys.ts';
-import { ConfigError, loadConfig, secretsOf } from '../../src/config.ts';
+import { makeApiKey } from '../../src/config/api-keys.ts';
+import { ConfigError, loadConfig, secretsOf } from '../../src/config/load.ts';
 
 const REDIS_URL = 'redis://127.0.0.1:6379';
 const COMPONENT = {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ConfigError, loadConfig, secretsOf } from '../../src/config.ts';
+import { ConfigError, loadConfig, secretsOf } from '../../src/config/load.ts';
 
 const GOOD: Record<string, string> = {
   REDIS_URL: 'redis://127.0.0.1:6379',

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeApiKey } from '../../src/api-keys.ts';
-import { ConfigError, loadConfig, secretsOf } from '../../src/config.ts';
-import { SETTINGS } from '../../src/settings.ts';
+import { makeApiKey } from '../../src/config/api-keys.ts';
+import { ConfigError, loadConfig, secretsOf } from '../../src/config/load.ts';
+import { SETTINGS } from '../../src/config/settings.ts';
 
 const KEY = 'abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG';
 const OTHER_KEY = 'GFEDCBA9876543210zyxwvutsrqponmlkjihgfedcba';

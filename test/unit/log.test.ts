@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { createLog, type LogLevel } from '../../src/log.ts';
+import { createLog, type LogLevel } from '../../src/lib/log.ts';
 
 function logTo(lines: string[], options: { level?: LogLevel; secrets?: string[] } = {}) {
   const stream = new Writable({

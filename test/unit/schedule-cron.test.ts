@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/lib/log.ts';
 import { startNodeCron, type CronTask } from '../../src/schedule/cron.ts';
 import { HOUR, MINUTE } from '../support/station.ts';
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import type { Redis } from 'ioredis';
-import type { Log } from '../../log.ts';
+import type { Log } from '../../lib/log.ts';
 import { connectRedis, whenReady } from '../../store/redis.ts';
 import { findRedis, startRedisServer } from '../redis-server.ts';
 import { UsageError } from './flags.ts';

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { BlockList, isIPv6 } from 'node:net';
-import type { ComponentConfig } from '../../config-file.ts';
+import type { ComponentConfig } from '../../config/file.ts';
 import { both, failed, ok, skipped, warn, type Check, type Text } from './check.ts';
 import type { Patient } from './patient.ts';
 import { ask, probe, ProbeError, type Answered } from './probe.ts';

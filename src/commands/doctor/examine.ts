@@ -1,4 +1,4 @@
-import { KeeperError } from '../../errors.ts';
+import { KeeperError } from '../../lib/errors.ts';
 import { examineCallback } from './callback.ts';
 import { GROUPS, type Check } from './check.ts';
 import { examineClock } from './clock.ts';

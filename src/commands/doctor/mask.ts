@@ -1,4 +1,4 @@
-import { MASK } from '../../log.ts';
+import { MASK } from '../../lib/log.ts';
 
 /**
  * What of a traced request may be shown. Only fields that are known to be harmless keep their text, so

@@ -1,10 +1,10 @@
 import { lookup } from 'node:dns/promises';
 import { existsSync } from 'node:fs';
 import type { Redis } from 'ioredis';
-import { systemClock, type Clock } from '../../clock.ts';
-import type { AccountConfig, ComponentConfig } from '../../config-file.ts';
-import { secretsOf, type Config } from '../../config.ts';
-import type { Log } from '../../log.ts';
+import { systemClock, type Clock } from '../../lib/clock.ts';
+import type { AccountConfig, ComponentConfig } from '../../config/file.ts';
+import { secretsOf, type Config } from '../../config/load.ts';
+import type { Log } from '../../lib/log.ts';
 import { createKeys, type CredentialId } from '../../store/keys.ts';
 import { readRecord, SpoiledRecordError, type StoredError } from '../../store/records.ts';
 import { connectRedis, onRedis } from '../../store/redis.ts';

@@ -1,6 +1,6 @@
 import type { Language } from '../../authorizers/links.ts';
 import { noteQuotaCleared } from '../../credentials/quota.ts';
-import { KeeperError } from '../../errors.ts';
+import { KeeperError } from '../../lib/errors.ts';
 import { WechatError } from '../../wechat/api.ts';
 import { clearAccountQuota, clearComponentQuota, fetchQuota } from '../../wechat/operations.ts';
 import { both, type Text } from './check.ts';

@@ -1,4 +1,4 @@
-import { loadConfig, type Config } from '../../config.ts';
+import { loadConfig, type Config } from '../../config/load.ts';
 import { isLoopback } from '../../simulator/options.ts';
 import { PUSH_FORMATS, type PushFormat } from '../../simulator/push-document.ts';
 import {

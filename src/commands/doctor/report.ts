@@ -1,5 +1,5 @@
 import type { Language } from '../../authorizers/links.ts';
-import { createRedactor } from '../../log.ts';
+import { createRedactor } from '../../lib/log.ts';
 import { GROUPS, REPLICAS, type Check, type CheckState, type Group } from './check.ts';
 import { isWell } from './examine.ts';
 

@@ -1,4 +1,4 @@
-import { ConfigError, loadConfig } from '../../config.ts';
+import { ConfigError, loadConfig } from '../../config/load.ts';
 import { examine, isWell } from './examine.ts';
 import { readFlags, readLanguage } from './flags.ts';
 import { admit, release, type Patient } from './patient.ts';

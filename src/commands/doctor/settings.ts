@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
-import type { ConfigError } from '../../config.ts';
-import { SETTINGS } from '../../settings.ts';
+import type { ConfigError } from '../../config/load.ts';
+import { SETTINGS } from '../../config/settings.ts';
 import { both, failed, ok, skipped, warn, type Check } from './check.ts';
 import type { Patient } from './patient.ts';
 

@@ -1,4 +1,4 @@
-import { KeeperError } from '../../errors.ts';
+import { KeeperError } from '../../lib/errors.ts';
 import { awaitReauthorization, replaceRefreshToken } from '../../store/authorizations.ts';
 import { mergeAuthorizer } from '../../store/registry.ts';
 import { cannotOpen, readySeal } from '../../store/seal-check.ts';

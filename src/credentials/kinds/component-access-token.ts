@@ -1,4 +1,4 @@
-import { KeeperError } from '../../errors.ts';
+import { KeeperError } from '../../lib/errors.ts';
 import { readTicket, refuseTicket, type Ticket } from '../../store/tickets.ts';
 import { fetchComponentAccessToken } from '../../wechat/component.ts';
 import { TOKEN_BUDGET, type ComponentKind } from './kind.ts';

@@ -1,4 +1,4 @@
-import type { KeeperError } from '../../errors.ts';
+import type { KeeperError } from '../../lib/errors.ts';
 import type { CredentialId, CredentialKindName } from '../../store/keys.ts';
 import type { MintBudget } from '../../store/mints.ts';
 import type { CredentialRecord } from '../../store/records.ts';

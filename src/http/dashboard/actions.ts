@@ -1,6 +1,6 @@
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
 import { rejectCredential } from '../../credentials/reject.ts';
-import { asKeeperError, KeeperError } from '../../errors.ts';
+import { asKeeperError, KeeperError } from '../../lib/errors.ts';
 import { askForTickets } from '../../pushes/ask-for-tickets.ts';
 import type { CredentialId, CredentialKindName } from '../../store/keys.ts';
 import { explain } from '../explain.ts';

@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
-import { appidsFor, mayUse, type Scope } from '../../api-keys.ts';
-import { KeeperError } from '../../errors.ts';
+import { appidsFor, mayUse, type Scope } from '../../config/api-keys.ts';
+import { KeeperError } from '../../lib/errors.ts';
 import { shownAppids, type AuditEntry } from '../audit.ts';
 import { setCaller } from '../caller.ts';
 import type { DashboardOptions } from './options.ts';

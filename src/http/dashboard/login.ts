@@ -1,5 +1,5 @@
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
-import { claimedId, findApiKey } from '../../api-keys.ts';
+import { claimedId, findApiKey } from '../../config/api-keys.ts';
 import { limitFailures } from '../authentication.ts';
 import { html } from '../pages/html.ts';
 import {

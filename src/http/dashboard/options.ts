@@ -1,6 +1,6 @@
-import type { ApiKey } from '../../api-keys.ts';
+import type { ApiKey } from '../../config/api-keys.ts';
 import type { RejectContext } from '../../credentials/reject.ts';
-import type { Log } from '../../log.ts';
+import type { Log } from '../../lib/log.ts';
 import type { AskForTicketsContext } from '../../pushes/ask-for-tickets.ts';
 import type { SnapshotContext } from '../../status/context.ts';
 import type { EndedSessions } from '../../store/ended-sessions.ts';

@@ -1,6 +1,6 @@
 import type { Request, RequestHandler } from 'express';
 import { configuredIds } from '../../credentials/subjects.ts';
-import { KeeperError } from '../../errors.ts';
+import { KeeperError } from '../../lib/errors.ts';
 import { readDashboard, readMemory, type DashboardData } from '../../status/dashboard.ts';
 import { AUTHORIZER_STATES, findAuthorizers } from '../../store/registry.ts';
 import { APPID } from '../../wechat/appid.ts';

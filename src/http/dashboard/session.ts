@@ -1,6 +1,6 @@
 import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Request, Response } from 'express';
-import type { ApiKey } from '../../api-keys.ts';
+import type { ApiKey } from '../../config/api-keys.ts';
 
 /**
  * Log-ins of people. A session is a signed cookie: any replica opens what another one has made, and it

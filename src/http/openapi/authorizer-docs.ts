@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../errors.ts';
+import type { ErrorCode } from '../../lib/errors.ts';
 import type { RouteDoc } from '../route.ts';
 import { authorizerListSchema, authorizerSchema, reconcileSchema } from './answers.ts';
 

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { ErrorCode } from '../../errors.ts';
+import type { ErrorCode } from '../../lib/errors.ts';
 import type { RouteDoc } from '../route.ts';
 import { credentialSchema, rejectionSchema } from './answers.ts';
 

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { CREDENTIAL_KINDS } from '../../credentials/kinds/index.ts';
-import { KeeperError, type ErrorCode } from '../../errors.ts';
-import { VERSION } from '../../version.ts';
+import { KeeperError, type ErrorCode } from '../../lib/errors.ts';
+import { VERSION } from '../../lib/version.ts';
 import type { Route, SuccessDoc } from '../route.ts';
 import * as answers from './answers.ts';
 import examples from './examples.json' with { type: 'json' };

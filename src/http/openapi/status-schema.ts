@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { REFUSAL_REASONS, type RefusalReason } from '../../errors.ts';
+import { REFUSAL_REASONS, type RefusalReason } from '../../lib/errors.ts';
 import { PROBLEM_CODES, SEVERITIES } from '../../status/problems.ts';
 import { PUSH_URLS } from '../../store/refused-pushes.ts';
 import { failureSchema, freshnessSchema, progressSchema, time, timeOrNull } from './answers.ts';

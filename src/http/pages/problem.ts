@@ -1,5 +1,5 @@
 import type { Language } from '../../authorizers/links.ts';
-import type { ErrorCode, KeeperError } from '../../errors.ts';
+import type { ErrorCode, KeeperError } from '../../lib/errors.ts';
 import { button, paragraph, type Page } from './page.ts';
 import { WORDING, type Wording } from './wording.ts';
 

@@ -1,4 +1,4 @@
-import { KeeperError } from '../../errors.ts';
+import { KeeperError } from '../../lib/errors.ts';
 import { acceptTicket, TICKET_LIFE_MS } from '../../store/tickets.ts';
 import { textOf } from '../../wechat/push-fields.ts';
 import { eventEntry } from './event-entry.ts';

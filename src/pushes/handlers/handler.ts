@@ -1,5 +1,5 @@
-import type { Clock } from '../../clock.ts';
-import type { Log } from '../../log.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Log } from '../../lib/log.ts';
 import type { Counted } from '../../store/push-stats.ts';
 import type { Store } from '../../store/store.ts';
 import type { ArrivedTicket, TicketOutcome } from '../../store/tickets.ts';

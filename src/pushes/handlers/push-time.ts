@@ -1,4 +1,4 @@
-import { KeeperError } from '../../errors.ts';
+import { KeeperError } from '../../lib/errors.ts';
 import { SEEN_MS } from '../../store/events.ts';
 import type { HandlerContext, OpenedPush } from './handler.ts';
 

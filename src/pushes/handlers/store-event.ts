@@ -1,5 +1,5 @@
 import type * as z from 'zod';
-import { KeeperError } from '../../errors.ts';
+import { KeeperError } from '../../lib/errors.ts';
 import {
   appendEvent,
   SEEN_MS,

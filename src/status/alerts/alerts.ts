@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { deadline, systemClock, type Clock } from '../../clock.ts';
-import type { AlertWebhook } from '../../config-file.ts';
-import { KeeperError } from '../../errors.ts';
-import type { Log } from '../../log.ts';
+import { deadline, systemClock, type Clock } from '../../lib/clock.ts';
+import type { AlertWebhook } from '../../config/file.ts';
+import { KeeperError } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log.ts';
 import {
   forgetAlertField,
   leaveAlerts,

@@ -1,4 +1,4 @@
-import type { Log } from '../../log.ts';
+import type { Log } from '../../lib/log.ts';
 import type { SnapshotContext } from '../context.ts';
 import type { Counters } from './counters.ts';
 import type { MetricsRegistry } from './registry.ts';

@@ -1,4 +1,4 @@
-import type { RefusalReason } from '../../errors.ts';
+import type { RefusalReason } from '../../lib/errors.ts';
 import type { PushUrl } from '../../store/refused-pushes.ts';
 import type { Facts, ProblemCode } from '../problems.ts';
 

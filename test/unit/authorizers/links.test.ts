@@ -6,7 +6,7 @@ import {
   wechatPages,
   type AuthorizationLink,
 } from '../../../src/authorizers/links.ts';
-import { KeeperError } from '../../../src/errors.ts';
+import { KeeperError } from '../../../src/lib/errors.ts';
 
 const SECRET = '0f1e2d3c4b5a69788796a5b4c3d2e1f0';
 const COMPONENT = 'wx0123456789abcdef';

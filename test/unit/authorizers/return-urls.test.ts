@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isAllowedReturnUrl, returnAddress } from '../../../src/authorizers/return-urls.ts';
-import { returnUrlsSchema } from '../../../src/setting-formats.ts';
+import { returnUrlsSchema } from '../../../src/config/formats.ts';
 
 const LISTED = [
   'https://shop.example.com/wechat',

@@ -14,7 +14,7 @@ import {
 } from '../../../src/commands/doctor/redis.ts';
 import { examineSettings, faultChecks } from '../../../src/commands/doctor/settings.ts';
 import { readTraceFlags } from '../../../src/commands/doctor/trace.ts';
-import { ConfigError, loadConfig } from '../../../src/config.ts';
+import { ConfigError, loadConfig } from '../../../src/config/load.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
 import { troubles } from '../../support/doctor.ts';
 import { stationEnv } from '../../support/station.ts';

@@ -12,8 +12,8 @@ import {
   TARGETS,
   withTable,
 } from '../../../src/commands/generated-files.ts';
-import { ConfigError, loadConfig } from '../../../src/config.ts';
-import { SETTINGS, type Setting } from '../../../src/settings.ts';
+import { ConfigError, loadConfig } from '../../../src/config/load.ts';
+import { SETTINGS, type Setting } from '../../../src/config/settings.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { findApiKey } from '../../../src/api-keys.ts';
-import { loadConfig } from '../../../src/config.ts';
+import { findApiKey } from '../../../src/config/api-keys.ts';
+import { loadConfig } from '../../../src/config/load.ts';
 import { nodeArguments } from '../../support/service.ts';
 
 async function keys(...flags: string[]) {

@@ -7,7 +7,7 @@ import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { startRedisServer } from '../../../src/commands/redis-server.ts';
-import { SETTINGS } from '../../../src/settings.ts';
+import { SETTINGS } from '../../../src/config/settings.ts';
 
 const read = (name: string) => readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8');
 

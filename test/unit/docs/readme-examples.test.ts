@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { CREDENTIAL_KINDS } from '../../../src/credentials/kinds/index.ts';
-import { SETTINGS } from '../../../src/settings.ts';
+import { SETTINGS } from '../../../src/config/settings.ts';
 import { createKeys } from '../../../src/store/keys.ts';
 import { PROBLEM_CODES } from '../../../src/status/problems.ts';
 import { explainErrcode } from '../../../src/wechat/errcodes.ts';

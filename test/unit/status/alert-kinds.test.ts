@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ALERT_KINDS, type AlertKind } from '../../../src/setting-formats.ts';
+import { ALERT_KINDS, type AlertKind } from '../../../src/config/formats.ts';
 import { signDingtalk } from '../../../src/status/alerts/kinds/dingtalk.ts';
 import { signFeishu } from '../../../src/status/alerts/kinds/feishu.ts';
 import { ALERT_RULES } from '../../../src/status/alerts/kinds/index.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { REFUSAL_REASONS } from '../../../src/errors.ts';
+import { REFUSAL_REASONS } from '../../../src/lib/errors.ts';
 import { PUSH_URLS } from '../../../src/store/refused-pushes.ts';
 import { finding, PROBLEM_CODES, PROBLEMS, rankFindings } from '../../../src/status/problems.ts';
 import {

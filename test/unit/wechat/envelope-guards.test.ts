@@ -4,7 +4,7 @@ import { decrypt } from '@wecom/crypto';
 import type * as wecom from '@wecom/crypto';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { KeeperError } from '../../../src/errors.ts';
+import { KeeperError } from '../../../src/lib/errors.ts';
 import {
   encryptMessage,
   openEnvelope,

@@ -3,7 +3,7 @@ import * as crypto from 'node:crypto';
 import * as wecom from '@wecom/crypto';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { KeeperError } from '../../../src/errors.ts';
+import { KeeperError } from '../../../src/lib/errors.ts';
 import {
   encryptMessage,
   openEnvelope,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { KeeperError } from '../../../src/errors.ts';
+import { KeeperError } from '../../../src/lib/errors.ts';
 import { openPush, type EnvelopeSecrets } from '../../../src/wechat/envelope.ts';
 import { outerXml, sealPush, wrapPush, type SealedPush } from '../../support/seal.ts';
 import { COMPONENT } from '../../support/station.ts';

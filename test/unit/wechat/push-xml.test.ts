@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { KeeperError } from '../../../src/errors.ts';
+import { KeeperError } from '../../../src/lib/errors.ts';
 import { parsePushXml } from '../../support/parse-push-xml.ts';
 
 const malformed = expect.objectContaining({ code: 'malformed_push' }) as Error;

@@ -1,4 +1,4 @@
-import type { AlertKind } from '../../../setting-formats.ts';
+import type { AlertKind } from '../../../config/formats.ts';
 import { dingtalk } from './dingtalk.ts';
 import { feishu } from './feishu.ts';
 import { json } from './json.ts';

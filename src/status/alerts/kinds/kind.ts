@@ -1,5 +1,5 @@
-import type { AlertWebhook } from '../../../config-file.ts';
-import type { Exchanged } from '../../../wechat/exchange.ts';
+import type { AlertWebhook } from '../../../config/file.ts';
+import type { Exchanged } from '../../../lib/http-client.ts';
 import type { Notice } from '../notice.ts';
 
 /** How one kind of webhook wants to be spoken to. */

@@ -1,5 +1,5 @@
 /**
- * Every setting, once: the loader in `config.ts`, `.env.example` and the tables in the READMEs are
+ * Every setting, once: the loader in `load.ts`, `.env.example` and the tables in the READMEs are
  * made from this list.
  */
 export interface Setting {

@@ -1,7 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
-import type { Clock } from '../clock.ts';
+import type { Clock } from './clock.ts';
 import { connect } from './connect.ts';
 
 /** Bytes of an answer, unless a call is known for longer ones. */

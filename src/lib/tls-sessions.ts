@@ -1,5 +1,5 @@
 import tls, { type SecureContext, type TLSSocket } from 'node:tls';
-import type { Clock } from '../clock.ts';
+import type { Clock } from './clock.ts';
 
 /**
  * What servers hand out so that the next connection need not begin with certificates: the handshake

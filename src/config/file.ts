@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { readJson, type Place } from './json-text.ts';
+import { readJson, type Place } from '../lib/json-text.ts';
 import {
   alertKindSchema,
   languageSchema,
@@ -9,8 +9,8 @@ import {
   webhookUrlFault,
   webhookUrlSchema,
   type AlertKind,
-} from './setting-formats.ts';
-import { readTextFile, withOddity } from './setting-texts.ts';
+} from './formats.ts';
+import { readTextFile, withOddity } from './texts.ts';
 
 /** The JSON file of CONFIG_FILE: what does not fit into variables. Faults never quote a value. */
 

@@ -1,7 +1,7 @@
 import dns from 'node:dns';
 import net from 'node:net';
 import tls from 'node:tls';
-import type { Clock } from '../clock.ts';
+import type { Clock } from './clock.ts';
 import { createTlsSessions, type TlsSessions } from './tls-sessions.ts';
 
 /**

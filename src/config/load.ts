@@ -9,8 +9,8 @@ import {
   type AccountConfig,
   type AlertWebhook,
   type ComponentConfig,
-} from './config-file.ts';
-import type { LogLevel } from './log.ts';
+} from './file.ts';
+import type { LogLevel } from '../lib/log.ts';
 import {
   authorizationUrlsSchema,
   languageSchema,
@@ -28,8 +28,8 @@ import {
   hostSchema,
   hostsSchema,
   type SealKey,
-} from './setting-formats.ts';
-import { readTextFile, withOddity } from './setting-texts.ts';
+} from './formats.ts';
+import { readTextFile, withOddity } from './texts.ts';
 import { SETTINGS } from './settings.ts';
 
 /**
