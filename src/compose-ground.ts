@@ -13,7 +13,7 @@ import { connectRedis } from './store/redis.ts';
 import { createSeal } from './store/seal.ts';
 import { createStoreTime } from './store/store-time.ts';
 import type { Store } from './store/store.ts';
-import { createWechatApi } from './wechat/api.ts';
+import { createWechatApi } from './wechat/client.ts';
 
 export interface AppOptions {
   log: Log;

@@ -10,7 +10,7 @@ import { createSeal } from '../../src/store/seal.ts';
 import { createStoreTime } from '../../src/store/store-time.ts';
 import type { Store } from '../../src/store/store.ts';
 import { acceptTicket } from '../../src/store/tickets.ts';
-import { createWechatApi } from '../../src/wechat/api.ts';
+import { createWechatApi } from '../../src/wechat/client.ts';
 import { authorizerAppid, COMPONENT } from './component.ts';
 import { SILENT } from './silent.ts';
 

@@ -10,8 +10,12 @@ import { changeExchange, readExchange, type Exchange } from '../store/exchanges.
 import { noteLinkOutcome } from '../store/link-outcomes.ts';
 import { mergeAuthorizer } from '../store/registry.ts';
 import { readySeal } from '../store/seal-check.ts';
-import { WechatError } from '../wechat/api.ts';
-import { fetchAuthorizerInfo, queryAuth, type QueriedAuthorization } from '../wechat/authorizer.ts';
+import { WechatError } from '../wechat/client.ts';
+import {
+  fetchAuthorizerInfo,
+  queryAuth,
+  type QueriedAuthorization,
+} from '../wechat/calls/authorizer.ts';
 
 /**
  * Exchanges one authorization code for the tokens of an account. A code works once, so its answer is

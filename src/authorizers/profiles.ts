@@ -3,7 +3,7 @@ import { authorizerToken, replaceRefreshToken } from '../store/authorizations.ts
 import { planLook } from '../store/due-index.ts';
 import { readRecord } from '../store/records.ts';
 import { mergeAuthorizer } from '../store/registry.ts';
-import { fetchAuthorizerInfo } from '../wechat/authorizer.ts';
+import { fetchAuthorizerInfo } from '../wechat/calls/authorizer.ts';
 
 /**
  * Asks WeChat about one account: its names and kind for people, its permission sets, and its refresh

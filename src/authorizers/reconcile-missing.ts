@@ -4,7 +4,7 @@ import { unseenOf } from '../store/reconciliations.ts';
 import { readRecord, SpoiledRecordError } from '../store/records.ts';
 import { isRefusedByRedis } from '../store/redis.ts';
 import { authorizersAfter, mergeAuthorizer, readAuthorizer } from '../store/registry.ts';
-import { WechatError } from '../wechat/api.ts';
+import { WechatError } from '../wechat/client.ts';
 import { refreshProfile } from './profiles.ts';
 import type { Step } from './reconcile-steps.ts';
 

@@ -12,7 +12,7 @@ import { unplannedOf } from '../store/reconciliations.ts';
 import type { CredentialRecord } from '../store/records.ts';
 import { isRefusedByRedis } from '../store/redis.ts';
 import { mergeAuthorizer, readAuthorizers, type AuthorizerEntry } from '../store/registry.ts';
-import type { ListedAuthorizer } from '../wechat/authorizer.ts';
+import type { ListedAuthorizer } from '../wechat/calls/authorizer.ts';
 import { KeeperError } from '../lib/errors.ts';
 import type { ReconcileContext } from './reconcile-steps.ts';
 

@@ -11,8 +11,8 @@ import {
   type ReconcileRun,
   type ReconcileState,
 } from '../store/reconciliations.ts';
-import { WechatError } from '../wechat/api.ts';
-import { LIST_PAGE, listAuthorizers } from '../wechat/authorizer.ts';
+import { WechatError } from '../wechat/client.ts';
+import { LIST_PAGE, listAuthorizers } from '../wechat/calls/authorizer.ts';
 import { askAboutMissing } from './reconcile-missing.ts';
 import { restorePage } from './reconcile-page.ts';
 import { fetchProfiles } from './reconcile-profiles.ts';

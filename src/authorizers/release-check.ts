@@ -4,9 +4,9 @@ import { KeeperError } from '../lib/errors.ts';
 import { callAsPlatform, type PlatformContext } from '../credentials/platform.ts';
 import { SEEN_MS } from '../store/events.ts';
 import { takeLease } from '../store/leases.ts';
-import { WechatError } from '../wechat/api.ts';
-import { queryAuth, sendCustomText } from '../wechat/authorizer.ts';
-import { textReply } from '../wechat/reply.ts';
+import { WechatError } from '../wechat/client.ts';
+import { queryAuth, sendCustomText } from '../wechat/calls/authorizer.ts';
+import { textReply } from '../wechat/push/reply.ts';
 
 /**
  * WeChat's check before a platform is released (全网发布检测), answered by the service itself: the

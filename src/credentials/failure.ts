@@ -1,6 +1,6 @@
 import { failMint } from '../store/mints.ts';
 import type { StoredError } from '../store/records.ts';
-import { WechatError } from '../wechat/api.ts';
+import { WechatError } from '../wechat/client.ts';
 import type { ErrorClass } from '../wechat/errcodes.ts';
 import { isLive, type Freshness } from './freshness.ts';
 import {

@@ -5,7 +5,7 @@ import type { CredentialId } from '../store/keys.ts';
 import type { MintBudget, Refusal } from '../store/mints.ts';
 import type { CredentialRecord, StoredError } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
-import type { WechatApi, WechatError } from '../wechat/api.ts';
+import type { WechatApi, WechatError } from '../wechat/client.ts';
 import type { Freshness } from './freshness.ts';
 import type { CredentialKind, KindContext, Preparation, TryOtherwise } from './kinds/kind.ts';
 import type { Memory } from './memory.ts';

@@ -1,5 +1,5 @@
-import type { PlatformCall } from '../wechat/authorizer.ts';
-import { WechatError } from '../wechat/api.ts';
+import type { PlatformCall } from '../wechat/calls/authorizer.ts';
+import { WechatError } from '../wechat/client.ts';
 import type { RefreshContext } from './look.ts';
 import { readCredential, type ReadContext } from './read.ts';
 import { noteRefusal } from './refusal.ts';

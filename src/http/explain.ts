@@ -1,7 +1,7 @@
 import type { Request } from 'express';
 import { describeFailure } from '../credentials/failure.ts';
 import { KeeperError } from '../lib/errors.ts';
-import { WechatError } from '../wechat/api.ts';
+import { WechatError } from '../wechat/client.ts';
 
 /** What several routes of the internal API say. */
 

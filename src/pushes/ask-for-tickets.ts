@@ -5,8 +5,8 @@ import { takeLease } from '../store/leases.ts';
 import { onRedis } from '../store/redis.ts';
 import type { Store } from '../store/store.ts';
 import { notePushAsked } from '../store/tickets.ts';
-import type { WechatApi } from '../wechat/api.ts';
-import { startPushTicket } from '../wechat/component.ts';
+import type { WechatApi } from '../wechat/client.ts';
+import { startPushTicket } from '../wechat/calls/component.ts';
 
 /** A person asks WeChat to push tickets again, without waiting for the watchdog to do it. */
 

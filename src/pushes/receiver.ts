@@ -9,10 +9,10 @@ import {
   type EnvelopeSecrets,
   type PushFormat,
   type TrustedPush,
-} from '../wechat/envelope.ts';
-import { textOf, type PushFields } from '../wechat/push-fields.ts';
-import { readPush } from '../wechat/read-push.ts';
-import { createUsualOpener, readUsual, type UsualOpener } from '../wechat/usual-push.ts';
+} from '../wechat/push/envelope.ts';
+import { textOf, type PushFields } from '../wechat/push/push-fields.ts';
+import { readPush } from '../wechat/push/read-push.ts';
+import { createUsualOpener, readUsual, type UsualOpener } from '../wechat/push/usual-push.ts';
 import { createAddressees, type Addressees } from './addressees.ts';
 import { handlerOf, recordMessage } from './handlers/index.ts';
 import type { PushTally } from './push-tally.ts';

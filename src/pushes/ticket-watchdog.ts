@@ -1,8 +1,8 @@
 import type { Log } from '../lib/log.ts';
 import type { Store } from '../store/store.ts';
 import { notePushUnanswered, watchTicket } from '../store/tickets.ts';
-import { WechatError, type WechatApi } from '../wechat/api.ts';
-import { startPushTicket } from '../wechat/component.ts';
+import { WechatError, type WechatApi } from '../wechat/client.ts';
+import { startPushTicket } from '../wechat/calls/component.ts';
 
 /**
  * Notices that WeChat has stopped pushing tickets. A ticket cannot be fetched; what one can do is

@@ -1,4 +1,4 @@
-import { ENCODING_AES_KEY } from '../wechat/envelope.ts';
+import { ENCODING_AES_KEY } from '../wechat/push/envelope.ts';
 import type { SimulatorClock } from './clock.ts';
 import type { CallRecord, PushRecord } from './ledger.ts';
 import { PUSH_FORMATS, type PushFormat } from './push-document.ts';

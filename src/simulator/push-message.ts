@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
-import { encryptMessage, sign } from '../wechat/envelope.ts';
+import { encryptMessage, sign } from '../wechat/push/envelope.ts';
 import { userNameOf } from './authorizer-profile.ts';
 import type { PushFault } from './faults.ts';
 import {

@@ -1,4 +1,4 @@
-import { openEnvelope, sign } from '../wechat/envelope.ts';
+import { openEnvelope, sign } from '../wechat/push/envelope.ts';
 import type { ComponentOptions } from './options.ts';
 import { CONTENT_TYPES, documentOf, type PushFields, type PushFormat } from './push-document.ts';
 import { sealPush } from './push-message.ts';

@@ -14,7 +14,7 @@ import {
 } from '../support/public-listener.ts';
 import { sealPush, ticketXml } from '../support/seal.ts';
 import { COMPONENT, createStation, type Station } from '../support/station.ts';
-import { sign } from '../../src/wechat/envelope.ts';
+import { sign } from '../../src/wechat/push/envelope.ts';
 
 const RANDOM_REQUESTS = 1_500;
 

@@ -5,7 +5,7 @@ import {
   runReleaseCheck,
   type CheckResult,
 } from '../../src/simulator/release-checker.ts';
-import { openEnvelope } from '../../src/wechat/envelope.ts';
+import { openEnvelope } from '../../src/wechat/push/envelope.ts';
 import { parsePushXml } from '../support/parse-push-xml.ts';
 import { startRedisServer } from '../../src/commands/redis-server.ts';
 import { createPlatform } from '../support/authorizers.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { sign } from '../../src/wechat/envelope.ts';
+import { sign } from '../../src/wechat/push/envelope.ts';
 import {
   asMessage,
   contents,

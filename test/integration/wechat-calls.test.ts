@@ -3,9 +3,13 @@ import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Log } from '../../src/lib/log.ts';
-import { fetchAccessToken, fetchStableAccessToken, fetchTicket } from '../../src/wechat/account.ts';
-import { createWechatApi, WechatError, type WechatApi } from '../../src/wechat/api.ts';
-import { fetchAuthorizerToken } from '../../src/wechat/authorizer.ts';
+import {
+  fetchAccessToken,
+  fetchStableAccessToken,
+  fetchTicket,
+} from '../../src/wechat/calls/account.ts';
+import { createWechatApi, WechatError, type WechatApi } from '../../src/wechat/client.ts';
+import { fetchAuthorizerToken } from '../../src/wechat/calls/authorizer.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 
 interface Received {

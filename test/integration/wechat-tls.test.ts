@@ -3,7 +3,7 @@ import { createServer, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createLog } from '../../src/lib/log.ts';
-import { createWechatApi, WechatError } from '../../src/wechat/api.ts';
+import { createWechatApi, WechatError } from '../../src/wechat/client.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 
 const file = (name: string) =>

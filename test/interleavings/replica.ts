@@ -7,7 +7,7 @@ import { createPatrol } from '../../src/credentials/patrol.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { createSeal } from '../../src/store/seal.ts';
 import { createStoreTime } from '../../src/store/store-time.ts';
-import type { WechatAnswer } from '../../src/wechat/api.ts';
+import type { WechatAnswer } from '../../src/wechat/client.ts';
 import { ID, nameOf, type ScriptName } from './shared-store.ts';
 import { CALL_MS, lostAnswer, type Request, type Waiting } from './wechat.ts';
 import type { World } from './world.ts';

@@ -1,4 +1,4 @@
-import { WechatError, type WechatAnswer } from '../../src/wechat/api.ts';
+import { WechatError, type WechatAnswer } from '../../src/wechat/client.ts';
 
 /**
  * WeChat as the schedules need it: a request is executed when the scheduler says so, each execution

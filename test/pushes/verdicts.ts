@@ -1,9 +1,13 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { KeeperError } from '../../src/lib/errors.ts';
-import { openPush, type EnvelopeSecrets, type TrustedPush } from '../../src/wechat/envelope.ts';
-import { readPush } from '../../src/wechat/read-push.ts';
-import { createUsualOpener, readUsual } from '../../src/wechat/usual-push.ts';
+import {
+  openPush,
+  type EnvelopeSecrets,
+  type TrustedPush,
+} from '../../src/wechat/push/envelope.ts';
+import { readPush } from '../../src/wechat/push/read-push.ts';
+import { createUsualOpener, readUsual } from '../../src/wechat/push/usual-push.ts';
 import { COMPONENT } from '../support/station.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { CALL_DEADLINE_MS } from '../../src/wechat/api.ts';
+import { CALL_DEADLINE_MS } from '../../src/wechat/client.ts';
 import type { Station } from './station.ts';
 
 /** Letting simulated time pass while real sockets work. */

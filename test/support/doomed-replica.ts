@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { createKeeper, type Keeper } from '../../src/credentials/keeper.ts';
 import { createMemory } from '../../src/credentials/memory.ts';
 import type { Log } from '../../src/lib/log.ts';
-import { createWechatApi } from '../../src/wechat/api.ts';
+import { createWechatApi } from '../../src/wechat/client.ts';
 import type { LogLine, Station } from './station.ts';
 
 /**

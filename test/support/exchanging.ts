@@ -4,7 +4,7 @@ import { createMemory } from '../../src/credentials/memory.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { authorizerToken } from '../../src/store/authorizations.ts';
 import { openExchanges } from '../../src/store/exchanges.ts';
-import { createWechatApi, type WechatApi } from '../../src/wechat/api.ts';
+import { createWechatApi, type WechatApi } from '../../src/wechat/client.ts';
 import { AUTHORIZED } from './authorizers.ts';
 import { createLinkedPlatform } from './authorizing.ts';
 import { read } from './observe.ts';

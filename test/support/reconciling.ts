@@ -6,8 +6,8 @@ import {
 } from '../../src/authorizers/reconcile.ts';
 import { createMemory } from '../../src/credentials/memory.ts';
 import { createLog } from '../../src/lib/log.ts';
-import { CALL_DEADLINE_MS, createWechatApi, type WechatApi } from '../../src/wechat/api.ts';
-import { listAuthorizers } from '../../src/wechat/authorizer.ts';
+import { CALL_DEADLINE_MS, createWechatApi, type WechatApi } from '../../src/wechat/client.ts';
+import { listAuthorizers } from '../../src/wechat/calls/authorizer.ts';
 import { TOKEN } from './liveness.ts';
 import { read } from './observe.ts';
 import { COMPONENT, type LogLine, type Station } from './station.ts';

@@ -1,5 +1,5 @@
 import { createCipheriv } from 'node:crypto';
-import { sign } from '../../src/wechat/envelope.ts';
+import { sign } from '../../src/wechat/push/envelope.ts';
 import { COMPONENT } from './station.ts';
 
 /** What can be wrong inside an envelope whose signature is right. */

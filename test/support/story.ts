@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { CALL_DEADLINE_MS } from '../../src/wechat/api.ts';
+import { CALL_DEADLINE_MS } from '../../src/wechat/client.ts';
 import { TOKEN } from './liveness.ts';
 import { stored } from './observe.ts';
 import { createStation, MINUTE, type Station, type StationOptions } from './station.ts';

@@ -12,8 +12,8 @@ import { createCounters } from '../../src/status/metrics/counters.ts';
 import { FAMILIES } from '../../src/status/metrics/families.ts';
 import { PROBLEMS } from '../../src/status/problems.ts';
 import { createKeys } from '../../src/store/keys.ts';
-import { PushHashes } from '../../src/wechat/envelope.ts';
-import { readPush } from '../../src/wechat/read-push.ts';
+import { PushHashes } from '../../src/wechat/push/envelope.ts';
+import { readPush } from '../../src/wechat/push/read-push.ts';
 
 /**
  * What wxkeeper promises to those who run it, call it and read what it writes. A change here breaks

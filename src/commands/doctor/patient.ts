@@ -12,7 +12,7 @@ import { wordOf, type RedisError } from '../../store/redis-words.ts';
 import { createSeal } from '../../store/seal.ts';
 import { createStoreTime } from '../../store/store-time.ts';
 import type { Store } from '../../store/store.ts';
-import { createWechatApi, type WechatApi } from '../../wechat/api.ts';
+import { createWechatApi, type WechatApi } from '../../wechat/client.ts';
 import { UsageError } from './usage.ts';
 
 /** The installation that is examined, with its settings, and how it is reached. */

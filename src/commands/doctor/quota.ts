@@ -1,8 +1,12 @@
 import type { Language } from '../../authorizers/links.ts';
 import { noteQuotaCleared } from '../../credentials/quota.ts';
 import { KeeperError } from '../../lib/errors.ts';
-import { WechatError } from '../../wechat/api.ts';
-import { clearAccountQuota, clearComponentQuota, fetchQuota } from '../../wechat/operations.ts';
+import { WechatError } from '../../wechat/client.ts';
+import {
+  clearAccountQuota,
+  clearComponentQuota,
+  fetchQuota,
+} from '../../wechat/calls/operations.ts';
 import { both, type Text } from './check.ts';
 import { checkAppid, readFlags, readLanguage } from './flags.ts';
 import {

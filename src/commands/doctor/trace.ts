@@ -1,7 +1,7 @@
 import type { Language } from '../../authorizers/links.ts';
-import { WechatError } from '../../wechat/api.ts';
+import { WechatError } from '../../wechat/client.ts';
 import { explainErrcode } from '../../wechat/errcodes.ts';
-import { fetchTrace, type TracedRequest } from '../../wechat/operations.ts';
+import { fetchTrace, type TracedRequest } from '../../wechat/calls/operations.ts';
 import { both, type Text } from './check.ts';
 import { checkAppid, readFlags, readLanguage } from './flags.ts';
 import { maskBody, maskUrl } from './mask.ts';

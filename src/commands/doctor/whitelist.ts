@@ -1,7 +1,7 @@
 import type { StoredError } from '../../store/records.ts';
 import { explainError } from '../../status/wording.ts';
-import { WechatError } from '../../wechat/api.ts';
-import { fetchQuota, type Quota } from '../../wechat/operations.ts';
+import { WechatError } from '../../wechat/client.ts';
+import { fetchQuota, type Quota } from '../../wechat/calls/operations.ts';
 import { both, failed, ok, skipped, warn, type Check, type Text } from './check.ts';
 import { configuredSubjects, storedToken, type Patient, type Subject } from './patient.ts';
 

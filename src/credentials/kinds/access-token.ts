@@ -1,4 +1,4 @@
-import { fetchAccessToken, fetchStableAccessToken } from '../../wechat/account.ts';
+import { fetchAccessToken, fetchStableAccessToken } from '../../wechat/calls/account.ts';
 import { TOKEN_BUDGET, type AccountKind } from './kind.ts';
 
 /** Calls a day that WeChat allows: developers.weixin.qq.com, getAccessToken and getStableAccessToken. */

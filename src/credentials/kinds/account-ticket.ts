@@ -1,6 +1,6 @@
-import { fetchTicket } from '../../wechat/account.ts';
+import { fetchTicket } from '../../wechat/calls/account.ts';
 import { TOKEN_BUDGET, type AccountKind, type KindContext } from './kind.ts';
-import type { Minted } from '../../wechat/minted.ts';
+import type { Minted } from '../../wechat/token-answer.ts';
 
 /**
  * What `jsapi_ticket` and `wx_card_ticket` have in common. WeChat answers a repeat with the same ticket

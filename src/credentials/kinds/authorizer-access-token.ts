@@ -2,8 +2,8 @@ import { KeeperError } from '../../lib/errors.ts';
 import { awaitReauthorization, replaceRefreshToken } from '../../store/authorizations.ts';
 import { mergeAuthorizer } from '../../store/registry.ts';
 import { cannotOpen, readySeal } from '../../store/seal-check.ts';
-import { WechatError } from '../../wechat/api.ts';
-import { fetchAuthorizerInfo, fetchAuthorizerToken } from '../../wechat/authorizer.ts';
+import { WechatError } from '../../wechat/client.ts';
+import { fetchAuthorizerInfo, fetchAuthorizerToken } from '../../wechat/calls/authorizer.ts';
 import { DEAD_REFRESH_TOKEN } from '../../wechat/errcodes.ts';
 import { TOKEN_BUDGET, type AuthorizerKind, type KindContext } from './kind.ts';
 

@@ -1,6 +1,6 @@
 import { KeeperError } from '../../lib/errors.ts';
 import { readTicket, refuseTicket, type Ticket } from '../../store/tickets.ts';
-import { fetchComponentAccessToken } from '../../wechat/component.ts';
+import { fetchComponentAccessToken } from '../../wechat/calls/component.ts';
 import { TOKEN_BUDGET, type ComponentKind } from './kind.ts';
 
 /** Calls a day, as WeChat's own quota call reports it. */

@@ -3,8 +3,8 @@ import type { CredentialId, CredentialKindName } from '../../store/keys.ts';
 import type { MintBudget } from '../../store/mints.ts';
 import type { CredentialRecord } from '../../store/records.ts';
 import type { Store } from '../../store/store.ts';
-import type { WechatApi, WechatError } from '../../wechat/api.ts';
-import type { Minted } from '../../wechat/minted.ts';
+import type { WechatApi, WechatError } from '../../wechat/client.ts';
+import type { Minted } from '../../wechat/token-answer.ts';
 
 /**
  * What a kind of credential has to say about itself: a file in this folder and a line in `index.ts`.

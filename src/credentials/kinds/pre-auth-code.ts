@@ -1,4 +1,4 @@
-import { createPreAuthCode } from '../../wechat/component.ts';
+import { createPreAuthCode } from '../../wechat/calls/component.ts';
 import type { ComponentKind } from './kind.ts';
 
 /** One code per visitor: being scanned already uses it up. One is kept ready for the next. */

@@ -1,6 +1,6 @@
 import { KeeperError } from '../../lib/errors.ts';
 import { acceptTicket, TICKET_LIFE_MS } from '../../store/tickets.ts';
-import { textOf } from '../../wechat/push-fields.ts';
+import { textOf } from '../../wechat/push/push-fields.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';
 import { noteOddity, timeOf, type PushTime } from './push-time.ts';

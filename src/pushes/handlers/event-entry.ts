@@ -1,6 +1,6 @@
 import { MASK, WECHAT_PREFIX } from '../../lib/log.ts';
 import type { EventFields } from '../../store/events.ts';
-import { textOf, type PushValue } from '../../wechat/push-fields.ts';
+import { textOf, type PushValue } from '../../wechat/push/push-fields.ts';
 import type { OpenedPush } from './handler.ts';
 
 /**

@@ -3,9 +3,9 @@ import type { Log } from '../../lib/log.ts';
 import type { Counted } from '../../store/push-stats.ts';
 import type { Store } from '../../store/store.ts';
 import type { ArrivedTicket, TicketOutcome } from '../../store/tickets.ts';
-import type { PushHashes, SignedQuery } from '../../wechat/envelope.ts';
-import type { PushFields } from '../../wechat/push-fields.ts';
-import type { Oddity } from '../../wechat/read-push.ts';
+import type { PushHashes, SignedQuery } from '../../wechat/push/envelope.ts';
+import type { PushFields } from '../../wechat/push/push-fields.ts';
+import type { Oddity } from '../../wechat/push/read-push.ts';
 import type { PendingTickets } from '../pending-tickets.ts';
 
 /** A push that was verified, decrypted and parsed. */

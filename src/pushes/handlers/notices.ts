@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { appidField, codeExpiry, codeField, takeCode } from './authorized.ts';
-import { textOf } from '../../wechat/push-fields.ts';
+import { textOf } from '../../wechat/push/push-fields.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';
 import { freshTimeOf } from './push-time.ts';

@@ -1,7 +1,7 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 import type { LookOutcome, LookReason } from '../../credentials/look.ts';
 import type { CredentialKindName } from '../../store/keys.ts';
-import type { SeenCall } from '../../wechat/api.ts';
+import type { SeenCall } from '../../wechat/client.ts';
 import { createTally } from './tally.ts';
 
 /** What this process has done since it started. No label holds an appid. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { eventEntry } from '../../../src/pushes/handlers/event-entry.ts';
 import type { OpenedPush } from '../../../src/pushes/handlers/handler.ts';
-import { PushHashes } from '../../../src/wechat/envelope.ts';
-import { readPush } from '../../../src/wechat/read-push.ts';
+import { PushHashes } from '../../../src/wechat/push/envelope.ts';
+import { readPush } from '../../../src/wechat/push/read-push.ts';
 
 /** The entry of a push with this text, as far as its form is concerned. */
 function entryOf(text: string) {

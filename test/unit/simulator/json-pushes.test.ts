@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { documentOf } from '../../../src/simulator/push-document.ts';
 import { CHECKED_ACCOUNTS, runReleaseCheck } from '../../../src/simulator/release-checker.ts';
-import { encryptMessage, sign } from '../../../src/wechat/envelope.ts';
+import { encryptMessage, sign } from '../../../src/wechat/push/envelope.ts';
 import {
   COMPONENT,
   control,

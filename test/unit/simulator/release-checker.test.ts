@@ -6,7 +6,7 @@ import {
   type CheckStep,
 } from '../../../src/simulator/release-checker.ts';
 import type { Simulator } from '../../../src/simulator/simulator.ts';
-import { encryptMessage, sign } from '../../../src/wechat/envelope.ts';
+import { encryptMessage, sign } from '../../../src/wechat/push/envelope.ts';
 import {
   callApi,
   COMPONENT,

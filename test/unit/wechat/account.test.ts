@@ -3,10 +3,10 @@ import {
   fetchAccessToken,
   fetchStableAccessToken,
   fetchTicket,
-} from '../../../src/wechat/account.ts';
-import { WechatError, type WechatApi } from '../../../src/wechat/api.ts';
-import { fetchAuthorizerToken } from '../../../src/wechat/authorizer.ts';
-import type { Minted } from '../../../src/wechat/minted.ts';
+} from '../../../src/wechat/calls/account.ts';
+import { WechatError, type WechatApi } from '../../../src/wechat/client.ts';
+import { fetchAuthorizerToken } from '../../../src/wechat/calls/authorizer.ts';
+import type { Minted } from '../../../src/wechat/token-answer.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 

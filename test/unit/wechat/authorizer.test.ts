@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { WechatApi } from '../../../src/wechat/api.ts';
-import { fetchAuthorizerInfo } from '../../../src/wechat/authorizer.ts';
+import type { WechatApi } from '../../../src/wechat/client.ts';
+import { fetchAuthorizerInfo } from '../../../src/wechat/calls/authorizer.ts';
 
 const APPID = 'wxfedcba9876543210';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readLife } from '../../../src/wechat/minted.ts';
+import { readLife } from '../../../src/wechat/token-answer.ts';
 
 describe('reading expires_in', () => {
   it.each([

@@ -14,7 +14,7 @@ import {
   verifyEcho,
   type EnvelopeSecrets,
   type OpenedEnvelope,
-} from '../../../src/wechat/envelope.ts';
+} from '../../../src/wechat/push/envelope.ts';
 import { parsePushXml } from '../../support/parse-push-xml.ts';
 import { encryptByHand, sealPush, wrapPush, type SealedPush } from '../../support/seal.ts';
 import { COMPONENT } from '../../support/station.ts';

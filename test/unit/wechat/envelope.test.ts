@@ -11,7 +11,7 @@ import {
   sign,
   verifyEcho,
   type EnvelopeSecrets,
-} from '../../../src/wechat/envelope.ts';
+} from '../../../src/wechat/push/envelope.ts';
 import { parsePushXml } from '../../support/parse-push-xml.ts';
 import {
   encryptByHand,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { KeeperError } from '../../../src/lib/errors.ts';
-import { openPush, type EnvelopeSecrets } from '../../../src/wechat/envelope.ts';
+import { openPush, type EnvelopeSecrets } from '../../../src/wechat/push/envelope.ts';
 import { outerXml, sealPush, wrapPush, type SealedPush } from '../../support/seal.ts';
 import { COMPONENT } from '../../support/station.ts';
 

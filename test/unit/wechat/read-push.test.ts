@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { textOf } from '../../../src/wechat/push-fields.ts';
-import { readPush } from '../../../src/wechat/read-push.ts';
+import { textOf } from '../../../src/wechat/push/push-fields.ts';
+import { readPush } from '../../../src/wechat/push/read-push.ts';
 
 const BEFORE =
   '<ToUserName><![CDATA[gh_1]]></ToUserName><FromUserName><![CDATA[o1]]></FromUserName>' +

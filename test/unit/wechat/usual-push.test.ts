@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { openPush } from '../../../src/wechat/envelope.ts';
-import { readPush } from '../../../src/wechat/read-push.ts';
-import { createUsualOpener, readUsual } from '../../../src/wechat/usual-push.ts';
+import { openPush } from '../../../src/wechat/push/envelope.ts';
+import { readPush } from '../../../src/wechat/push/read-push.ts';
+import { createUsualOpener, readUsual } from '../../../src/wechat/push/usual-push.ts';
 import { compareVerdicts } from '../../pushes/verdicts.ts';
 import { sealPush, ticketXml } from '../../support/seal.ts';
 import { COMPONENT } from '../../support/station.ts';

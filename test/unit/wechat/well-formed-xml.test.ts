@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readAnything, readXml } from '../../../src/wechat/push-xml.ts';
-import { readWellFormed } from '../../../src/wechat/well-formed-xml.ts';
+import { readAnything, readXml } from '../../../src/wechat/push/push-xml.ts';
+import { readWellFormed } from '../../../src/wechat/push/well-formed-xml.ts';
 
 /** Two readers, one meaning: which of them read a push must not show. */
 

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { WechatError, type WechatApi } from './api.ts';
+import { WechatError, type WechatApi } from '../client.ts';
 
 /**
  * The calls of people who look after an installation: how much of a quota is left, what became of one

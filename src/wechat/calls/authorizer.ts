@@ -1,8 +1,8 @@
 import * as z from 'zod';
-import { WechatError, type WechatApi } from './api.ts';
-import { integerIn, unwrapped } from './answer.ts';
-import { APPID } from './appid.ts';
-import { isUsable, readMinted, type Minted } from './minted.ts';
+import { WechatError, type WechatApi } from '../client.ts';
+import { integerIn, unwrapped } from '../answer.ts';
+import { APPID } from '../appid.ts';
+import { isUsable, readMinted, type Minted } from '../token-answer.ts';
 
 /**
  * The calls about accounts that authorized a platform.

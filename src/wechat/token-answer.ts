@@ -1,4 +1,4 @@
-import { WechatError, type WechatAnswer } from './api.ts';
+import { WechatError, type WechatAnswer } from './client.ts';
 
 /** What the calls that issue a value have in common: how the value and its life are read. */
 

@@ -1,5 +1,5 @@
-import type { WechatApi } from './api.ts';
-import { readMinted, type Minted } from './minted.ts';
+import type { WechatApi } from '../client.ts';
+import { readMinted, type Minted } from '../token-answer.ts';
 
 /**
  * The calls of a third-party platform.

@@ -1,6 +1,6 @@
 import { createDecipheriv, hash, timingSafeEqual } from 'node:crypto';
 import { decrypt, encrypt, getSignature } from '@wecom/crypto';
-import { KeeperError, type RefusalReason } from '../lib/errors.ts';
+import { KeeperError, type RefusalReason } from '../../lib/errors.ts';
 
 /**
  * The encrypted envelope around every push (消息加解密): what a push must have to be trusted, and the
