@@ -1,5 +1,5 @@
 import type { RedisServer } from '../src/commands/redis-server.ts';
-import { authorizerToken } from '../src/store/authorizations.ts';
+import { authorizerToken } from '../src/store/authorizers/authorization.ts';
 import { COMPONENT, createStation, type Station } from '../test/support/station.ts';
 import type { Report } from './rig/report.ts';
 

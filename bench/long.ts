@@ -20,7 +20,7 @@ const LOAD_SECONDS = 15;
 const PER_SECOND = 30_000;
 const TICKETS_IN = 10;
 const AUTHORIZERS = 1_000;
-/** `EVENT_STREAM_LENGTH` in src/store/events.ts, and what approximate trimming may leave above it. */
+/** `EVENT_STREAM_LENGTH` in src/store/tickets/event-stream.ts, and what approximate trimming may leave above it. */
 const STREAM_LENGTH = 10_200;
 const PREFIX = 'wxkeeper:';
 

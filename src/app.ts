@@ -7,7 +7,7 @@ import { ConfigError, type Config } from './config/load.ts';
 import type { Keeper } from './credentials/keeper.ts';
 import { tellCuts } from './http/connections.ts';
 import { listen, listenFault, type Listener } from './http/server.ts';
-import { whenReady } from './store/redis.ts';
+import { whenReady } from './store/redis/connection.ts';
 import { VERSION } from './lib/version.ts';
 
 /** The whole service: starts the parts that `compose.ts` has joined, and stops them again. */

@@ -5,7 +5,7 @@ import type { Ground } from './compose-ground.ts';
 import type { Config } from './config/load.ts';
 import type { Keeper } from './credentials/keeper.ts';
 import { readCredential } from './credentials/read.ts';
-import { bindCode, readLinkOutcome } from './store/link-outcomes.ts';
+import { bindCode, readLinkOutcome } from './store/authorizers/link-outcomes.ts';
 import type { AuthorizationPages } from './http/authorization-pages.ts';
 import { createPublicApp } from './http/public-app.ts';
 import { createPushFront } from './http/push-route.ts';
@@ -17,9 +17,9 @@ import type { RefusedPushCounter } from './pushes/refused.ts';
 import type { Job } from './schedule/jobs.ts';
 import type { Scheduler } from './schedule/scheduler.ts';
 import { withoutSecrets, type SnapshotContext } from './status/context.ts';
-import type { EndedSessions } from './store/ended-sessions.ts';
-import type { SessionSecret } from './store/session-secret.ts';
-import type { SelfTestWatch } from './store/self-test-watch.ts';
+import type { EndedSessions } from './store/operations/ended-sessions.ts';
+import type { SessionSecret } from './store/operations/session-secret.ts';
+import type { SelfTestWatch } from './store/redis/self-test-watch.ts';
 import { VERSION } from './lib/version.ts';
 
 /** What the status, and all that is made from it, looks at. */

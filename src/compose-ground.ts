@@ -7,12 +7,12 @@ import type { Limits } from './http/server.ts';
 import type { Log } from './lib/log.ts';
 import type { StartCron } from './schedule/cron.ts';
 import { countLines, createMetrics } from './status/metrics/metrics.ts';
-import { createClockWatch } from './store/clock-watch.ts';
-import { createKeys } from './store/keys.ts';
-import { connectRedis } from './store/redis.ts';
-import { createSeal } from './store/seal.ts';
-import { createStoreTime } from './store/store-time.ts';
-import type { Store } from './store/store.ts';
+import { createClockWatch } from './store/operations/clock-skew.ts';
+import { createKeys } from './store/redis/keys.ts';
+import { connectRedis } from './store/redis/connection.ts';
+import { createSeal } from './store/redis/token-encryption.ts';
+import { createStoreTime } from './store/redis/time.ts';
+import type { Store } from './store/redis/store.ts';
 import { createWechatApi } from './wechat/client.ts';
 
 export interface AppOptions {

@@ -8,7 +8,7 @@ import { dashboardRoutes } from './http/dashboard/routes.ts';
 import { createInternalApp, type InternalAppOptions } from './http/internal-app.ts';
 import { metricsRoute } from './http/metrics-route.ts';
 import { createReadFront } from './http/read-front.ts';
-import { createReadiness } from './store/readiness.ts';
+import { createReadiness } from './store/redis/readiness.ts';
 
 /**
  * What services and admins reach. A file of its own because most of the code behind it, such as the

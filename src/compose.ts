@@ -21,11 +21,11 @@ import { createScheduler } from './schedule/scheduler.ts';
 import { createAlerts, type Alerts } from './status/alerts/alerts.ts';
 import { createHeartbeat, type Heartbeat } from './status/heartbeat.ts';
 import type { SnapshotContext } from './status/context.ts';
-import { authorizerToken } from './store/authorizations.ts';
-import { createEndedSessions, type EndedSessions } from './store/ended-sessions.ts';
-import { createSessionSecret, type SessionSecret } from './store/session-secret.ts';
-import { createSelfTestWatch, type SelfTestWatch } from './store/self-test-watch.ts';
-import type { ArrivedTicket, TicketOutcome } from './store/tickets.ts';
+import { authorizerToken } from './store/authorizers/authorization.ts';
+import { createEndedSessions, type EndedSessions } from './store/operations/ended-sessions.ts';
+import { createSessionSecret, type SessionSecret } from './store/operations/session-secret.ts';
+import { createSelfTestWatch, type SelfTestWatch } from './store/redis/self-test-watch.ts';
+import type { ArrivedTicket, TicketOutcome } from './store/tickets/ticket.ts';
 import { VERSION } from './lib/version.ts';
 
 /** The composition root: makes every part from the configuration and joins them. */

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { startRedisServer } from '../../src/commands/redis-server.ts';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
-import { connectRedis, whenReady } from '../../src/store/redis.ts';
+import { connectRedis, whenReady } from '../../src/store/redis/connection.ts';
 import { COMPONENT } from './component.ts';
 import { leaveLoadCore, moveToLoadCore } from './cores.ts';
 import { SILENT } from './silent.ts';

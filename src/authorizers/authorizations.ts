@@ -1,9 +1,14 @@
 import { sleep } from '../lib/clock.ts';
 import { within } from '../credentials/read.ts';
-import type { StoredError } from '../store/records.ts';
-import { addExchange, openExchanges, readExchange, type Exchange } from '../store/exchanges.ts';
-import { noteLinkOutcome, type NotedLink } from '../store/link-outcomes.ts';
-import { giveLeaseBack, takeLease } from '../store/leases.ts';
+import type { StoredError } from '../store/credentials/record.ts';
+import {
+  addExchange,
+  openExchanges,
+  readExchange,
+  type Exchange,
+} from '../store/authorizers/code-exchange.ts';
+import { noteLinkOutcome, type NotedLink } from '../store/authorizers/link-outcomes.ts';
+import { giveLeaseBack, takeLease } from '../store/redis/lease.ts';
 import { exchangeCode, isDue, type ExchangeContext } from './exchange.ts';
 import { refreshProfile } from './profiles.ts';
 

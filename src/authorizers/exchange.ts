@@ -4,12 +4,12 @@ import { describeFailure } from '../credentials/failure.ts';
 import { decidedAt, readUnspoiled } from '../credentials/heal.ts';
 import { callAsPlatform, type PlatformContext } from '../credentials/platform.ts';
 import { retryDelayMs } from '../credentials/retry.ts';
-import { authorizerToken, grantAuthorization } from '../store/authorizations.ts';
-import { planLook } from '../store/due-index.ts';
-import { changeExchange, readExchange, type Exchange } from '../store/exchanges.ts';
-import { noteLinkOutcome } from '../store/link-outcomes.ts';
-import { mergeAuthorizer } from '../store/registry.ts';
-import { readySeal } from '../store/seal-check.ts';
+import { authorizerToken, grantAuthorization } from '../store/authorizers/authorization.ts';
+import { planLook } from '../store/authorizers/due-queue.ts';
+import { changeExchange, readExchange, type Exchange } from '../store/authorizers/code-exchange.ts';
+import { noteLinkOutcome } from '../store/authorizers/link-outcomes.ts';
+import { mergeAuthorizer } from '../store/authorizers/profile.ts';
+import { readySeal } from '../store/redis/encryption-keys.ts';
 import { WechatError } from '../wechat/client.ts';
 import {
   fetchAuthorizerInfo,

@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Keeper } from '../credentials/keeper.ts';
-import { readReplicas } from '../store/replicas.ts';
-import type { Store } from '../store/store.ts';
+import { readReplicas } from '../store/operations/replicas.ts';
+import type { Store } from '../store/redis/store.ts';
 
 /**
  * Memory first: what Redis has lost is written back by the replicas that remember it, with its live

@@ -1,8 +1,8 @@
 import { callAsPlatform, type PlatformContext } from '../credentials/platform.ts';
-import { authorizerToken, replaceRefreshToken } from '../store/authorizations.ts';
-import { planLook } from '../store/due-index.ts';
-import { readRecord } from '../store/records.ts';
-import { mergeAuthorizer } from '../store/registry.ts';
+import { authorizerToken, replaceRefreshToken } from '../store/authorizers/authorization.ts';
+import { planLook } from '../store/authorizers/due-queue.ts';
+import { readRecord } from '../store/credentials/record.ts';
+import { mergeAuthorizer } from '../store/authorizers/profile.ts';
 import { fetchAuthorizerInfo } from '../wechat/calls/authorizer.ts';
 
 /**

@@ -1,9 +1,9 @@
-import { authorizerToken, revokeAuthorization } from '../store/authorizations.ts';
-import { forgetLook } from '../store/due-index.ts';
-import { unseenOf } from '../store/reconciliations.ts';
-import { readRecord, SpoiledRecordError } from '../store/records.ts';
-import { isRefusedByRedis } from '../store/redis.ts';
-import { authorizersAfter, mergeAuthorizer, readAuthorizer } from '../store/registry.ts';
+import { authorizerToken, revokeAuthorization } from '../store/authorizers/authorization.ts';
+import { forgetLook } from '../store/authorizers/due-queue.ts';
+import { unseenOf } from '../store/authorizers/reconciliation.ts';
+import { readRecord, SpoiledRecordError } from '../store/credentials/record.ts';
+import { isRefusedByRedis } from '../store/redis/connection.ts';
+import { authorizersAfter, mergeAuthorizer, readAuthorizer } from '../store/authorizers/profile.ts';
 import { WechatError } from '../wechat/client.ts';
 import { refreshProfile } from './profiles.ts';
 import type { Step } from './reconcile-steps.ts';

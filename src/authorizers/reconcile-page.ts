@@ -5,13 +5,17 @@ import {
   authorizerToken,
   grantAuthorization,
   replaceRefreshToken,
-} from '../store/authorizations.ts';
-import { planLook } from '../store/due-index.ts';
-import type { CredentialId } from '../store/keys.ts';
-import { unplannedOf } from '../store/reconciliations.ts';
-import type { CredentialRecord } from '../store/records.ts';
-import { isRefusedByRedis } from '../store/redis.ts';
-import { mergeAuthorizer, readAuthorizers, type AuthorizerEntry } from '../store/registry.ts';
+} from '../store/authorizers/authorization.ts';
+import { planLook } from '../store/authorizers/due-queue.ts';
+import type { CredentialId } from '../store/redis/keys.ts';
+import { unplannedOf } from '../store/authorizers/reconciliation.ts';
+import type { CredentialRecord } from '../store/credentials/record.ts';
+import { isRefusedByRedis } from '../store/redis/connection.ts';
+import {
+  mergeAuthorizer,
+  readAuthorizers,
+  type AuthorizerEntry,
+} from '../store/authorizers/profile.ts';
 import type { ListedAuthorizer } from '../wechat/calls/authorizer.ts';
 import { KeeperError } from '../lib/errors.ts';
 import type { ReconcileContext } from './reconcile-steps.ts';

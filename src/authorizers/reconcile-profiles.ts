@@ -1,7 +1,7 @@
 import { KeeperError } from '../lib/errors.ts';
-import { SpoiledRecordError } from '../store/records.ts';
-import { isRefusedByRedis } from '../store/redis.ts';
-import { authorizersAfter, readAuthorizers } from '../store/registry.ts';
+import { SpoiledRecordError } from '../store/credentials/record.ts';
+import { isRefusedByRedis } from '../store/redis/connection.ts';
+import { authorizersAfter, readAuthorizers } from '../store/authorizers/profile.ts';
 import { WechatError } from '../wechat/client.ts';
 import { refreshProfile } from './profiles.ts';
 import type { Step } from './reconcile-steps.ts';

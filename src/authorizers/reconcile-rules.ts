@@ -4,7 +4,7 @@ import type {
   ReconcilePhase,
   ReconcileRun,
   ReconcileState,
-} from '../store/reconciliations.ts';
+} from '../store/authorizers/reconciliation.ts';
 
 /** When WeChat's list is read, and whether what it said can be relied on. Decides, and does nothing. */
 

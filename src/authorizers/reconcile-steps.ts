@@ -10,7 +10,7 @@ import {
   type ReconcileCause,
   type ReconcileRun,
   type ReconcileState,
-} from '../store/reconciliations.ts';
+} from '../store/authorizers/reconciliation.ts';
 import { WechatError } from '../wechat/client.ts';
 import { LIST_PAGE, listAuthorizers } from '../wechat/calls/authorizer.ts';
 import { askAboutMissing } from './reconcile-missing.ts';

@@ -1,11 +1,11 @@
-import { giveLeaseBack, takeLease } from '../store/leases.ts';
+import { giveLeaseBack, takeLease } from '../store/redis/lease.ts';
 import {
   readReconciliation,
   requestReconciliation,
   type ReconcileCause,
   type ReconcileState,
-} from '../store/reconciliations.ts';
-import type { Store } from '../store/store.ts';
+} from '../store/authorizers/reconciliation.ts';
+import type { Store } from '../store/redis/store.ts';
 import { KeeperError } from '../lib/errors.ts';
 import { createMemoryFirst, type MemoryFirst } from './memory-first.ts';
 import { nextStep } from './reconcile-rules.ts';

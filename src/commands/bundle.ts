@@ -13,7 +13,10 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 for (const name of readdirSync(`${ROOT}dist`)) {
   if (/^main-.*\.js$/.test(name)) rmSync(`${ROOT}dist/${name}`);
 }
-cpSync(`${ROOT}src/store/scripts`, `${ROOT}dist/store/scripts`, { recursive: true });
+cpSync(`${ROOT}src/store`, `${ROOT}dist/store`, {
+  recursive: true,
+  filter: (path) => !path.endsWith('.ts'),
+});
 await build({
   absWorkingDir: ROOT,
   entryPoints: ['dist/main.js'],

@@ -1,4 +1,4 @@
-import { forgetLook, planLook } from '../store/due-index.ts';
+import { forgetLook, planLook } from '../store/authorizers/due-queue.ts';
 import type { LookOutcome, RefreshContext, Target } from './look.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { failMint } from '../store/mints.ts';
-import type { StoredError } from '../store/records.ts';
+import { failMint } from '../store/credentials/mint.ts';
+import type { StoredError } from '../store/credentials/record.ts';
 import { WechatError } from '../wechat/client.ts';
 import type { ErrorClass } from '../wechat/errcodes.ts';
 import { isLive, type Freshness } from './freshness.ts';

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { CredentialId } from '../store/keys.ts';
+import type { CredentialId } from '../store/redis/keys.ts';
 
 /**
  * The one judgement about a credential: cron jobs, readers and the status page all ask here, so

@@ -1,12 +1,12 @@
-import type { CredentialId } from '../store/keys.ts';
+import type { CredentialId } from '../store/redis/keys.ts';
 import {
   putAside,
   readRecord,
   SpoiledRecordError,
   type CredentialRecord,
-} from '../store/records.ts';
-import { replaceRefreshToken } from '../store/authorizations.ts';
-import { restoreRecord } from '../store/restore.ts';
+} from '../store/credentials/record.ts';
+import { replaceRefreshToken } from '../store/authorizers/authorization.ts';
+import { restoreRecord } from '../store/credentials/restore.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import type { RefreshContext } from './look.ts';
 import { differ, type Memory } from './memory.ts';

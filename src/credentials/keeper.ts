@@ -1,7 +1,7 @@
 import { KeeperError } from '../lib/errors.ts';
-import { readRecord } from '../store/records.ts';
-import type { CredentialId, CredentialKindName } from '../store/keys.ts';
-import type { Pace } from '../store/due-index.ts';
+import { readRecord } from '../store/credentials/record.ts';
+import type { CredentialId, CredentialKindName } from '../store/redis/keys.ts';
+import type { Pace } from '../store/authorizers/due-queue.ts';
 import { noteDue } from './due.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import type { Attempt, LookOutcome, LookReason, RefreshContext, Target } from './look.ts';

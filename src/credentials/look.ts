@@ -1,10 +1,10 @@
 import type { Clock } from '../lib/clock.ts';
 import type { KeeperError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import type { CredentialId } from '../store/keys.ts';
-import type { MintBudget, Refusal } from '../store/mints.ts';
-import type { CredentialRecord, StoredError } from '../store/records.ts';
-import type { Store } from '../store/store.ts';
+import type { CredentialId } from '../store/redis/keys.ts';
+import type { MintBudget, Refusal } from '../store/credentials/mint.ts';
+import type { CredentialRecord, StoredError } from '../store/credentials/record.ts';
+import type { Store } from '../store/redis/store.ts';
 import type { WechatApi, WechatError } from '../wechat/client.ts';
 import type { Freshness } from './freshness.ts';
 import type { CredentialKind, KindContext, Preparation, TryOtherwise } from './kinds/kind.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
-import type { CredentialId, CredentialKindName } from '../store/keys.ts';
-import type { CredentialRecord } from '../store/records.ts';
-import type { StoreTime } from '../store/store-time.ts';
+import type { CredentialId, CredentialKindName } from '../store/redis/keys.ts';
+import type { CredentialRecord } from '../store/credentials/record.ts';
+import type { StoreTime } from '../store/redis/time.ts';
 
 /**
  * What this process last saw of each credential: to serve while Redis is away, and to give back what

@@ -1,8 +1,8 @@
-import { authorizerToken } from '../store/authorizations.ts';
-import { planLook } from '../store/due-index.ts';
-import { endQuotaWait } from '../store/mints.ts';
-import { authorizersAfter } from '../store/registry.ts';
-import type { Store } from '../store/store.ts';
+import { authorizerToken } from '../store/authorizers/authorization.ts';
+import { planLook } from '../store/authorizers/due-queue.ts';
+import { endQuotaWait } from '../store/credentials/mint.ts';
+import { authorizersAfter } from '../store/authorizers/profile.ts';
+import type { Store } from '../store/redis/store.ts';
 import { configuredIds, type Subjects } from './subjects.ts';
 import { forEachAtOnce } from './sweep.ts';
 

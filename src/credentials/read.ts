@@ -1,7 +1,7 @@
 import { sleep, type Clock } from '../lib/clock.ts';
 import { KeeperError } from '../lib/errors.ts';
-import type { CredentialId } from '../store/keys.ts';
-import { takeValue, type CredentialRecord, type StoredError } from '../store/records.ts';
+import type { CredentialId } from '../store/redis/keys.ts';
+import { takeValue, type CredentialRecord, type StoredError } from '../store/credentials/record.ts';
 import { isLive, judgeFreshness, windowOf, type FreshnessState } from './freshness.ts';
 import { readAndHeal } from './heal.ts';
 import type { Keeper } from './keeper.ts';

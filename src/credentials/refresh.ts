@@ -1,9 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { sleep } from '../lib/clock.ts';
 import { KeeperError } from '../lib/errors.ts';
-import type { CredentialId } from '../store/keys.ts';
-import { beginMint, commitMint, LEASE_MS, MAX_BACKOFF_MS, SETTLE_MS } from '../store/mints.ts';
-import { readRecord, type CredentialRecord, type StoredError } from '../store/records.ts';
+import type { CredentialId } from '../store/redis/keys.ts';
+import {
+  beginMint,
+  commitMint,
+  LEASE_MS,
+  MAX_BACKOFF_MS,
+  SETTLE_MS,
+} from '../store/credentials/mint.ts';
+import {
+  readRecord,
+  type CredentialRecord,
+  type StoredError,
+} from '../store/credentials/record.ts';
 import { recordFailure } from './failure.ts';
 import { judgeFreshness, windowOf, type Freshness } from './freshness.ts';
 import { readAndHeal } from './heal.ts';

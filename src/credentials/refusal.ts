@@ -1,5 +1,5 @@
-import type { CredentialId } from '../store/keys.ts';
-import { refuseValue, type RefusalOutcome } from '../store/refusals.ts';
+import type { CredentialId } from '../store/redis/keys.ts';
+import { refuseValue, type RefusalOutcome } from '../store/credentials/invalidate.ts';
 import type { RefreshContext } from './look.ts';
 
 /**

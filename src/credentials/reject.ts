@@ -1,8 +1,8 @@
 import { sleep, type Clock } from '../lib/clock.ts';
 import { KeeperError, type ErrorCode } from '../lib/errors.ts';
-import type { CredentialId } from '../store/keys.ts';
-import { readRecord } from '../store/records.ts';
-import { REFUSAL_INTERVAL_MS } from '../store/refusals.ts';
+import type { CredentialId } from '../store/redis/keys.ts';
+import { readRecord } from '../store/credentials/record.ts';
+import { REFUSAL_INTERVAL_MS } from '../store/credentials/invalidate.ts';
 import { explainErrcode } from '../wechat/errcodes.ts';
 import { readAndHeal } from './heal.ts';
 import type { CredentialKind } from './kinds/kind.ts';

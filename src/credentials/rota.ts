@@ -1,6 +1,6 @@
-import { glanceAt, type Glance } from '../store/glance.ts';
-import type { CredentialId } from '../store/keys.ts';
-import type { Store } from '../store/store.ts';
+import { glanceAt, type Glance } from '../store/credentials/peek-many.ts';
+import type { CredentialId } from '../store/redis/keys.ts';
+import type { Store } from '../store/redis/store.ts';
 import type { Memory, RememberedRecord } from './memory.ts';
 import { lookAtMany } from './sweep.ts';
 

@@ -1,4 +1,4 @@
-import type { CredentialId } from '../store/keys.ts';
+import type { CredentialId } from '../store/redis/keys.ts';
 import type { Account, CommonKind, Component, CredentialKind } from './kinds/kind.ts';
 import { CREDENTIAL_KINDS } from './kinds/index.ts';
 import type { Target } from './look.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
-import { claimDue, type Pace } from '../store/due-index.ts';
-import type { CredentialId, CredentialKindName } from '../store/keys.ts';
-import type { Store } from '../store/store.ts';
+import { claimDue, type Pace } from '../store/authorizers/due-queue.ts';
+import type { CredentialId, CredentialKindName } from '../store/redis/keys.ts';
+import type { Store } from '../store/redis/store.ts';
 import type { LookOutcome, LookReason } from './look.ts';
 import { configuredIds, type Subjects } from './subjects.ts';
 

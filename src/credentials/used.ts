@@ -1,6 +1,6 @@
-import type { CredentialId } from '../store/keys.ts';
-import { takeValue } from '../store/records.ts';
-import type { Store } from '../store/store.ts';
+import type { CredentialId } from '../store/redis/keys.ts';
+import { takeValue } from '../store/credentials/record.ts';
+import type { Store } from '../store/redis/store.ts';
 import type { Keeper } from './keeper.ts';
 
 /**

@@ -5,7 +5,7 @@ import { isAllowedReturnUrl } from '../authorizers/return-urls.ts';
 import type { Clock } from '../lib/clock.ts';
 import { KeeperError } from '../lib/errors.ts';
 import { secretFormats } from '../config/formats.ts';
-import type { LinkOutcome } from '../store/link-outcomes.ts';
+import type { LinkOutcome } from '../store/authorizers/link-outcomes.ts';
 import { callerOf } from './caller.ts';
 import type { LinkedComponent } from './authorization-pages.ts';
 import { knownComponent } from './explain.ts';

@@ -9,7 +9,7 @@ import {
   countAuthorizers,
   findAuthorizers,
   readAuthorizer,
-} from '../store/registry.ts';
+} from '../store/authorizers/profile.ts';
 import { APPID } from '../wechat/appid.ts';
 import { describeAuthorizer, describeAuthorizers } from './authorizer-view.ts';
 import { explain, knownComponent } from './explain.ts';

@@ -1,9 +1,17 @@
 import { isLive, judgeFreshness, windowOf } from '../credentials/freshness.ts';
 import type { PlatformContext } from '../credentials/platform.ts';
 import { isoOrNull } from '../status/units.ts';
-import { authorizerToken } from '../store/authorizations.ts';
-import { readRecord, SpoiledRecordError, type CredentialRecord } from '../store/records.ts';
-import type { AuthorizerEntry, AuthorizerState, ListedEntry } from '../store/registry.ts';
+import { authorizerToken } from '../store/authorizers/authorization.ts';
+import {
+  readRecord,
+  SpoiledRecordError,
+  type CredentialRecord,
+} from '../store/credentials/record.ts';
+import type {
+  AuthorizerEntry,
+  AuthorizerState,
+  ListedEntry,
+} from '../store/authorizers/profile.ts';
 
 /**
  * One authorizer as the internal API shows it. Whether it has authorized and what its token is like comes

@@ -9,7 +9,7 @@ import {
 import { rejectCredential, type RejectContext } from '../credentials/reject.ts';
 import { mayUse } from '../config/api-keys.ts';
 import { KeeperError } from '../lib/errors.ts';
-import type { CredentialId, CredentialKindName } from '../store/keys.ts';
+import type { CredentialId, CredentialKindName } from '../store/redis/keys.ts';
 import { callerOf, namedIn } from './caller.ts';
 import { sendJson, type Answering, type Asked } from './exchange.ts';
 import { complaintDoc, complaintSchema, forcedDoc, readDoc } from './openapi/credential-docs.ts';

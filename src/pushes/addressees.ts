@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/clock.ts';
-import { readAuthorizer } from '../store/registry.ts';
-import type { Store } from '../store/store.ts';
+import { readAuthorizer } from '../store/authorizers/profile.ts';
+import type { Store } from '../store/redis/store.ts';
 
 /** Milliseconds. An original id never changes, but an account may become known at any time. */
 const KEPT_MS = 10 * 60_000;

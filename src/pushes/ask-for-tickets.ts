@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { KeeperError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import { takeLease } from '../store/leases.ts';
-import { onRedis } from '../store/redis.ts';
-import type { Store } from '../store/store.ts';
-import { notePushAsked } from '../store/tickets.ts';
+import { takeLease } from '../store/redis/lease.ts';
+import { onRedis } from '../store/redis/connection.ts';
+import type { Store } from '../store/redis/store.ts';
+import { notePushAsked } from '../store/tickets/ticket.ts';
 import type { WechatApi } from '../wechat/client.ts';
 import { startPushTicket } from '../wechat/calls/component.ts';
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
-import type { Store } from '../store/store.ts';
-import { acceptTicket, type ArrivedTicket, type TicketOutcome } from '../store/tickets.ts';
+import type { Store } from '../store/redis/store.ts';
+import { acceptTicket, type ArrivedTicket, type TicketOutcome } from '../store/tickets/ticket.ts';
 
 /**
  * Tickets that arrived while Redis was away: the last of each component are kept in memory and written

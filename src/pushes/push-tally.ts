@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
-import type { ServedUrl } from '../store/refused-pushes.ts';
+import type { ServedUrl } from '../store/tickets/refused-pushes.ts';
 import type { PushOutcome } from './handlers/handler.ts';
 
 /**

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../lib/clock.ts';
 import { KeeperError, type ErrorCode } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import type { Store } from '../store/store.ts';
+import type { Store } from '../store/redis/store.ts';
 import {
   openPush,
   verifyEcho,

@@ -12,8 +12,8 @@ import {
   type LastRefused,
   type RefusedBatch,
   type ServedUrl,
-} from '../store/refused-pushes.ts';
-import type { Store } from '../store/store.ts';
+} from '../store/tickets/refused-pushes.ts';
+import type { Store } from '../store/redis/store.ts';
 
 /**
  * Refused pushes: counted for the status, and told in the log. Whoever floods us with them must be able

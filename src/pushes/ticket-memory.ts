@@ -1,12 +1,12 @@
 import type { Log } from '../lib/log.ts';
-import type { Store } from '../store/store.ts';
+import type { Store } from '../store/redis/store.ts';
 import {
   keepTicket,
   TICKET_LIFE_MS,
   type ArrivedTicket,
   type Ticket,
   type TicketOutcome,
-} from '../store/tickets.ts';
+} from '../store/tickets/ticket.ts';
 
 /**
  * What this process knows of each component's ticket, so that Redis gets it back when it has lost it:

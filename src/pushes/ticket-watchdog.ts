@@ -1,6 +1,6 @@
 import type { Log } from '../lib/log.ts';
-import type { Store } from '../store/store.ts';
-import { notePushUnanswered, watchTicket } from '../store/tickets.ts';
+import type { Store } from '../store/redis/store.ts';
+import { notePushUnanswered, watchTicket } from '../store/tickets/ticket.ts';
 import { WechatError, type WechatApi } from '../wechat/client.ts';
 import { startPushTicket } from '../wechat/calls/component.ts';
 

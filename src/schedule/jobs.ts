@@ -1,7 +1,7 @@
 import type { Config } from '../config/load.ts';
 import type { Keeper } from '../credentials/keeper.ts';
 import type { SweepResult } from '../credentials/sweep.ts';
-import type { CredentialKindName } from '../store/keys.ts';
+import type { CredentialKindName } from '../store/redis/keys.ts';
 
 /** What starts a run: a tick, the start of the process, or a tick that could not run in time. */
 export type Trigger = 'cron' | 'start' | 'made_up';

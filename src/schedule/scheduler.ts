@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
-import { saveJobRun } from '../store/job-runs.ts';
-import type { Store } from '../store/store.ts';
+import { saveJobRun } from '../store/operations/job-runs.ts';
+import type { Store } from '../store/redis/store.ts';
 import type { CronTask, StartCron } from './cron.ts';
 import type { Job, Trigger } from './jobs.ts';
 

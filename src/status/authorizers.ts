@@ -1,10 +1,10 @@
 import type { ReconcileProgress } from '../authorizers/reconcile.ts';
-import { dueBacklog } from '../store/due-index.ts';
-import { openExchanges } from '../store/exchanges.ts';
-import { isWrongType } from '../store/redis.ts';
-import { countAuthorizers } from '../store/registry.ts';
-import type { StoredError } from '../store/records.ts';
-import type { Store } from '../store/store.ts';
+import { dueBacklog } from '../store/authorizers/due-queue.ts';
+import { openExchanges } from '../store/authorizers/code-exchange.ts';
+import { isWrongType } from '../store/redis/connection.ts';
+import { countAuthorizers } from '../store/authorizers/profile.ts';
+import type { StoredError } from '../store/credentials/record.ts';
+import type { Store } from '../store/redis/store.ts';
 import { finding, type Finding } from './problems.ts';
 import { isoOrNull, seconds } from './units.ts';
 

@@ -1,8 +1,8 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Config } from '../config/load.ts';
 import type { Account } from '../credentials/kinds/kind.ts';
-import type { ClockSkew } from '../store/clock-watch.ts';
-import type { SelfTest } from '../store/self-test.ts';
+import type { ClockSkew } from '../store/operations/clock-skew.ts';
+import type { SelfTest } from '../store/redis/self-test.ts';
 import type { AuthorizersContext } from './authorizers.ts';
 
 /** What the status looks at, and with it the dashboard, the alerts, the metrics and the doctor. */

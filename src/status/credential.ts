@@ -6,8 +6,8 @@ import {
   readRecord,
   SpoiledRecordError,
   type CredentialRecord,
-} from '../store/records.ts';
-import type { Store } from '../store/store.ts';
+} from '../store/credentials/record.ts';
+import type { Store } from '../store/redis/store.ts';
 import { summarizeHistory } from './history.ts';
 import { iso, isoOrNull, seconds } from './units.ts';
 

@@ -2,11 +2,11 @@ import type { Language } from '../authorizers/links.ts';
 import type { Memory } from '../credentials/memory.ts';
 import { KeeperError } from '../lib/errors.ts';
 import * as z from 'zod';
-import { readEvents, type StoredEvent } from '../store/events.ts';
-import type { CredentialId, CredentialKindName } from '../store/keys.ts';
-import { readHistory, type HistoryEntry } from '../store/records.ts';
-import type { Store } from '../store/store.ts';
-import { readTicketArrivals } from '../store/tickets.ts';
+import { readEvents, type StoredEvent } from '../store/tickets/event-stream.ts';
+import type { CredentialId, CredentialKindName } from '../store/redis/keys.ts';
+import { readHistory, type HistoryEntry } from '../store/credentials/record.ts';
+import type { Store } from '../store/redis/store.ts';
+import { readTicketArrivals } from '../store/tickets/ticket.ts';
 import type { SnapshotContext } from './context.ts';
 import { takeSnapshot, type StatusSnapshot } from './snapshot.ts';
 

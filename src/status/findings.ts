@@ -1,10 +1,10 @@
 import type { FreshnessState } from '../credentials/freshness.ts';
-import type { ClockSkew } from '../store/clock-watch.ts';
-import type { StoredError } from '../store/records.ts';
-import type { RedisTrouble } from '../store/redis-health.ts';
-import type { SealProblem } from '../store/seal-check.ts';
-import type { SelfTest } from '../store/self-test.ts';
-import type { Ticket } from '../store/tickets.ts';
+import type { ClockSkew } from '../store/operations/clock-skew.ts';
+import type { StoredError } from '../store/credentials/record.ts';
+import type { RedisTrouble } from '../store/redis/health.ts';
+import type { SealProblem } from '../store/redis/encryption-keys.ts';
+import type { SelfTest } from '../store/redis/self-test.ts';
+import type { Ticket } from '../store/tickets/ticket.ts';
 import { finding, type Facts, type Finding, type ProblemCode } from './problems.ts';
 import { iso } from './units.ts';
 

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
-import { forgetReplicas, noteReplica } from '../store/replicas.ts';
-import type { Store } from '../store/store.ts';
+import { forgetReplicas, noteReplica } from '../store/operations/replicas.ts';
+import type { Store } from '../store/redis/store.ts';
 
 /** Says that this process is there, for the others to miss it when it is gone. */
 export interface Heartbeat {

@@ -1,4 +1,4 @@
-import type { HistoryEntry } from '../store/records.ts';
+import type { HistoryEntry } from '../store/credentials/record.ts';
 import { isoOrNull } from './units.ts';
 
 /** What the intervals between mints say, in whole seconds. */

@@ -1,5 +1,9 @@
 import { REFUSAL_REASONS } from '../lib/errors.ts';
-import { ROW_OVER_MS, type RefusedPushes, type ServedUrl } from '../store/refused-pushes.ts';
+import {
+  ROW_OVER_MS,
+  type RefusedPushes,
+  type ServedUrl,
+} from '../store/tickets/refused-pushes.ts';
 import {
   finding,
   rankFindings,

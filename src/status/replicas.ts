@@ -1,4 +1,4 @@
-import type { Replica } from '../store/replicas.ts';
+import type { Replica } from '../store/operations/replicas.ts';
 import { finding, type Finding } from './problems.ts';
 import { iso, isoOrNull } from './units.ts';
 

@@ -1,10 +1,10 @@
 import type { Language } from '../authorizers/links.ts';
 import type { Account } from '../credentials/kinds/kind.ts';
 import { configuredIds, targetOf } from '../credentials/subjects.ts';
-import { isWrongType } from '../store/redis.ts';
-import { readPushStats } from '../store/push-stats.ts';
-import { readRefused } from '../store/refused-pushes.ts';
-import { readTicket, TICKET_LIFE_MS, type Ticket } from '../store/tickets.ts';
+import { isWrongType } from '../store/redis/connection.ts';
+import { readPushStats } from '../store/tickets/push-stats.ts';
+import { readRefused } from '../store/tickets/refused-pushes.ts';
+import { readTicket, TICKET_LIFE_MS, type Ticket } from '../store/tickets/ticket.ts';
 import { authorizersFindings, describeAuthorizers } from './authorizers.ts';
 import type { SnapshotContext } from './context.ts';
 import { describeCredential, type CredentialStatus } from './credential.ts';

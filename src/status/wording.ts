@@ -1,5 +1,5 @@
 import type { Language } from '../authorizers/links.ts';
-import type { StoredError } from '../store/records.ts';
+import type { StoredError } from '../store/credentials/record.ts';
 import { inChinese } from '../wechat/chinese.ts';
 import {
   PROBLEMS,

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Simulator } from '../../src/simulator/simulator.ts';
-import { authorizerToken } from '../../src/store/authorizations.ts';
+import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { authorizationOf, AUTHORIZER_API, mintsFor } from '../support/authorizers.ts';
 import { authorizedEvent, donePage, exchangesAsked } from '../support/authorizing.ts';
 import {

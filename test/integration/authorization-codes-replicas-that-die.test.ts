@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { authorizerToken } from '../../src/store/authorizations.ts';
-import { addExchange } from '../../src/store/exchanges.ts';
+import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
+import { addExchange } from '../../src/store/authorizers/code-exchange.ts';
 import { AUTHORIZER_API } from '../support/authorizers.ts';
 import { authorizedEvent, donePage, exchangesAsked } from '../support/authorizing.ts';
 import {

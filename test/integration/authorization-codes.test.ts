@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { openExchanges } from '../../src/store/exchanges.ts';
+import { openExchanges } from '../../src/store/authorizers/code-exchange.ts';
 import { AUTHORIZED, AUTHORIZER_API, authorizationOf } from '../support/authorizers.ts';
 import {
   authorizedEvent,

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { App } from '../../src/app.ts';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
-import { authorizerToken } from '../../src/store/authorizations.ts';
-import { readAuthorizer } from '../../src/store/registry.ts';
+import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
+import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
 import {
   authorizationOf,
   AUTHORIZED,

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { revokeAuthorization } from '../../src/store/authorizations.ts';
-import { addExchange, openExchanges } from '../../src/store/exchanges.ts';
-import { readRecord } from '../../src/store/records.ts';
+import { revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
+import { addExchange, openExchanges } from '../../src/store/authorizers/code-exchange.ts';
+import { readRecord } from '../../src/store/credentials/record.ts';
 import { authorizationOf } from '../support/authorizers.ts';
 import { authorizedEvent, exchangesAsked } from '../support/authorizing.ts';
 import {

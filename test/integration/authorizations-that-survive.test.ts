@@ -6,11 +6,11 @@ import {
   authorizerToken,
   grantAuthorization,
   revokeAuthorization,
-} from '../../src/store/authorizations.ts';
-import { planLook } from '../../src/store/due-index.ts';
-import { readRecord } from '../../src/store/records.ts';
-import { mergeAuthorizer, readAuthorizer } from '../../src/store/registry.ts';
-import { restoreRecord } from '../../src/store/restore.ts';
+} from '../../src/store/authorizers/authorization.ts';
+import { planLook } from '../../src/store/authorizers/due-queue.ts';
+import { readRecord } from '../../src/store/credentials/record.ts';
+import { mergeAuthorizer, readAuthorizer } from '../../src/store/authorizers/profile.ts';
+import { restoreRecord } from '../../src/store/credentials/restore.ts';
 import { accountOf } from '../support/exchanging.ts';
 import { CLOCK_START as NOW } from '../support/manual-clock.ts';
 import { AUTHORIZER, COMPONENT } from '../support/station.ts';

@@ -4,9 +4,14 @@ import {
   awaitReauthorization,
   grantAuthorization,
   revokeAuthorization,
-} from '../../src/store/authorizations.ts';
-import { claimDue, dueBacklog, forgetLook, planLook } from '../../src/store/due-index.ts';
-import { readRecord } from '../../src/store/records.ts';
+} from '../../src/store/authorizers/authorization.ts';
+import {
+  claimDue,
+  dueBacklog,
+  forgetLook,
+  planLook,
+} from '../../src/store/authorizers/due-queue.ts';
+import { readRecord } from '../../src/store/credentials/record.ts';
 import { CLOCK_START as NOW } from '../support/manual-clock.ts';
 import { countCommands } from '../support/redis-commands.ts';
 import { COMPONENT } from '../support/station.ts';

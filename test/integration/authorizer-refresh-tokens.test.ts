@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { readAuthorizer } from '../../src/store/registry.ts';
+import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
 import {
   authorizationOf,
   authorize,

@@ -4,8 +4,8 @@ import {
   authorizerToken,
   awaitReauthorization,
   revokeAuthorization,
-} from '../../src/store/authorizations.ts';
-import { readRecord } from '../../src/store/records.ts';
+} from '../../src/store/authorizers/authorization.ts';
+import { readRecord } from '../../src/store/credentials/record.ts';
 import { createPlatform } from '../support/authorizers.ts';
 import { INFO_API, pass } from '../support/reconciling.ts';
 import { COMPONENT, MINUTE, type InternalRequest, type Station } from '../support/station.ts';

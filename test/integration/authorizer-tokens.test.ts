@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { revokeAuthorization } from '../../src/store/authorizations.ts';
-import { readAuthorizer } from '../../src/store/registry.ts';
+import { revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
+import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
 import {
   authorizationOf,
   authorize,

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { authorizerToken } from '../../src/store/authorizations.ts';
-import type { CredentialId } from '../../src/store/keys.ts';
+import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
+import type { CredentialId } from '../../src/store/redis/keys.ts';
 import { authorize, AUTHORIZER_API, createPlatform } from '../support/authorizers.ts';
 import { callsSince, logged, read, stored } from '../support/observe.ts';
 import { POLLING } from '../support/redis-story.ts';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
-import { authorizerToken, revokeAuthorization } from '../../src/store/authorizations.ts';
+import { authorizerToken, revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
 import {
   authorizationOf,
   authorize,

@@ -2,7 +2,7 @@ import { createHmac, hkdfSync } from 'node:crypto';
 import { afterEach, describe, expect, inject, it } from 'vitest';
 import type { App } from '../../src/app.ts';
 import { createSession } from '../../src/http/dashboard/session.ts';
-import { createSessionSecret } from '../../src/store/session-secret.ts';
+import { createSessionSecret } from '../../src/store/operations/session-secret.ts';
 import {
   ADMIN,
   createDashboardStation,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { authorizerToken } from '../../src/store/authorizations.ts';
+import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import {
   addEvent,
   ADMIN,

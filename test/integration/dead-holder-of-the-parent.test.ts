@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { beginMint, LEASE_MS } from '../../src/store/mints.ts';
+import { beginMint, LEASE_MS } from '../../src/store/credentials/mint.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
 import { callsSince, passUntilAnswered, stored } from '../support/observe.ts';
 import { MINUTE, type Station } from '../support/station.ts';

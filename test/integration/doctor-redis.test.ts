@@ -8,8 +8,8 @@ import { admit, reasonOf, release } from '../../src/commands/doctor/patient.ts';
 import { examineRedis, wrongKind } from '../../src/commands/doctor/redis.ts';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
 import { loadConfig, type Config } from '../../src/config/load.ts';
-import { createKeys } from '../../src/store/keys.ts';
-import { neededCommands } from '../../src/store/self-test.ts';
+import { createKeys } from '../../src/store/redis/keys.ts';
+import { neededCommands } from '../../src/store/redis/self-test.ts';
 import { lines, MACHINE, troubles } from '../support/doctor.ts';
 import { stationEnv } from '../support/station.ts';
 

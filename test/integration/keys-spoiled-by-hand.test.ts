@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Redis } from 'ioredis';
-import type { Keys } from '../../src/store/keys.ts';
+import type { Keys } from '../../src/store/redis/keys.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
 import { logged, read, statusOf, stored } from '../support/observe.ts';
 import { newest, secondsUntil, tokenMints } from '../support/redis-story.ts';

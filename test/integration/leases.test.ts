@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { giveLeaseBack, takeLease } from '../../src/store/leases.ts';
+import { giveLeaseBack, takeLease } from '../../src/store/redis/lease.ts';
 import { createTestStore, type TestStore } from '../support/store.ts';
 
 /** Work that one replica does at a time. */

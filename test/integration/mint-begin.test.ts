@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readRecord } from '../../src/store/records.ts';
+import { readRecord } from '../../src/store/credentials/record.ts';
 import { TOKEN } from '../support/liveness.ts';
 import { CLOCK_START as NOW } from '../support/manual-clock.ts';
 import { createTestStore, mintSteps, BUDGET, LIFE, type TestStore } from '../support/store.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { readHistory, readRecord, takeValue } from '../../src/store/records.ts';
+import { readHistory, readRecord, takeValue } from '../../src/store/credentials/record.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
 import { CLOCK_START as NOW } from '../support/manual-clock.ts';
 import { BUSY, createTestStore, LIFE, mintSteps, type TestStore } from '../support/store.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { notices } from '../../src/pushes/handlers/notices.ts';
-import { authorizerToken } from '../../src/store/authorizations.ts';
-import { readAuthorizer } from '../../src/store/registry.ts';
+import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
+import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { createPlatform, expectServed } from '../support/authorizers.ts';
 import { logged } from '../support/observe.ts';
 import { AUTHORIZER, COMPONENT, type Station } from '../support/station.ts';

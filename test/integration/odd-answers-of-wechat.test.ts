@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { readHistory } from '../../src/store/records.ts';
+import { readHistory } from '../../src/store/credentials/record.ts';
 import { TOKEN } from '../support/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../support/observe.ts';
 import { tokenMints } from '../support/redis-story.ts';

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TOKEN } from '../support/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../support/observe.ts';
 import { quota, readQuotaFlags } from '../../src/commands/doctor/quota.ts';
-import { mergeAuthorizer } from '../../src/store/registry.ts';
+import { mergeAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { authorize, AUTHORIZED, AUTHORIZER_API, createPlatform } from '../support/authorizers.ts';
 import { admitStation } from '../support/doctor.ts';
 import { CLOCK_START } from '../support/manual-clock.ts';

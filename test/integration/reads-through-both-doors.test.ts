@@ -7,8 +7,8 @@ import { compose } from '../../src/compose.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
-import { whenReady } from '../../src/store/redis.ts';
-import { revokeAuthorization } from '../../src/store/authorizations.ts';
+import { whenReady } from '../../src/store/redis/connection.ts';
+import { revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { AUTHORIZED, authorize } from '../support/authorizers.ts';
 import {
   COMPONENT,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { acceptTicket } from '../../src/store/tickets.ts';
+import { acceptTicket } from '../../src/store/tickets/ticket.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
 import { callsSince, read, stored } from '../support/observe.ts';
 import {

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { authorizerToken } from '../../src/store/authorizations.ts';
-import { readAuthorizers } from '../../src/store/registry.ts';
+import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
+import { readAuthorizers } from '../../src/store/authorizers/profile.ts';
 import { createPlatform } from '../support/authorizers.ts';
 import { callsSince } from '../support/observe.ts';
 import { INFO_API, LIST_API, pass, progressOf, reconcile } from '../support/reconciling.ts';

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
-import { authorizerToken } from '../../src/store/authorizations.ts';
-import { readRecord } from '../../src/store/records.ts';
+import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
+import { readRecord } from '../../src/store/credentials/record.ts';
 import { createPlatform } from '../support/authorizers.ts';
 import {
   callsOf,

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ApiFaultRule } from '../../src/simulator/faults.ts';
-import { authorizerToken, revokeAuthorization } from '../../src/store/authorizations.ts';
-import { readRecord } from '../../src/store/records.ts';
-import { readAuthorizer } from '../../src/store/registry.ts';
+import { authorizerToken, revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
+import { readRecord } from '../../src/store/credentials/record.ts';
+import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { AUTHORIZED, authorizationOf, createPlatform } from '../support/authorizers.ts';
 import { read } from '../support/observe.ts';
 import {

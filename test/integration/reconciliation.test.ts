@@ -4,9 +4,9 @@ import {
   authorizerToken,
   awaitReauthorization,
   revokeAuthorization,
-} from '../../src/store/authorizations.ts';
-import { readRecord } from '../../src/store/records.ts';
-import { readAuthorizer } from '../../src/store/registry.ts';
+} from '../../src/store/authorizers/authorization.ts';
+import { readRecord } from '../../src/store/credentials/record.ts';
+import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { authorizationOf, authorize, AUTHORIZED, createPlatform } from '../support/authorizers.ts';
 import { read } from '../support/observe.ts';
 import {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
-import { authorizerToken, grantAuthorization } from '../../src/store/authorizations.ts';
+import { authorizerToken, grantAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../support/observe.ts';
 import {

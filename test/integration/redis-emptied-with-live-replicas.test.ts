@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { App } from '../../src/app.ts';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
-import { authorizerToken } from '../../src/store/authorizations.ts';
-import { readRecord } from '../../src/store/records.ts';
+import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
+import { readRecord } from '../../src/store/credentials/record.ts';
 import { AUTHORIZER_API, createPlatform } from '../support/authorizers.ts';
 import { callsSince } from '../support/observe.ts';
 import { LIST_API, pass, progressOf } from '../support/reconciling.ts';

@@ -5,13 +5,13 @@ import { admit, release, SILENT } from '../../src/commands/doctor/patient.ts';
 import { examineRedis } from '../../src/commands/doctor/redis.ts';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
 import { createLog } from '../../src/lib/log.ts';
-import { createKeys } from '../../src/store/keys.ts';
-import { healthOf } from '../../src/store/redis-health.ts';
-import { connectRedis, whenReady } from '../../src/store/redis.ts';
-import { createSeal } from '../../src/store/seal.ts';
-import { neededCommands, testStore } from '../../src/store/self-test.ts';
-import { createStoreTime } from '../../src/store/store-time.ts';
-import type { Store } from '../../src/store/store.ts';
+import { createKeys } from '../../src/store/redis/keys.ts';
+import { healthOf } from '../../src/store/redis/health.ts';
+import { connectRedis, whenReady } from '../../src/store/redis/connection.ts';
+import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import { neededCommands, testStore } from '../../src/store/redis/self-test.ts';
+import { createStoreTime } from '../../src/store/redis/time.ts';
+import type { Store } from '../../src/store/redis/store.ts';
 import { MACHINE } from '../support/doctor.ts';
 import { TOKEN } from '../support/liveness.ts';
 import { createManualClock } from '../support/manual-clock.ts';
@@ -21,7 +21,13 @@ import { COMPONENT, createStation, MINUTE, type Station } from '../support/stati
 
 /** What Redis refuses is seen before it hurts, and said in Redis's own words. */
 
-const SCRIPTS = new URL('../../src/store/scripts/', import.meta.url);
+const STORE = new URL('../../src/store/', import.meta.url);
+/** Each script's name and text. */
+const SCRIPTS = new Map(
+  readdirSync(STORE, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.lua'))
+    .map((path) => [path, readFileSync(new URL(path, STORE), 'utf8')]),
+);
 
 let undo: (() => unknown)[];
 beforeEach(() => {
@@ -179,13 +185,12 @@ describe('row 131: the self-test', () => {
     const result = await testStore(store, [COMPONENT.appid]);
     expect(result).toMatchObject({ forbidden: [], refused: [], spoiled: [], refuses: undefined });
     // These two are put in front of others.
-    const shared = ['record.lua', 'push.lua'];
-    const names = readdirSync(SCRIPTS).filter((name) => !shared.includes(name));
+    const shared = ['credentials/record.lua', 'tickets/push.lua'];
+    const names = [...SCRIPTS.keys()].filter((name) => !shared.includes(name));
     expect(names.length).toBeGreaterThan(25);
     const texts = byText.mock.calls.map(([text]) => String(text));
     const missing = names.filter((name) => {
-      const text = readFileSync(new URL(name, SCRIPTS), 'utf8');
-      return !texts.some((one) => one.endsWith(text));
+      return !texts.some((one) => one.endsWith(SCRIPTS.get(name) ?? '?'));
     });
     expect(missing).toEqual([]);
     expect(await admin.keys('*')).toEqual([]);
@@ -193,10 +198,8 @@ describe('row 131: the self-test', () => {
 
   it('tries every command that scripts use', () => {
     const tried = new Set(neededCommands(createKeys('wx:')).map(([name]) => name));
-    const used = readdirSync(SCRIPTS).flatMap((name) =>
-      [...readFileSync(new URL(name, SCRIPTS), 'utf8').matchAll(/redis\.p?call\('([A-Z]+)'/g)].map(
-        ([, command]) => command ?? '',
-      ),
+    const used = [...SCRIPTS.values()].flatMap((text) =>
+      [...text.matchAll(/redis\.p?call\('([A-Z]+)'/g)].map(([, command]) => command ?? ''),
     );
     expect(used.length).toBeGreaterThan(50);
     expect([...new Set(used)].filter((command) => !tried.has(command))).toEqual([]);

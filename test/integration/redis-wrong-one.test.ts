@@ -10,8 +10,8 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { admit, release, SILENT } from '../../src/commands/doctor/patient.ts';
 import { examineRedis } from '../../src/commands/doctor/redis.ts';
 import { findRedis, startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
-import { connectRedis } from '../../src/store/redis.ts';
-import { explainWord, firstWordsOf, wordOf } from '../../src/store/redis-words.ts';
+import { connectRedis } from '../../src/store/redis/connection.ts';
+import { explainWord, firstWordsOf, wordOf } from '../../src/store/redis/words.ts';
 import { MACHINE } from '../support/doctor.ts';
 import type { ServiceStatus } from '../support/observe.ts';
 import { becomes, newTicketPush, POLLING, post, readiness } from '../support/redis-story.ts';

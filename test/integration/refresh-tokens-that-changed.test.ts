@@ -5,8 +5,8 @@ import {
   grantAuthorization,
   replaceRefreshToken,
   revokeAuthorization,
-} from '../../src/store/authorizations.ts';
-import { readRecord } from '../../src/store/records.ts';
+} from '../../src/store/authorizers/authorization.ts';
+import { readRecord } from '../../src/store/credentials/record.ts';
 import { authorize, AUTHORIZED, AUTHORIZER_API, expectServed } from '../support/authorizers.ts';
 import { logged } from '../support/observe.ts';
 import { POLLING, readiness } from '../support/redis-story.ts';

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { createHeartbeat } from '../../src/status/heartbeat.ts';
 import { replicaFindings } from '../../src/status/replicas.ts';
-import { readReplicas } from '../../src/store/replicas.ts';
+import { readReplicas } from '../../src/store/operations/replicas.ts';
 import { MINUTE } from '../support/station.ts';
 import { createTestStore, type TestStore } from '../support/store.ts';
 

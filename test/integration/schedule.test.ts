@@ -6,7 +6,7 @@ import { createLog } from '../../src/lib/log.ts';
 import { startNodeCron, type StartCron } from '../../src/schedule/cron.ts';
 import type { Job, Trigger } from '../../src/schedule/jobs.ts';
 import { createScheduler, type Scheduler } from '../../src/schedule/scheduler.ts';
-import { readJobRuns } from '../../src/store/job-runs.ts';
+import { readJobRuns } from '../../src/store/operations/job-runs.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 import { HOUR, MINUTE, type LogLine } from '../support/station.ts';
 import { createTestStore, type TestStore } from '../support/store.ts';

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { SealKey } from '../../src/config/formats.ts';
-import { readRecord } from '../../src/store/records.ts';
-import { createSeal } from '../../src/store/seal.ts';
+import { readRecord } from '../../src/store/credentials/record.ts';
+import { createSeal } from '../../src/store/redis/token-encryption.ts';
 import { authorizationOf, authorize, AUTHORIZED, mintsFor } from '../support/authorizers.ts';
 import { logged, read } from '../support/observe.ts';
 import { secondsUntil } from '../support/redis-story.ts';

@@ -3,9 +3,9 @@ import { makeApiKey } from '../../src/config/api-keys.ts';
 import { startRedisServer } from '../../src/commands/redis-server.ts';
 import { createHeartbeat } from '../../src/status/heartbeat.ts';
 import type { StatusSnapshot } from '../../src/status/snapshot.ts';
-import { readEvents } from '../../src/store/events.ts';
-import { readReplicas } from '../../src/store/replicas.ts';
-import { readTicketArrivals } from '../../src/store/tickets.ts';
+import { readEvents } from '../../src/store/tickets/event-stream.ts';
+import { readReplicas } from '../../src/store/operations/replicas.ts';
+import { readTicketArrivals } from '../../src/store/tickets/ticket.ts';
 import { VERSION } from '../../src/lib/version.ts';
 import {
   AUTHORIZER,

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
-import { authorizerToken } from '../../src/store/authorizations.ts';
+import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { authorize, AUTHORIZER_API, createPlatform } from '../support/authorizers.ts';
 import { countCommands, totalOf } from '../support/redis-commands.ts';
 import { COMPONENT, type Station } from '../support/station.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { acceptTicket, readTicket } from '../../src/store/tickets.ts';
+import { acceptTicket, readTicket } from '../../src/store/tickets/ticket.ts';
 import { ticketXml } from '../support/seal.ts';
 import { COMPONENT, createStation, MINUTE, type Station } from '../support/station.ts';
 

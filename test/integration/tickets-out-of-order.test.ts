@@ -3,7 +3,12 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createLog } from '../../src/lib/log.ts';
 import { createPendingTickets } from '../../src/pushes/pending-tickets.ts';
-import { acceptTicket, keepTicket, readTicket, TICKET_LIFE_MS } from '../../src/store/tickets.ts';
+import {
+  acceptTicket,
+  keepTicket,
+  readTicket,
+  TICKET_LIFE_MS,
+} from '../../src/store/tickets/ticket.ts';
 import { eventCount, post, pushCounts } from '../support/public-listener.ts';
 import { sealPush, ticketXml } from '../support/seal.ts';
 import {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { refuseValue } from '../../src/store/refusals.ts';
-import { acceptTicket, refuseTicket } from '../../src/store/tickets.ts';
+import { refuseValue } from '../../src/store/credentials/invalidate.ts';
+import { acceptTicket, refuseTicket } from '../../src/store/tickets/ticket.ts';
 import { TOKEN } from '../support/liveness.ts';
 import { logged, read, statusOf } from '../support/observe.ts';
 import {

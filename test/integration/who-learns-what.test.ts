@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeApiKey, type Scope } from '../../src/config/api-keys.ts';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
 import { tableOfRoutes } from '../../src/http/internal-routes.ts';
-import { authorizerToken } from '../../src/store/authorizations.ts';
+import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { CLASSIC, STABLE } from '../support/accounts.ts';
 import { authorize } from '../support/authorizers.ts';
 import { logIn, type Person } from '../support/dashboard.ts';

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { SealKey } from '../../src/config/formats.ts';
-import { readySeal } from '../../src/store/seal-check.ts';
-import { createSeal } from '../../src/store/seal.ts';
-import type { Store } from '../../src/store/store.ts';
+import { readySeal } from '../../src/store/redis/encryption-keys.ts';
+import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import type { Store } from '../../src/store/redis/store.ts';
 import { authorizationOf, authorize, AUTHORIZED, mintsFor } from '../support/authorizers.ts';
 import { read } from '../support/observe.ts';
 import {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
-import { createKeys, type Keys } from '../../src/store/keys.ts';
-import { loadRecordScript, type Script } from '../../src/store/scripts.ts';
+import { createKeys, type Keys } from '../../src/store/redis/keys.ts';
+import { loadRecordScript, type Script } from '../../src/store/redis/scripts.ts';
 
 /** The real Redis that the replicas of a schedule share, and what can be done to it by hand. */
 
@@ -28,7 +28,7 @@ export type ScriptName = (typeof NAMES)[number];
 
 const SCRIPTS = NAMES.map((name): { name: ScriptName; script: Script } => ({
   name,
-  script: loadRecordScript(name),
+  script: loadRecordScript(`credentials/${name}`),
 }));
 const NAME_OF = new Map(SCRIPTS.map(({ name, script }) => [script.sha, name]));
 

@@ -1,9 +1,9 @@
 import { setImmediate as microtasksDone } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { readCredential, type Credential } from '../../src/credentials/read.ts';
-import { createSeal } from '../../src/store/seal.ts';
-import { createStoreTime } from '../../src/store/store-time.ts';
-import { beginMint, commitMint } from '../../src/store/mints.ts';
+import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import { createStoreTime } from '../../src/store/redis/time.ts';
+import { beginMint, commitMint } from '../../src/store/credentials/mint.ts';
 import { CLOCK_START } from '../support/manual-clock.ts';
 import type { Violation } from './invariants.ts';
 import { afterWriting, noteAge, violationOfReader, type Marks } from './invariants.ts';

@@ -6,7 +6,7 @@ import { makeApiKey } from '../../src/config/api-keys.ts';
 import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
 import type { CallRecord, MintKind, PushRecord } from '../../src/simulator/ledger.ts';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
-import { createKeys, type CredentialId, type Keys } from '../../src/store/keys.ts';
+import { createKeys, type CredentialId, type Keys } from '../../src/store/redis/keys.ts';
 import { createRandom, type Random } from '../interleavings/random.ts';
 import { createManualClock, type ManualClock } from '../support/manual-clock.ts';
 import { createTcpProxy } from '../support/tcp-proxy.ts';

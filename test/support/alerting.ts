@@ -1,4 +1,4 @@
-import { noteReplica } from '../../src/store/replicas.ts';
+import { noteReplica } from '../../src/store/operations/replicas.ts';
 import { ALERT_KINDS, type AlertKind } from '../../src/config/formats.ts';
 import type { Accepted, WebhookReceiver } from './webhook-receiver.ts';
 import { createWebhookReceiver } from './webhook-receiver.ts';

@@ -4,7 +4,7 @@ import { createInternalApp, type InternalAppOptions } from '../../src/http/inter
 import { makeApiKey, parseApiKeyEntry } from '../../src/config/api-keys.ts';
 import { startRedisServer } from '../../src/commands/redis-server.ts';
 import { createLog } from '../../src/lib/log.ts';
-import { authorizerToken, revokeAuthorization } from '../../src/store/authorizations.ts';
+import { authorizerToken, revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { createLinkedPlatform } from './authorizing.ts';
 import { INFO_API, pass } from './reconciling.ts';
 import {

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
-import { authorizerToken, grantAuthorization } from '../../src/store/authorizations.ts';
-import { planLook } from '../../src/store/due-index.ts';
-import type { CredentialId } from '../../src/store/keys.ts';
+import { authorizerToken, grantAuthorization } from '../../src/store/authorizers/authorization.ts';
+import { planLook } from '../../src/store/authorizers/due-queue.ts';
+import type { CredentialId } from '../../src/store/redis/keys.ts';
 import { read } from './observe.ts';
 import {
   AUTHORIZER,

@@ -1,8 +1,8 @@
 import { post } from './public-listener.ts';
 import { sealPush, ticketXml } from './seal.ts';
 import { makeApiKey } from '../../src/config/api-keys.ts';
-import { mergeAuthorizer } from '../../src/store/registry.ts';
-import { authorizerToken } from '../../src/store/authorizations.ts';
+import { mergeAuthorizer } from '../../src/store/authorizers/profile.ts';
+import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { configuredIds } from '../../src/credentials/subjects.ts';
 import { createAccountStation } from './accounts.ts';
 import { authorize } from './authorizers.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { MintKind } from '../../src/simulator/ledger.ts';
-import type { CredentialId } from '../../src/store/keys.ts';
+import type { CredentialId } from '../../src/store/redis/keys.ts';
 import { COMPONENT, type Station } from './station.ts';
 
 export const TOKEN = { kind: 'component_access_token', subject: COMPONENT.appid } as const;

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { CredentialId } from '../../src/store/keys.ts';
+import type { CredentialId } from '../../src/store/redis/keys.ts';
 import type { LogLine, Station } from './station.ts';
 
 /** What can be seen of one credential from outside, and in Redis. */

@@ -3,7 +3,7 @@ import { Writable } from 'node:stream';
 import { createApp, type App } from '../../src/app.ts';
 import { createLog } from '../../src/lib/log.ts';
 import type { SealKey } from '../../src/config/formats.ts';
-import { authorizerToken } from '../../src/store/authorizations.ts';
+import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { AUTHORIZED, createPlatform } from './authorizers.ts';
 import type { Seen } from './observe.ts';
 import { COMPONENT, createManualCron, skipQuietly, type Station } from './station.ts';

@@ -10,10 +10,10 @@ import { createLog } from '../../src/lib/log.ts';
 import type { StartCron } from '../../src/schedule/cron.ts';
 import type { SimulatorOptions } from '../../src/simulator/options.ts';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
-import { createKeys, type Keys } from '../../src/store/keys.ts';
-import { createSeal } from '../../src/store/seal.ts';
-import { createStoreTime } from '../../src/store/store-time.ts';
-import type { Store } from '../../src/store/store.ts';
+import { createKeys, type Keys } from '../../src/store/redis/keys.ts';
+import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import { createStoreTime } from '../../src/store/redis/time.ts';
+import type { Store } from '../../src/store/redis/store.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
 
 /**

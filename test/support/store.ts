@@ -1,11 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
-import { createKeys, type CredentialId } from '../../src/store/keys.ts';
-import { beginMint, commitMint, failMint, type BeginResult } from '../../src/store/mints.ts';
-import { createSeal } from '../../src/store/seal.ts';
-import { createStoreTime } from '../../src/store/store-time.ts';
-import type { Store } from '../../src/store/store.ts';
+import { createKeys, type CredentialId } from '../../src/store/redis/keys.ts';
+import {
+  beginMint,
+  commitMint,
+  failMint,
+  type BeginResult,
+} from '../../src/store/credentials/mint.ts';
+import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import { createStoreTime } from '../../src/store/redis/time.ts';
+import type { Store } from '../../src/store/redis/store.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
 
 /** A store of its own on the real Redis of all tests, with a clock that the test moves. */

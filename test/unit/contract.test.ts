@@ -11,7 +11,7 @@ import { ALERT_RULES } from '../../src/status/metrics/alert-rules.ts';
 import { createCounters } from '../../src/status/metrics/counters.ts';
 import { FAMILIES } from '../../src/status/metrics/families.ts';
 import { PROBLEMS } from '../../src/status/problems.ts';
-import { createKeys } from '../../src/store/keys.ts';
+import { createKeys } from '../../src/store/redis/keys.ts';
 import { PushHashes } from '../../src/wechat/push/envelope.ts';
 import { readPush } from '../../src/wechat/push/read-push.ts';
 

@@ -1,4 +1,4 @@
-import { createKeys } from '../../store/keys.ts';
+import { createKeys } from '../../store/redis/keys.ts';
 import { DEMO_COMPONENT } from './component.ts';
 import type { Scale } from './scale.ts';
 import type { Stage } from './stage.ts';

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { StatusSnapshot } from '../../status/snapshot.ts';
-import { createKeys, type CredentialKindName } from '../../store/keys.ts';
-import { connectRedis, whenReady } from '../../store/redis.ts';
+import { createKeys, type CredentialKindName } from '../../store/redis/keys.ts';
+import { connectRedis, whenReady } from '../../store/redis/connection.ts';
 import { DEMO_COMPONENT } from './component.ts';
 import type { Stage } from './stage.ts';
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import type { Redis } from 'ioredis';
 import type { Log } from '../../lib/log.ts';
-import { connectRedis, whenReady } from '../../store/redis.ts';
+import { connectRedis, whenReady } from '../../store/redis/connection.ts';
 import { findRedis, startRedisServer } from '../redis-server.ts';
 import { UsageError } from './flags.ts';
 

@@ -1,5 +1,5 @@
 import type { MintRecord } from '../../simulator/ledger.ts';
-import type { CredentialKindName } from '../../store/keys.ts';
+import type { CredentialKindName } from '../../store/redis/keys.ts';
 import { KINDS, type Observations, type SeenStatus } from './observer.ts';
 import { expectations, type Scale } from './scale.ts';
 import { describeExit, type Exit, type ServiceLog } from './service.ts';

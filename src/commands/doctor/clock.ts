@@ -1,4 +1,4 @@
-import { onRedis } from '../../store/redis.ts';
+import { onRedis } from '../../store/redis/connection.ts';
 import { both, failed, ok, skipped, type Check } from './check.ts';
 import type { Patient } from './patient.ts';
 

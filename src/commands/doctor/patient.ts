@@ -5,13 +5,17 @@ import { systemClock, type Clock } from '../../lib/clock.ts';
 import type { AccountConfig, ComponentConfig } from '../../config/file.ts';
 import { secretsOf, type Config } from '../../config/load.ts';
 import type { Log } from '../../lib/log.ts';
-import { createKeys, type CredentialId } from '../../store/keys.ts';
-import { readRecord, SpoiledRecordError, type StoredError } from '../../store/records.ts';
-import { connectRedis, onRedis } from '../../store/redis.ts';
-import { wordOf, type RedisError } from '../../store/redis-words.ts';
-import { createSeal } from '../../store/seal.ts';
-import { createStoreTime } from '../../store/store-time.ts';
-import type { Store } from '../../store/store.ts';
+import { createKeys, type CredentialId } from '../../store/redis/keys.ts';
+import {
+  readRecord,
+  SpoiledRecordError,
+  type StoredError,
+} from '../../store/credentials/record.ts';
+import { connectRedis, onRedis } from '../../store/redis/connection.ts';
+import { wordOf, type RedisError } from '../../store/redis/words.ts';
+import { createSeal } from '../../store/redis/token-encryption.ts';
+import { createStoreTime } from '../../store/redis/time.ts';
+import type { Store } from '../../store/redis/store.ts';
 import { createWechatApi, type WechatApi } from '../../wechat/client.ts';
 import { UsageError } from './usage.ts';
 
@@ -35,7 +39,7 @@ export interface Patient {
   secrets: Set<string>;
 }
 
-export { wordOf as reasonOf } from '../../store/redis-words.ts';
+export { wordOf as reasonOf } from '../../store/redis/words.ts';
 
 export type PatientOptions = Partial<
   Pick<Patient, 'env' | 'clock' | 'lookup' | 'stepMs' | 'ca' | 'machine'>

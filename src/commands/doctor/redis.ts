@@ -1,7 +1,7 @@
-import { onRedis } from '../../store/redis.ts';
-import { checkSealKeys, sealProblem } from '../../store/seal-check.ts';
-import { explainWord } from '../../store/redis-words.ts';
-import { neededCommands, testStore, type SelfTest } from '../../store/self-test.ts';
+import { onRedis } from '../../store/redis/connection.ts';
+import { checkSealKeys, sealProblem } from '../../store/redis/encryption-keys.ts';
+import { explainWord } from '../../store/redis/words.ts';
+import { neededCommands, testStore, type SelfTest } from '../../store/redis/self-test.ts';
 import { sealFindings, selfTestFindings } from '../../status/findings.ts';
 import { finding } from '../../status/problems.ts';
 import { both, failed, fromFinding, ok, skipped, warn, type Check, type Text } from './check.ts';

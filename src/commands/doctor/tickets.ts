@@ -1,8 +1,8 @@
 import { ticketFindings, ticketState } from '../../status/findings.ts';
 import { flowOf, pointingAt, refusedFindings } from '../../status/refused.ts';
-import { readPushStats } from '../../store/push-stats.ts';
-import { readRefused } from '../../store/refused-pushes.ts';
-import { readTicket } from '../../store/tickets.ts';
+import { readPushStats } from '../../store/tickets/push-stats.ts';
+import { readRefused } from '../../store/tickets/refused-pushes.ts';
+import { readTicket } from '../../store/tickets/ticket.ts';
 import { both, fromFinding, ok, skipped, type Check } from './check.ts';
 import type { Patient } from './patient.ts';
 

@@ -1,4 +1,4 @@
-import type { StoredError } from '../../store/records.ts';
+import type { StoredError } from '../../store/credentials/record.ts';
 import { explainError } from '../../status/wording.ts';
 import { WechatError } from '../../wechat/client.ts';
 import { fetchQuota, type Quota } from '../../wechat/calls/operations.ts';

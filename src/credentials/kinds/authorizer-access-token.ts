@@ -1,7 +1,10 @@
 import { KeeperError } from '../../lib/errors.ts';
-import { awaitReauthorization, replaceRefreshToken } from '../../store/authorizations.ts';
-import { mergeAuthorizer } from '../../store/registry.ts';
-import { cannotOpen, readySeal } from '../../store/seal-check.ts';
+import {
+  awaitReauthorization,
+  replaceRefreshToken,
+} from '../../store/authorizers/authorization.ts';
+import { mergeAuthorizer } from '../../store/authorizers/profile.ts';
+import { cannotOpen, readySeal } from '../../store/redis/encryption-keys.ts';
 import { WechatError } from '../../wechat/client.ts';
 import { fetchAuthorizerInfo, fetchAuthorizerToken } from '../../wechat/calls/authorizer.ts';
 import { DEAD_REFRESH_TOKEN } from '../../wechat/errcodes.ts';

@@ -1,5 +1,5 @@
 import { KeeperError } from '../../lib/errors.ts';
-import { readTicket, refuseTicket, type Ticket } from '../../store/tickets.ts';
+import { readTicket, refuseTicket, type Ticket } from '../../store/tickets/ticket.ts';
 import { fetchComponentAccessToken } from '../../wechat/calls/component.ts';
 import { TOKEN_BUDGET, type ComponentKind } from './kind.ts';
 

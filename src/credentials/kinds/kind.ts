@@ -1,8 +1,8 @@
 import type { KeeperError } from '../../lib/errors.ts';
-import type { CredentialId, CredentialKindName } from '../../store/keys.ts';
-import type { MintBudget } from '../../store/mints.ts';
-import type { CredentialRecord } from '../../store/records.ts';
-import type { Store } from '../../store/store.ts';
+import type { CredentialId, CredentialKindName } from '../../store/redis/keys.ts';
+import type { MintBudget } from '../../store/credentials/mint.ts';
+import type { CredentialRecord } from '../../store/credentials/record.ts';
+import type { Store } from '../../store/redis/store.ts';
 import type { WechatApi, WechatError } from '../../wechat/client.ts';
 import type { Minted } from '../../wechat/token-answer.ts';
 

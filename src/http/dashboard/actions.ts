@@ -2,7 +2,7 @@ import express, { type Request, type RequestHandler, type Response, type Router 
 import { rejectCredential } from '../../credentials/reject.ts';
 import { asKeeperError, KeeperError } from '../../lib/errors.ts';
 import { askForTickets } from '../../pushes/ask-for-tickets.ts';
-import type { CredentialId, CredentialKindName } from '../../store/keys.ts';
+import type { CredentialId, CredentialKindName } from '../../store/redis/keys.ts';
 import { explain } from '../explain.ts';
 import { html } from '../pages/html.ts';
 import {

@@ -3,8 +3,8 @@ import type { RejectContext } from '../../credentials/reject.ts';
 import type { Log } from '../../lib/log.ts';
 import type { AskForTicketsContext } from '../../pushes/ask-for-tickets.ts';
 import type { SnapshotContext } from '../../status/context.ts';
-import type { EndedSessions } from '../../store/ended-sessions.ts';
-import type { SessionSecret } from '../../store/session-secret.ts';
+import type { EndedSessions } from '../../store/operations/ended-sessions.ts';
+import type { SessionSecret } from '../../store/operations/session-secret.ts';
 import type { Audit } from '../audit.ts';
 import type { AuthorizersOptions } from '../authorizer-routes.ts';
 

@@ -2,7 +2,7 @@ import type { Request, RequestHandler } from 'express';
 import { configuredIds } from '../../credentials/subjects.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import { readDashboard, readMemory, type DashboardData } from '../../status/dashboard.ts';
-import { AUTHORIZER_STATES, findAuthorizers } from '../../store/registry.ts';
+import { AUTHORIZER_STATES, findAuthorizers } from '../../store/authorizers/profile.ts';
 import { APPID } from '../../wechat/appid.ts';
 import { visibleTo } from '../caller.ts';
 import { describeAuthorizers } from '../authorizer-view.ts';

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { AUTHORIZER_STATES } from '../../store/registry.ts';
+import { AUTHORIZER_STATES } from '../../store/authorizers/profile.ts';
 
 /** What the internal API answers, for its document. A test compares them with real answers. */
 

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { REFUSAL_REASONS, type RefusalReason } from '../../lib/errors.ts';
 import { PROBLEM_CODES, SEVERITIES } from '../../status/problems.ts';
-import { PUSH_URLS } from '../../store/refused-pushes.ts';
+import { PUSH_URLS } from '../../store/tickets/refused-pushes.ts';
 import { failureSchema, freshnessSchema, progressSchema, time, timeOrNull } from './answers.ts';
 
 /** The answer of `GET /status`, for the document. docs/status.md explains it at length. */

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { addExchange } from '../../store/exchanges.ts';
+import { addExchange } from '../../store/authorizers/code-exchange.ts';
 import { readAppid } from '../../wechat/appid.ts';
 import { eventEntry } from './event-entry.ts';
 import type { HandlerContext, OpenedPush, PushHandler, PushOutcome } from './handler.ts';

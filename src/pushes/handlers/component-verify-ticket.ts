@@ -1,5 +1,5 @@
 import { KeeperError } from '../../lib/errors.ts';
-import { acceptTicket, TICKET_LIFE_MS } from '../../store/tickets.ts';
+import { acceptTicket, TICKET_LIFE_MS } from '../../store/tickets/ticket.ts';
 import { textOf } from '../../wechat/push/push-fields.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';

@@ -1,8 +1,8 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
-import type { Counted } from '../../store/push-stats.ts';
-import type { Store } from '../../store/store.ts';
-import type { ArrivedTicket, TicketOutcome } from '../../store/tickets.ts';
+import type { Counted } from '../../store/tickets/push-stats.ts';
+import type { Store } from '../../store/redis/store.ts';
+import type { ArrivedTicket, TicketOutcome } from '../../store/tickets/ticket.ts';
 import type { PushHashes, SignedQuery } from '../../wechat/push/envelope.ts';
 import type { PushFields } from '../../wechat/push/push-fields.ts';
 import type { Oddity } from '../../wechat/push/read-push.ts';

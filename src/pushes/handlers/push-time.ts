@@ -1,5 +1,5 @@
 import { KeeperError } from '../../lib/errors.ts';
-import { SEEN_MS } from '../../store/events.ts';
+import { SEEN_MS } from '../../store/tickets/event-stream.ts';
 import type { HandlerContext, OpenedPush } from './handler.ts';
 
 /**

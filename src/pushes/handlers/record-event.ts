@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { SEEN_MS, type Identity } from '../../store/events.ts';
+import { SEEN_MS, type Identity } from '../../store/tickets/event-stream.ts';
 import { eventEntry } from './event-entry.ts';
 import type { HandlerContext, OpenedPush, PushHandler, PushOutcome } from './handler.ts';
 import { freshTimeOf, type PushTime } from './push-time.ts';

@@ -6,7 +6,7 @@ import {
   wasSeen,
   type EventFields,
   type Identity,
-} from '../../store/events.ts';
+} from '../../store/tickets/event-stream.ts';
 import type { HandlerContext, OpenedPush, PushOutcome } from './handler.ts';
 import type { PushTime } from './push-time.ts';
 

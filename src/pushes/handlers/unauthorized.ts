@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import { authorizerToken, revokeAuthorization } from '../../store/authorizations.ts';
-import { forgetLook } from '../../store/due-index.ts';
-import { mergeAuthorizer } from '../../store/registry.ts';
+import { authorizerToken, revokeAuthorization } from '../../store/authorizers/authorization.ts';
+import { forgetLook } from '../../store/authorizers/due-queue.ts';
+import { mergeAuthorizer } from '../../store/authorizers/profile.ts';
 import { appidField } from './authorized.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';

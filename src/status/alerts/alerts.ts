@@ -9,8 +9,8 @@ import {
   saveAlerts,
   takeAlerts,
   type AlertFields,
-} from '../../store/alerts.ts';
-import type { Store } from '../../store/store.ts';
+} from '../../store/operations/alerts.ts';
+import type { Store } from '../../store/redis/store.ts';
 import { PROBLEMS, type Finding } from '../problems.ts';
 import type { SnapshotContext } from '../context.ts';
 import { storeFinding } from '../findings.ts';

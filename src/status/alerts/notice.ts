@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
-import { parseDisplay } from '../../store/redis.ts';
+import { parseDisplay } from '../../store/redis/connection.ts';
 import { identityOf, PROBLEM_CODES, SEVERITIES, type Finding, type Severity } from '../problems.ts';
 import type { ProblemCode } from '../problems.ts';
 import type { Entry, News } from './lifecycle.ts';

@@ -1,7 +1,7 @@
 import { deadline, type Clock } from '../../lib/clock.ts';
 import type { AlertWebhook } from '../../config/file.ts';
 import type { Log } from '../../lib/log.ts';
-import type { StoreTime } from '../../store/store-time.ts';
+import type { StoreTime } from '../../store/redis/time.ts';
 import { exchange, ExchangeError, MAX_ANSWER_BYTES } from '../../lib/http-client.ts';
 import { ALERT_RULES } from './kinds/index.ts';
 import type { Notice } from './notice.ts';

@@ -1,6 +1,6 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 import type { LookOutcome, LookReason } from '../../credentials/look.ts';
-import type { CredentialKindName } from '../../store/keys.ts';
+import type { CredentialKindName } from '../../store/redis/keys.ts';
 import type { SeenCall } from '../../wechat/client.ts';
 import { createTally } from './tally.ts';
 

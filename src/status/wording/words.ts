@@ -1,5 +1,5 @@
 import type { RefusalReason } from '../../lib/errors.ts';
-import type { PushUrl } from '../../store/refused-pushes.ts';
+import type { PushUrl } from '../../store/tickets/refused-pushes.ts';
 import type { Facts, ProblemCode } from '../problems.ts';
 
 /** What is said about a problem in one language. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { windowOf } from '../../../src/credentials/freshness.ts';
-import { authorizerToken } from '../../../src/store/authorizations.ts';
+import { authorizerToken } from '../../../src/store/authorizers/authorization.ts';
 
 const COMPONENT = 'wxcomponent00000001';
 const WINDOW = 900_000;

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../../src/commands/redis-server.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { SETTINGS } from '../../../src/config/settings.ts';
-import { createKeys } from '../../../src/store/keys.ts';
+import { createKeys } from '../../../src/store/redis/keys.ts';
 import { createRedisPair } from '../../support/redis-pair.ts';
 import { COMPONENT, createStation, stationEnv, type Station } from '../../support/station.ts';
 import { ruleOf, RULES, shellBlocks, type Block } from './commands.ts';

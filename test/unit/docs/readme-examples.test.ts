@@ -4,7 +4,7 @@ import { dirname, join, normalize } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { CREDENTIAL_KINDS } from '../../../src/credentials/kinds/index.ts';
 import { SETTINGS } from '../../../src/config/settings.ts';
-import { createKeys } from '../../../src/store/keys.ts';
+import { createKeys } from '../../../src/store/redis/keys.ts';
 import { PROBLEM_CODES } from '../../../src/status/problems.ts';
 import { explainErrcode } from '../../../src/wechat/errcodes.ts';
 import {

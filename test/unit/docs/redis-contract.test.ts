@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { startRedisServer } from '../../../src/commands/redis-server.ts';
 import { CREDENTIAL_KINDS } from '../../../src/credentials/kinds/index.ts';
-import { createKeys } from '../../../src/store/keys.ts';
+import { createKeys } from '../../../src/store/redis/keys.ts';
 import { COMPONENT } from '../../support/station.ts';
 import { readDocument, tableRows } from './markdown.ts';
 

@@ -10,10 +10,10 @@ import {
 import { finding, identityOf, PROBLEMS, rankFindings } from '../../../src/status/problems.ts';
 import { flowOf, flowOfAll, pointingAt, refusedFindings } from '../../../src/status/refused.ts';
 import { describeReplicas, replicaFindings } from '../../../src/status/replicas.ts';
-import type { RefusedPushes } from '../../../src/store/refused-pushes.ts';
+import type { RefusedPushes } from '../../../src/store/tickets/refused-pushes.ts';
 import { describeProblem } from '../../../src/status/wording.ts';
-import type { Replica } from '../../../src/store/replicas.ts';
-import type { SelfTest } from '../../../src/store/self-test.ts';
+import type { Replica } from '../../../src/store/operations/replicas.ts';
+import type { SelfTest } from '../../../src/store/redis/self-test.ts';
 
 const COMPONENT = 'wx0123456789abcdef';
 const MINUTE = 60_000;

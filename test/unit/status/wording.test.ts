@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { REFUSAL_REASONS } from '../../../src/lib/errors.ts';
-import { PUSH_URLS } from '../../../src/store/refused-pushes.ts';
+import { PUSH_URLS } from '../../../src/store/tickets/refused-pushes.ts';
 import { finding, PROBLEM_CODES, PROBLEMS, rankFindings } from '../../../src/status/problems.ts';
 import {
   describeProblem,

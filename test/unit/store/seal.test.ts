@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { createSeal } from '../../../src/store/seal.ts';
+import { createSeal } from '../../../src/store/redis/token-encryption.ts';
 
 const newKey = (id: string) => ({ id, key: randomBytes(32).toString('base64') });
 const OLD = newKey('old');

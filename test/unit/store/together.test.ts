@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import type { Store } from '../../../src/store/store.ts';
-import { createTogether } from '../../../src/store/together.ts';
+import type { Store } from '../../../src/store/redis/store.ts';
+import { createTogether } from '../../../src/store/redis/together.ts';
 
 /** What was sent together; a negative number fails its batch. */
 function createSender() {

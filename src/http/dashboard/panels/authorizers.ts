@@ -1,5 +1,5 @@
 import type { DashboardData } from '../../../status/dashboard.ts';
-import { AUTHORIZER_STATES, type AuthorizerState } from '../../../store/registry.ts';
+import { AUTHORIZER_STATES, type AuthorizerState } from '../../../store/authorizers/profile.ts';
 import type { describeAuthorizers } from '../../authorizer-view.ts';
 import { html, type Html, type Part } from '../../pages/html.ts';
 import { duration, moment, type View } from '../view.ts';

@@ -1,5 +1,5 @@
 import { refreshIntervals, type DashboardData } from '../../../status/dashboard.ts';
-import type { HistoryEntry } from '../../../store/records.ts';
+import type { HistoryEntry } from '../../../store/credentials/record.ts';
 import { html, type Html } from '../../pages/html.ts';
 import {
   countdownBar,

@@ -1,5 +1,5 @@
 import type { DashboardData } from '../../../status/dashboard.ts';
-import type { StoredEvent } from '../../../store/events.ts';
+import type { StoredEvent } from '../../../store/tickets/event-stream.ts';
 import { html, type Html, type Part } from '../../pages/html.ts';
 import { moment, type View } from '../view.ts';
 import { code, cut, facts, table, words as inWords } from './parts.ts';

@@ -1,5 +1,5 @@
 import type { DashboardData } from '../../../status/dashboard.ts';
-import type { CredentialKindName } from '../../../store/keys.ts';
+import type { CredentialKindName } from '../../../store/redis/keys.ts';
 import { html, type Html } from '../../pages/html.ts';
 import { moment, type View } from '../view.ts';
 import { code, cut, facts, pill, table, words as inWords, type Tone } from './parts.ts';

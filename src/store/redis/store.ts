@@ -1,0 +1,13 @@
+import type { Redis } from 'ioredis';
+import type { Keys } from './keys.ts';
+import type { Seal } from './token-encryption.ts';
+import type { StoreTime } from './time.ts';
+
+/** What every function of this room works on. */
+export interface Store {
+  redis: Redis;
+  keys: Keys;
+  time: StoreTime;
+  /** For refresh tokens. */
+  seal: Seal;
+}
