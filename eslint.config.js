@@ -7,15 +7,20 @@ import tseslint from 'typescript-eslint';
  * anything else is a lint error.
  */
 const GROUND = ['config', 'lib'];
+const SIDES = ['wechat', 'store'];
+const MIDDLE = ['authorizers', 'callbacks', 'tickets'];
 const MAY_IMPORT = {
   wechat: [],
   store: [],
-  credentials: ['wechat', 'store'],
-  pushes: ['credentials', 'wechat', 'store'],
-  authorizers: ['credentials', 'wechat', 'store'],
-  status: ['authorizers', 'credentials', 'wechat', 'store'],
-  schedule: ['pushes', 'authorizers', 'status', 'credentials', 'wechat', 'store'],
-  http: ['pushes', 'authorizers', 'status', 'credentials', 'wechat', 'store'],
+  credentials: SIDES,
+  tickets: ['credentials', ...SIDES],
+  callbacks: ['tickets', 'credentials', ...SIDES],
+  authorizers: ['credentials', ...SIDES],
+  status: ['authorizers', 'credentials', ...SIDES],
+  alerts: ['status', 'authorizers', 'credentials', ...SIDES],
+  metrics: ['status', 'authorizers', 'credentials', ...SIDES],
+  schedule: ['alerts', 'metrics', 'status', ...MIDDLE, 'credentials', ...SIDES],
+  http: ['alerts', 'metrics', 'status', ...MIDDLE, 'credentials', ...SIDES],
 };
 const ROOMS = [...Object.keys(MAY_IMPORT), 'simulator', 'commands'];
 const TOP = [

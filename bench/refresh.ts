@@ -13,7 +13,7 @@ import { onStage } from './rig/stage.ts';
 
 /** What WeChat may take for an answer, milliseconds. */
 const UPSTREAM_MS = 50;
-/** Calls under way at once for one platform: `AT_ONCE` in src/credentials/sweep.ts. */
+/** Calls under way at once for one platform: `AT_ONCE` in src/credentials/refresh-due.ts. */
 const AT_ONCE = 10;
 const SLOW_DUE = 1_000;
 

@@ -1,7 +1,7 @@
 import { linksOf, readingOf, type Served } from './compose-apps.ts';
 import type { Config } from './config/load.ts';
 import type { Credential } from './credentials/read.ts';
-import { createComplaintLimit } from './credentials/reject.ts';
+import { createComplaintLimit } from './credentials/report-invalid.ts';
 import { createSharedReads } from './credentials/shared-reads.ts';
 import { createAudit } from './http/audit.ts';
 import { dashboardRoutes } from './http/dashboard/routes.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createKeeper, type Keeper } from '../../src/credentials/keeper.ts';
-import { createMemory } from '../../src/credentials/memory.ts';
+import { createMemory } from '../../src/credentials/local-copy.ts';
 import type { Simulator } from '../../src/simulator/simulator.ts';
 import { authorizerToken, grantAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { createKeys, type CredentialId } from '../../src/store/redis/keys.ts';

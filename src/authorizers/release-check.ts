@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { sleep, type Clock } from '../lib/clock.ts';
 import { KeeperError } from '../lib/errors.ts';
-import { callAsPlatform, type PlatformContext } from '../credentials/platform.ts';
+import { callAsPlatform, type PlatformContext } from '../credentials/call-as-component.ts';
 import { SEEN_MS } from '../store/tickets/event-stream.ts';
 import { takeLease } from '../store/redis/lease.ts';
 import { WechatError } from '../wechat/client.ts';

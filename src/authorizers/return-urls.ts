@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { readWebUrl } from '../config/formats.ts';
-import type { AuthorizationLink } from './links.ts';
+import type { AuthorizationLink } from './link.ts';
 
 /** Where a merchant's browser may be sent in the end: only below what the configuration lists. */
 

@@ -1,5 +1,5 @@
 import { SETTINGS, type Setting } from '../config/settings.ts';
-import { alertRulesFile } from '../status/metrics/alert-rules.ts';
+import { alertRulesFile } from '../metrics/alert-rules.ts';
 import { alertsTable } from './alerts-table.ts';
 import { routesTable } from './routes-table.ts';
 

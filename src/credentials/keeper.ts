@@ -2,14 +2,14 @@ import { KeeperError } from '../lib/errors.ts';
 import { readRecord } from '../store/credentials/record.ts';
 import type { CredentialId, CredentialKindName } from '../store/redis/keys.ts';
 import type { Pace } from '../store/authorizers/due-queue.ts';
-import { noteDue } from './due.ts';
+import { noteDue } from './plan-next.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import type { Attempt, LookOutcome, LookReason, RefreshContext, Target } from './look.ts';
 import { refreshIfDue } from './refresh.ts';
 import { noteRefusal } from './refusal.ts';
-import { configuredIds, dependentsOf, kindOf, targetOf, type Subjects } from './subjects.ts';
-import { createRota } from './rota.ts';
-import { createSweeper, type SweepResult } from './sweep.ts';
+import { configuredIds, dependentsOf, kindOf, targetOf, type Subjects } from './catalog.ts';
+import { createRota } from './verify-local-copies.ts';
+import { createSweeper, type SweepResult } from './refresh-due.ts';
 
 /**
  * Keeps every credential fresh. Whoever has a reason (a cron tick, a new ticket, a reader, a retry)

@@ -8,7 +8,7 @@ import type { Store } from '../store/redis/store.ts';
 import type { WechatApi, WechatError } from '../wechat/client.ts';
 import type { Freshness } from './freshness.ts';
 import type { CredentialKind, KindContext, Preparation, TryOtherwise } from './kinds/kind.ts';
-import type { Memory } from './memory.ts';
+import type { Memory } from './local-copy.ts';
 
 /** What a look at a credential needs, why it is done and what can come of it. */
 

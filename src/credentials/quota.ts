@@ -3,8 +3,8 @@ import { planLook } from '../store/authorizers/due-queue.ts';
 import { endQuotaWait } from '../store/credentials/mint.ts';
 import { authorizersAfter } from '../store/authorizers/profile.ts';
 import type { Store } from '../store/redis/store.ts';
-import { configuredIds, type Subjects } from './subjects.ts';
-import { forEachAtOnce } from './sweep.ts';
+import { configuredIds, type Subjects } from './catalog.ts';
+import { forEachAtOnce } from './refresh-due.ts';
 
 /** Authorizers read, and records asked, at a time. */
 const SCAN = 500;

@@ -3,7 +3,7 @@ import { KeeperError } from '../lib/errors.ts';
 import type { CredentialId } from '../store/redis/keys.ts';
 import { takeValue, type CredentialRecord, type StoredError } from '../store/credentials/record.ts';
 import { isLive, judgeFreshness, windowOf, type FreshnessState } from './freshness.ts';
-import { readAndHeal } from './heal.ts';
+import { readAndHeal } from './read-repair.ts';
 import type { Keeper } from './keeper.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import type { RefreshContext } from './look.ts';

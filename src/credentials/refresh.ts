@@ -16,7 +16,7 @@ import {
 } from '../store/credentials/record.ts';
 import { recordFailure } from './failure.ts';
 import { judgeFreshness, windowOf, type Freshness } from './freshness.ts';
-import { readAndHeal } from './heal.ts';
+import { readAndHeal } from './read-repair.ts';
 import type { Preparation } from './kinds/kind.ts';
 import {
   PausedError,

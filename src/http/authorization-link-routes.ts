@@ -1,6 +1,6 @@
 import express, { type RequestHandler } from 'express';
 import * as z from 'zod';
-import { AUTH_TYPES, createLink, DEFAULT_AUTH_TYPE, newLinkId } from '../authorizers/links.ts';
+import { AUTH_TYPES, createLink, DEFAULT_AUTH_TYPE, newLinkId } from '../authorizers/link.ts';
 import { isAllowedReturnUrl } from '../authorizers/return-urls.ts';
 import type { Clock } from '../lib/clock.ts';
 import { KeeperError } from '../lib/errors.ts';

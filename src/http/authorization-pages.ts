@@ -1,13 +1,13 @@
 import express, { type ErrorRequestHandler, type Request, type Response } from 'express';
 import type { Router } from 'express';
-import type { Authorizations } from '../authorizers/authorizations.ts';
+import type { Authorizations } from '../authorizers/code-exchange/queue.ts';
 import {
   openLink,
   wechatPages,
   type AuthorizationLink,
   type AuthorizationOrigins,
   type Language,
-} from '../authorizers/links.ts';
+} from '../authorizers/link.ts';
 import type { ApiKey } from '../config/api-keys.ts';
 import { returnAddress, type AuthorizationResult } from '../authorizers/return-urls.ts';
 import type { Clock } from '../lib/clock.ts';

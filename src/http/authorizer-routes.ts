@@ -1,8 +1,8 @@
 import type { Request, RequestHandler, Response } from 'express';
 import * as z from 'zod';
-import { refreshProfile } from '../authorizers/profiles.ts';
-import type { Reconciler } from '../authorizers/reconcile.ts';
-import type { PlatformContext } from '../credentials/platform.ts';
+import { refreshProfile } from '../authorizers/profile.ts';
+import type { Reconciler } from '../authorizers/reconciliation/runner.ts';
+import type { PlatformContext } from '../credentials/call-as-component.ts';
 import { KeeperError } from '../lib/errors.ts';
 import {
   AUTHORIZER_STATES,

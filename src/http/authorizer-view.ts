@@ -1,5 +1,5 @@
 import { isLive, judgeFreshness, windowOf } from '../credentials/freshness.ts';
-import type { PlatformContext } from '../credentials/platform.ts';
+import type { PlatformContext } from '../credentials/call-as-component.ts';
 import { isoOrNull } from '../status/units.ts';
 import { authorizerToken } from '../store/authorizers/authorization.ts';
 import {

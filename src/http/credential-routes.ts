@@ -6,7 +6,7 @@ import {
   type Credential,
   type ReadContext,
 } from '../credentials/read.ts';
-import { rejectCredential, type RejectContext } from '../credentials/reject.ts';
+import { rejectCredential, type RejectContext } from '../credentials/report-invalid.ts';
 import { mayUse } from '../config/api-keys.ts';
 import { KeeperError } from '../lib/errors.ts';
 import type { CredentialId, CredentialKindName } from '../store/redis/keys.ts';

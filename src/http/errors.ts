@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { ErrorRequestHandler } from 'express';
 import { asKeeperError, KeeperError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import type { RefusedPushCounter, RefusedRequest } from '../pushes/refused.ts';
+import type { RefusedPushCounter, RefusedRequest } from '../callbacks/refused.ts';
 import { entryOf, isRefusal, type Audit } from './audit.ts';
 import { knownCaller } from './caller.ts';
 import { requestIdOf, sendJson, sendText, type Answering, type Asked } from './exchange.ts';

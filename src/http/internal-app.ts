@@ -1,6 +1,6 @@
 import express, { type Express, type Router } from 'express';
 import type { ApiKey } from '../config/api-keys.ts';
-import type { RejectContext } from '../credentials/reject.ts';
+import type { RejectContext } from '../credentials/report-invalid.ts';
 import { KeeperError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { SnapshotContext } from '../status/context.ts';

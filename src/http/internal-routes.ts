@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express';
 import * as z from 'zod';
-import type { Metrics } from '../status/metrics/metrics.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import type { SnapshotContext } from '../status/context.ts';
 import { takeSnapshot } from '../status/snapshot.ts';
 import { visibleTo } from './caller.ts';

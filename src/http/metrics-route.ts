@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import { METRICS_CONTENT_TYPE, type Metrics } from '../status/metrics/metrics.ts';
+import { METRICS_CONTENT_TYPE, type Metrics } from '../metrics/metrics.ts';
 import type { SnapshotContext } from '../status/context.ts';
 import { visibleTo } from './caller.ts';
 import type { Route } from './route.ts';

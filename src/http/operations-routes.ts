@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import { askForTickets, type AskForTicketsContext } from '../pushes/ask-for-tickets.ts';
+import { askForTickets, type AskForTicketsContext } from '../tickets/request-push.ts';
 import { callerOf } from './caller.ts';
 import { explain } from './explain.ts';
 import { askedSchema } from './openapi/answers.ts';

@@ -1,8 +1,8 @@
 import express, { type Express, type Request, type RequestHandler } from 'express';
 import { KeeperError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import type { Receiver } from '../pushes/receiver.ts';
-import type { RefusedPushCounter } from '../pushes/refused.ts';
+import type { Receiver } from '../callbacks/receiver.ts';
+import type { RefusedPushCounter } from '../callbacks/refused.ts';
 import { readAppid } from '../wechat/appid.ts';
 import type { AuthorizationPages } from './authorization-pages.ts';
 import { publicErrors } from './errors.ts';

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { KeeperError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import type { Answer, Receiver } from '../pushes/receiver.ts';
-import type { RefusedPushCounter } from '../pushes/refused.ts';
+import type { Answer, Receiver } from '../callbacks/receiver.ts';
+import type { RefusedPushCounter } from '../callbacks/refused.ts';
 import { answerPublicError } from './errors.ts';
 import { sendText } from './exchange.ts';
 import { observeResponse, type Seen } from './route.ts';

@@ -3,7 +3,7 @@ import net, { type AddressInfo, type Socket } from 'node:net';
 import { parse } from 'node:querystring';
 import type { Express } from 'express';
 import { KeeperError } from '../lib/errors.ts';
-import type { RefusedRequest } from '../pushes/refused.ts';
+import type { RefusedRequest } from '../callbacks/refused.ts';
 import { watchConnections, type Cut } from './connections.ts';
 
 /**

@@ -1,6 +1,6 @@
 import type { Config } from '../config/load.ts';
 import type { Keeper } from '../credentials/keeper.ts';
-import type { SweepResult } from '../credentials/sweep.ts';
+import type { SweepResult } from '../credentials/refresh-due.ts';
 import type { CredentialKindName } from '../store/redis/keys.ts';
 
 /** What starts a run: a tick, the start of the process, or a tick that could not run in time. */

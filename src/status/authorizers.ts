@@ -1,4 +1,4 @@
-import type { ReconcileProgress } from '../authorizers/reconcile.ts';
+import type { ReconcileProgress } from '../authorizers/reconciliation/runner.ts';
 import { dueBacklog } from '../store/authorizers/due-queue.ts';
 import { openExchanges } from '../store/authorizers/code-exchange.ts';
 import { isWrongType } from '../store/redis/connection.ts';

@@ -1,5 +1,5 @@
-import type { Language } from '../authorizers/links.ts';
-import type { Memory } from '../credentials/memory.ts';
+import type { Language } from '../authorizers/link.ts';
+import type { Memory } from '../credentials/local-copy.ts';
 import { KeeperError } from '../lib/errors.ts';
 import * as z from 'zod';
 import { readEvents, type StoredEvent } from '../store/tickets/event-stream.ts';

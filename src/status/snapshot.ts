@@ -1,4 +1,4 @@
-import type { Language } from '../authorizers/links.ts';
+import type { Language } from '../authorizers/link.ts';
 import { KeeperError } from '../lib/errors.ts';
 import type { ClockSkew } from '../store/operations/clock-skew.ts';
 import { readJobRuns, type JobRun } from '../store/operations/job-runs.ts';
@@ -9,11 +9,11 @@ import { firstWordsOf, wordOf } from '../store/redis/words.ts';
 import { readReplicas } from '../store/operations/replicas.ts';
 import { plainTokens, sealProblem } from '../store/redis/encryption-keys.ts';
 import type { SnapshotContext } from './context.ts';
-import { clockFindings, sealFindings, selfTestFindings, storeFinding } from './findings.ts';
+import { clockFindings, sealFindings, selfTestFindings, storeFinding } from './rules.ts';
 import { rankFindings, type Finding } from './problems.ts';
 import { describeRefused, flowOfAll, refusedFindings } from './refused.ts';
 import { describeReplicas, replicaFindings } from './replicas.ts';
-import { describeAccount, describeComponent } from './subjects.ts';
+import { describeAccount, describeComponent } from './component-status.ts';
 import { iso, isoOrNull, seconds } from './units.ts';
 import { inWords, verdictSentence } from './wording.ts';
 

@@ -1,4 +1,4 @@
-import type { Language } from '../authorizers/links.ts';
+import type { Language } from '../authorizers/link.ts';
 import type { StoredError } from '../store/credentials/record.ts';
 import { inChinese } from '../wechat/chinese.ts';
 import {
@@ -9,9 +9,9 @@ import {
   type Severity,
 } from './problems.ts';
 import { isoOrNull } from './units.ts';
-import { en } from './wording/en.ts';
-import type { Words } from './wording/words.ts';
-import { zh } from './wording/zh.ts';
+import { en } from './words/en.ts';
+import type { Words } from './words/words.ts';
+import { zh } from './words/zh.ts';
 
 /** What was found, in words an admin can act on at night. */
 

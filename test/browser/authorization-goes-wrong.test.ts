@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createLink } from '../../src/authorizers/links.ts';
+import { createLink } from '../../src/authorizers/link.ts';
 import { describeInBrowser, expectQuiet, IN_ENGLISH, type Visitor } from '../support/browser.ts';
 import {
   confirm,

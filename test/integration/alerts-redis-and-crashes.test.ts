@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer } from '../../src/commands/redis-server.ts';
-import { createAlerts, type Alerts } from '../../src/status/alerts/alerts.ts';
+import { createAlerts, type Alerts } from '../../src/alerts/alerts.ts';
 import type { SnapshotContext } from '../../src/status/context.ts';
 import { noteReplica } from '../../src/store/operations/replicas.ts';
 import type { Store } from '../../src/store/redis/store.ts';
@@ -12,7 +12,7 @@ import { createStation, MINUTE } from '../support/station.ts';
 import { createTestStore } from '../support/store.ts';
 import { createTcpProxy } from '../support/tcp-proxy.ts';
 import { createWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
-import type { ReconcileProgress } from '../../src/authorizers/reconcile.ts';
+import type { ReconcileProgress } from '../../src/authorizers/reconciliation/runner.ts';
 import { KeeperError } from '../../src/lib/errors.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { Writable } from 'node:stream';

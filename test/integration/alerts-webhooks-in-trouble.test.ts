@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { GIVE_UP_MS } from '../../src/status/alerts/outbox.ts';
+import { GIVE_UP_MS } from '../../src/alerts/delivery.ts';
 import { loseReplica, ROUND, toldOf } from '../support/alerting.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 import { read } from '../support/observe.ts';

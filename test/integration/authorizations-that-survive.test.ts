@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createRota } from '../../src/credentials/rota.ts';
-import { createMemory } from '../../src/credentials/memory.ts';
-import { createSweeper } from '../../src/credentials/sweep.ts';
+import { createRota } from '../../src/credentials/verify-local-copies.ts';
+import { createMemory } from '../../src/credentials/local-copy.ts';
+import { createSweeper } from '../../src/credentials/refresh-due.ts';
 import {
   authorizerToken,
   grantAuthorization,

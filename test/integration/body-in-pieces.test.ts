@@ -5,7 +5,7 @@ import vm from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createPublicApp } from '../../src/http/public-app.ts';
 import type { Log } from '../../src/lib/log.ts';
-import type { ArrivedPush, Receiver } from '../../src/pushes/receiver.ts';
+import type { ArrivedPush, Receiver } from '../../src/callbacks/receiver.ts';
 
 /** Bodies that come byte by byte, as slow proxies may send them and strangers do on purpose. */
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ALERT_RULES } from '../../src/status/metrics/alert-rules.ts';
+import { ALERT_RULES } from '../../src/metrics/alert-rules.ts';
 import { declaredNames, scrape } from '../support/metrics.ts';
 import { describeWithPromtool, runPromtool } from '../support/promtool.ts';
 import { createStation, type Station } from '../support/station.ts';

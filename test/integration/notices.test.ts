@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { notices } from '../../src/pushes/handlers/notices.ts';
+import { notices } from '../../src/callbacks/handlers/notices.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { createPlatform, expectServed } from '../support/authorizers.ts';

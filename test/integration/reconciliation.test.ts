@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { jitterOf } from '../../src/authorizers/reconcile-rules.ts';
+import { jitterOf } from '../../src/authorizers/reconciliation/rules.ts';
 import {
   authorizerToken,
   awaitReauthorization,

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
-import type { SweepResult } from '../../src/credentials/sweep.ts';
+import type { SweepResult } from '../../src/credentials/refresh-due.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { startNodeCron, type StartCron } from '../../src/schedule/cron.ts';
 import type { Job, Trigger } from '../../src/schedule/jobs.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createLog } from '../../src/lib/log.ts';
-import { createPendingTickets } from '../../src/pushes/pending-tickets.ts';
+import { createPendingTickets } from '../../src/tickets/pending.ts';
 import {
   acceptTicket,
   keepTicket,

@@ -1,4 +1,4 @@
-import { rejectCredential, createComplaintLimit } from '../../src/credentials/reject.ts';
+import { rejectCredential, createComplaintLimit } from '../../src/credentials/report-invalid.ts';
 import { isIdle, remove, type Call, type Replica } from './replica.ts';
 import { failOver, ID, observe, replicationId, storedNow } from './shared-store.ts';
 import { noteAge } from './invariants.ts';

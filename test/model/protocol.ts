@@ -3,7 +3,7 @@ import type { Rules } from './rules.ts';
 /**
  * The refresh protocol as pure functions over one record: `begin`, `commit` and `fail` correspond one
  * to one to begin-mint.lua, commit-mint.lua and fail-mint.lua. Durations are ticks that count down,
- * because only their order matters; `figures.ts` says what a tick stands for.
+ * because only their order matters; `rules.ts` says what a tick stands for.
  */
 
 /** 0 is "no value". Otherwise the number of the mint at WeChat: a larger one was minted later. */

@@ -1,11 +1,11 @@
 import express from 'express';
-import type { CodeOutcome } from '../../src/authorizers/authorizations.ts';
-import { createLink, type AuthorizationLink } from '../../src/authorizers/links.ts';
+import type { CodeOutcome } from '../../src/authorizers/code-exchange/queue.ts';
+import { createLink, type AuthorizationLink } from '../../src/authorizers/link.ts';
 import { authorizationPages } from '../../src/http/authorization-pages.ts';
 import { createPublicApp } from '../../src/http/public-app.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import type { Log, LogFields, LogLevel } from '../../src/lib/log.ts';
-import type { Receiver } from '../../src/pushes/receiver.ts';
+import type { Receiver } from '../../src/callbacks/receiver.ts';
 import { createManualClock } from './manual-clock.ts';
 import { HOUR, MINUTE } from './station.ts';
 

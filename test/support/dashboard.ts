@@ -3,7 +3,7 @@ import { sealPush, ticketXml } from './seal.ts';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { mergeAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
-import { configuredIds } from '../../src/credentials/subjects.ts';
+import { configuredIds } from '../../src/credentials/catalog.ts';
 import { createAccountStation } from './accounts.ts';
 import { authorize } from './authorizers.ts';
 import {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { createKeeper, type Keeper } from '../../src/credentials/keeper.ts';
-import { createMemory } from '../../src/credentials/memory.ts';
+import { createMemory } from '../../src/credentials/local-copy.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { createWechatApi } from '../../src/wechat/client.ts';
 import type { LogLine, Station } from './station.ts';

@@ -1,6 +1,9 @@
 import { expect, vi } from 'vitest';
-import { createAuthorizations, type Authorizations } from '../../src/authorizers/authorizations.ts';
-import { createMemory } from '../../src/credentials/memory.ts';
+import {
+  createAuthorizations,
+  type Authorizations,
+} from '../../src/authorizers/code-exchange/queue.ts';
+import { createMemory } from '../../src/credentials/local-copy.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { openExchanges } from '../../src/store/authorizers/code-exchange.ts';

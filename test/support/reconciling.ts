@@ -3,8 +3,8 @@ import {
   createReconciler,
   type ReconcileProgress,
   type Reconciler,
-} from '../../src/authorizers/reconcile.ts';
-import { createMemory } from '../../src/credentials/memory.ts';
+} from '../../src/authorizers/reconciliation/runner.ts';
+import { createMemory } from '../../src/credentials/local-copy.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { CALL_DEADLINE_MS, createWechatApi, type WechatApi } from '../../src/wechat/client.ts';
 import { listAuthorizers } from '../../src/wechat/calls/authorizer.ts';

@@ -1,4 +1,4 @@
-import type { Language } from '../../authorizers/links.ts';
+import type { Language } from '../../authorizers/link.ts';
 import type { Finding, ProblemCode } from '../../status/problems.ts';
 import { describeProblem, titleOf } from '../../status/wording.ts';
 

@@ -1,5 +1,5 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
-import type { Language } from '../../authorizers/links.ts';
+import type { Language } from '../../authorizers/link.ts';
 import { UsageError } from './usage.ts';
 
 /** @throws UsageError */

@@ -1,4 +1,4 @@
-import type { Language } from '../../authorizers/links.ts';
+import type { Language } from '../../authorizers/link.ts';
 import { noteQuotaCleared } from '../../credentials/quota.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import { WechatError } from '../../wechat/client.ts';

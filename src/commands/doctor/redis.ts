@@ -2,7 +2,7 @@ import { onRedis } from '../../store/redis/connection.ts';
 import { checkSealKeys, sealProblem } from '../../store/redis/encryption-keys.ts';
 import { explainWord } from '../../store/redis/words.ts';
 import { neededCommands, testStore, type SelfTest } from '../../store/redis/self-test.ts';
-import { sealFindings, selfTestFindings } from '../../status/findings.ts';
+import { sealFindings, selfTestFindings } from '../../status/rules.ts';
 import { finding } from '../../status/problems.ts';
 import { both, failed, fromFinding, ok, skipped, warn, type Check, type Text } from './check.ts';
 import { SILENT, type Patient } from './patient.ts';

@@ -1,4 +1,4 @@
-import { readProgress } from '../../authorizers/reconcile.ts';
+import { readProgress } from '../../authorizers/reconciliation/runner.ts';
 import { withoutSecrets, type SnapshotContext } from '../../status/context.ts';
 import { takeSnapshot, type StatusSnapshot } from '../../status/snapshot.ts';
 import { VERSION } from '../../lib/version.ts';

@@ -1,4 +1,4 @@
-import { ticketFindings, ticketState } from '../../status/findings.ts';
+import { ticketFindings, ticketState } from '../../status/rules.ts';
 import { flowOf, pointingAt, refusedFindings } from '../../status/refused.ts';
 import { readPushStats } from '../../store/tickets/push-stats.ts';
 import { readRefused } from '../../store/tickets/refused-pushes.ts';

@@ -1,4 +1,4 @@
-import type { Language } from '../../authorizers/links.ts';
+import type { Language } from '../../authorizers/link.ts';
 import { WechatError } from '../../wechat/client.ts';
 import { explainErrcode } from '../../wechat/errcodes.ts';
 import { fetchTrace, type TracedRequest } from '../../wechat/calls/operations.ts';

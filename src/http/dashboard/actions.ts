@@ -1,7 +1,7 @@
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
-import { rejectCredential } from '../../credentials/reject.ts';
+import { rejectCredential } from '../../credentials/report-invalid.ts';
 import { asKeeperError, KeeperError } from '../../lib/errors.ts';
-import { askForTickets } from '../../pushes/ask-for-tickets.ts';
+import { askForTickets } from '../../tickets/request-push.ts';
 import type { CredentialId, CredentialKindName } from '../../store/redis/keys.ts';
 import { explain } from '../explain.ts';
 import { html } from '../pages/html.ts';

@@ -1,7 +1,7 @@
 import type { ApiKey } from '../../config/api-keys.ts';
-import type { RejectContext } from '../../credentials/reject.ts';
+import type { RejectContext } from '../../credentials/report-invalid.ts';
 import type { Log } from '../../lib/log.ts';
-import type { AskForTicketsContext } from '../../pushes/ask-for-tickets.ts';
+import type { AskForTicketsContext } from '../../tickets/request-push.ts';
 import type { SnapshotContext } from '../../status/context.ts';
 import type { EndedSessions } from '../../store/operations/ended-sessions.ts';
 import type { SessionSecret } from '../../store/operations/session-secret.ts';

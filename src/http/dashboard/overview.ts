@@ -1,5 +1,5 @@
 import type { Request, RequestHandler } from 'express';
-import { configuredIds } from '../../credentials/subjects.ts';
+import { configuredIds } from '../../credentials/catalog.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import { readDashboard, readMemory, type DashboardData } from '../../status/dashboard.ts';
 import { AUTHORIZER_STATES, findAuthorizers } from '../../store/authorizers/profile.ts';
@@ -19,7 +19,7 @@ import {
   platformPanels,
   platformsInFull,
   platformTable,
-} from './panels/subjects.ts';
+} from './panels/component-panel.ts';
 import { verdictPanel } from './panels/verdict.ts';
 import { languageOf, WORDS, type View } from './view.ts';
 

@@ -1,4 +1,4 @@
-import type { Language } from '../../authorizers/links.ts';
+import type { Language } from '../../authorizers/link.ts';
 import { html } from './html.ts';
 import { button, hint, paragraph, type Page } from './page.ts';
 import { WORDING } from './wording.ts';

@@ -1,4 +1,4 @@
-import type { Language } from '../../authorizers/links.ts';
+import type { Language } from '../../authorizers/link.ts';
 
 /** Every sentence a merchant reads, in both languages. Merchants know accounts, not tokens. */
 

@@ -17,7 +17,7 @@ export interface Seal {
    * Undefined when none of our keys opens it: it is no absent text, and must not be overwritten.
    */
   open(text: string, context: string): string | undefined;
-  /** What comparing our keys with Redis has shown; kept up to date by `seal-check.ts`. */
+  /** What comparing our keys with Redis has shown; kept up to date by `encryption-keys.ts`. */
   standing: SealStanding;
   /** Names of keys that tokens wanted in vain, and when one did last (epoch ms of the store). */
   unopened: Map<string, number>;

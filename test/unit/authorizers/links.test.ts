@@ -5,7 +5,7 @@ import {
   openLink,
   wechatPages,
   type AuthorizationLink,
-} from '../../../src/authorizers/links.ts';
+} from '../../../src/authorizers/link.ts';
 import { KeeperError } from '../../../src/lib/errors.ts';
 
 const SECRET = '0f1e2d3c4b5a69788796a5b4c3d2e1f0';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ALERT_RULES, type AlertRule } from '../../../src/status/metrics/alert-rules.ts';
+import { ALERT_RULES, type AlertRule } from '../../../src/metrics/alert-rules.ts';
 import { PROBLEM_CODES, PROBLEMS } from '../../../src/status/problems.ts';
 import {
   ALERTS_FILE,

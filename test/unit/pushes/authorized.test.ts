@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { codeExpiry } from '../../../src/pushes/handlers/authorized.ts';
+import { codeExpiry } from '../../../src/callbacks/handlers/authorized.ts';
 
 const CREATED = Date.UTC(2026, 10, 21, 8, 0, 0);
 const UNIX = CREATED / 1000;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { eventEntry } from '../../../src/pushes/handlers/event-entry.ts';
-import type { OpenedPush } from '../../../src/pushes/handlers/handler.ts';
+import { eventEntry } from '../../../src/callbacks/handlers/event-entry.ts';
+import type { OpenedPush } from '../../../src/callbacks/handlers/handler.ts';
 import { PushHashes } from '../../../src/wechat/push/envelope.ts';
 import { readPush } from '../../../src/wechat/push/read-push.ts';
 

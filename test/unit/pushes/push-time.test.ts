@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { otherReadings } from '../../../src/pushes/handlers/push-time.ts';
+import { otherReadings } from '../../../src/callbacks/handlers/push-time.ts';
 import { sign } from '../../../src/wechat/push/envelope.ts';
 
 const digits = (length: number) => fc.stringMatching(new RegExp(`^\\d{${length}}$`));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { advance, type Entry } from '../../../src/status/alerts/lifecycle.ts';
+import { advance, type Entry } from '../../../src/alerts/lifecycle.ts';
 import { finding, PROBLEM_CODES, PROBLEMS, type Finding } from '../../../src/status/problems.ts';
 
 const SUBJECT = 'wx0123456789abcdef';

@@ -6,7 +6,7 @@ import {
   ticketFindings,
   ticketState,
   type CredentialHealth,
-} from '../../../src/status/findings.ts';
+} from '../../../src/status/rules.ts';
 import { finding, identityOf, PROBLEMS, rankFindings } from '../../../src/status/problems.ts';
 import { flowOf, flowOfAll, pointingAt, refusedFindings } from '../../../src/status/refused.ts';
 import { describeReplicas, replicaFindings } from '../../../src/status/replicas.ts';

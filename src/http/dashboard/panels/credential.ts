@@ -112,7 +112,7 @@ function factsOf(view: View, credential: Credential): Fact[] {
   ];
 }
 
-/** Who called it dead, as `reject.ts` notes it. */
+/** Who called it dead, as `report-invalid.ts` notes it. */
 function complaintOf({ words }: View, by: string): string {
   const [, errcode, caller = ''] =
     /^(?:asked for|reported \(errcode (-?\d+|undefined)\)) by (.+)$/s.exec(by) ?? [];

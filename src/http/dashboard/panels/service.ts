@@ -61,7 +61,7 @@ export function replicasPanel(view: View, { replicas, replica, redis, ...status 
   </article>`;
 }
 
-/** What came of the looks of a job, as `sweep.ts` counts them; anything else stays as it is. */
+/** What came of the looks of a job, as `refresh-due.ts` counts them; anything else stays as it is. */
 function summary({ words: { did, nothingDue } }: View, text: string): string {
   if (text === 'nothing due') return nothingDue;
   return text

@@ -1,0 +1,254 @@
+import { sleep } from '../../lib/clock.ts';
+import { within } from '../../credentials/read.ts';
+import type { StoredError } from '../../store/credentials/record.ts';
+import {
+  addExchange,
+  openExchanges,
+  readExchange,
+  type Exchange,
+} from '../../store/authorizers/code-exchange.ts';
+import { noteLinkOutcome, type NotedLink } from '../../store/authorizers/link-outcomes.ts';
+import { giveLeaseBack, takeLease } from '../../store/redis/lease.ts';
+import { exchangeCode, isDue, type ExchangeContext } from './exchange.ts';
+import { refreshProfile } from '../profile.ts';
+
+/**
+ * The authorization codes of all components, on their way to become tokens. One replica exchanges the
+ * codes of a component, one after the other: of two exchanges for one account at the same moment nobody
+ * could say which token lives.
+ */
+export interface Authorizations {
+  /**
+   * Stores a code that a merchant's browser brought by a start link, and waits some seconds for its end.
+   * What it brought is noted under the link before this resolves.
+   * @throws KeeperError `store_unavailable` when it could not be stored
+   */
+  takeCode(
+    component: string,
+    code: string,
+    lifeSeconds: number,
+    link?: NotedLink,
+  ): Promise<CodeOutcome>;
+  /** Exchanges what is due, of one component. Never rejects. */
+  work(component: string): Promise<void>;
+  /** Of all components; for patrols. */
+  workAll(): Promise<void>;
+  /** Resolves when nothing is being exchanged; waiting timers do not count. */
+  idle(): Promise<void>;
+  /** No further exchanges; resolves when the one in flight is done. */
+  stop(): Promise<void>;
+}
+
+export type CodeOutcome =
+  | { did: 'authorized'; authorizer: string }
+  /** It is stored, and tried again by itself until its time is over. */
+  | { did: 'pending' }
+  /** The merchant must authorize again. */
+  | { did: 'expired' }
+  /** It is tried again, but a person has to mend something first. */
+  | { did: 'failed'; error: StoredError };
+
+/** Milliseconds: longer than a call to WeChat and the writing of its answer. */
+const LEASE_MS = 25_000;
+/** Milliseconds a merchant looks at an empty page. */
+const PATIENCE_MS = 6_000;
+const POLL_MS = 200;
+/** Classes of failures after which no person is needed yet; a refused code may still be recovered. */
+const HEALING: readonly string[] = ['retry', 'rate', 'token', 'ticket', 'quota', 'reauthorize'];
+
+interface WorkState extends ExchangeContext {
+  components: readonly string[];
+  /** One round per component at a time in this process; the lease serves the others. */
+  rounds: Map<string, Promise<void>>;
+  /** Components of which a code came while a round was under way. */
+  again: Set<string>;
+  /** Called when a code has been tried. */
+  steps: Set<() => void>;
+  /** Cancels the planned next round of a component. */
+  planned: Map<string, () => void>;
+  /** Accounts of which WeChat is just asked who they are. */
+  profiling: Set<Promise<void>>;
+  stopping: boolean;
+}
+
+export function createAuthorizations(
+  context: ExchangeContext & { components: readonly string[] },
+): Authorizations {
+  const state: WorkState = {
+    ...context,
+    onAuthorized(component, authorizer) {
+      context.onAuthorized(component, authorizer);
+      fetchProfile(state, component, authorizer);
+    },
+    ...{ rounds: new Map(), again: new Set(), steps: new Set() },
+    ...{ planned: new Map(), profiling: new Set(), stopping: false },
+  };
+  return {
+    takeCode: (...code) => takeCode(state, ...code),
+    work: (component) => work(state, component),
+    async workAll() {
+      await Promise.all(state.components.map((component) => work(state, component)));
+    },
+    idle: () => idle(state),
+    async stop() {
+      state.stopping = true;
+      for (const cancel of state.planned.values()) cancel();
+      await idle(state);
+    },
+  };
+}
+
+async function takeCode(
+  state: WorkState,
+  component: string,
+  code: string,
+  lifeSeconds: number,
+  link?: NotedLink,
+): Promise<CodeOutcome> {
+  const { store, clock } = state;
+  const expiresAt = state.wechatNow() + lifeSeconds * 1000;
+  // A redirect does not say when the account authorized: just now. In whole seconds, as events tell it:
+  // the end of an authorization may follow within the same second.
+  const authorizedAt = Math.floor(state.wechatNow() / 1000) * 1000;
+  const exchange = await addExchange(store, component, { code, authorizedAt, expiresAt, link });
+  const known = outcomeOf(exchange);
+  const end =
+    known.did === 'pending'
+      ? ((await within(clock, PATIENCE_MS, waitForEnd(state, component, exchange))) ??
+        outcomeOf(await readExchange(store, component, exchange.id)))
+      : known;
+  // The event may have told all there is before the merchant came back by the link.
+  if (end.did === 'authorized' && link !== undefined) {
+    const { authorizer } = end;
+    const brought = { authorizer, authorizedAt: exchange.authorizedAt };
+    await noteLinkOutcome(store, component, link, brought);
+  }
+  return end;
+}
+
+/** Resolves with the end, or with the first failure that a person has to mend. */
+async function waitForEnd(
+  state: WorkState,
+  component: string,
+  { id, attempts }: Exchange,
+): Promise<CodeOutcome> {
+  const { store, clock } = state;
+  const giveUpAt = clock.monotonic() + PATIENCE_MS;
+  while (clock.monotonic() < giveUpAt) {
+    await workOneStep(state, component);
+    const exchange = await readExchange(store, component, id);
+    const outcome = outcomeOf(exchange);
+    const tried = exchange === undefined || exchange.attempts > attempts;
+    if (outcome.did !== 'pending' && (outcome.did !== 'failed' || tried)) return outcome;
+    await sleep(clock, POLL_MS);
+  }
+  return { did: 'pending' };
+}
+
+/** Until a code has been tried: it may go on for long with those of others. */
+async function workOneStep(state: WorkState, component: string): Promise<void> {
+  let step = (): void => undefined;
+  const stepped = new Promise<void>((resolve) => (step = resolve));
+  state.steps.add(step);
+  await Promise.race([work(state, component), stepped]);
+  state.steps.delete(step);
+}
+
+function outcomeOf(exchange: Exchange | undefined): CodeOutcome {
+  if (exchange === undefined) return { did: 'expired' };
+  const { outcome, authorizer, lastError } = exchange;
+  if (outcome === 'authorized' && authorizer !== undefined) return { did: outcome, authorizer };
+  if (outcome !== undefined) return { did: 'expired' };
+  const mendable = lastError === undefined || HEALING.includes(lastError.class);
+  return mendable ? { did: 'pending' } : { did: 'failed', error: lastError };
+}
+
+function work(state: WorkState, component: string): Promise<void> {
+  if (state.stopping) return Promise.resolve();
+  const running = state.rounds.get(component);
+  if (running !== undefined) {
+    state.again.add(component);
+    return running;
+  }
+  const round = roundsOf(state, component).finally(() => state.rounds.delete(component));
+  state.rounds.set(component, round);
+  return round;
+}
+
+/** Never rejects: what could not be done stays stored, and the next patrol comes. */
+async function roundsOf(state: WorkState, component: string): Promise<void> {
+  do {
+    state.again.delete(component);
+    try {
+      await round(state, component);
+    } catch (error) {
+      state.log.warn('authorization codes could not be looked at', { component, error });
+      return;
+    }
+  } while (state.again.has(component) && !state.stopping);
+}
+
+async function round(state: WorkState, component: string): Promise<void> {
+  const { store, replica, clock } = state;
+  const lease = store.keys.lease('exchange', component);
+  const open = await openExchanges(store, component);
+  const due = open.filter((one) => isDue(one, store.time.now()));
+  if (due.length > 0 && (await takeLease(store, lease, replica, LEASE_MS))) {
+    try {
+      for (const { id } of due) {
+        if (state.stopping || !(await takeLease(store, lease, replica, LEASE_MS))) break;
+        // Read again: another replica may have done it before the lease was ours.
+        const exchange = await readExchange(store, component, id);
+        const isOpen = exchange !== undefined && exchange.outcome === undefined;
+        if (isOpen && isDue(exchange, store.time.now())) {
+          await exchangeOne(state, component, exchange);
+          for (const step of state.steps) step();
+          // Whoever has come meanwhile may be next, and does not wait for all of these.
+          if (state.again.has(component)) break;
+        }
+      }
+    } finally {
+      await giveLeaseBack(store, lease, replica);
+    }
+  }
+  const left = due.length > 0 ? await openExchanges(store, component) : open;
+  const waiting = left.map((one) => one.nextAt);
+  state.planned.get(component)?.();
+  state.planned.delete(component);
+  const next = Math.min(...waiting.filter((at) => at > store.time.now()));
+  if (state.stopping || !Number.isFinite(next)) return;
+  const cancel = clock.setTimer(next - store.time.now(), () => void work(state, component));
+  state.planned.set(component, cancel);
+}
+
+/** What is wrong with one account must not hold up the others. */
+async function exchangeOne(state: WorkState, component: string, one: Exchange): Promise<void> {
+  try {
+    await exchangeCode(state, component, one);
+  } catch (error) {
+    const { authorizer } = one;
+    state.log.warn('an authorization code could not be looked at', {
+      component,
+      authorizer,
+      error,
+    });
+  }
+}
+
+/** Behind everything else: a merchant is served without a name as well. */
+function fetchProfile(state: WorkState, component: string, authorizer: string): void {
+  if (state.stopping) return;
+  const fetching = refreshProfile(state, component, authorizer)
+    .catch((error: unknown) => {
+      const message = 'a profile could not be fetched; the next reconciliation does it';
+      state.log.warn(message, { component, authorizer, error });
+    })
+    .finally(() => state.profiling.delete(fetching));
+  state.profiling.add(fetching);
+}
+
+async function idle({ rounds, profiling }: WorkState): Promise<void> {
+  while (rounds.size + profiling.size > 0) {
+    await Promise.allSettled([...rounds.values(), ...profiling]);
+  }
+}

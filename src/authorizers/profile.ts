@@ -1,0 +1,36 @@
+import { callAsPlatform, type PlatformContext } from '../credentials/call-as-component.ts';
+import { authorizerToken, replaceRefreshToken } from '../store/authorizers/authorization.ts';
+import { planLook } from '../store/authorizers/due-queue.ts';
+import { readRecord } from '../store/credentials/record.ts';
+import { mergeAuthorizer } from '../store/authorizers/profile.ts';
+import { fetchAuthorizerInfo } from '../wechat/calls/authorizer.ts';
+
+/**
+ * Asks WeChat about one account: its names and kind for people, its permission sets, and its refresh
+ * token when ours is lost.
+ * @throws WechatError; KeeperError `store_unavailable`, or why there is no token to ask with
+ */
+export async function refreshProfile(
+  context: PlatformContext,
+  component: string,
+  authorizer: string,
+): Promise<void> {
+  const { store, api, log } = context;
+  const id = authorizerToken(component, authorizer);
+  const before = await readRecord(store, id);
+  const { profile, permissionSets, refreshToken } = await callAsPlatform(
+    context,
+    component,
+    (platform) => fetchAuthorizerInfo(api, { ...platform, authorizerAppid: authorizer }),
+  );
+  const lost = before.refreshToken === undefined && before.unreadableRefreshToken === undefined;
+  const stands = before.authorizedAt !== undefined && before.revokedAt === undefined;
+  if (lost && stands && refreshToken !== undefined) {
+    const replaced = await replaceRefreshToken(store, id, refreshToken, before);
+    // Whoever had no refresh token was left out of the sweeps.
+    if (replaced) await planLook(store, id, store.time.now());
+    log.warn('WeChat named a refresh token that was lost', { component, authorizer });
+  }
+  const profileAt = store.time.now();
+  await mergeAuthorizer(store, component, authorizer, { ...profile, permissionSets, profileAt });
+}
