@@ -1,9 +1,9 @@
 import { Redis } from 'ioredis';
 import { createApp, type App } from '../src/app.ts';
-import type { RedisServer } from '../src/commands/redis-server.ts';
+import type { RedisServer } from '../src/sandbox/redis/launch.ts';
 import { loadConfig } from '../src/config/load.ts';
 import type { StartCron } from '../src/schedule/cron.ts';
-import { createSimulator, type Simulator } from '../src/simulator/simulator.ts';
+import { createSimulator, type Simulator } from '../src/sandbox/wechat/simulator.ts';
 import { authorizerToken } from '../src/store/authorizers/authorization.ts';
 import { createKeys } from '../src/store/redis/keys.ts';
 import { createManualClock, type ManualClock } from '../test/support/manual-clock.ts';

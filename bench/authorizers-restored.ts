@@ -1,4 +1,4 @@
-import type { RedisServer } from '../src/commands/redis-server.ts';
+import type { RedisServer } from '../src/sandbox/redis/launch.ts';
 import { authorizerToken } from '../src/store/authorizers/authorization.ts';
 import { COMPONENT, createStation, type Station } from '../test/support/station.ts';
 import type { Report } from './rig/report.ts';

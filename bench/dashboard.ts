@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { makeApiKey } from '../src/config/api-keys.ts';
 import { createApp } from '../src/app.ts';
-import type { RedisServer } from '../src/commands/redis-server.ts';
+import type { RedisServer } from '../src/sandbox/redis/launch.ts';
 import { loadConfig } from '../src/config/load.ts';
-import { createSimulator } from '../src/simulator/simulator.ts';
+import { createSimulator } from '../src/sandbox/wechat/simulator.ts';
 import { authorizerToken } from '../src/store/authorizers/authorization.ts';
 import { createKeys } from '../src/store/redis/keys.ts';
 import { connectRedis, whenReady } from '../src/store/redis/connection.ts';

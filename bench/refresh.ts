@@ -1,4 +1,4 @@
-import type { Simulator } from '../src/simulator/simulator.ts';
+import type { Simulator } from '../src/sandbox/wechat/simulator.ts';
 import { countCommands, totalOf } from '../test/support/redis-commands.ts';
 import type { Options } from './rig/options.ts';
 import { createPlatform, fillUp, KIND, makeDue, type Platform } from './rig/platform.ts';

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { startRedisServer, type RedisServer } from '../src/commands/redis-server.ts';
+import { startRedisServer, type RedisServer } from '../src/sandbox/redis/launch.ts';
 import { measureDay } from './authorizers-day.ts';
 import { reportRestoring } from './authorizers-restored.ts';
 import { measureBytes } from './bytes.ts';

@@ -127,7 +127,7 @@ async function openListeners(
  */
 async function loadTheRest(config: Config, parts: Parts) {
   const { composeInternal } = await import('./compose-internal.ts');
-  await import('./http/authorization-pages.ts');
+  await import('./http/public/authorize.ts');
   await parts.metrics.load();
   return composeInternal(config, parts);
 }

@@ -3,11 +3,11 @@ import type { Config } from './config/load.ts';
 import type { Credential } from './credentials/read.ts';
 import { createComplaintLimit } from './credentials/report-invalid.ts';
 import { createSharedReads } from './credentials/shared-reads.ts';
-import { createAudit } from './http/audit.ts';
+import { createAudit } from './http/internal/audit.ts';
 import { dashboardRoutes } from './http/dashboard/routes.ts';
-import { createInternalApp, type InternalAppOptions } from './http/internal-app.ts';
-import { metricsRoute } from './http/metrics-route.ts';
-import { createReadFront } from './http/read-front.ts';
+import { createInternalApp, type InternalAppOptions } from './http/internal/app.ts';
+import { metricsRoute } from './http/internal/metrics-route.ts';
+import { createReadFront } from './http/internal/read-front.ts';
 import { createReadiness } from './store/redis/readiness.ts';
 
 /**

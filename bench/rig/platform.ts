@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createKeeper, type Keeper } from '../../src/credentials/keeper.ts';
 import { createMemory } from '../../src/credentials/local-copy.ts';
-import type { Simulator } from '../../src/simulator/simulator.ts';
+import type { Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { authorizerToken, grantAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { createKeys, type CredentialId } from '../../src/store/redis/keys.ts';
 import { createSeal } from '../../src/store/redis/token-encryption.ts';

@@ -1,7 +1,11 @@
 import { randomBytes, randomInt } from 'node:crypto';
-import { userNameOf } from '../../src/simulator/authorizer-profile.ts';
-import { CONTENT_TYPES, documentOf, type PushFields } from '../../src/simulator/push-document.ts';
-import { randomMessageId, randomOpenid, sealPush } from '../../src/simulator/push-message.ts';
+import { userNameOf } from '../../src/sandbox/wechat/authorizer-profile.ts';
+import {
+  CONTENT_TYPES,
+  documentOf,
+  type PushFields,
+} from '../../src/sandbox/wechat/push-document.ts';
+import { randomMessageId, randomOpenid, sealPush } from '../../src/sandbox/wechat/push-message.ts';
 import { authorizerAppid, COMPONENT } from './component.ts';
 import type { Prepared } from './load.ts';
 

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
-import { startRedisServer } from '../../src/commands/redis-server.ts';
-import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
+import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
+import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { connectRedis, whenReady } from '../../src/store/redis/connection.ts';
 import { COMPONENT } from './component.ts';
 import { leaveLoadCore, moveToLoadCore } from './cores.ts';

@@ -1,8 +1,8 @@
 import { constants } from 'node:os';
-import { HELP, readWishes, UsageError, type Wishes } from './demo/flags.ts';
-import { runDemo } from './demo/run.ts';
-import { createScreen } from './demo/screen.ts';
-import { NoRedisError } from './demo/stage.ts';
+import { HELP, readWishes, UsageError, type Wishes } from '../sandbox/demo/flags.ts';
+import { runDemo } from '../sandbox/demo/run.ts';
+import { createScreen } from '../sandbox/demo/screen.ts';
+import { NoRedisError } from '../sandbox/demo/stage.ts';
 
 /** The whole main job on one screen: `npm run demo`. */
 

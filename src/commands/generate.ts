@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { TARGETS } from './generated-files.ts';
+import { TARGETS } from './generate/files.ts';
 
 /** Writes the files that are made from the list of settings, or checks that they are up to date. */
 

@@ -1,9 +1,13 @@
 import { parseArgs } from 'node:util';
-import { createScaledClock } from '../simulator/clock.ts';
-import type { CallRecord, PushRecord } from '../simulator/ledger.ts';
-import type { AccountOptions, ComponentOptions, SimulatorOptions } from '../simulator/options.ts';
-import { PUSH_FORMATS, type PushFormat } from '../simulator/push-document.ts';
-import { createSimulator, type Simulator } from '../simulator/simulator.ts';
+import { createScaledClock } from '../sandbox/wechat/clock.ts';
+import type { CallRecord, PushRecord } from '../sandbox/wechat/ledger.ts';
+import type {
+  AccountOptions,
+  ComponentOptions,
+  SimulatorOptions,
+} from '../sandbox/wechat/options.ts';
+import { PUSH_FORMATS, type PushFormat } from '../sandbox/wechat/push-document.ts';
+import { createSimulator, type Simulator } from '../sandbox/wechat/simulator.ts';
 
 /** Runs the pretended WeChat on its own: for a laptop without an account, and for CI. */
 

@@ -3,8 +3,8 @@ import type { ErrorRequestHandler } from 'express';
 import { asKeeperError, KeeperError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { RefusedPushCounter, RefusedRequest } from '../callbacks/refused.ts';
-import { entryOf, isRefusal, type Audit } from './audit.ts';
-import { knownCaller } from './caller.ts';
+import { entryOf, isRefusal, type Audit } from './internal/audit.ts';
+import { knownCaller } from './internal/caller.ts';
 import { requestIdOf, sendJson, sendText, type Answering, type Asked } from './exchange.ts';
 
 /** Turns whatever was thrown into the answer: one place for each listener's form. */

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { startRedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createAlerts, type Alerts } from '../../src/alerts/alerts.ts';
 import type { SnapshotContext } from '../../src/status/context.ts';
 import { noteReplica } from '../../src/store/operations/replicas.ts';

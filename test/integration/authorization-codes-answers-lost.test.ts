@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { ApiFault } from '../../src/simulator/faults.ts';
+import type { ApiFault } from '../../src/sandbox/wechat/faults.ts';
 import { AUTHORIZER_API, authorizationOf } from '../support/authorizers.ts';
 import { authorizedEvent, donePage, exchangesAsked } from '../support/authorizing.ts';
 import {

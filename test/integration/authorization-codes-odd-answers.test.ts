@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Simulator } from '../../src/simulator/simulator.ts';
+import type { Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { authorizationOf, AUTHORIZER_API, mintsFor } from '../support/authorizers.ts';
 import { authorizedEvent, donePage, exchangesAsked } from '../support/authorizing.ts';

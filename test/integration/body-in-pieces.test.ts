@@ -3,7 +3,7 @@ import net, { type AddressInfo, type Socket } from 'node:net';
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createPublicApp } from '../../src/http/public-app.ts';
+import { createPublicApp } from '../../src/http/public/app.ts';
 import type { Log } from '../../src/lib/log.ts';
 import type { ArrivedPush, Receiver } from '../../src/callbacks/receiver.ts';
 

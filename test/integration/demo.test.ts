@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, it, type ExpectStatic } from 'vitest';
-import { DEMO_COMPONENT } from '../../src/commands/demo/component.ts';
+import { DEMO_COMPONENT } from '../../src/sandbox/demo/component.ts';
 
 /**
  * The built demo as a process of its own: what a newcomer sees, and that nothing stays behind.

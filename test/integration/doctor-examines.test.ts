@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { GROUPS, type Check } from '../../src/commands/doctor/check.ts';
 import { jsonReport, textReport } from '../../src/commands/doctor/report.ts';
-import type { FaultRule } from '../../src/simulator/faults.ts';
+import type { FaultRule } from '../../src/sandbox/wechat/faults.ts';
 import { titleOf } from '../../src/status/wording.ts';
 import { admitStation, examineStation, lines, troubles } from '../support/doctor.ts';
 import { examine } from '../../src/commands/doctor/examine.ts';

@@ -6,7 +6,7 @@ import { both, type Check } from '../../src/commands/doctor/check.ts';
 import { examine } from '../../src/commands/doctor/examine.ts';
 import { admit, reasonOf, release } from '../../src/commands/doctor/patient.ts';
 import { examineRedis, wrongKind } from '../../src/commands/doctor/redis.ts';
-import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { loadConfig, type Config } from '../../src/config/load.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
 import { neededCommands } from '../../src/store/redis/self-test.ts';

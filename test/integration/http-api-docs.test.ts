@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import examples from '../../src/http/openapi/examples.json' with { type: 'json' };
+import examples from '../../src/http/internal/openapi/examples.json' with { type: 'json' };
 import { COMPONENT, createStation, type Station } from '../support/station.ts';
 import { readDocument } from '../unit/docs/markdown.ts';
 

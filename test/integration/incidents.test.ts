@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createHeartbeat } from '../../src/status/heartbeat.ts';
 import { PROBLEMS, type ProblemCode } from '../../src/status/problems.ts';
 import type { StatusSnapshot } from '../../src/status/snapshot.ts';

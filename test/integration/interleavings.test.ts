@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { MUTATIONS } from '../interleavings/mutations.ts';
 import { runSchedule } from '../interleavings/schedule.ts';
 import { loadScripts } from '../interleavings/shared-store.ts';

@@ -3,8 +3,8 @@ import {
   CHECKED_ACCOUNTS,
   runReleaseCheck,
   type ReleaseCheckOptions,
-} from '../../src/simulator/release-checker.ts';
-import type { SimulatorOptions } from '../../src/simulator/options.ts';
+} from '../../src/sandbox/wechat/release-checker.ts';
+import type { SimulatorOptions } from '../../src/sandbox/wechat/options.ts';
 import { authorizationOf, createPlatform } from '../support/authorizers.ts';
 import { eventCount, newestEvents, pushCounts } from '../support/public-listener.ts';
 import {

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, inject, it, vi } from 'vitest';
-import type { ApiFault } from '../../src/simulator/faults.ts';
+import type { ApiFault } from '../../src/sandbox/wechat/faults.ts';
 import { TOKEN } from '../support/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../support/observe.ts';
 import { MINUTE, type Station } from '../support/station.ts';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
-import { startRedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createAccountStation, STABLE } from '../support/accounts.ts';
 import { authorize, AUTHORIZED, createPlatform } from '../support/authorizers.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';

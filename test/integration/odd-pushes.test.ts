@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { userNameOf } from '../../src/simulator/authorizer-profile.ts';
+import { userNameOf } from '../../src/sandbox/wechat/authorizer-profile.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { mergeAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { outerXml, sealPush, ticketXml, type SealOptions } from '../support/seal.ts';

@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { format } from 'prettier';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { tableOfRoutes } from '../../src/http/internal-routes.ts';
-import { errorSchema } from '../../src/http/openapi/answers.ts';
+import { tableOfRoutes } from '../../src/http/internal/routes.ts';
+import { errorSchema } from '../../src/http/internal/openapi/answers.ts';
 import { KeeperError } from '../../src/lib/errors.ts';
 import { takeExamples, type Examples } from '../support/api-examples.ts';
 import { createStation, type Station } from '../support/station.ts';
 
-const FILE = join(import.meta.dirname, '../../src/http/openapi/examples.json');
+const FILE = join(import.meta.dirname, '../../src/http/internal/openapi/examples.json');
 /** Its answer is the document in which the example would stand. */
 const WITHOUT_EXAMPLE = 'readOpenapi';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import type { RefusalReason } from '../../src/lib/errors.ts';
 import type { StatusSnapshot } from '../../src/status/snapshot.ts';
 import { titleOf } from '../../src/status/wording.ts';

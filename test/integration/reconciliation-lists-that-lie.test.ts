@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ApiFaultRule } from '../../src/simulator/faults.ts';
+import type { ApiFaultRule } from '../../src/sandbox/wechat/faults.ts';
 import { authorizerToken, revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { readAuthorizer } from '../../src/store/authorizers/profile.ts';

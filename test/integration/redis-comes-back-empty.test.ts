@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken, grantAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../support/observe.ts';

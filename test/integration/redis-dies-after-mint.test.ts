@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { TOKEN } from '../support/liveness.ts';
 import { logged, stored } from '../support/observe.ts';
 import { createStation, type Station } from '../support/station.ts';

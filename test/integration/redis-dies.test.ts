@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
 import { logged, read, statusOf, stored } from '../support/observe.ts';
 import { startRedisOnSmallDisk, WHY_NOT } from '../support/redis-on-small-disk.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { appendEvent } from '../../src/store/tickets/event-stream.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
 import { connectRedis, onRedis, whenReady } from '../../src/store/redis/connection.ts';

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { admit, release, SILENT } from '../../src/commands/doctor/patient.ts';
 import { examineRedis } from '../../src/commands/doctor/redis.ts';
-import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
 import { healthOf } from '../../src/store/redis/health.ts';

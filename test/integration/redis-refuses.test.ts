@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { TOKEN } from '../support/liveness.ts';
 import { logged, read, stored, type ServiceStatus } from '../support/observe.ts';
 import { createRedisPair } from '../support/redis-pair.ts';

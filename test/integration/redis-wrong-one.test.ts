@@ -9,7 +9,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { admit, release, SILENT } from '../../src/commands/doctor/patient.ts';
 import { examineRedis } from '../../src/commands/doctor/redis.ts';
-import { findRedis, startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { findRedis, startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { connectRedis } from '../../src/store/redis/connection.ts';
 import { explainWord, firstWordsOf, wordOf } from '../../src/store/redis/words.ts';
 import { MACHINE } from '../support/doctor.ts';

@@ -4,10 +4,10 @@ import {
   CHECKED_ACCOUNTS,
   runReleaseCheck,
   type CheckResult,
-} from '../../src/simulator/release-checker.ts';
+} from '../../src/sandbox/wechat/release-checker.ts';
 import { openEnvelope } from '../../src/wechat/push/envelope.ts';
 import { parsePushXml } from '../support/parse-push-xml.ts';
-import { startRedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createPlatform } from '../support/authorizers.ts';
 import { createTcpProxy } from '../support/tcp-proxy.ts';
 import { asMessage, contents, EVENTS, MESSAGES, post } from '../support/public-listener.ts';

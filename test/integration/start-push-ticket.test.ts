@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { startRedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { callsSince } from '../support/observe.ts';
 import {
   COMPONENT,

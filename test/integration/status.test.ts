@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
-import { startRedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createHeartbeat } from '../../src/status/heartbeat.ts';
 import type { StatusSnapshot } from '../../src/status/snapshot.ts';
 import { readEvents } from '../../src/store/tickets/event-stream.ts';

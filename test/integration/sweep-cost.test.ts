@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { authorize, AUTHORIZER_API, createPlatform } from '../support/authorizers.ts';
 import { countCommands, totalOf } from '../support/redis-commands.ts';

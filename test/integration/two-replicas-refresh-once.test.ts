@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { afterEach, describe, expect, inject, it, vi } from 'vitest';
-import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
+import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { mintIntervals } from '../support/liveness.ts';
 import { createManualClock, type ManualClock } from '../support/manual-clock.ts';
 import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, stationEnv } from '../support/station.ts';

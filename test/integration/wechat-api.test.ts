@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
-import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
+import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { CALL_DEADLINE_MS, createWechatApi, WechatError } from '../../src/wechat/client.ts';
 import type { WechatAnswer, WechatRequest } from '../../src/wechat/client.ts';
 import type { Log } from '../../src/lib/log.ts';

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { startRedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { FAULT_NAMES } from './faults.ts';
 import { MEANING } from './invariants.ts';
 import { MUTATIONS, type Tamper } from './mutations.ts';

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { Redis } from 'ioredis';
-import { startRedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { tryPushes } from './trial.ts';
 import { compareVerdicts, type Verdicts } from './verdicts.ts';
 

@@ -1,4 +1,4 @@
-import type { ApiFault, FaultRule, PushFault } from '../../src/simulator/faults.ts';
+import type { ApiFault, FaultRule, PushFault } from '../../src/sandbox/wechat/faults.ts';
 import type { Fault } from './faults.ts';
 import type { Soak } from './soak.ts';
 import { ACCESS, ALL, CODE, COMPONENT, JSAPI, TOKEN, type Kept } from './station.ts';

@@ -1,4 +1,4 @@
-import type { MintRecord, PushRecord } from '../../src/simulator/ledger.ts';
+import type { MintRecord, PushRecord } from '../../src/sandbox/wechat/ledger.ts';
 import { ALL, CODE, COMPONENT, JSAPI, type Kept, type Station } from './station.ts';
 
 /**

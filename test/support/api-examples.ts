@@ -1,8 +1,8 @@
 import { PassThrough } from 'node:stream';
 import { listen } from '../../src/http/server.ts';
-import { createInternalApp, type InternalAppOptions } from '../../src/http/internal-app.ts';
+import { createInternalApp, type InternalAppOptions } from '../../src/http/internal/app.ts';
 import { makeApiKey, parseApiKeyEntry } from '../../src/config/api-keys.ts';
-import { startRedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { authorizerToken, revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { createLinkedPlatform } from './authorizing.ts';

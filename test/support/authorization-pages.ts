@@ -1,8 +1,8 @@
 import express from 'express';
 import type { CodeOutcome } from '../../src/authorizers/code-exchange/queue.ts';
 import { createLink, type AuthorizationLink } from '../../src/authorizers/link.ts';
-import { authorizationPages } from '../../src/http/authorization-pages.ts';
-import { createPublicApp } from '../../src/http/public-app.ts';
+import { authorizationPages } from '../../src/http/public/authorize.ts';
+import { createPublicApp } from '../../src/http/public/app.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import type { Log, LogFields, LogLevel } from '../../src/lib/log.ts';
 import type { Receiver } from '../../src/callbacks/receiver.ts';

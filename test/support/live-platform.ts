@@ -6,7 +6,7 @@ import { makeApiKey } from '../../src/config/api-keys.ts';
 import { createApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { createLog } from '../../src/lib/log.ts';
-import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
+import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { COMPONENT, stationEnv, type LogLine } from './station.ts';
 import { createTcpProxy } from './tcp-proxy.ts';
 

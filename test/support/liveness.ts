@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { MintKind } from '../../src/simulator/ledger.ts';
+import type { MintKind } from '../../src/sandbox/wechat/ledger.ts';
 import type { CredentialId } from '../../src/store/redis/keys.ts';
 import { COMPONENT, type Station } from './station.ts';
 

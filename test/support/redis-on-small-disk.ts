@@ -3,8 +3,8 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { findOnPath, findRedis } from '../../src/commands/redis-binary.ts';
-import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { findOnPath, findRedis } from '../../src/sandbox/redis/binary.ts';
+import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 
 /** A real Redis with an append-only file that can be told to find its disk full. */
 export interface RedisOnSmallDisk {

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { expect, vi } from 'vitest';
-import { startRedisServer, type RedisServer } from '../../src/commands/redis-server.ts';
+import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createTcpProxy, type TcpProxy } from './tcp-proxy.ts';
 
 /**

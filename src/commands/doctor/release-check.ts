@@ -1,13 +1,13 @@
 import { loadConfig, type Config } from '../../config/load.ts';
-import { isLoopback } from '../../simulator/options.ts';
-import { PUSH_FORMATS, type PushFormat } from '../../simulator/push-document.ts';
+import { isLoopback } from '../../sandbox/wechat/options.ts';
+import { PUSH_FORMATS, type PushFormat } from '../../sandbox/wechat/push-document.ts';
 import {
   runReleaseCheck,
   type CheckedAccount,
   type CheckResult,
   type CheckStep,
-} from '../../simulator/release-checker.ts';
-import { createSimulator, type Simulator } from '../../simulator/simulator.ts';
+} from '../../sandbox/wechat/release-checker.ts';
+import { createSimulator, type Simulator } from '../../sandbox/wechat/simulator.ts';
 import { readFlags as readAny } from './flags.ts';
 import { UsageError } from './usage.ts';
 

@@ -1,8 +1,8 @@
 import type { Request, RequestHandler, Response } from 'express';
 import { appidsFor, mayUse, type Scope } from '../../config/api-keys.ts';
 import { KeeperError } from '../../lib/errors.ts';
-import { shownAppids, type AuditEntry } from '../audit.ts';
-import { setCaller } from '../caller.ts';
+import { shownAppids, type AuditEntry } from '../internal/audit.ts';
+import { setCaller } from '../internal/caller.ts';
 import type { DashboardOptions } from './options.ts';
 import {
   renewSession,

@@ -1,6 +1,6 @@
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
 import { claimedId, findApiKey } from '../../config/api-keys.ts';
-import { limitFailures } from '../authentication.ts';
+import { limitFailures } from '../internal/authentication.ts';
 import { html } from '../pages/html.ts';
 import {
   chooseLanguage,

@@ -1,5 +1,5 @@
 import express, { type ErrorRequestHandler, type Router } from 'express';
-import { isRefusal } from '../audit.ts';
+import { isRefusal } from '../internal/audit.ts';
 import { fromHttp } from '../errors.ts';
 import { requestIdOf } from '../exchange.ts';
 import { html } from '../pages/html.ts';

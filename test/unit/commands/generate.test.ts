@@ -11,7 +11,7 @@ import {
   START_MARKER,
   TARGETS,
   withTable,
-} from '../../../src/commands/generated-files.ts';
+} from '../../../src/commands/generate/files.ts';
 import { ConfigError, loadConfig } from '../../../src/config/load.ts';
 import { SETTINGS, type Setting } from '../../../src/config/settings.ts';
 

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findRedis } from '../../../src/commands/redis-server.ts';
+import { findRedis } from '../../../src/sandbox/redis/launch.ts';
 
 let folder: string;
 

@@ -12,9 +12,9 @@ import {
   startRedisServer,
   type RedisServer,
   type RedisServerOptions,
-} from '../../../src/commands/redis-server.ts';
+} from '../../../src/sandbox/redis/launch.ts';
 
-const LAUNCHER = new URL('../../../src/commands/redis-server.ts', import.meta.url).href;
+const LAUNCHER = new URL('../../../src/sandbox/redis/launch.ts', import.meta.url).href;
 
 let folder: string;
 const servers: RedisServer[] = [];

@@ -6,7 +6,7 @@ import net, { type AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
-import { startRedisServer } from '../../../src/commands/redis-server.ts';
+import { startRedisServer } from '../../../src/sandbox/redis/launch.ts';
 import { SETTINGS } from '../../../src/config/settings.ts';
 
 const read = (name: string) => readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8');

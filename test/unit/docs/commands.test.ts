@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { startRedisServer, type RedisServer } from '../../../src/commands/redis-server.ts';
+import { startRedisServer, type RedisServer } from '../../../src/sandbox/redis/launch.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { SETTINGS } from '../../../src/config/settings.ts';
 import { createKeys } from '../../../src/store/redis/keys.ts';

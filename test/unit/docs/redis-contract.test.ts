@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
-import { startRedisServer } from '../../../src/commands/redis-server.ts';
+import { startRedisServer } from '../../../src/sandbox/redis/launch.ts';
 import { CREDENTIAL_KINDS } from '../../../src/credentials/kinds/index.ts';
 import { createKeys } from '../../../src/store/redis/keys.ts';
 import { COMPONENT } from '../../support/station.ts';

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/lib/clock.ts';
-import { startRedisServer } from '../../../src/commands/redis-server.ts';
+import { startRedisServer } from '../../../src/sandbox/redis/launch.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { createKeys } from '../../../src/store/redis/keys.ts';
 import { neededCommands, testStore } from '../../../src/store/redis/self-test.ts';

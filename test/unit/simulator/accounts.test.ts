@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createSimulator, type Simulator } from '../../../src/simulator/simulator.ts';
+import { createSimulator, type Simulator } from '../../../src/sandbox/wechat/simulator.ts';
 import {
   ACCOUNT,
   callAccountApi,

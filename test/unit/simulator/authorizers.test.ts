@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Simulator } from '../../../src/simulator/simulator.ts';
+import type { Simulator } from '../../../src/sandbox/wechat/simulator.ts';
 import {
   callApi,
   COMPONENT,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { handleControl } from '../../../src/simulator/control.ts';
-import { createWorld } from '../../../src/simulator/world.ts';
+import { handleControl } from '../../../src/sandbox/wechat/control.ts';
+import { createWorld } from '../../../src/sandbox/wechat/world.ts';
 import {
   ACCOUNT,
   callApi,

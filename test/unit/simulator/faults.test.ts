@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { ApiFault } from '../../../src/simulator/faults.ts';
-import type { Simulator } from '../../../src/simulator/simulator.ts';
+import type { ApiFault } from '../../../src/sandbox/wechat/faults.ts';
+import type { Simulator } from '../../../src/sandbox/wechat/simulator.ts';
 import {
   askForToken,
   callApi,

@@ -2,10 +2,10 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decrypt, getSignature } from '@wecom/crypto';
 import { onTestFinished } from 'vitest';
-import type { SimulatorClock } from '../../../src/simulator/clock.ts';
-import type { ComponentOptions, SimulatorOptions } from '../../../src/simulator/options.ts';
-import type { ApiFault } from '../../../src/simulator/faults.ts';
-import { createSimulator, type Simulator } from '../../../src/simulator/simulator.ts';
+import type { SimulatorClock } from '../../../src/sandbox/wechat/clock.ts';
+import type { ComponentOptions, SimulatorOptions } from '../../../src/sandbox/wechat/options.ts';
+import type { ApiFault } from '../../../src/sandbox/wechat/faults.ts';
+import { createSimulator, type Simulator } from '../../../src/sandbox/wechat/simulator.ts';
 
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;

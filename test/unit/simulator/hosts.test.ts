@@ -1,7 +1,7 @@
 import { get } from 'node:http';
 import { createServer } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { createSimulator } from '../../../src/simulator/simulator.ts';
+import { createSimulator } from '../../../src/sandbox/wechat/simulator.ts';
 import {
   callApi,
   COMPONENT,
@@ -13,7 +13,7 @@ import {
   until,
   urlOf,
 } from './harness.ts';
-import { isMeant } from '../../../src/simulator/hosts.ts';
+import { isMeant } from '../../../src/sandbox/wechat/hosts.ts';
 
 async function failureOf(request: Promise<unknown>): Promise<unknown> {
   const cause = await request.then(

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { documentOf } from '../../../src/simulator/push-document.ts';
-import { CHECKED_ACCOUNTS, runReleaseCheck } from '../../../src/simulator/release-checker.ts';
+import { documentOf } from '../../../src/sandbox/wechat/push-document.ts';
+import { CHECKED_ACCOUNTS, runReleaseCheck } from '../../../src/sandbox/wechat/release-checker.ts';
 import { encryptMessage, sign } from '../../../src/wechat/push/envelope.ts';
 import {
   COMPONENT,

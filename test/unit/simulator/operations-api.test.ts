@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createSimulator, type Simulator } from '../../../src/simulator/simulator.ts';
+import { createSimulator, type Simulator } from '../../../src/sandbox/wechat/simulator.ts';
 import { createManualClock, type ManualClock } from '../../support/manual-clock.ts';
 import { COMPONENT } from '../../support/station.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { createScaledClock } from '../../../src/simulator/clock.ts';
-import type { CallRecord, PushRecord } from '../../../src/simulator/ledger.ts';
-import { isLoopback, type SimulatorOptions } from '../../../src/simulator/options.ts';
-import { createSimulator } from '../../../src/simulator/simulator.ts';
+import { createScaledClock } from '../../../src/sandbox/wechat/clock.ts';
+import type { CallRecord, PushRecord } from '../../../src/sandbox/wechat/ledger.ts';
+import { isLoopback, type SimulatorOptions } from '../../../src/sandbox/wechat/options.ts';
+import { createSimulator } from '../../../src/sandbox/wechat/simulator.ts';
 import { COMPONENT, mintToken, START, startReceiver, startSimulator } from './harness.ts';
 
 function create(options: Partial<SimulatorOptions>): () => unknown {

@@ -4,8 +4,8 @@ import {
   CHECKED_ACCOUNTS,
   runReleaseCheck,
   type CheckStep,
-} from '../../../src/simulator/release-checker.ts';
-import type { Simulator } from '../../../src/simulator/simulator.ts';
+} from '../../../src/sandbox/wechat/release-checker.ts';
+import type { Simulator } from '../../../src/sandbox/wechat/simulator.ts';
 import { encryptMessage, sign } from '../../../src/wechat/push/envelope.ts';
 import {
   callApi,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SAMPLE_AUTHORIZER, SAMPLED } from '../../../src/simulator/samples.ts';
+import { SAMPLE_AUTHORIZER, SAMPLED } from '../../../src/sandbox/wechat/samples.ts';
 import { parsePushXml } from '../../support/parse-push-xml.ts';
 import { callApi, COMPONENT, control, mintToken, open, startWithReceiver } from './harness.ts';
 import type { Json } from './platform.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ApiFault } from '../../../src/simulator/faults.ts';
+import type { ApiFault } from '../../../src/sandbox/wechat/faults.ts';
 import {
   askForToken,
   callApi,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createWorld, type World } from '../../../src/simulator/world.ts';
+import { createWorld, type World } from '../../../src/sandbox/wechat/world.ts';
 import {
   currentOf,
   find,
@@ -9,8 +9,8 @@ import {
   lifeMs,
   randomValue,
   type Issued,
-} from '../../../src/simulator/values.ts';
-import type { MintKind } from '../../../src/simulator/ledger.ts';
+} from '../../../src/sandbox/wechat/values.ts';
+import type { MintKind } from '../../../src/sandbox/wechat/ledger.ts';
 import { ACCOUNT, COMPONENT, HOUR, manualClock, START, type ManualClock } from './harness.ts';
 
 const OWNER = 'wx00000000000000c1:wx00000000000000b1';

@@ -1,6 +1,6 @@
 import type { DashboardData } from '../../../status/dashboard.ts';
 import { AUTHORIZER_STATES, type AuthorizerState } from '../../../store/authorizers/profile.ts';
-import type { describeAuthorizers } from '../../authorizer-view.ts';
+import type { describeAuthorizers } from '../../internal/authorizer-view.ts';
 import { html, type Html, type Part } from '../../pages/html.ts';
 import { duration, moment, type View } from '../view.ts';
 import { action, address, code, cut, facts, pill, table, type Tone } from './parts.ts';

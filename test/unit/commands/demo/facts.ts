@@ -2,9 +2,9 @@ import type {
   Observations,
   SeenCredential,
   SeenStatus,
-} from '../../../../src/commands/demo/observer.ts';
-import { scaleBy } from '../../../../src/commands/demo/scale.ts';
-import type { Facts } from '../../../../src/commands/demo/summary.ts';
+} from '../../../../src/sandbox/demo/observer.ts';
+import { scaleBy } from '../../../../src/sandbox/demo/scale.ts';
+import type { Facts } from '../../../../src/sandbox/demo/summary.ts';
 
 /** A run of a minute in which all went well. */
 

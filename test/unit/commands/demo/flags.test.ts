@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { HELP, readWishes, UsageError } from '../../../../src/commands/demo/flags.ts';
+import { HELP, readWishes, UsageError } from '../../../../src/sandbox/demo/flags.ts';
 
 describe('the flags of the demo', () => {
   it('are all optional', () => {

@@ -6,7 +6,7 @@ import {
   expectations,
   scaleBy,
   shortcomings,
-} from '../../../../src/commands/demo/scale.ts';
+} from '../../../../src/sandbox/demo/scale.ts';
 
 describe('the pace of the demo', () => {
   it('divides two hours to a minute unless told otherwise', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { judge, summaryTable, type Facts } from '../../../../src/commands/demo/summary.ts';
+import { judge, summaryTable, type Facts } from '../../../../src/sandbox/demo/summary.ts';
 import { makeFacts, makeObservations, makeStatus, NOW } from './facts.ts';
 
 const failures = (fields: Partial<Facts>) =>

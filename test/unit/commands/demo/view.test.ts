@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createScreen } from '../../../../src/commands/demo/screen.ts';
-import { block, clock, summaryLine, type Scene } from '../../../../src/commands/demo/view.ts';
+import { createScreen } from '../../../../src/sandbox/demo/screen.ts';
+import { block, clock, summaryLine, type Scene } from '../../../../src/sandbox/demo/view.ts';
 import { makeFacts, makeObservations, makeStatus, NOW } from './facts.ts';
 
 function makeScene(fields: Partial<Scene> = {}): Scene {

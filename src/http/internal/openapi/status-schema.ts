@@ -1,0 +1,172 @@
+import * as z from 'zod';
+import { REFUSAL_REASONS, type RefusalReason } from '../../../lib/errors.ts';
+import { PROBLEM_CODES, SEVERITIES } from '../../../status/problems.ts';
+import { PUSH_URLS } from '../../../store/tickets/refused-pushes.ts';
+import { failureSchema, freshnessSchema, progressSchema, time, timeOrNull } from './answers.ts';
+
+/** The answer of `GET /status`, for the document. docs/status.md explains it at length. */
+
+const problemSchema = z.object({
+  code: z.enum(PROBLEM_CODES),
+  severity: z.enum(SEVERITIES),
+  alert: z.string().describe('Its name in webhooks and in Prometheus.'),
+  component: z.string().nullable().describe('The appid it is about.'),
+  kind: z
+    .string()
+    .nullable()
+    .describe('The kind of credential, the replica, or the URL of pushes.'),
+  since: timeOrNull,
+  title: z.string().describe('Fixed for each code.'),
+  message: z.string(),
+  advice: z.string().describe('What to do.'),
+});
+
+const secondsOrNull = z.int().nullable();
+
+const credentialStatusSchema = z.object({
+  kind: z.string(),
+  state: freshnessSchema,
+  reason: z.string().describe('Why it is in this state.'),
+  live: z.boolean(),
+  seq: z.int(),
+  obtained_at: timeOrNull,
+  age_seconds: secondsOrNull,
+  expires_at: timeOrNull,
+  expires_in: secondsOrNull,
+  due_at: timeOrNull.describe('From when on it is replaced.'),
+  next_refresh_at: timeOrNull,
+  obtained_by: z.string().nullable().describe('The replica.'),
+  obtained_because: z.string().nullable(),
+  calls_today: z.int().describe('Since midnight in Beijing.'),
+  calls_allowed_a_day: z.int().nullable(),
+  failures_in_a_row: z.int(),
+  last_error: failureSchema.extend({ at: timeOrNull }).nullable(),
+  quarantined_until: timeOrNull.describe('After a failover of Redis nobody mints until then.'),
+  last_refused: z.object({ at: time, by: z.string().nullable() }).nullable(),
+  foreign_refresher_since: timeOrNull.describe('Since when somebody else mints with our secret.'),
+  history: z.object({
+    count: z.int(),
+    mean_interval_seconds: secondsOrNull,
+    longest_interval_seconds: secondsOrNull,
+    since: timeOrNull,
+  }),
+});
+
+const ticketSchema = z.object({
+  state: z.enum(['fresh', 'silent', 'ticket_refused', 'ticket_expired', 'no_ticket']),
+  created_at: timeOrNull,
+  received_at: timeOrNull,
+  age_seconds: secondsOrNull,
+  expires_at: timeOrNull,
+  life_seconds: z.int(),
+  received_count: z.int(),
+  refused_by_wechat: z.enum(['newest', 'both']).nullable(),
+  push_asked_for_at: timeOrNull,
+});
+
+const refusedSchema = z.array(
+  z.object({
+    url: z.enum(PUSH_URLS),
+    reason: z.enum(Object.keys(REFUSAL_REASONS) as [RefusalReason, ...RefusalReason[]]),
+    total: z.int().describe('Since wxkeeper counts.'),
+    in_a_row: z.int().describe('0 when a push was accepted there since, or none came for long.'),
+    since: timeOrNull,
+    last_at: timeOrNull,
+    last_path: z.string().describe('Of the last one, without its query.'),
+    last_address: z.string().describe('Of its peer, which may be the proxy.'),
+  }),
+);
+
+const componentSchema = z.object({
+  appid: z.string(),
+  problems: z.array(problemSchema),
+  callback_urls: z
+    .object({ authorization: z.string(), message: z.string() })
+    .nullable()
+    .describe('To enter in the console; null without PUBLIC_BASE_URL.'),
+  ticket: ticketSchema,
+  credentials: z.array(credentialStatusSchema),
+  authorizers: z.object({
+    known: z.int(),
+    kept: z.int(),
+    refresh_backlog: z.object({
+      due: z.int(),
+      oldest_due_at: timeOrNull,
+      behind_seconds: z.int(),
+      refreshes_per_second: z.number(),
+    }),
+    codes_waiting: z.int(),
+    code_error: failureSchema.nullable(),
+    reconciliation: progressSchema,
+  }),
+  pushes: z.object({
+    accepted: z.int(),
+    duplicate: z.int(),
+    refused: refusedSchema,
+    previous_token: z.int(),
+    previous_key: z.int(),
+    previous_key_configured: z.boolean(),
+    previous_token_configured: z.boolean(),
+    previous_key_last_used_at: timeOrNull,
+    previous_token_last_used_at: timeOrNull,
+  }),
+});
+
+const accountSchema = z.object({
+  appid: z.string(),
+  problems: z.array(problemSchema),
+  access_token_call: z.string(),
+  credentials: z.array(credentialStatusSchema),
+});
+
+const jobSchema = z.object({
+  name: z.string(),
+  schedule: z.string().describe('A cron expression.'),
+  next_run_at: timeOrNull,
+  last_run: z
+    .object({
+      at: time,
+      took_ms: z.number(),
+      trigger: z.string().describe('cron, start or made_up.'),
+      replica: z.string(),
+      ok: z.boolean(),
+      summary: z.string(),
+    })
+    .nullable(),
+});
+
+const replicaSchema = z.object({
+  id: z.string(),
+  host: z.string(),
+  version: z.string(),
+  state: z.enum(['running', 'stopped', 'lost', 'replaced']),
+  started_at: time,
+  seen_at: time,
+  stopped_at: timeOrNull,
+});
+
+export const statusSchema = z.object({
+  time,
+  version: z.string(),
+  replica: z.string().describe('Who answers.'),
+  uptime_seconds: z.int(),
+  tickets_waiting_for_redis: z.array(z.string()).describe('Appids.'),
+  verdict: z.enum(['ok', 'attention']),
+  summary: z.string().describe('The verdict in one sentence.'),
+  problems: z.array(problemSchema).describe('The gravest first.'),
+  redis: z.object({
+    state: z.enum(['ready', 'unavailable']),
+    latency_ms: z.number().nullable(),
+  }),
+  clocks: z
+    .object({
+      process_ahead_of_redis_seconds: z.int(),
+      process_ahead_of_wechat_seconds: secondsOrNull,
+    })
+    .nullable(),
+  refused_elsewhere: refusedSchema.describe('Pushes refused that name no configured component.'),
+  components: z.array(componentSchema).describe('Those the key may see; [] while Redis is away.'),
+  accounts: z.array(accountSchema),
+  jobs: z.array(jobSchema),
+  replicas: z.array(replicaSchema),
+});

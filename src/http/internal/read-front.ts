@@ -1,0 +1,66 @@
+import { admit } from './authentication.ts';
+import { createAudit, type Watched } from './audit.ts';
+import { setCaller } from './caller.ts';
+import { answerRead, idOf, readRoutes } from './credential-routes.ts';
+import { errorAnswers } from '../errors.ts';
+import { beginAnswer, type Answering } from '../exchange.ts';
+import type { InternalAppOptions } from './app.ts';
+import { observeResponse, type Route } from './route.ts';
+import type { Front } from '../server.ts';
+
+/**
+ * Reads of credentials, before Express: a platform asks for them at each call to WeChat, and Express's
+ * layers cost several times what a read does. Every rule here is the one that the route in Express's table
+ * has, by the same function. This door only knows the usual request, of a caller who may read a value that
+ * may be read twice, by the plainest form of its address. All else is left to Express before anything
+ * was done: refusals, HEAD, codes that work once, queries, escaped or misspelt paths.
+ */
+const ADDRESS =
+  /^\/v1\/credentials\/([a-z_]{1,40})\/(wx[0-9a-zA-Z]{16})(?:\/(wx[0-9a-zA-Z]{16}))?$/;
+
+export function createReadFront(options: InternalAppOptions): Front {
+  const { apiKeys, log, reading, observe, audit = createAudit({ log }) } = options;
+  const { ofOne, ofAuthorizer } = readRoutes(reading);
+  const answerError = errorAnswers(log, audit);
+  return (request, plain) => {
+    const watched = request.method === 'GET' ? match(request.url, ofOne, ofAuthorizer) : undefined;
+    if (watched === undefined) return false;
+    const id = idOf(watched);
+    const kind = reading.keeper.kindOf(id);
+    if (kind === undefined || kind.singleUse) return false;
+    const { route, named } = watched;
+    if (route.scope === 'none') return false;
+    const { caller, passes } = admit(apiKeys, route.scope, request, named);
+    if (caller === undefined || !passes) return false;
+
+    // From here on it is served here, in the order of Express's layers.
+    const response: Answering = Object.assign(plain, { locals: {} });
+    const routeOf = () => route.path;
+    if (observe !== undefined) observeResponse({ request, response, routeOf, observe });
+    beginAnswer(response);
+    audit.follow(watched, request, response);
+    setCaller(response, caller);
+    answerRead(reading, id, request, response).catch((thrown: unknown) => {
+      // As Express does with an answer that broke off: nobody may take it for a whole one.
+      if (response.headersSent) request.socket.destroy();
+      else answerError(thrown, request, response);
+    });
+    return true;
+  };
+}
+
+/** The names in an address of the plainest form. */
+function match(
+  url: string | undefined,
+  ofOne: Route,
+  ofAuthorizer: Route,
+): (Watched & { named: string[] }) | undefined {
+  const found = ADDRESS.exec(url ?? '');
+  if (found === null) return undefined;
+  const [, kind = '', component = '', authorizer] = found;
+  if (authorizer === undefined) {
+    return { route: ofOne, params: { kind, component }, named: [component] };
+  }
+  const params = { kind, component, authorizer };
+  return { route: ofAuthorizer, params, named: [component, authorizer] };
+}

@@ -1,0 +1,115 @@
+import type { RequestHandler } from 'express';
+import * as z from 'zod';
+import type { Metrics } from '../../metrics/metrics.ts';
+import type { SnapshotContext } from '../../status/context.ts';
+import { takeSnapshot } from '../../status/snapshot.ts';
+import { visibleTo } from './caller.ts';
+import { authorizationLinkRoutes } from './authorization-link-routes.ts';
+import { authorizerRoutes } from './authorizer-routes.ts';
+import { credentialRoutes } from './credential-routes.ts';
+import type { InternalAppOptions } from './app.ts';
+import { metricsRoute } from './metrics-route.ts';
+import { operationsRoutes } from './operations-routes.ts';
+import { documentSchema, liveSchema, notReadySchema, readySchema } from './openapi/answers.ts';
+import { describeApi } from './openapi/document.ts';
+import { statusSchema } from './openapi/status-schema.ts';
+import type { Route } from './route.ts';
+
+/** The whole table of the internal listener, but for the dashboard, which has sessions of its own. */
+export function internalRoutes(options: InternalAppOptions): readonly Route[] {
+  const { authorizationLinks: links, authorizers, metrics } = options;
+  const routes: readonly Route[] = [
+    ...probeRoutes(options.notReady),
+    statusRoute(options.status),
+    ...(metrics === undefined ? [] : [metrics]),
+    openapiRoute(() => describeApi(routes)),
+    ...credentialRoutes(options.reading),
+    ...(links === undefined ? [] : authorizationLinkRoutes(links)),
+    ...(authorizers === undefined ? [] : authorizerRoutes(authorizers)),
+    ...(links === undefined || authorizers === undefined
+      ? []
+      : operationsRoutes({ ...authorizers.context, components: links.components })),
+  ];
+  return routes;
+}
+
+/** The table without a service behind it, for documents: its handlers must not be called. */
+export function tableOfRoutes(): readonly Route[] {
+  const metrics = metricsRoute({} as Metrics, {} as SnapshotContext);
+  const parts = { authorizationLinks: {}, authorizers: {}, metrics } as InternalAppOptions;
+  return internalRoutes(parts);
+}
+
+function probeRoutes(notReady: InternalAppOptions['notReady']): readonly Route[] {
+  const live: RequestHandler = (_request, response) => {
+    response.json({ status: 'ok' });
+  };
+  const ready: RequestHandler = async (_request, response) => {
+    const reason = await notReady();
+    response.status(reason === undefined ? 200 : 503);
+    response.json(reason === undefined ? { status: 'ready' } : { status: 'not_ready', reason });
+  };
+  return [
+    {
+      ...{ method: 'get', path: '/livez', scope: 'none', handlers: [live] },
+      doc: {
+        operationId: 'livez',
+        summary: { en: 'Does the process answer?', zh: '进程是否存活' },
+        description: 'Touches nothing else.',
+        success: [{ status: 200, description: 'It does.', schema: liveSchema }],
+        errors: [],
+      },
+    },
+    {
+      ...{ method: 'get', path: '/readyz', scope: 'none', handlers: [ready] },
+      doc: {
+        operationId: 'readyz',
+        summary: { en: 'Should it get traffic?', zh: '是否可以接收流量' },
+        success: [
+          { status: 200, description: 'Yes.', schema: readySchema },
+          { status: 503, description: 'No: `reason` says why.', schema: notReadySchema },
+        ],
+        errors: [],
+      },
+    },
+  ];
+}
+
+const statusQuery = z.object({
+  lang: z.enum(['en', 'zh']).default('en').describe('Language of what is said about problems.'),
+});
+
+function statusRoute(status: SnapshotContext): Route {
+  const show: RequestHandler = async (request, response) => {
+    const language = request.query.lang === 'zh' ? 'zh' : 'en';
+    response.json(await takeSnapshot(visibleTo(response, status), language));
+  };
+  return {
+    ...{ method: 'get', path: '/status', scope: 'status:read', handlers: [show] },
+    doc: {
+      operationId: 'readStatus',
+      summary: { en: 'Show everything that is known', zh: '查看全部状态' },
+      description: 'Never a value. Answers 200 while Redis is away, too, and says so.',
+      query: statusQuery,
+      success: [{ status: 200, description: 'The status.', schema: statusSchema }],
+      errors: [],
+    },
+  };
+}
+
+function openapiRoute(describe: () => object): Route {
+  let text: string | undefined;
+  const show: RequestHandler = (_request, response) => {
+    text ??= JSON.stringify(describe());
+    response.type('application/json').send(text);
+  };
+  return {
+    ...{ method: 'get', path: '/openapi.json', scope: 'status:read', handlers: [show] },
+    doc: {
+      operationId: 'readOpenapi',
+      summary: { en: 'This API as an OpenAPI 3.1 document', zh: '本 API 的 OpenAPI 3.1 文档' },
+      success: [{ status: 200, description: 'The document.', schema: documentSchema }],
+      errors: [],
+    },
+  };
+}
