@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeApiKey, parseApiKeyEntry, type ApiKey } from '../../src/config/api-keys.ts';
 import { openLink } from '../../src/authorizers/link.ts';
-import { createInternalApp, type InternalAppOptions } from '../../src/http/internal/app.ts';
+import { createInternalApp } from '../../src/http/internal/app.ts';
+import type { InternalAppOptions } from '../../src/http/internal/routes.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { createManualClock, CLOCK_START } from '../support/manual-clock.ts';

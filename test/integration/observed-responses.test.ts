@@ -1,7 +1,8 @@
 import express from 'express';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { makeApiKey, parseApiKeyEntry, type ApiKey } from '../../src/config/api-keys.ts';
-import { createInternalApp, type InternalAppOptions } from '../../src/http/internal/app.ts';
+import { createInternalApp } from '../../src/http/internal/app.ts';
+import type { InternalAppOptions } from '../../src/http/internal/routes.ts';
 import type { Seen } from '../../src/http/internal/route.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';

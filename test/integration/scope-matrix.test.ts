@@ -8,7 +8,8 @@ import {
 } from '../../src/config/api-keys.ts';
 import { composeInternal } from '../../src/compose-internal.ts';
 import { compose } from '../../src/compose.ts';
-import { createInternalApp, type InternalAppOptions } from '../../src/http/internal/app.ts';
+import { createInternalApp } from '../../src/http/internal/app.ts';
+import type { InternalAppOptions } from '../../src/http/internal/routes.ts';
 import { tableOfRoutes } from '../../src/http/internal/routes.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';

@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { listen } from '../../src/http/server.ts';
-import { createInternalApp, type InternalAppOptions } from '../../src/http/internal/app.ts';
+import { createInternalApp } from '../../src/http/internal/app.ts';
+import type { InternalAppOptions } from '../../src/http/internal/routes.ts';
 import { makeApiKey, parseApiKeyEntry } from '../../src/config/api-keys.ts';
 import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createLog } from '../../src/lib/log.ts';

@@ -10,7 +10,7 @@ import {
 } from '../../store/authorizers/profile.ts';
 import { WechatError } from '../../wechat/client.ts';
 import { refreshProfile } from '../profile.ts';
-import type { Step } from './steps.ts';
+import type { Step } from './step.ts';
 
 /**
  * Accounts that a complete and consistent list lacks. WeChat is asked about each one by itself, so that no
@@ -30,22 +30,18 @@ const MAX_FAILURES = 5;
 /** errcode: this account has not authorized the platform. */
 const NOT_AUTHORIZED = 61003;
 
-type Continue = (step: Step, why: string) => Promise<number>;
+/** Milliseconds until the next account; nobody is left; or why the list is not to be believed. */
+export type MissingOutcome = { pauseMs: number } | { done: true } | { doubt: string };
 
 /**
  * Asks about the next account.
- * @returns milliseconds until the next step
  * @throws WechatError when WeChat could not be asked
  */
-export async function askAboutMissing(
-  step: Step,
-  finish: (step: Step) => Promise<number>,
-  giveUpList: Continue,
-): Promise<number> {
+export async function askAboutMissing(step: Step): Promise<MissingOutcome> {
   const { context, component, run, save } = step;
   const appids = await authorizersAfter(context.store, component, run.cursor, SCAN);
   const cursor = appids.at(-1);
-  if (cursor === undefined) return finish(step);
+  if (cursor === undefined) return { done: true };
   for (const authorizer of await unseenOf(context.store, component, appids)) {
     if (!(await mayBeMissing(step, authorizer))) continue;
     const answer = await ask(step, authorizer);
@@ -54,13 +50,13 @@ export async function askAboutMissing(
     if (run.wronglyMissing > MAX_WRONG) {
       const doubt = `it lacks ${run.wronglyMissing} accounts that have authorized`;
       run.wronglyMissing = 0;
-      return giveUpList(step, doubt);
+      return { doubt };
     }
     await save({ cursor: authorizer, failures: 0, lastError: undefined, nextAt: 0 });
-    return PAUSE_MS;
+    return { pauseMs: PAUSE_MS };
   }
   await save({ cursor });
-  return 0;
+  return { pauseMs: 0 };
 }
 
 /** Not who has ended it already, nor who authorized about when the list was read. */

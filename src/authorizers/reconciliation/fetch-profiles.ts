@@ -4,7 +4,7 @@ import { isRefusedByRedis } from '../../store/redis/connection.ts';
 import { authorizersAfter, readAuthorizers } from '../../store/authorizers/profile.ts';
 import { WechatError } from '../../wechat/client.ts';
 import { refreshProfile } from '../profile.ts';
-import type { Step } from './steps.ts';
+import type { Step } from './step.ts';
 
 /** Names for accounts that nobody has asked WeChat about yet. Only people look at them: no hurry. */
 

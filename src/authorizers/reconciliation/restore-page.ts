@@ -18,7 +18,7 @@ import {
 } from '../../store/authorizers/profile.ts';
 import type { ListedAuthorizer } from '../../wechat/calls/authorizer.ts';
 import { KeeperError } from '../../lib/errors.ts';
-import type { ReconcileContext } from './steps.ts';
+import type { ReconcileContext } from './step.ts';
 
 /** What one page of WeChat's list is good for: bringing back what Redis has lost or never heard of. */
 

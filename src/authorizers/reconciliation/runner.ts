@@ -9,7 +9,8 @@ import type { Store } from '../../store/redis/store.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import { createMemoryFirst, type MemoryFirst } from './memory-first.ts';
 import { nextStep } from './rules.ts';
-import { LEASE_MS, LeaseLostError, takeStep, type ReconcileContext } from './steps.ts';
+import { LeaseLostError, type ReconcileContext } from './step.ts';
+import { LEASE_MS, takeStep } from './steps.ts';
 
 /**
  * Compares whom we know with WeChat's own list of authorizers: daily, after Redis may have lost anything,

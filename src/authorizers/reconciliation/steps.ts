@@ -1,6 +1,6 @@
 import { describeFailure } from '../../credentials/failure.ts';
 import { isLive } from '../../credentials/freshness.ts';
-import { callAsPlatform, type PlatformContext } from '../../credentials/call-as-component.ts';
+import { callAsPlatform } from '../../credentials/call-as-component.ts';
 import { peekCredential } from '../../credentials/read.ts';
 import { retryDelayMs } from '../../credentials/retry.ts';
 import { KeeperError } from '../../lib/errors.ts';
@@ -13,39 +13,13 @@ import {
 } from '../../store/authorizers/reconciliation.ts';
 import { WechatError } from '../../wechat/client.ts';
 import { LIST_PAGE, listAuthorizers } from '../../wechat/calls/authorizer.ts';
-import { askAboutMissing } from './confirm-missing.ts';
+import { askAboutMissing, type MissingOutcome } from './confirm-missing.ts';
 import { restorePage } from './restore-page.ts';
 import { fetchProfiles } from './fetch-profiles.ts';
 import { doubtAbout, isLastPage, type NextStep } from './rules.ts';
+import { LeaseLostError, type ReconcileContext, type Step } from './step.ts';
 
 /** The steps of a run. Each can be done twice, and is written down before the next one begins. */
-
-export interface ReconcileContext extends PlatformContext {
-  /** Name of this process. */
-  replica: string;
-  /** WeChat's clock as far as it is known, epoch ms. */
-  wechatNow: () => number;
-}
-
-/** What one step works on. */
-export interface Step {
-  context: ReconcileContext;
-  component: string;
-  run: ReconcileRun;
-  /** Writes down what was done. @throws LeaseLostError, KeeperError `store_unavailable` */
-  save: (
-    change: Partial<ReconcileRun>,
-    more?: { seen?: string[]; fresh?: boolean },
-  ) => Promise<void>;
-}
-
-/** Another replica does this work now. */
-export class LeaseLostError extends Error {
-  constructor() {
-    super('another replica has the lease');
-    this.name = 'LeaseLostError';
-  }
-}
 
 /** Milliseconds a replica may take for one step: a call to WeChat, and what it brings is stored. */
 export const LEASE_MS = 30_000;
@@ -89,7 +63,7 @@ export async function takeStep(
       case 'check':
         return await check(step);
       case 'missing':
-        return await askAboutMissing(step, finish, giveUpList);
+        return await askAboutMissing(step).then((outcome) => goOn(step, outcome));
       case 'profiles':
         return await fetchProfiles(step);
     }
@@ -175,6 +149,12 @@ async function check(step: Step): Promise<number> {
   if (doubt !== undefined) return giveUpList(step, doubt);
   await save({ phase: 'missing', cursor: '' });
   return 0;
+}
+
+/** What follows a question about an account that the list lacks. */
+async function goOn(step: Step, outcome: MissingOutcome): Promise<number> {
+  if ('pauseMs' in outcome) return outcome.pauseMs;
+  return 'doubt' in outcome ? giveUpList(step, outcome.doubt) : finish(step);
 }
 
 /** A list that contradicts itself proves nothing about those it lacks: it is read again. */

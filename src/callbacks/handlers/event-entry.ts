@@ -1,5 +1,5 @@
 import { MASK, WECHAT_PREFIX } from '../../lib/log.ts';
-import type { EventFields } from '../../store/tickets/event-stream.ts';
+import type { EventFields } from '../../store/tickets/push.ts';
 import { textOf, type PushValue } from '../../wechat/push/push-fields.ts';
 import type { OpenedPush } from './handler.ts';
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
-import type { Counted } from '../../store/tickets/push-stats.ts';
+import type { Counted } from '../../store/tickets/push.ts';
 import type { Store } from '../../store/redis/store.ts';
 import type { ArrivedTicket, TicketOutcome } from '../../store/tickets/ticket.ts';
 import type { PushHashes, SignedQuery } from '../../wechat/push/envelope.ts';

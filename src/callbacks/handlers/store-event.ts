@@ -1,12 +1,7 @@
 import type * as z from 'zod';
 import { KeeperError } from '../../lib/errors.ts';
-import {
-  appendEvent,
-  SEEN_MS,
-  wasSeen,
-  type EventFields,
-  type Identity,
-} from '../../store/tickets/event-stream.ts';
+import { appendEvent, SEEN_MS, wasSeen, type Identity } from '../../store/tickets/event-stream.ts';
+import type { EventFields } from '../../store/tickets/push.ts';
 import type { HandlerContext, OpenedPush, PushOutcome } from './handler.ts';
 import type { PushTime } from './push-time.ts';
 

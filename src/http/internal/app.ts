@@ -1,38 +1,13 @@
-import express, { type Express, type Router } from 'express';
-import type { ApiKey } from '../../config/api-keys.ts';
-import type { RejectContext } from '../../credentials/report-invalid.ts';
+import express, { type Express } from 'express';
 import { KeeperError } from '../../lib/errors.ts';
-import type { Log } from '../../lib/log.ts';
-import type { SnapshotContext } from '../../status/context.ts';
-import { createAudit, type Audit } from './audit.ts';
+import { createAudit } from './audit.ts';
 import { createAuthentication } from './authentication.ts';
-import type { AuthorizationLinks } from './authorization-link-routes.ts';
-import type { AuthorizersOptions } from './authorizer-routes.ts';
 import { internalErrors } from '../errors.ts';
 import { beginAnswer } from '../exchange.ts';
-import { internalRoutes } from './routes.ts';
-import { observeResponses, registerRoutes, type Route, type Seen } from './route.ts';
+import { internalRoutes, type InternalAppOptions } from './routes.ts';
+import { observeResponses, registerRoutes } from './route.ts';
 
 /** What services and admins can reach. Probes need no key; everything else does. */
-
-export interface InternalAppOptions {
-  apiKeys: readonly ApiKey[];
-  reading: RejectContext;
-  status: SnapshotContext;
-  authorizationLinks?: AuthorizationLinks;
-  authorizers?: AuthorizersOptions;
-  /** Why this process should get no traffic, or undefined when it is ready. */
-  notReady: () => Promise<string | undefined> | string | undefined;
-  log: Log;
-  /** The trail; one that is only logged, unless given. */
-  audit?: Audit;
-  /** `GET /metrics`. */
-  metrics?: Route;
-  /** Pages for people. They authenticate by a session cookie, not by the table's scopes. */
-  dashboard?: Router;
-  /** Called once for each finished response. */
-  observe?: (seen: Seen) => void;
-}
 
 export function createInternalApp(options: InternalAppOptions): Express {
   const { apiKeys, log, observe, audit = createAudit({ log }) } = options;

@@ -4,7 +4,7 @@ import { setCaller } from './caller.ts';
 import { answerRead, idOf, readRoutes } from './credential-routes.ts';
 import { errorAnswers } from '../errors.ts';
 import { beginAnswer, type Answering } from '../exchange.ts';
-import type { InternalAppOptions } from './app.ts';
+import type { InternalAppOptions } from './routes.ts';
 import { observeResponse, type Route } from './route.ts';
 import type { Front } from '../server.ts';
 

@@ -1,19 +1,41 @@
-import type { RequestHandler } from 'express';
+import type { RequestHandler, Router } from 'express';
 import * as z from 'zod';
+import type { ApiKey } from '../../config/api-keys.ts';
+import type { RejectContext } from '../../credentials/report-invalid.ts';
+import type { Log } from '../../lib/log.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { SnapshotContext } from '../../status/context.ts';
 import { takeSnapshot } from '../../status/snapshot.ts';
 import { visibleTo } from './caller.ts';
-import { authorizationLinkRoutes } from './authorization-link-routes.ts';
-import { authorizerRoutes } from './authorizer-routes.ts';
+import type { Audit } from './audit.ts';
+import { authorizationLinkRoutes, type AuthorizationLinks } from './authorization-link-routes.ts';
+import { authorizerRoutes, type AuthorizersOptions } from './authorizer-routes.ts';
 import { credentialRoutes } from './credential-routes.ts';
-import type { InternalAppOptions } from './app.ts';
 import { metricsRoute } from './metrics-route.ts';
 import { operationsRoutes } from './operations-routes.ts';
 import { documentSchema, liveSchema, notReadySchema, readySchema } from './openapi/answers.ts';
 import { describeApi } from './openapi/document.ts';
 import { statusSchema } from './openapi/status-schema.ts';
-import type { Route } from './route.ts';
+import type { Route, Seen } from './route.ts';
+
+export interface InternalAppOptions {
+  apiKeys: readonly ApiKey[];
+  reading: RejectContext;
+  status: SnapshotContext;
+  authorizationLinks?: AuthorizationLinks;
+  authorizers?: AuthorizersOptions;
+  /** Why this process should get no traffic, or undefined when it is ready. */
+  notReady: () => Promise<string | undefined> | string | undefined;
+  log: Log;
+  /** The trail; one that is only logged, unless given. */
+  audit?: Audit;
+  /** `GET /metrics`. */
+  metrics?: Route;
+  /** Pages for people. They authenticate by a session cookie, not by the table's scopes. */
+  dashboard?: Router;
+  /** Called once for each finished response. */
+  observe?: (seen: Seen) => void;
+}
 
 /** The whole table of the internal listener, but for the dashboard, which has sessions of its own. */
 export function internalRoutes(options: InternalAppOptions): readonly Route[] {

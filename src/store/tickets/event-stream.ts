@@ -1,4 +1,4 @@
-import { pushArgument, type Counted } from './push-stats.ts';
+import { pushArgument, type Counted, type EventFields } from './push.ts';
 import { onDisplayKey, onRedis } from '../redis/connection.ts';
 import { loadPushScript, runScript } from '../redis/scripts.ts';
 import type { Store } from '../redis/store.ts';
@@ -16,9 +16,6 @@ export const EVENT_STREAM_LENGTH = 10_000;
 const MOST_ADDRESSES = 3;
 
 const appendEventScript = loadPushScript('tickets/append-event');
-
-/** Field names and texts of one stream entry, as consumer groups read them. */
-export type EventFields = Readonly<Record<string, string>>;
 
 /** One name that a push is recognised by when it comes again. */
 export interface Identity {

@@ -1,4 +1,3 @@
-import type { EventFields } from './event-stream.ts';
 import { onDisplayKey } from '../redis/connection.ts';
 import type { ServedUrl } from './refused-pushes.ts';
 import type { Store } from '../redis/store.ts';
@@ -13,36 +12,6 @@ export interface PushStats {
   previousTokenAt: number | undefined;
   /** Epoch ms of the last push that was accepted at each URL. */
   acceptedAt: Readonly<Record<ServedUrl, number | undefined>>;
-}
-
-/** How a push is counted, in the same step in which it is stored. */
-export interface Counted {
-  /** Where it came. */
-  url: ServedUrl;
-  /** Epoch ms. */
-  at: number;
-  usedPreviousKey: boolean;
-  usedPreviousToken: boolean;
-}
-
-/**
- * A push as `push.lua` reads it. Half a character would be no JSON to Redis.
- * @param own what its script wants to know
- */
-export function pushArgument(
-  own: readonly (string | number)[],
-  event: EventFields,
-  counted: Counted | undefined,
-): string {
-  const texts = own.map(String);
-  texts.push(
-    String(counted?.at ?? ''),
-    counted?.url ?? '',
-    counted?.usedPreviousKey === true ? '1' : '',
-    counted?.usedPreviousToken === true ? '1' : '',
-  );
-  for (const name in event) texts.push(name, (event[name] ?? '').toWellFormed());
-  return JSON.stringify(texts);
 }
 
 /** @throws KeeperError `store_unavailable` */

@@ -1,6 +1,6 @@
 import { onDisplayKey, onRedis } from '../redis/connection.ts';
-import { EVENT_STREAM_LENGTH, SEEN_MS, type EventFields } from './event-stream.ts';
-import { pushArgument, type Counted } from './push-stats.ts';
+import { EVENT_STREAM_LENGTH, SEEN_MS } from './event-stream.ts';
+import { pushArgument, type Counted, type EventFields } from './push.ts';
 import { loadPushScript, loadScript, runScript } from '../redis/scripts.ts';
 import type { Store } from '../redis/store.ts';
 import { createTogether } from '../redis/together.ts';
