@@ -1,7 +1,6 @@
-import type { ApiRequest, Outcome } from './api.ts';
 import type { AccountOptions } from './options.ts';
-import { currentOf, find, issue, judge, lifeMs, type Issued } from './values.ts';
-import type { World } from './world.ts';
+import { currentOf, find, issue, judge, lifeMs } from './values.ts';
+import type { ApiRequest, Issued, Outcome, World } from './model.ts';
 
 /** The calls of an official account or mini-program of one's own. */
 

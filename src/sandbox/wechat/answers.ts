@@ -1,11 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { Answer } from './api.ts';
 import { failure } from './errcodes.ts';
 import type { ApiFault } from './faults.ts';
 import { traceAnswer } from './operations.ts';
-import type { World } from './world.ts';
+import type { Answer, World } from './model.ts';
 
 /** As WeChat writes it; note `encoding` where a standard header has `charset`. */
 const WECHAT_JSON = 'application/json; encoding=utf-8';

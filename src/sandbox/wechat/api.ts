@@ -17,27 +17,12 @@ import type { ApiName } from './faults.ts';
 import type { MintKind } from './ledger.ts';
 import { clearAccountQuota, clearComponentQuota, getQuota, getTrace } from './operations-api.ts';
 import { lifeMs, randomValue } from './values.ts';
-import type { World } from './world.ts';
+import type { Answer, ApiRequest, Outcome, World } from './model.ts';
 
 /**
  * What the API calls do. The order of the checks is WeChat's: the token in the query before the
  * body, the appid before the secret, the secret before the ticket.
  */
-
-export interface ApiRequest {
-  method: string;
-  query: URLSearchParams;
-  /** The body as it came. */
-  text: string;
-  /** The body if it is a JSON object. */
-  body: Readonly<Record<string, unknown>> | undefined;
-}
-
-/** The JSON that is sent; an `errcode` other than 0 makes it a refusal. */
-export type Answer = Readonly<Record<string, unknown>>;
-
-/** A call either answers or names the errcode it fails with. */
-export type Outcome = Answer | number;
 
 interface Api {
   path: string;

@@ -1,10 +1,9 @@
-import type { Answer, ApiRequest, Outcome } from './api.ts';
 import { authorizerInfo, funcInfo } from './authorizer-profile.ts';
 import { exchange, findAuthorization, listAuthorizations } from './authorizers.ts';
 import { callerOf } from './component-api.ts';
 import { note } from './ledger.ts';
 import { find, judge, lifeMs, randomValue } from './values.ts';
-import type { World } from './world.ts';
+import type { Answer, ApiRequest, Outcome, World } from './model.ts';
 
 /** The calls about accounts that have authorized, and the message that the release check waits for. */
 

@@ -2,7 +2,8 @@ import { unauthorize } from './authorizers.ts';
 import type { PushRecord } from './ledger.ts';
 import { push } from './pusher.ts';
 import { find, lifeMs, randomValue } from './values.ts';
-import { componentOf, type World } from './world.ts';
+import { componentOf } from './world.ts';
+import type { World } from './model.ts';
 
 /** The events that tell a component what its accounts have done. */
 

@@ -1,10 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { Authorization } from './authorizers.ts';
+import type { AccountKind, Authorization } from './model.ts';
 
 /** What api_get_authorizer_info tells about an account: made up from its appid, always the same. */
-
-export const ACCOUNT_KINDS = ['official', 'mini'] as const;
-export type AccountKind = (typeof ACCOUNT_KINDS)[number];
 
 /** Permission sets by id. */
 const FUNC_NAMES: Readonly<Record<number, string>> = {

@@ -1,27 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { FUNCS, type AccountKind } from './authorizer-profile.ts';
-import { currentOf, find, issue, judge, lifeMs, usePreAuthCode, type Issued } from './values.ts';
-import { componentOf, type World } from './world.ts';
+import { FUNCS } from './authorizer-profile.ts';
+import { currentOf, find, issue, judge, lifeMs, usePreAuthCode } from './values.ts';
+import { componentOf } from './world.ts';
+import type { AccountKind, Authorization, Issued, World } from './model.ts';
 
 /** The accounts that have authorized a component. */
 
 const REFRESH_TOKEN_BYTES = 32;
-
-export interface Authorization {
-  /** Empty until the first of its codes is exchanged. */
-  refreshToken: string;
-  /** Each use of the refresh token brings another one and ends it. */
-  rotating: boolean;
-  /** Epoch milliseconds. */
-  authTime: number;
-  kind: AccountKind;
-  /** Without one, a name made from the appid. */
-  nickname?: string;
-  /** Ids of the permission sets. */
-  funcs: readonly number[];
-  /** Issued for it; absent while there were none, which keeps a hundred thousand accounts small. */
-  codes?: Issued[];
-}
 
 export interface Authorized {
   refreshToken: string;

@@ -1,9 +1,11 @@
 import { failure } from './errcodes.ts';
-import type { ApiRequest, Outcome } from './api.ts';
 import { findAuthorization, mintAuthorizerToken, renewRefreshToken } from './authorizers.ts';
 import { setPushing } from './pusher.ts';
-import { find, issue, judge, lifeMs } from './values.ts';
-import { adoptComponentToken, mintComponentToken, type Component, type World } from './world.ts';
+import { adopt, currentOf, find, issue, judge, lifeMs, type MintNote } from './values.ts';
+import type { ApiRequest, Component, Issued, Outcome, World } from './model.ts';
+
+/** Every token of a component ends the one before it. */
+const COMPONENT_FAMILY = 'component';
 
 /** The calls of a third-party platform. */
 
@@ -102,4 +104,25 @@ function findComponent(world: World, request: ApiRequest): Component | number {
   if (appid === '') return 41018;
   const component = typeof appid === 'string' ? world.components.get(appid) : undefined;
   return component ?? 40013;
+}
+
+/** A component token, bought with a ticket, or by somebody else who knows the secret. */
+export function mintComponentToken(
+  world: World,
+  { appid }: Component,
+  more: MintNote,
+): { value: string } {
+  const succession = { family: COMPONENT_FAMILY, overlapMs: world.settings.overlapMs };
+  return issue(world, appid, 'component_access_token', succession, more);
+}
+
+/** With `adoptTokens`, one of an earlier simulator, while this one has issued none. */
+export function adoptComponentToken(
+  world: World,
+  { appid }: Component,
+  value: string,
+): Issued | undefined {
+  if (!world.settings.adoptTokens) return undefined;
+  if (currentOf(world, COMPONENT_FAMILY, appid) !== undefined) return undefined;
+  return adopt(world, appid, 'component_access_token', value, COMPONENT_FAMILY);
 }

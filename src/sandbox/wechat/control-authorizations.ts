@@ -1,9 +1,9 @@
 import * as z from 'zod';
 import { pushAuthorized, pushUnauthorized } from './authorization-events.ts';
-import { ACCOUNT_KINDS } from './authorizer-profile.ts';
 import { authorize, grant, populate, unauthorize } from './authorizers.ts';
 import { CONFIRMATION } from './confirmation.ts';
-import { componentOf, type World } from './world.ts';
+import { componentOf } from './world.ts';
+import { ACCOUNT_KINDS, type World } from './model.ts';
 
 /** The part of the control API that plays the merchants. */
 

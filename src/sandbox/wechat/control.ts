@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import * as z from 'zod';
 import { sendText } from './answers.ts';
-import type { ApiRequest } from './api.ts';
 import { listAuthorizations } from './authorizers.ts';
 import { AUTHORIZATION_ROUTES } from './control-authorizations.ts';
 import { FOREIGN_KINDS, mintElsewhere } from './elsewhere.ts';
@@ -13,7 +12,8 @@ import type { PushFields } from './push-document.ts';
 import { TICKET_INFO_TYPE } from './push-message.ts';
 import { push, pushMessage, setPushing } from './pusher.ts';
 import { issue, usePreAuthCode } from './values.ts';
-import { addFault, componentOf, componentsOf, type World } from './world.ts';
+import { addFault, componentOf, componentsOf } from './world.ts';
+import type { ApiRequest, World } from './model.ts';
 
 /**
  * The control API under /_simulator/: the programmatic API as JSON, for people with curl and for

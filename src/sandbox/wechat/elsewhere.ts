@@ -1,7 +1,9 @@
 import { mintAccountToken } from './account-api.ts';
 import { findAuthorization, mintAuthorizerToken } from './authorizers.ts';
 import type { MintKind } from './ledger.ts';
-import { componentOf, mintComponentToken, type World } from './world.ts';
+import { mintComponentToken } from './component-api.ts';
+import { componentOf } from './world.ts';
+import type { World } from './model.ts';
 
 /** Somebody else who knows our secrets. */
 

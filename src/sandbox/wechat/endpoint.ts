@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { callApi, imitateAnswer, isApiPath, nameOf, type Answer, type ApiRequest } from './api.ts';
+import { callApi, imitateAnswer, isApiPath, nameOf } from './api.ts';
 import { sendAnswer, sendSpoiled, sendText } from './answers.ts';
 import { handleControl } from './control.ts';
 import { failure } from './errcodes.ts';
@@ -8,7 +8,7 @@ import { note, type CallRecord } from './ledger.ts';
 import { isOverLimit } from './operations-api.ts';
 import { beginCall } from './operations.ts';
 import { handlePage, isPage } from './pages.ts';
-import type { World } from './world.ts';
+import type { Answer, ApiRequest, World } from './model.ts';
 
 /** Far above any real call, low enough that nobody fills our memory. */
 const MAX_BODY_BYTES = 1_048_576;

@@ -1,20 +1,7 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { isIP, type AddressInfo } from 'node:net';
 import { isLoopback } from './options.ts';
-import type { World } from './world.ts';
-
-/** One pretended API host: a port of its own in front of the shared world. */
-export interface Host {
-  readonly index: number;
-  /** Stays the same over killing and reviving. */
-  readonly port: number;
-  readonly url: string;
-  readonly handler: Handler;
-  /** Undefined while dead. */
-  server: Server | undefined;
-}
-
-type Handler = (host: number, incoming: IncomingMessage, response: ServerResponse) => void;
+import type { Handler, Host, World } from './model.ts';
 
 /** Opens all hosts; after a stop, again on the ports they had. */
 export async function openHosts(world: World, handler: Handler): Promise<void> {

@@ -1,8 +1,7 @@
-import type { ApiRequest, Outcome } from './api.ts';
 import type { CallRecord } from './ledger.ts';
 import { clearCalls, countCalls, tokenIn } from './operations.ts';
 import { judge } from './values.ts';
-import type { World } from './world.ts';
+import type { ApiRequest, Outcome, World } from './model.ts';
 
 /** The calls of people who look after an installation: quotas and the requests behind a rid. */
 

@@ -1,32 +1,7 @@
 import type { ServerResponse } from 'node:http';
-import type { ApiRequest, Answer } from './api.ts';
 import { note, type CallRecord } from './ledger.ts';
 import { find } from './values.ts';
-import type { World } from './world.ts';
-
-/** What WeChat remembers of calls: who made them, which of them count, and what its refusals were about. */
-export interface Operations {
-  /** Whose a call was that named nobody, by the token in its query. */
-  readonly callers: WeakMap<CallRecord, string>;
-  /** Calls that a clearing has made good. */
-  readonly cleared: WeakSet<CallRecord>;
-  /** When each account's counters were cleared. */
-  readonly clearings: Map<string, number[]>;
-  /** Calls that are not answered yet. */
-  readonly open: WeakMap<ServerResponse, { record: CallRecord; text: string }>;
-  /** Refused calls by their rid, oldest first. */
-  readonly traces: Map<string, Trace>;
-}
-
-export interface Trace {
-  owner: string;
-  at: number;
-  tookMs: number;
-  url: string;
-  requestBody: string;
-  responseBody: string;
-  clientIp: string;
-}
+import type { Answer, ApiRequest, Operations, World } from './model.ts';
 
 const RID = /rid: ([0-9a-f-]+)$/;
 const TRACES_KEPT = 10_000;

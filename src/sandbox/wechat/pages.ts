@@ -1,11 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { sendText, writeHead } from './answers.ts';
-import type { ApiRequest } from './api.ts';
-import { ACCOUNT_KINDS, nicknameOf, type AccountKind } from './authorizer-profile.ts';
+import { nicknameOf } from './authorizer-profile.ts';
 import { pushAuthorized } from './authorization-events.ts';
 import { findAuthorization, grant, listAuthorizations, type Grant } from './authorizers.ts';
 import { find, judge } from './values.ts';
-import type { World } from './world.ts';
+import { ACCOUNT_KINDS, type AccountKind, type ApiRequest, type World } from './model.ts';
 
 /**
  * The pages on which a merchant authorizes a component, on a computer and on a phone. They look

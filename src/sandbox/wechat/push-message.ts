@@ -13,7 +13,8 @@ import {
 } from './push-document.ts';
 import { sampleFields } from './samples.ts';
 import { issue } from './values.ts';
-import { signingSecrets, type Component, type World } from './world.ts';
+import { signingSecrets } from './world.ts';
+import type { Component, World } from './model.ts';
 
 /** One push, ready to be sent or to be tampered with. */
 export interface PushMessage {

@@ -11,7 +11,7 @@ import {
   TICKET_INFO_TYPE,
   type PushMessage,
 } from './push-message.ts';
-import type { Component, World } from './world.ts';
+import type { Component, World } from './model.ts';
 
 /** How much of an answer is kept; longer than `success`, so the cut cannot make a bad one good. */
 const ANSWER_CHARS = 200;

@@ -3,7 +3,7 @@ import { userNameOf } from './authorizer-profile.ts';
 import { findAuthorization, grant } from './authorizers.ts';
 import type { PushFields } from './push-document.ts';
 import { randomValue } from './values.ts';
-import type { Component, World } from './world.ts';
+import type { Component, World } from './model.ts';
 
 /**
  * What an event carries when nobody says so, by InfoType. Names and nesting are those of WeChat's

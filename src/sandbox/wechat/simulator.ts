@@ -32,7 +32,8 @@ import type { PushFields, PushFormat } from './push-document.ts';
 import { buildPush, TICKET_INFO_TYPE, type PushMessage } from './push-message.ts';
 import { push, pushMessage, setPushing } from './pusher.ts';
 import { isLive, issue, usePreAuthCode } from './values.ts';
-import { addFault, componentOf, componentsOf, createWorld, type World } from './world.ts';
+import { addFault, componentOf, componentsOf, createWorld } from './world.ts';
+import type { World } from './model.ts';
 
 /** A pretend WeChat. Where an appid may be left out, the first component is meant. */
 export interface Simulator extends Authorizations {

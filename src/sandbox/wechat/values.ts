@@ -1,19 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { note, type MintKind, type MintRecord } from './ledger.ts';
-import type { World } from './world.ts';
+import type { Issued, World } from './model.ts';
 
 /** The values that WeChat issues, and what has become of each. */
-
-/** One value that WeChat issued. Times are epoch milliseconds. */
-export interface Issued {
-  value: string;
-  /** Whom it is for: an appid, or `component:authorizer`. */
-  owner: string;
-  issuedAt: number;
-  expiresAt: number;
-  /** When a newer token killed it or somebody used the code; Infinity until then. */
-  endedAt: number;
-}
 
 /** Which values replace each other, and how long the former one stays usable. */
 interface Succession {

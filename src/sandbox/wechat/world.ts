@@ -1,59 +1,11 @@
-import { createActivity, type Activity } from './activity.ts';
-import { createScaledClock, createTimers, type SimulatorClock, type Timers } from './clock.ts';
-import { parseRule, type FaultRule, type PushFault } from './faults.ts';
-import type { Authorization } from './authorizers.ts';
-import { createLedger, type Ledger, type MintKind } from './ledger.ts';
-import type { Host } from './hosts.ts';
-import { createOperations, type Operations } from './operations.ts';
-import { CONFIRMATION, type Confirmation } from './confirmation.ts';
-import {
-  resolveSettings,
-  type AccountOptions,
-  type ComponentOptions,
-  type Settings,
-  type SimulatorOptions,
-} from './options.ts';
-import { adopt, currentOf, issue, type Issued, type MintNote } from './values.ts';
-
-/** Every token of a component ends the one before it. */
-const COMPONENT_FAMILY = 'component';
-
-export interface Component extends ComponentOptions {
-  /** Whether tickets are pushed on schedule. */
-  pushing: boolean;
-  cancelNextPush: (() => void) | undefined;
-}
-
-/** The whole state of one simulator. Everything else is free functions over it. */
-export interface World {
-  readonly settings: Settings;
-  readonly clock: SimulatorClock;
-  readonly timers: Timers;
-  readonly activity: Activity;
-  readonly ledger: Ledger;
-  /** In the order in which they are tried. */
-  readonly faults: FaultRule[];
-  readonly components: ReadonlyMap<string, Component>;
-  readonly accounts: ReadonlyMap<string, AccountOptions>;
-  /** By component and account. */
-  readonly authorizations: Map<string, Map<string, Authorization>>;
-  /** Every value issued, by kind and text. */
-  readonly issued: Readonly<Record<MintKind, Map<string, Issued>>>;
-  /** The newest value of each family and owner. */
-  readonly current: Map<string, Issued>;
-  /** When the stable token of each account was renewed by force. */
-  readonly forces: Map<string, number[]>;
-  readonly operations: Operations;
-  readonly hosts: Host[];
-  readonly onCall: SimulatorOptions['onCall'];
-  readonly onPush: SimulatorOptions['onPush'];
-  /** What comes of a merchant's confirmation on a page. */
-  confirmation: Confirmation;
-  /** By how much the `Date` of answers differs from the clock. */
-  dateOffsetMs: number;
-  /** Set by stop: whatever ends because of it must not begin anything new. */
-  stopped: boolean;
-}
+import { createActivity } from './activity.ts';
+import { createScaledClock, createTimers } from './clock.ts';
+import { CONFIRMATION } from './confirmation.ts';
+import { parseRule, type PushFault } from './faults.ts';
+import { createLedger } from './ledger.ts';
+import type { Component, World } from './model.ts';
+import { createOperations } from './operations.ts';
+import { resolveSettings, type ComponentOptions, type SimulatorOptions } from './options.ts';
 
 /** @throws RangeError when an option makes no sense */
 export function createWorld(options: SimulatorOptions): World {
@@ -137,25 +89,4 @@ export function signingSecrets(
   if (key === undefined) throw new RangeError(`${component.appid} has no previousEncodingAesKey`);
   if (token === undefined) throw new RangeError(`${component.appid} has no previousToken`);
   return { key, token };
-}
-
-/** A component token, bought with a ticket, or by somebody else who knows the secret. */
-export function mintComponentToken(
-  world: World,
-  { appid }: Component,
-  more: MintNote,
-): { value: string } {
-  const succession = { family: COMPONENT_FAMILY, overlapMs: world.settings.overlapMs };
-  return issue(world, appid, 'component_access_token', succession, more);
-}
-
-/** With `adoptTokens`, one of an earlier simulator, while this one has issued none. */
-export function adoptComponentToken(
-  world: World,
-  { appid }: Component,
-  value: string,
-): Issued | undefined {
-  if (!world.settings.adoptTokens) return undefined;
-  if (currentOf(world, COMPONENT_FAMILY, appid) !== undefined) return undefined;
-  return adopt(world, appid, 'component_access_token', value, COMPONENT_FAMILY);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createWorld, type World } from '../../../src/sandbox/wechat/world.ts';
+import { createWorld } from '../../../src/sandbox/wechat/world.ts';
 import {
   currentOf,
   find,
@@ -8,10 +8,10 @@ import {
   judge,
   lifeMs,
   randomValue,
-  type Issued,
 } from '../../../src/sandbox/wechat/values.ts';
 import type { MintKind } from '../../../src/sandbox/wechat/ledger.ts';
 import { ACCOUNT, COMPONENT, HOUR, manualClock, START, type ManualClock } from './harness.ts';
+import type { Issued, World } from '../../../src/sandbox/wechat/model.ts';
 
 const OWNER = 'wx00000000000000c1:wx00000000000000b1';
 
