@@ -87,7 +87,9 @@ export async function measureDay(redis: RedisServer, options: DayOptions): Promi
         ],
       },
     ],
-    ...{ lines: [], notes: [], failed: one.dead + one.early > 0 },
+    lines: [],
+    notes: [],
+    failed: one.dead + one.early > 0,
   };
 }
 
@@ -110,9 +112,13 @@ async function runDay(redis: RedisServer, options: DayOptions): Promise<DayMeasu
     }
     const memory = /used_memory:(\d+)/.exec(await platform.redis.info('memory'))?.[1] ?? '0';
     return {
-      ...{ authorizers: options.authorizers, hours: options.hours, filled, ...tally.result() },
+      authorizers: options.authorizers,
+      hours: options.hours,
+      filled,
+      ...tally.result(),
       unavoidableEach: (options.hours * HOUR) / LIFE_MS,
-      ...{ heapMb, redisMb: Math.round(Number(memory) / 2 ** 20) },
+      heapMb,
+      redisMb: Math.round(Number(memory) / 2 ** 20),
       realSeconds: Math.round((performance.now() - began) / 1000),
     };
   } finally {
@@ -126,14 +132,20 @@ async function createPlatform(server: RedisServer, count: number): Promise<Platf
   const clock = createManualClock();
   let calls = 0;
   const simulator = createSimulator({
-    ...{ components: [COMPONENT], clock, pushing: false },
+    components: [COMPONENT],
+    clock,
+    pushing: false,
     onCall: () => (calls += 1),
     ledgerLimit: 20_000,
   });
   await simulator.start();
   const config = loadConfig({
-    ...{ REDIS_URL: server.url, REDIS_KEY_PREFIX: PREFIX, WECHAT_API_BASE_URLS: simulator.url },
-    ...{ PUBLIC_HOST: '127.0.0.1', PUBLIC_PORT: '0', INTERNAL_PORT: '0' },
+    REDIS_URL: server.url,
+    REDIS_KEY_PREFIX: PREFIX,
+    WECHAT_API_BASE_URLS: simulator.url,
+    PUBLIC_HOST: '127.0.0.1',
+    PUBLIC_PORT: '0',
+    INTERNAL_PORT: '0',
     COMPONENT_APPID: COMPONENT.appid,
     COMPONENT_APPSECRET: COMPONENT.secret,
     COMPONENT_TOKEN: COMPONENT.token,
@@ -196,7 +208,9 @@ function createTally(platform: Platform) {
       `${((clock.now() - began) / HOUR).toFixed(0)} h: ${counts.calls} calls, ` +
       `${counts.dead} of ${counts.looks} looks found a dead token, ${counts.early} minted early`,
     result: () => ({
-      ...{ looks: counts.looks, dead: counts.dead, early: counts.early },
+      looks: counts.looks,
+      dead: counts.dead,
+      early: counts.early,
       callsEach: counts.calls / appids.length,
     }),
   };

@@ -46,7 +46,8 @@ export async function reportRestoring(redis: Pick<RedisServer, 'url'>): Promise<
         ],
       },
     ],
-    ...{ lines: [], notes: [] },
+    lines: [],
+    notes: [],
   };
 }
 
@@ -72,7 +73,8 @@ export async function measureRestoring(
       station.simulator.ledger.calls.filter((call) => call.api === api).length;
     return {
       authorizers: count,
-      ...{ refreshTokensAfter: after.refreshTokens, tokensAfter: after.tokens },
+      refreshTokensAfter: after.refreshTokens,
+      tokensAfter: after.tokens,
       listCalls: calls('api_get_authorizer_list'),
       tokenCalls: calls('api_authorizer_token'),
       infoCalls: calls('api_get_authorizer_info'),

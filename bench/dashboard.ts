@@ -58,7 +58,9 @@ export async function measureDashboard(server: RedisServer): Promise<Report> {
         rows: measured.map(({ name, bytes, p50Ms, p99Ms }) => [name, bytes / 1000, p50Ms, p99Ms]),
       },
     ],
-    ...{ lines: [], notes: [], failed: measured.some(({ bytes }) => bytes >= MAX_BYTES) },
+    lines: [],
+    notes: [],
+    failed: measured.some(({ bytes }) => bytes >= MAX_BYTES),
   };
 }
 
@@ -68,10 +70,16 @@ async function measurePages(server: RedisServer): Promise<DashboardMeasurement[]
   await simulator.start();
   const { key, entry } = makeApiKey('bench', 'admin');
   const config = loadConfig({
-    ...{ REDIS_URL: server.url, REDIS_KEY_PREFIX: PREFIX, WECHAT_API_BASE_URLS: simulator.url },
-    ...{ PUBLIC_HOST: '127.0.0.1', PUBLIC_PORT: '0', INTERNAL_PORT: '0', API_KEYS: entry },
-    ...{ COMPONENT_APPID: COMPONENT.appid, COMPONENT_APPSECRET: COMPONENT.secret },
-    ...{ COMPONENT_TOKEN: COMPONENT.token },
+    REDIS_URL: server.url,
+    REDIS_KEY_PREFIX: PREFIX,
+    WECHAT_API_BASE_URLS: simulator.url,
+    PUBLIC_HOST: '127.0.0.1',
+    PUBLIC_PORT: '0',
+    INTERNAL_PORT: '0',
+    API_KEYS: entry,
+    COMPONENT_APPID: COMPONENT.appid,
+    COMPONENT_APPSECRET: COMPONENT.secret,
+    COMPONENT_TOKEN: COMPONENT.token,
     COMPONENT_ENCODING_AES_KEY: COMPONENT.encodingAesKey,
   });
   const app = createApp(config, { log: SILENT, clock, startCron: () => NEVER });
@@ -101,18 +109,27 @@ async function fillUp({ url }: RedisServer, now: number): Promise<void> {
     for (let index = from; index < from + CHUNK; index += 1) {
       const authorizer = `wx${String(index).padStart(16, '0')}`;
       const entry = {
-        ...{ state: index % 5_000 === 0 ? 'reauthorize' : 'authorized', state_at: now },
-        ...{ type: 'official_account', nick_name: `Shop ${index}`, user_name: `gh_${index}` },
-        ...{ alias: '', principal_name: `Company number ${index} of Guangzhou`, signature: '' },
-        ...{ head_img: `https://wx.qlogo.cn/mmopen/${index}/0`, permission_sets: '1,2,3' },
+        state: index % 5_000 === 0 ? 'reauthorize' : 'authorized',
+        state_at: now,
+        type: 'official_account',
+        nick_name: `Shop ${index}`,
+        user_name: `gh_${index}`,
+        alias: '',
+        principal_name: `Company number ${index} of Guangzhou`,
+        signature: '',
+        head_img: `https://wx.qlogo.cn/mmopen/${index}/0`,
+        permission_sets: '1,2,3',
         profile_at: now,
       };
       pipeline.hset(keys.authorizers(appid), authorizer, JSON.stringify(entry));
       pipeline.zadd(keys.authorizerIndex(appid), 0, authorizer);
       pipeline.zadd(keys.due(KIND, appid), now + 60 * MINUTE, authorizer);
       pipeline.hset(keys.record(authorizerToken(appid, authorizer)), {
-        ...{ value: randomBytes(96).toString('base64url'), seq: 9, obtained_at: now },
-        ...{ expires_at: now + 120 * MINUTE, refresh_token: `refreshtoken@@@${index}` },
+        value: randomBytes(96).toString('base64url'),
+        seq: 9,
+        obtained_at: now,
+        expires_at: now + 120 * MINUTE,
+        refresh_token: `refreshtoken@@@${index}`,
         authorized_at: now,
       });
     }

@@ -16,7 +16,9 @@ export async function measureForged(options: Options): Promise<Report> {
     await enterAll(stage, options, times);
     const leftOut = await keepThoseWhoRefuse(stage.contestants, times, options);
     const results = await compare(stage.contestants, {
-      ...{ ...options, connections: CONNECTIONS, refused: true },
+      ...options,
+      connections: CONNECTIONS,
+      refused: true,
       prepare: (count) => prepareTickets(times.take(count)).map(forge),
       check: mustRefuse,
     });

@@ -104,7 +104,9 @@ function describe(
       en: 'memory (RSS) in the last third to the middle third',
       zh: '最后三分之一时段的内存（RSS），对比中间三分之一',
     },
-    ...{ of: memory(samples.slice(-third)), to: middle, atMost: 1.1 },
+    of: memory(samples.slice(-third)),
+    to: middle,
+    atMost: 1.1,
   };
   return {
     bench: 'long',

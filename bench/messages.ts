@@ -26,7 +26,9 @@ export async function measureMessages(options: Options): Promise<Report> {
     const [real] = prepareTickets(times.take(1), () => stage.simulator.issueTicket());
     if (real !== undefined) await makeReady(stage, one, real);
     const both = [TICKETS, MESSAGES].map((kind) => ({
-      ...{ ...one, kind, server: { ...one.server, name: `wxkeeper, ${kind}` } },
+      ...one,
+      kind,
+      server: { ...one.server, name: `wxkeeper, ${kind}` },
     }));
     const results = await compare(both, {
       ...options,

@@ -97,7 +97,9 @@ function againstPeers(results: Results): GoalLine[] {
           en: `tickets/s at c${connections} to the best peer, ${name}${stretch}`,
           zh: `c${connections} 每秒票据数，对比最快的同类 ${name}${inChinese}`,
         },
-        ...{ of: mine.perSecond, to: best.perSecond, atLeast },
+        of: mine.perSecond,
+        to: best.perSecond,
+        atLeast,
       }),
     );
   }

@@ -29,7 +29,9 @@ export async function measureReads(options: Options): Promise<Report> {
     await fillUp(platform, DIFFERENT);
     await platform.keeper.stop();
     const server = keeper({
-      ...{ wechat: stage.simulator.url, prefix: PREFIX, env: { API_KEYS: entry } },
+      wechat: stage.simulator.url,
+      prefix: PREFIX,
+      env: { API_KEYS: entry },
     });
     await enter(stage, server, { ...options, only: undefined });
     const [ours] = stage.contestants;
@@ -48,7 +50,8 @@ export async function measureReads(options: Options): Promise<Report> {
       },
       tables: [...tableOf(hot), ...tableOf(different)],
       lines: judge(hot, different),
-      ...{ notes, failed: notes.length > 0 },
+      notes,
+      failed: notes.length > 0,
     };
   });
 }
@@ -63,7 +66,9 @@ async function measureHot(
   headers: Prepared['headers'],
 ): Promise<Results> {
   const request: Prepared = {
-    ...{ method: 'GET', headers, body: '' },
+    method: 'GET',
+    headers,
+    body: '',
     path: `/v1/credentials/component_access_token/${COMPONENT.appid}`,
   };
   const [ours] = stage.contestants;
@@ -74,7 +79,9 @@ async function measureHot(
   await enter(stage, await reference('raw-read', RAW_MEMORY, { env }), options);
   const value = valueIn(text);
   return await compare(stage.contestants, {
-    ...{ ...options, connections: CONNECTIONS, mayRepeat: true },
+    ...options,
+    connections: CONNECTIONS,
+    mayRepeat: true,
     prepare: (count) => Array.from({ length: count }, () => request),
     check: async (contestant) => mustAnswer(contestant, request, value),
   });
@@ -97,7 +104,9 @@ async function measureDifferent(
       (one) => one !== undefined,
     );
   return await compare(stage.contestants, {
-    ...{ ...options, connections: CONNECTIONS, mayRepeat: true },
+    ...options,
+    connections: CONNECTIONS,
+    mayRepeat: true,
     prepare: inTurn,
     check: async (contestant, request) => {
       const authorizer = request.path.split('/').at(-1) ?? '';
@@ -128,7 +137,10 @@ function judge(hot: Results, different: Results): GoalLine[] {
     results.has(beside)
       ? [
           ratio({
-            ...{ what: { en, zh }, of: rate(results, OURS), to: rate(results, beside), atLeast },
+            what: { en, zh },
+            of: rate(results, OURS),
+            to: rate(results, beside),
+            atLeast,
           }),
         ]
       : [];

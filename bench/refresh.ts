@@ -110,7 +110,12 @@ async function tick(platform: Platform, due: number): Promise<Omit<Tick, 'upstre
     if (!ok) throw new Error(`the tick left something undone: ${summary}`);
   });
   return {
-    ...{ existing, due, ms, sent, commands: totalOf(counts), readings: counts['hgetall'] ?? 0 },
+    existing,
+    due,
+    ms,
+    sent,
+    commands: totalOf(counts),
+    readings: counts['hgetall'] ?? 0,
     calls: simulator.ledger.calls.length - before,
   };
 }
@@ -148,7 +153,9 @@ function judge(ticks: readonly Tick[]): GoalLine[] {
         en: `refreshing ${SLOW_DUE} due at an upstream of ${UPSTREAM_MS} ms, to the ideal ${ideal} ms`,
         zh: `上游 ${UPSTREAM_MS} ms 时刷新 ${SLOW_DUE} 个到期 token，对比理想值 ${ideal} ms`,
       },
-      ...{ of: slow.ms, to: ideal, atMost: 1.3 },
+      of: slow.ms,
+      to: ideal,
+      atMost: 1.3,
     }),
     figure(
       { en: 'commands sent per refreshed authorizer', zh: '每刷新一个授权方发出的 Redis 命令' },
@@ -167,7 +174,9 @@ function judge(ticks: readonly Tick[]): GoalLine[] {
         en: 'time for the same 100 due at ten times the total',
         zh: '总数为十倍时处理同样 100 个到期 token 的时间',
       },
-      ...{ of: many.ms, to: few.ms, atMost: 1.3 },
+      of: many.ms,
+      to: few.ms,
+      atMost: 1.3,
     }),
   ];
 }

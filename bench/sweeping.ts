@@ -31,7 +31,8 @@ export async function measureSweeping(options: Options): Promise<Report> {
     say(`writing ${AUTHORIZERS} authorizers`);
     await fillUp(platform, AUTHORIZERS);
     await enter(stage, keeper({ wechat: stage.simulator.url, prefix: PREFIX }), {
-      ...{ ...options, only: undefined },
+      ...options,
+      only: undefined,
     });
     const [one] = stage.contestants;
     if (one === undefined) throw new Error('wxkeeper did not start');
@@ -103,7 +104,9 @@ function describe(
           en: `p99 of a push while ${total} records are swept, to idle`,
           zh: `扫描 ${total} 条记录期间推送的 p99，对比空闲时`,
         },
-        ...{ of: of(swept, 'p99Ms'), to: of(idle, 'p99Ms'), atMost: 1.5 },
+        of: of(swept, 'p99Ms'),
+        to: of(idle, 'p99Ms'),
+        atMost: 1.5,
       }),
     ],
     notes: [`looked at during a load: ${median(refreshed)} authorizers (median)`],

@@ -37,7 +37,11 @@ export function composeStatus(config: Config, parts: Looked): SnapshotContext {
   const { components, accounts, publicBaseUrl } = config;
   const { pendingTickets, refusedPushes, scheduler, watch, clocks, reconciler, life } = parts;
   return {
-    ...{ ...parts, startedAt: life.startedAt, version: VERSION, accounts, publicBaseUrl },
+    ...parts,
+    startedAt: life.startedAt,
+    version: VERSION,
+    accounts,
+    publicBaseUrl,
     components: withoutSecrets(components),
     ticketsWaiting: () => pendingTickets.components(),
     writeRefused: () => refusedPushes.flush(),

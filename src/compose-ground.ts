@@ -33,7 +33,9 @@ export function composeGround(config: Config, { log: plainLog, clock = systemClo
   const clocks = createClockWatch({ clock, time, log: log.in('store') });
   const api = createWechatApi({
     baseUrls: config.wechatApiBaseUrls,
-    ...{ clock, log: log.in('wechat'), onDate: (at: number) => clocks.heardFromWechat(at) },
+    clock,
+    log: log.in('wechat'),
+    onDate: (at: number) => clocks.heardFromWechat(at),
     onCall: metrics.counters.onCall,
   });
   const memory = createMemory(clock, time);

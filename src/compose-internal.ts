@@ -37,8 +37,10 @@ export function composeInternal(config: Config, parts: Served) {
     ...offered,
     authorizationLinks: linksOf(config, parts),
     dashboard: dashboardRoutes({
-      ...{ ...offered, operations: { ...reading, components } },
-      ...{ sessionSecret: parts.sessionSecret, endedSessions: parts.endedSessions },
+      ...offered,
+      operations: { ...reading, components },
+      sessionSecret: parts.sessionSecret,
+      endedSessions: parts.endedSessions,
     }),
     metrics: metricsRoute(metrics, status),
     observe: (seen) => onRequest('internal', seen),

@@ -142,7 +142,13 @@ function composePushes(
   });
   const tally = createPushTally(pushing.log, pushing.clock);
   const receiver = createReceiver({
-    ...{ ...pushing, components: secrets, pendingTickets, onTicket, onCode, onRevoked, tally },
+    ...pushing,
+    components: secrets,
+    pendingTickets,
+    onTicket,
+    onCode,
+    onRevoked,
+    tally,
     onPush: ground.metrics.counters.onPush,
     nextMoment: () => refusedPushes.nextMoment(),
     onAccepted: (...push) => refusedPushes.accepted(...push),

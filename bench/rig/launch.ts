@@ -40,7 +40,9 @@ export async function launch(
   const begun = performance.now();
   const child = spawn(command, rest, {
     env: {
-      ...{ PATH: process.env['PATH'], ...env, [portName]: String(port) },
+      PATH: process.env['PATH'],
+      ...env,
+      [portName]: String(port),
       ...(internalName && { [internalName]: String(internalPort) }),
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -107,7 +107,8 @@ async function cannon(
   let next = 0;
   const result = await autocannon({
     url: `http://127.0.0.1:${port}`,
-    ...{ connections, duration: seconds },
+    connections,
+    duration: seconds,
     requests: [
       {
         setupRequest: (request) => {

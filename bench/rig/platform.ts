@@ -45,7 +45,11 @@ export async function createPlatform(
   const store = { redis, keys: createKeys(prefix), time, seal: createSeal([]) };
   const api = createWechatApi({ baseUrls: simulator.urls, clock: systemClock, log: SILENT });
   const keeper = createKeeper({
-    ...{ store, api, clock: systemClock, log: SILENT, replica: 'bench' },
+    store,
+    api,
+    clock: systemClock,
+    log: SILENT,
+    replica: 'bench',
     memory: createMemory(systemClock, time),
     windowMs: WINDOW_MS,
     pace: { perSecond: 1_000, burst: 1_000 },
@@ -124,7 +128,9 @@ async function writeRecords(
     const value = `9_${randomBytes(96).toString('base64url')}`;
     pipeline.hset(keys.record(id), {
       ...sample,
-      ...{ value, expires_at: expiresAt, obtained_at: expiresAt - 120 * MINUTE },
+      value,
+      expires_at: expiresAt,
+      obtained_at: expiresAt - 120 * MINUTE,
       refresh_token: refreshToken,
     });
     pipeline.set(keys.mirror(id), value, 'PX', lifeMs);

@@ -52,8 +52,10 @@ export function prepareTickets(
   return createTimes.map((createTime) => {
     const value = ticket();
     const document = documentOf('xml', {
-      ...{ AppId: COMPONENT.appid, CreateTime: createTime },
-      ...{ InfoType: 'component_verify_ticket', ComponentVerifyTicket: value },
+      AppId: COMPONENT.appid,
+      CreateTime: createTime,
+      InfoType: 'component_verify_ticket',
+      ComponentVerifyTicket: value,
     });
     return seal(document, { AppId: COMPONENT.appid }, `/callback/${COMPONENT.appid}`, value);
   });
@@ -66,8 +68,12 @@ export function prepareMessages(count: number, authorizers: number): PreparedPus
     const [account, openid] = [userNameOf(authorizer), randomOpenid()];
     const value = `message ${index} ${randomInt(1e9)}`;
     const document = documentOf('xml', {
-      ...{ ToUserName: account, FromUserName: openid, CreateTime: unixSeconds() },
-      ...{ MsgType: 'text', Content: value, MsgId: randomMessageId() },
+      ToUserName: account,
+      FromUserName: openid,
+      CreateTime: unixSeconds(),
+      MsgType: 'text',
+      Content: value,
+      MsgId: randomMessageId(),
     });
     const path = `/callback/${COMPONENT.appid}/${authorizer}`;
     return seal(document, { ToUserName: account }, path, value, openid);
@@ -90,7 +96,9 @@ function seal(
   openid?: string,
 ): PreparedPush {
   const { query, body } = sealPush(COMPONENT, document, outside, {
-    ...{ format: 'xml' as const, timestamp: unixSeconds(), openid },
+    format: 'xml' as const,
+    timestamp: unixSeconds(),
+    openid,
   });
   return {
     method: 'POST',

@@ -160,9 +160,14 @@ function medianOf(rounds: readonly Measured[]): Measured {
   const of = (field: keyof Measured) => median(rounds.map((one) => one[field]));
   const sum = (field: keyof Measured) => rounds.reduce((total, one) => total + one[field], 0);
   return {
-    ...{ perSecond: of('perSecond'), p50Ms: of('p50Ms'), p99Ms: of('p99Ms') },
-    ...{ cpuPerThousand: of('cpuPerThousand'), requests: sum('requests') },
-    ...{ refused: sum('refused'), failed: sum('failed'), wraps: sum('wraps') },
+    perSecond: of('perSecond'),
+    p50Ms: of('p50Ms'),
+    p99Ms: of('p99Ms'),
+    cpuPerThousand: of('cpuPerThousand'),
+    requests: sum('requests'),
+    refused: sum('refused'),
+    failed: sum('failed'),
+    wraps: sum('wraps'),
   };
 }
 

@@ -42,7 +42,8 @@ export interface KeeperOptions {
 /** The service as it runs in production: built, with the log level that it has by itself. */
 export function keeper({ wechat, prefix = 'wxkeeper:', env = {} }: KeeperOptions): Server {
   const settings = {
-    ...{ REDIS_KEY_PREFIX: prefix, PUBLIC_HOST: '127.0.0.1' },
+    REDIS_KEY_PREFIX: prefix,
+    PUBLIC_HOST: '127.0.0.1',
     WECHAT_API_BASE_URLS: wechat,
     COMPONENT_APPID: COMPONENT.appid,
     COMPONENT_APPSECRET: COMPONENT.secret,
@@ -85,8 +86,12 @@ function small(
 ): Server {
   const ticketKey = `${name}:ticket`;
   const settings = {
-    ...{ NODE_ENV: 'production', TICKET_KEY: ticketKey, APPID: COMPONENT.appid },
-    ...{ TOKEN: COMPONENT.token, ENCODING_AES_KEY: COMPONENT.encodingAesKey, ...env },
+    NODE_ENV: 'production',
+    TICKET_KEY: ticketKey,
+    APPID: COMPONENT.appid,
+    TOKEN: COMPONENT.token,
+    ENCODING_AES_KEY: COMPONENT.encodingAesKey,
+    ...env,
   };
   return {
     name,

@@ -66,8 +66,13 @@ const STOP_MS = 3_000;
 export function createAlerts(options: AlertsOptions): Alerts {
   const state: State = {
     ...options,
-    ...{ outboxes: new Map(), own: new Map(), sent: new Set(), remembered: new Map() },
-    ...{ checking: undefined, started: false, stopping: false },
+    outboxes: new Map(),
+    own: new Map(),
+    sent: new Set(),
+    remembered: new Map(),
+    checking: undefined,
+    started: false,
+    stopping: false,
   };
   options.webhooks.forEach((webhook, index) => {
     const { store, clock, log, version } = options;

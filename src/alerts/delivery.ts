@@ -72,8 +72,13 @@ interface State extends OutboxOptions {
 export function createOutbox(options: OutboxOptions): Outbox {
   const state: State = {
     ...options,
-    ...{ waiting: [], underWay: [], refused: [], failures: 0, sending: undefined },
-    ...{ cancelRetry: undefined, closed: false },
+    waiting: [],
+    underWay: [],
+    refused: [],
+    failures: 0,
+    sending: undefined,
+    cancelRetry: undefined,
+    closed: false,
   };
   return {
     name: options.name,
@@ -191,7 +196,9 @@ async function giveUpOld(state: State): Promise<void> {
   for (const letter of old) {
     const { status, problem } = letter.notice;
     log.error('an alert was given up: its webhook has not taken it for an hour', {
-      ...{ webhook: name, status, code: problem?.finding.code },
+      webhook: name,
+      status,
+      code: problem?.finding.code,
       subject: problem?.finding.subject,
     });
     await state.onSettled(letter);

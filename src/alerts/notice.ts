@@ -57,23 +57,33 @@ const time = z.number().nonnegative();
 const finding = z.object({
   code: z.enum(PROBLEM_CODES as [ProblemCode, ...ProblemCode[]]),
   severity: z.enum(SEVERITIES),
-  ...{ subject: z.string().nullable(), kind: z.string().nullable(), since: time.nullable() },
+  subject: z.string().nullable(),
+  kind: z.string().nullable(),
+  since: time.nullable(),
   facts: z.record(z.string(), z.union([z.string(), z.number()])),
   error: z
     .object({
-      ...{ class: z.string(), message: z.string(), advice: z.string() },
+      class: z.string(),
+      message: z.string(),
+      advice: z.string(),
       errcode: z.number().optional(),
     })
     .loose()
     .optional(),
 });
 const entry = z.object({
-  ...{ finding, since: time, seenAt: time, reminders: z.number().int().nonnegative() },
-  ...{ toldAt: time.optional(), goneAt: time.optional() },
+  finding,
+  since: time,
+  seenAt: time,
+  reminders: z.number().int().nonnegative(),
+  toldAt: time.optional(),
+  goneAt: time.optional(),
   toldSeverity: z.enum(SEVERITIES).optional(),
 });
 const notice = z.object({
-  ...{ id: z.string(), at: time, replica: z.string() },
+  id: z.string(),
+  at: time,
+  replica: z.string(),
   status: z.enum(['firing', 'reminder', 'resolved', 'started', 'stopped']),
   problem: z
     .object({ finding, previousSeverity: z.enum(SEVERITIES).optional(), ends: time.optional() })

@@ -17,7 +17,8 @@ export type Tone = Severity | 'resolved';
 
 const SHANGHAI = new Intl.DateTimeFormat('sv-SE', {
   timeZone: 'Asia/Shanghai',
-  ...{ dateStyle: 'short', timeStyle: 'medium' },
+  dateStyle: 'short',
+  timeStyle: 'medium',
 });
 
 export function textOf(notice: Notice, language: Language, version: string): NoticeText {
@@ -73,8 +74,15 @@ export function textOfAll(
 /** For robots that read Markdown and mentions: what WeChat or a host name says stays text. */
 export function plain(text: string): string {
   const harmless: Readonly<Record<string, string>> = {
-    ...{ '<': '＜', '>': '＞', '[': '［', ']': '］', '*': '＊', '`': '｀', '@': '＠' },
-    ...{ '\r': ' ', '\n': ' ' },
+    '<': '＜',
+    '>': '＞',
+    '[': '［',
+    ']': '］',
+    '*': '＊',
+    '`': '｀',
+    '@': '＠',
+    '\r': ' ',
+    '\n': ' ',
   };
   return text.replace(/[<>[\]*`@\r\n]/g, (one) => harmless[one] ?? one);
 }

@@ -176,8 +176,16 @@ function note(state: State, request: RefusedRequest, error: KeeperError): boolea
   gather(state, kind, { component, url, reason, row, last });
   planWrite(state);
   tell(state, kind, {
-    ...{ reason, url, component, code: error.code, status: error.status, method },
-    ...{ path: last.path, address: last.address, why: error.message, remedy: REMEDIES[reason] },
+    reason,
+    url,
+    component,
+    code: error.code,
+    status: error.status,
+    method,
+    path: last.path,
+    address: last.address,
+    why: error.message,
+    remedy: REMEDIES[reason],
   });
   return true;
 }
@@ -204,7 +212,10 @@ function gather(
     earlier?.beside.some((served) => served === url) !== true;
   const goesOn = earlier !== undefined && earlier.row > 0 && !both;
   state.pending.set(kind, {
-    ...{ component, url, reason, beside: [...new Set([...(earlier?.beside ?? []), ...beside])] },
+    component,
+    url,
+    reason,
+    beside: [...new Set([...(earlier?.beside ?? []), ...beside])],
     count: (earlier?.count ?? 0) + 1,
     row: (goesOn ? earlier.row : 0) + row,
     since: goesOn ? earlier.since : at,

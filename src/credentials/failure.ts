@@ -57,7 +57,11 @@ export async function recordFailure(
   const retryInMs = otherwise === 'try_again' || paused ? TRY_AGAIN_MS : usualDelay;
   const until = store.time.now() + retryInMs;
   const fields = {
-    ...{ kind: id.kind, subject: id.subject, reason, state: freshness.state, failures },
+    kind: id.kind,
+    subject: id.subject,
+    reason,
+    state: freshness.state,
+    failures,
     failure: error,
     next_try_at: new Date(until).toISOString(),
     ...(facts === undefined && !paused ? { error: thrown } : {}),

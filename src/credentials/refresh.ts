@@ -227,7 +227,10 @@ async function mintAndCommit(
   // Otherwise what is stored is looked at once more, below or by whoever looks next.
   if (committed.outcome === 'stored') context.memory.endRotation(id);
   const facts = {
-    ...{ kind: id.kind, subject: id.subject, seq: committed.seq, reason },
+    kind: id.kind,
+    subject: id.subject,
+    seq: committed.seq,
+    reason,
     expires_at: new Date(committed.expiresAt).toISOString(),
     took_ms: Math.round(clock.monotonic() - begun.startedAt),
   };

@@ -105,8 +105,11 @@ function makerIn(registry: Registry) {
       labelNames: readonly string[],
     ) =>
       new Histogram({
-        ...{ name: `wxkeeper_${name}`, help, registers },
-        ...{ buckets: [...buckets], labelNames: [...labelNames] },
+        name: `wxkeeper_${name}`,
+        help,
+        registers,
+        buckets: [...buckets],
+        labelNames: [...labelNames],
       }),
   };
 }

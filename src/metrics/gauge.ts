@@ -38,7 +38,9 @@ export function ofComponents(
   read: (component: ComponentStatus) => number | null,
 ): Family {
   return {
-    ...{ name, help, labels: ['appid'] },
+    name,
+    help,
+    labels: ['appid'],
     samples: ({ components }) =>
       components.flatMap((one) => sample(read(one), { appid: one.appid })),
   };
@@ -51,7 +53,9 @@ export function ofCredentials(
   read: (credential: CredentialStatus) => number | null,
 ): Family {
   return {
-    ...{ name, help, labels: ['appid', 'kind'] },
+    name,
+    help,
+    labels: ['appid', 'kind'],
     samples: (status) =>
       credentialsOf(status).flatMap(({ appid, one }) =>
         sample(read(one), { appid, kind: one.kind }),

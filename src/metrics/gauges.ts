@@ -232,7 +232,9 @@ function ofJobs(
   read: (job: Parameters<Family['samples']>[0]['jobs'][number]) => number | null,
 ): Family {
   return {
-    ...{ name, help, labels: ['name'] },
+    name,
+    help,
+    labels: ['name'],
     samples: ({ jobs }) => jobs.flatMap((job) => sample(read(job), { name: job.name })),
   };
 }

@@ -88,7 +88,9 @@ async function read(store: Store, { id }: Target): Promise<CredentialRecord> {
     const advice = 'Nothing to do: it is put aside and made anew within seconds.';
     return {
       ...emptyRecord(now),
-      ...{ failures: 1, lastError: { class: 'retry', message, advice }, lastErrorAt: now },
+      failures: 1,
+      lastError: { class: 'retry', message, advice },
+      lastErrorAt: now,
     };
   }
 }

@@ -151,7 +151,9 @@ export function refreshIntervals(
   spanMs: number,
 ): Interval[] {
   const intervals = entries.slice(0, -1).map(({ obtainedAt, reason, replica }, index) => ({
-    ...{ at: obtainedAt, reason: text.parse(reason), replica: text.parse(replica) },
+    at: obtainedAt,
+    reason: text.parse(reason),
+    replica: text.parse(replica),
     minutes: (obtainedAt - (entries[index + 1]?.obtainedAt ?? obtainedAt)) / 60_000,
   }));
   return intervals.filter(({ at, minutes }) => at > now - spanMs && at <= now && minutes >= 0);

@@ -99,8 +99,13 @@ export function finding(
   more: Partial<Omit<Finding, 'code' | 'subject'>> = {},
 ): Finding {
   return {
-    ...{ code, subject, severity: PROBLEMS[code].severity },
-    ...{ kind: null, since: null, facts: {}, ...more },
+    code,
+    subject,
+    severity: PROBLEMS[code].severity,
+    kind: null,
+    since: null,
+    facts: {},
+    ...more,
   };
 }
 

@@ -72,7 +72,12 @@ export function refusedFindings(
     const at = Math.max(...rows.map((one) => one.at ?? now));
     const { reason, path, detail } = main;
     const facts = {
-      ...{ reason, count, since: iso(since), path, detail, appid: component ?? '' },
+      reason,
+      count,
+      since: iso(since),
+      path,
+      detail,
+      appid: component ?? '',
       ...(main.beside.some((served) => served === url) ? { others: 'accepted' } : {}),
     };
     const severity = severityOf(main, at - since >= LASTING_MS, flow);
@@ -138,7 +143,10 @@ export function describeRefused(refused: readonly RefusedPushes[], flow: Flow, n
     const { url, reason, total, row, since, at, path, address } = one;
     const over = isOver(one, flow, now);
     return {
-      ...{ url, reason, total, in_a_row: over ? 0 : row },
+      url,
+      reason,
+      total,
+      in_a_row: over ? 0 : row,
       since: over ? null : isoOrNull(since),
       last_at: isoOrNull(at),
       last_path: path,

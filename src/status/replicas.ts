@@ -39,7 +39,8 @@ export function replicaFindings(replicas: readonly Replica[], now: number): Find
     .filter(({ id }) => states.get(id) === 'lost')
     .map(({ id, seenAt }) =>
       finding('replica_lost', null, {
-        ...{ kind: id, since: seenAt },
+        kind: id,
+        since: seenAt,
         facts: { replica: id, seen: iso(seenAt) },
       }),
     );

@@ -176,7 +176,8 @@ function forbidFindings(
     const more = names.length > MOST_NAMED ? ` (+${names.length - MOST_NAMED})` : '';
     return {
       denied: names.slice(0, MOST_NAMED).join(', ') + more,
-      ...{ word: first.word, words: first.words },
+      word: first.word,
+      words: first.words,
       ...(version === undefined ? {} : { version }),
     };
   };

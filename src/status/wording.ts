@@ -44,9 +44,15 @@ export function describeProblem(finding: Finding, language: Language): Problem {
     ...(said === undefined ? {} : { reason: said.message, remedy: said.advice }),
   };
   return {
-    ...{ code, severity, alert: PROBLEMS[code].alert },
-    ...{ component: subject, kind, since: isoOrNull(since ?? undefined) },
-    ...{ title, message: message(facts), advice: advice(facts) },
+    code,
+    severity,
+    alert: PROBLEMS[code].alert,
+    component: subject,
+    kind,
+    since: isoOrNull(since ?? undefined),
+    title,
+    message: message(facts),
+    advice: advice(facts),
   };
 }
 

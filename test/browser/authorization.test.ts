@@ -135,12 +135,13 @@ describeInBrowser('a merchant authorizes the platform', () => {
     await page.waitForURL(`${shop().url}/**`);
     const back = shop().visits.find(({ pathname }) => pathname === '/wechat/back');
     expect(Object.fromEntries(back?.searchParams ?? [])).toEqual({
-      ...{ page: '2', state, result: 'authorized' },
-      ...{ component_appid: COMPONENT.appid, authorizer_appid: account },
-      ...{
-        link_id: expect.any(String) as unknown,
-        ts: expect.stringMatching(/^\d{10}$/) as unknown,
-      },
+      page: '2',
+      state,
+      result: 'authorized',
+      component_appid: COMPONENT.appid,
+      authorizer_appid: account,
+      link_id: expect.any(String) as unknown,
+      ts: expect.stringMatching(/^\d{10}$/) as unknown,
       signature: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown,
     });
     await expectTokenServed(platform(), account);

@@ -261,8 +261,11 @@ async function writeVectors(station: Station): Promise<void> {
   await addEvent(station, '*', 'x', { [VECTORS[0]]: VECTORS[0] });
   const error = { class: 'retry', message: all, advice: all, errcode: 1, rid: all };
   await redis.hset(keys.record(id), {
-    ...{ failures: 1, last_error: JSON.stringify(error), last_error_at: clock.now() },
-    ...{ refused_at: clock.now(), refused_by: all },
+    failures: 1,
+    last_error: JSON.stringify(error),
+    last_error_at: clock.now(),
+    refused_at: clock.now(),
+    refused_by: all,
   });
   const run = { startedAt: clock.now(), tookMs: 1, trigger: 'cron', replica: all, ok: false };
   await redis.hset(keys.jobs, id.kind, JSON.stringify({ ...run, summary: all }));

@@ -23,8 +23,17 @@ const silentLog = createLog({
 });
 
 const NO_RECONCILIATION: ReconcileProgress = {
-  ...{ state: 'never', cause: null, started_at: null, offset: 0, total: null, restored: 0 },
-  ...{ missing: 0, calls: 0, last_completed_at: null, requested_at: null, last_error: null },
+  state: 'never',
+  cause: null,
+  started_at: null,
+  offset: 0,
+  total: null,
+  restored: 0,
+  missing: 0,
+  calls: 0,
+  last_completed_at: null,
+  requested_at: null,
+  last_error: null,
 };
 
 /** Messages are neither lost nor doubled when replicas die, and told when Redis is away. */
@@ -42,9 +51,19 @@ describe('alerts without somebody', () => {
     more: Partial<SnapshotContext> = {},
   ) {
     const context: SnapshotContext = {
-      ...{ store, clock, replica, version: '0', startedAt: clock.now(), windowMs: 900_000 },
-      ...{ components: [], accounts: [], jobs: [], publicBaseUrl: undefined },
-      ...{ ticketsWaiting: () => [], nextTick: () => undefined, selfTest: () => undefined },
+      store,
+      clock,
+      replica,
+      version: '0',
+      startedAt: clock.now(),
+      windowMs: 900_000,
+      components: [],
+      accounts: [],
+      jobs: [],
+      publicBaseUrl: undefined,
+      ticketsWaiting: () => [],
+      nextTick: () => undefined,
+      selfTest: () => undefined,
       writeRefused: () => Promise.resolve(),
       clockSkew: () => ({ processVsRedis: 0, processVsWechat: null, wrong: false }),
       refreshesPerSecond: 50,

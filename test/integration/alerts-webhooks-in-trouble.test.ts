@@ -121,7 +121,8 @@ describe('a webhook in trouble', () => {
     const kinds = toldOf(receiver, 'replica_lost').map(({ body }) => body.kind);
     expect(kinds).toContain('lost-2');
     expect(toldOf(receiver, 'replica_lost')[0]?.body).not.toMatchObject({
-      ...{ kind: 'lost-1', status: 'firing' },
+      kind: 'lost-1',
+      status: 'firing',
     });
     expect(await owed(station)).toEqual([]);
   });
@@ -140,7 +141,8 @@ describe('a webhook in trouble', () => {
     const station = await createStation({
       clock,
       env: {
-        ...{ ALERT_WEBHOOK_URL: good.url, ALERT_WEBHOOK_KIND: 'wecom' },
+        ALERT_WEBHOOK_URL: good.url,
+        ALERT_WEBHOOK_KIND: 'wecom',
         CONFIG_FILE: path,
       },
     });

@@ -42,13 +42,15 @@ describe('row 147: a refusal leaves a line at warn, with', () => {
     expect(await ask(`${HERE}/reconcile`, SHOP.key, 'POST')).toBe(403);
     expect(trail()).toMatchObject([
       {
-        ...{ level: 'warn', message: 'access refused', key: 'shop', result: 'forbidden' },
-        ...{ scope: 'credentials:read', route: 'GET /v1/credentials/:kind/:component' },
-        ...{
-          kind: 'access_token',
-          appids: [ELSEWHERE],
-          address: expect.stringContaining('127.0.0.1') as unknown,
-        },
+        level: 'warn',
+        message: 'access refused',
+        key: 'shop',
+        result: 'forbidden',
+        scope: 'credentials:read',
+        route: 'GET /v1/credentials/:kind/:component',
+        kind: 'access_token',
+        appids: [ELSEWHERE],
+        address: expect.stringContaining('127.0.0.1') as unknown,
       },
       { level: 'warn', key: 'shop', scope: 'admin', appids: [COMPONENT.appid] },
     ]);

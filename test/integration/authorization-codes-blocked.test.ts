@@ -44,10 +44,13 @@ describe('row 88: there is no ticket, and thus no token to exchange a code with'
     await station.pass(4 * MINUTE);
     expect(exchangesAsked(station)).toEqual([]);
     expect(logged(station, NOT_YET)[0]).toMatchObject({
-      ...{ level: 'warn', authorizer: AUTHORIZER, failure: { class: 'retry' } },
+      level: 'warn',
+      authorizer: AUTHORIZER,
+      failure: { class: 'retry' },
     });
     expect(await read(station, AUTHORIZED)).toMatchObject({
-      ...{ status: 503, error: { code: 'no_ticket' } },
+      status: 503,
+      error: { code: 'no_ticket' },
     });
     expect(await exchangesKept(station)).toMatchObject([{ maybe_used: false }]);
     const since = clock.now();

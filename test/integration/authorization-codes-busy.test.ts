@@ -25,7 +25,10 @@ afterEach(async () => station.close());
 
 const busy = (errcode: number, more: { afterMint?: boolean; times?: number } = {}) =>
   station.simulator.addFault({
-    ...{ api: QUERY, times: 'forever', fault: { type: 'errcode', errcode }, ...more },
+    api: QUERY,
+    times: 'forever',
+    fault: { type: 'errcode', errcode },
+    ...more,
   });
 
 describe('row 88: WeChat is busy until the code has expired', () => {
@@ -41,7 +44,8 @@ describe('row 88: WeChat is busy until the code has expired', () => {
     expect(await opened(station, page)).toContain('Your authorization was received');
     await station.pass(since + 10 * MINUTE - clock.now());
     expect(await read(station, AUTHORIZED)).toMatchObject({
-      ...{ status: 404, error: { code: 'not_found' } },
+      status: 404,
+      error: { code: 'not_found' },
     });
     const asked = callsSince(station, QUERY, since);
     expect(asked.length).toBeGreaterThan(30);
@@ -55,8 +59,10 @@ describe('row 88: WeChat is busy until the code has expired', () => {
     expect(lines).toHaveLength(asked.length);
     expect(lines.every(({ level }) => level === 'warn')).toBe(true);
     expect(lines.at(-1)).toMatchObject({
-      ...{ component: C, authorizer: AUTHORIZER, attempts: asked.length },
-      ...{ failure: { class: 'retry', errcode: -1 } },
+      component: C,
+      authorizer: AUTHORIZER,
+      attempts: asked.length,
+      failure: { class: 'retry', errcode: -1 },
     });
     expect(await exchangesKept(station)).toMatchObject([{ attempts: asked.length }]);
     expect(callsSince(station, INFO, since)).toEqual([]);
@@ -120,7 +126,10 @@ describe('row 88: an exchange fails for a reason that somebody must mend', () =>
     const lines = logged(station, one.log);
     expect(lines).toHaveLength(5);
     expect(lines[0]).toMatchObject({
-      ...{ level: one.level, component: C, attempts: 1, failure: { errcode: one.errcode } },
+      level: one.level,
+      component: C,
+      attempts: 1,
+      failure: { errcode: one.errcode },
     });
     const waits = gaps(callsSince(station, QUERY, since));
     expect(waits).toHaveLength(4);

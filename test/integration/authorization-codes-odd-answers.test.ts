@@ -96,7 +96,9 @@ describe('an exchange whose answer is not what WeChat documents', () => {
     await authorizedEvent(station, code);
     await station.settle();
     expect(await read(station, AUTHORIZED)).toMatchObject({
-      ...{ status: 200, value: TOKEN, expires_in: life },
+      status: 200,
+      value: TOKEN,
+      expires_in: life,
     });
     const permissions = (await entryOf(station))?.permission_sets;
     if (what.includes('holes')) expect(permissions).toBeDefined();
@@ -134,7 +136,9 @@ describe('an exchange whose answer is not what WeChat documents', () => {
     const since = clock.now();
     answerWith({ ...good(simulator), authorizer_access_token: value });
     simulator.addFault({
-      ...{ api: AUTHORIZER_API, times: 'forever', afterMint: false },
+      api: AUTHORIZER_API,
+      times: 'forever',
+      afterMint: false,
       fault: {
         type: 'body',
         body: JSON.stringify({ authorizer_access_token: TOKEN, expires_in: 7200 }),

@@ -29,7 +29,9 @@ afterEach(async () => station.close());
 const SLOW_MS = 300;
 const slowly = () =>
   station.simulator.addFault({
-    ...{ api: QUERY, times: 'forever', fault: { type: 'delay', ms: SLOW_MS } },
+    api: QUERY,
+    times: 'forever',
+    fault: { type: 'delay', ms: SLOW_MS },
   });
 
 /** What the merchant's browser reads in the end, whose pages reach these ports in the same moment. */
@@ -204,7 +206,8 @@ describe('row 88: an account ends its authorization while its code is exchanged'
     expect((await revokedAt(second + 1)).status).toBe(200);
     await station.pass(5_000);
     expect(await read(station, AUTHORIZED)).toMatchObject({
-      ...{ status: 410, error: { code: 'authorizer_revoked' } },
+      status: 410,
+      error: { code: 'authorizer_revoked' },
     });
     expect(await redis.get(keys.mirror(AUTHORIZED))).toBeNull();
     const record = await redis.hgetall(keys.record(AUTHORIZED));
@@ -222,7 +225,8 @@ describe('row 88: an account ends its authorization while its code is exchanged'
     await station.settle();
     expect(await secondsUntilAlive(station, 2)).toBeLessThanOrEqual(1);
     const late = await simulator.pushUnauthorized(C, AUTHORIZER, {
-      ...{ createTime: again - 30, keep: true },
+      createTime: again - 30,
+      keep: true,
     });
     expect(late.status).toBe(200);
     await station.settle();

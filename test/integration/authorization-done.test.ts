@@ -40,7 +40,9 @@ describe('the done page', () => {
     const address = new URL(response.headers.get('location') ?? '');
     expect(`${address.origin}${address.pathname}`).toBe(BACK);
     expect(Object.fromEntries(address.searchParams)).toEqual({
-      ...{ page: '2', state, result: 'authorized' },
+      page: '2',
+      state,
+      result: 'authorized',
       component_appid: COMPONENT,
       authorizer_appid: ACCOUNT,
     });

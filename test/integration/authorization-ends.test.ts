@@ -79,8 +79,10 @@ async function expectGone(revokedAt: number): Promise<void> {
   expect(hash).not.toHaveProperty('refresh_token');
   expect(await stored(station, AUTHORIZED)).toMatchObject({ kept: { mirror: null } });
   expect(await authorizationOf(station)).toEqual({
-    ...{ refreshToken: undefined, lookAt: undefined },
-    ...{ revoked: true, awaitsReauthorization: false },
+    refreshToken: undefined,
+    lookAt: undefined,
+    revoked: true,
+    awaitsReauthorization: false,
   });
   expect(await entry()).toMatchObject({ state: 'revoked', stateAt: revokedAt * 1000 });
 }

@@ -82,8 +82,12 @@ describe('row 143: an account is bound to the link that brought it', () => {
     expect(answer.status).toBe(303);
     const address = new URL(answer.headers.get('location') ?? '');
     expect(Object.fromEntries(address.searchParams)).toEqual({
-      ...{ page: '2', state: 'merchant-7', result: 'authorized', link_id: link.id },
-      ...{ component_appid: COMPONENT.appid, authorizer_appid: AUTHORIZER },
+      page: '2',
+      state: 'merchant-7',
+      result: 'authorized',
+      link_id: link.id,
+      component_appid: COMPONENT.appid,
+      authorizer_appid: AUTHORIZER,
       ts: String(Math.floor(station.clock.now() / 1000)),
       signature: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown,
     });
@@ -95,7 +99,10 @@ describe('row 143: an account is bound to the link that brought it', () => {
     const { status, body } = await outcome(link);
     expect(status).toBe(200);
     expect(body).toMatchObject({
-      ...{ id: link.id, component_appid: COMPONENT.appid, state: 'merchant-7', ...authorization },
+      id: link.id,
+      component_appid: COMPONENT.appid,
+      state: 'merchant-7',
+      ...authorization,
       authorizations: [authorization],
     });
   });
@@ -135,7 +142,8 @@ describe('row 143: an account is bound to the link that brought it', () => {
     await station.simulator.pushAuthorized(COMPONENT.appid, AUTHORIZER, eventCode, { preAuthCode });
     await station.settle();
     expect((await outcome(link)).body).toMatchObject({
-      ...{ authorizer_appid: AUTHORIZER, state: 'merchant-7' },
+      authorizer_appid: AUTHORIZER,
+      state: 'merchant-7',
     });
   });
 

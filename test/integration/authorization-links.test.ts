@@ -83,13 +83,23 @@ describe('a link for a merchant', () => {
 
   it('carries whatever was said', async () => {
     const answer = await post({
-      ...{ auth_type: 2, biz_appid: AUTHORIZER, category_id_list: [1, 19], lang: 'en' },
-      ...{ return_url: `${BACK}/done?a=b`, state: 'order "7"', expires_in: 60 },
+      auth_type: 2,
+      biz_appid: AUTHORIZER,
+      category_id_list: [1, 19],
+      lang: 'en',
+      return_url: `${BACK}/done?a=b`,
+      state: 'order "7"',
+      expires_in: 60,
     });
     expect(answer.body.expires_at).toBe(new Date(CLOCK_START + 60_000).toISOString());
     expect(opened(answer)).toMatchObject({
-      ...{ authType: 2, bizAppid: AUTHORIZER, categoryIds: [1, 19], language: 'en' },
-      ...{ returnUrl: `${BACK}/done?a=b`, state: 'order "7"', expiresAt: CLOCK_START + 60_000 },
+      authType: 2,
+      bizAppid: AUTHORIZER,
+      categoryIds: [1, 19],
+      language: 'en',
+      returnUrl: `${BACK}/done?a=b`,
+      state: 'order "7"',
+      expiresAt: CLOCK_START + 60_000,
     });
   });
 

@@ -74,7 +74,8 @@ describe('an account that WeChat lists with a moment that cannot be', () => {
     const { refreshToken: refresh_token } = simulator.authorize(C, AUTHORIZER);
     const list = [{ authorizer_appid: AUTHORIZER, refresh_token, auth_time }];
     simulator.addFault({
-      ...{ api: LIST_API, times: 'forever' },
+      api: LIST_API,
+      times: 'forever',
       fault: { type: 'patch', fields: { total_count: 1, list } },
     });
     await reconcile(station);

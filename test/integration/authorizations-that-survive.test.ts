@@ -30,10 +30,16 @@ afterEach(() => store.close());
 /** An exchange of a code has brought this. */
 const grant = (authorizedAt: number, value: string, refreshToken?: string) =>
   grantAuthorization(store, ID, {
-    ...{ refreshToken, authorizedAt },
+    refreshToken,
+    authorizedAt,
     token: {
-      ...{ operation: `exchange:${value}`, value, lifeMs: LIFE, ageMs: 0, doubtful: false },
-      ...{ reason: 'authorized:exchanged', replica: 'tests' },
+      operation: `exchange:${value}`,
+      value,
+      lifeMs: LIFE,
+      ageMs: 0,
+      doubtful: false,
+      reason: 'authorized:exchanged',
+      replica: 'tests',
     },
   });
 
@@ -47,8 +53,12 @@ describe('a failover that has lost a new authorization, but not the end of the o
 
     expect(await restoreRecord(store, ID, remembered, false)).toBe('restored');
     expect(await readRecord(store, ID)).toMatchObject({
-      ...{ authorizedAt: NOW - 2000, revokedAt: undefined, reauthorizeAt: undefined },
-      ...{ refreshToken: REFRESH_TOKEN, value: 'new', mirror: 'new' },
+      authorizedAt: NOW - 2000,
+      revokedAt: undefined,
+      reauthorizeAt: undefined,
+      refreshToken: REFRESH_TOKEN,
+      value: 'new',
+      mirror: 'new',
     });
   });
 });
@@ -58,7 +68,10 @@ describe('a code of an older authorization that is exchanged late', () => {
     await grant(NOW - 2000, 'new', REFRESH_TOKEN);
     expect(await grant(NOW - 5000, 'old', 'refreshtoken@@@old')).toBe('older');
     expect(await readRecord(store, ID)).toMatchObject({
-      ...{ value: 'new', refreshToken: REFRESH_TOKEN, authorizedAt: NOW - 2000, suspect: true },
+      value: 'new',
+      refreshToken: REFRESH_TOKEN,
+      authorizedAt: NOW - 2000,
+      suspect: true,
     });
   });
 
@@ -66,7 +79,10 @@ describe('a code of an older authorization that is exchanged late', () => {
     await revokeAuthorization(store, ID, NOW - 2000);
     expect(await grant(NOW - 5000, 'old', 'refreshtoken@@@old')).toBe('older');
     expect(await readRecord(store, ID)).toMatchObject({
-      ...{ value: undefined, refreshToken: undefined, revokedAt: NOW - 2000, suspect: false },
+      value: undefined,
+      refreshToken: undefined,
+      revokedAt: NOW - 2000,
+      suspect: false,
     });
   });
 });
@@ -76,7 +92,9 @@ describe('an exchange whose answer lacks the refresh token', () => {
     await grant(NOW - 5000, 'first', REFRESH_TOKEN);
     expect(await grant(NOW - 2000, 'second')).toBe('granted');
     expect(await readRecord(store, ID)).toMatchObject({
-      ...{ value: 'second', refreshToken: REFRESH_TOKEN, authorizedAt: NOW - 2000 },
+      value: 'second',
+      refreshToken: REFRESH_TOKEN,
+      authorizedAt: NOW - 2000,
     });
   });
 

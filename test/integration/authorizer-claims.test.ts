@@ -104,7 +104,9 @@ describe('a claim on authorizers that are due', () => {
     expect((await claim()).appids).toEqual([]);
     await store.clock.advance(1);
     expect(await dueBacklog(store, KIND, COMPONENT.appid)).toEqual({
-      ...{ planned: 3, due: 3, oldestAt: NOW + CLAIM_MS },
+      planned: 3,
+      due: 3,
+      oldestAt: NOW + CLAIM_MS,
     });
     expect((await claim()).appids).toEqual(appids);
   });

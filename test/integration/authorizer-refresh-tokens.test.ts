@@ -42,7 +42,11 @@ async function lose(afterMint: boolean, rotating: boolean) {
   });
   expect(await stored(station, AUTHORIZED)).toEqual({ ...before, failures: 1, suspect: true });
   expect(await read(station, AUTHORIZED)).toMatchObject({
-    ...{ status: 200, value: before.kept.value, seq: 1, state: 'due', source: 'redis' },
+    status: 200,
+    value: before.kept.value,
+    seq: 1,
+    state: 'due',
+    source: 'redis',
   });
   expect(logged(station, FAILED)).toMatchObject([
     { level: 'warn', kind: AUTHORIZED.kind, failures: 1, failure: { class: 'retry' } },
@@ -93,7 +97,8 @@ describe('row 73: the answer with the next refresh token is lost', () => {
     const { before, since, refreshToken } = await lose(true, true);
     const nameless = { authorizer_appid: AUTHORIZER, func_info: [] };
     station.simulator.addFault({
-      ...{ api: INFO_API, times: 'forever' },
+      api: INFO_API,
+      times: 'forever',
       fault: { type: 'patch', fields: { authorization_info: nameless } },
     });
     await station.pass((SETTLE + ROUND) * 1_000);
@@ -103,18 +108,23 @@ describe('row 73: the answer with the next refresh token is lost', () => {
       { level: 'error', message: NEEDS_PERSON, failures: 2, failure: { errcode: 61023 } },
     ]);
     expect(await authorizationOf(station)).toMatchObject({
-      ...{ refreshToken, revoked: false, awaitsReauthorization: true },
+      refreshToken,
+      revoked: false,
+      awaitsReauthorization: true,
     });
     expect(await readAuthorizer(station.store, COMPONENT.appid, AUTHORIZER)).toMatchObject({
       state: 'reauthorize',
     });
     expect(await stored(station, AUTHORIZED)).toMatchObject({
-      ...{ kept: before.kept, failures: 2, locked: false },
+      kept: before.kept,
+      failures: 2,
+      locked: false,
     });
     expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, seq: 1 });
     await station.pass(15 * MINUTE);
     expect(await read(station, AUTHORIZED)).toMatchObject({
-      ...{ status: 410, error: { code: 'authorizer_revoked' } },
+      status: 410,
+      error: { code: 'authorizer_revoked' },
     });
     expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(2);
 

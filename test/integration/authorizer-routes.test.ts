@@ -75,8 +75,13 @@ describe('the list of authorizers', () => {
     expect(body).toMatchObject({ total: 7, next: null });
     const [first, second, third] = body.authorizers ?? [];
     expect(first).toMatchObject({
-      ...{ appid: appids[0], state: 'authorized', type: 'official_account', account_status: 1 },
-      ...{ authorized_at: TIME, revoked_at: null, profile_at: TIME },
+      appid: appids[0],
+      state: 'authorized',
+      type: 'official_account',
+      account_status: 1,
+      authorized_at: TIME,
+      revoked_at: null,
+      profile_at: TIME,
       token: { state: 'fresh', expires_at: TIME, seq: 1, failures_in_a_row: 0, last_error: null },
     });
     expect(first?.nick_name).not.toBe('');
@@ -129,7 +134,8 @@ describe('one authorizer', () => {
   it('is 404 when nobody knows it, as is a component', async () => {
     const other = 'wxbbbbbbbbbbbbbbbb';
     expect(await ask(`${LIST}/${other}`)).toMatchObject({
-      ...{ status: 404, body: { error: { code: 'not_found' } } },
+      status: 404,
+      body: { error: { code: 'not_found' } },
     });
     const unknown = { status: 404, body: { error: { code: 'unknown_component' } } };
     for (const path of ['authorizers', `authorizers/${appids[0] ?? ''}`, 'reconcile']) {
@@ -165,7 +171,8 @@ describe('comparing with the list of WeChat', () => {
     expect(asked).toMatchObject({ status: 202, body: { reconcile: { last_completed_at: TIME } } });
     await pass(station, 1_000);
     expect(await ask(`${BASE}/reconcile`)).toMatchObject({
-      ...{ status: 200, body: { reconcile: { state: 'done', cause: 'request', total: 7 } } },
+      status: 200,
+      body: { reconcile: { state: 'done', cause: 'request', total: 7 } },
     });
   });
 });
@@ -178,7 +185,8 @@ it('other methods are refused', async () => {
     [`${BASE}/reconcile`, 'PUT'],
   ] as const) {
     expect(await ask(path, keys.admin.key, { method })).toMatchObject({
-      ...{ status: 405, body: { error: { code: 'method_not_allowed' } } },
+      status: 405,
+      body: { error: { code: 'method_not_allowed' } },
     });
   }
 });

@@ -42,14 +42,18 @@ async function secondsUntilServed(limit: number): Promise<number> {
 async function expectToldAndHealed(since: number, errcode: number): Promise<void> {
   const { store, simulator } = station;
   expect(await authorizationOf(station)).toMatchObject({
-    ...{ revoked: false, awaitsReauthorization: true },
+    revoked: false,
+    awaitsReauthorization: true,
   });
   expect(await readAuthorizer(store, COMPONENT.appid, AUTHORIZER)).toMatchObject({
     state: 'reauthorize',
   });
   expect(logged(station, NEEDS_PERSON)).toMatchObject([
     {
-      ...{ level: 'error', kind: AUTHORIZED.kind, subject: AUTHORIZED.subject, failures: 1 },
+      level: 'error',
+      kind: AUTHORIZED.kind,
+      subject: AUTHORIZED.subject,
+      failures: 1,
       failure: { class: 'reauthorize', errcode },
     },
   ]);
@@ -82,7 +86,11 @@ describe('row 43: WeChat says that the account has not authorized us (errcode 61
     // There is nothing to ask about an account that is not ours.
     expect(callsSince(station, INFO_API, since)).toEqual([]);
     expect(await read(station, AUTHORIZED)).toMatchObject({
-      ...{ status: 200, value: before.kept.value, seq: 1, state: 'due', source: 'redis' },
+      status: 200,
+      value: before.kept.value,
+      seq: 1,
+      state: 'due',
+      source: 'redis',
     });
     expect(await stored(station, AUTHORIZED)).toEqual({ ...before, failures: 1 });
     await expectToldAndHealed(since, 61003);
@@ -114,7 +122,11 @@ describe('row 43: WeChat says that the refresh token is void (errcode 61023)', (
     expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(1);
     expect(callsSince(station, INFO_API, since)).toHaveLength(1);
     expect(await read(station, AUTHORIZED)).toMatchObject({
-      ...{ status: 200, value: before.kept.value, seq: 1, state: 'due', source: 'redis' },
+      status: 200,
+      value: before.kept.value,
+      seq: 1,
+      state: 'due',
+      source: 'redis',
     });
     expect(await stored(station, AUTHORIZED)).toEqual({ ...before, failures: 1 });
     expect(await authorizationOf(station)).toMatchObject({ refreshToken });
@@ -133,7 +145,9 @@ describe('row 43: WeChat says that the refresh token is void (errcode 61023)', (
     });
     expect(await stored(station, AUTHORIZED)).toEqual({ ...before, failures: 1 });
     expect(await authorizationOf(station)).toMatchObject({
-      ...{ refreshToken, revoked: false, awaitsReauthorization: false },
+      refreshToken,
+      revoked: false,
+      awaitsReauthorization: false,
     });
     expect(await secondsUntilServed(ROUND)).toBeGreaterThan(0);
     await expectServed(station, { seq: 2, refreshToken });
@@ -157,7 +171,8 @@ describe('row 43: WeChat says that the refresh token is void (errcode 61023)', (
       return Promise.resolve();
     });
     expect(await authorizationOf(station)).toMatchObject({
-      ...{ refreshToken: former, awaitsReauthorization: false },
+      refreshToken: former,
+      awaitsReauthorization: false,
     });
     expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, seq: 1, state: 'due' });
     // The next refusal asks again.
@@ -175,7 +190,8 @@ async function refreshInFlight(minted: boolean): Promise<{ answer: () => Promise
   await clock.advance(0);
   const since = clock.now();
   simulator.addFault({
-    ...{ api: AUTHORIZER_API, afterMint: minted },
+    api: AUTHORIZER_API,
+    afterMint: minted,
     fault: { type: 'delay', ms: 5_000 },
   });
   clock.sleepThrough(MINUTE);
@@ -209,15 +225,20 @@ describe('row 70: the authorization ends while its token is being refreshed', ()
     ]);
     expect(logged(station, REFRESHED, AUTHORIZED.kind)).toHaveLength(1);
     expect(await stored(station, AUTHORIZED)).toMatchObject({
-      ...{ kept: NOTHING_KEPT, locked: false, suspect: false },
+      kept: NOTHING_KEPT,
+      locked: false,
+      suspect: false,
     });
     expect(await read(station, AUTHORIZED)).toMatchObject({
-      ...{ status: 410, error: { code: 'authorizer_revoked' } },
+      status: 410,
+      error: { code: 'authorizer_revoked' },
     });
     await station.pass(ROUND * 1_000);
     expect(await authorizationOf(station)).toEqual({
-      ...{ refreshToken: undefined, lookAt: undefined },
-      ...{ revoked: true, awaitsReauthorization: false },
+      refreshToken: undefined,
+      lookAt: undefined,
+      revoked: true,
+      awaitsReauthorization: false,
     });
     await station.pass(HOUR);
     expect(callsSince(station, AUTHORIZER_API, since)).toEqual([]);
@@ -261,7 +282,8 @@ describe('row 71: the account authorizes again while its token is being refreshe
       { level: 'warn', failure: { class: 'reauthorize', errcode: 61023 } },
     ]);
     expect(await authorizationOf(station)).toMatchObject({
-      ...{ refreshToken, awaitsReauthorization: false },
+      refreshToken,
+      awaitsReauthorization: false,
     });
     expect(await secondsUntilServed(ROUND)).toBeGreaterThan(0);
     await expectServed(station, { seq: 2, refreshToken });

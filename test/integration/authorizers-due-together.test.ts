@@ -51,7 +51,8 @@ describe('row 75: a thousand authorizers are due at the same moment', () => {
     const since = clock.now();
     // Answers that wait for the clock show how many calls are under way.
     simulator.addFault({
-      ...{ api: AUTHORIZER_API, times: 2 * AT_ONCE },
+      api: AUTHORIZER_API,
+      times: 2 * AT_ONCE,
       fault: { type: 'delay', ms: 1_000 },
     });
     const first = app.keeper.sweep('authorizer_access_token', 'cron');
@@ -106,7 +107,8 @@ describe('row 75: a thousand authorizers are due at the same moment', () => {
     await platformOf(hundred);
     const { simulator } = station;
     simulator.addFault({
-      ...{ api: AUTHORIZER_API, times: 40 },
+      api: AUTHORIZER_API,
+      times: 40,
       fault: { type: 'errcode', errcode: 45011 },
     });
     await station.pass(15_000);

@@ -20,7 +20,10 @@ beforeEach(async () => {
   [accepted, arrived] = [[], []];
   const nothing = () => undefined;
   const log: Log = {
-    ...{ error: nothing, warn: nothing, info: nothing, debug: nothing },
+    error: nothing,
+    warn: nothing,
+    info: nothing,
+    debug: nothing,
     in: () => log,
     close: () => Promise.resolve(),
   };

@@ -140,7 +140,8 @@ describe('a value that WeChat gives again to whoever calls it dead', () => {
     const foreign = { foreign_since: 1, refusals: 2, counted_at: station.clock.now() };
     await station.redis.hset(record, foreign);
     expect(await post(id, 'rejected', { seq, errcode: 40001 })).toMatchObject({
-      ...{ outcome: 'throttled', retryAfter: 300 },
+      outcome: 'throttled',
+      retryAfter: 300,
     });
     expect(await station.redis.hget(record, 'foreign_since')).toBeNull();
   });

@@ -221,8 +221,11 @@ describe('a page of less than 300 KB shows', () => {
       for (const one of station.config.components) {
         for (const kind of ['component_access_token', 'pre_auth_code'] as const) {
           const entries = Array.from({ length: 400 }, (_, at) => ({
-            ...{ obtained_at: now - at * 1_500_000, expires_at: now, seq: 1 },
-            ...{ reason: 'cron', replica: 'gateway-2-7-c0de' },
+            obtained_at: now - at * 1_500_000,
+            expires_at: now,
+            seq: 1,
+            reason: 'cron',
+            replica: 'gateway-2-7-c0de',
           }));
           const lines = entries.map((entry) => JSON.stringify(entry));
           write.rpush(keys.history({ kind, subject: one.appid }), ...lines);

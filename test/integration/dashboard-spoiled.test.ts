@@ -48,7 +48,9 @@ const atOddMoment = (at: number): [what: string, harm: Harm][] => [
     `a ticket of ${at}`,
     ({ redis, keys }) =>
       redis.hset(keys.ticketRecord(appid), {
-        ...{ create_time: at, received_at: at, push_asked_at: at },
+        create_time: at,
+        received_at: at,
+        push_asked_at: at,
       }),
   ],
   [
@@ -76,7 +78,9 @@ const asOddText = (odd: string): [what: string, harm: Harm][] => [
     `${odd} for the last error of a credential`,
     ({ redis, keys, clock }) =>
       redis.hset(keys.record(TOKEN), {
-        ...{ last_error: odd, failures: 2, last_error_at: clock.now() },
+        last_error: odd,
+        failures: 2,
+        last_error_at: clock.now(),
       }),
   ],
   [
@@ -107,7 +111,11 @@ const asOddText = (odd: string): [what: string, harm: Harm][] => [
     `${odd} in the record of the ticket`,
     ({ redis, keys }) =>
       redis.hset(keys.ticketRecord(appid), {
-        ...{ count: odd, create_time: odd, received_at: odd, refused: odd, push_asked_at: odd },
+        count: odd,
+        create_time: odd,
+        received_at: odd,
+        refused: odd,
+        push_asked_at: odd,
       }),
   ],
 ];

@@ -18,7 +18,10 @@ describe('row 26: the holder of the token is killed while visitors ask for codes
     await station.pass(Number(expires_at) - clock.now() - 15 * MINUTE + 1_000);
     begunAt = clock.now();
     const begun = await beginMint(store, TOKEN, {
-      ...{ operation: 'dies', judgedSeq: Number(seq), ignoreBackoff: false, needed: false },
+      operation: 'dies',
+      judgedSeq: Number(seq),
+      ignoreBackoff: false,
+      needed: false,
       budget: { most: 30, spare: 6, dailyCalls: 0 },
     });
     expect(begun).toMatchObject({ outcome: 'granted' });

@@ -105,7 +105,11 @@ describe('an installation that is well', () => {
     const json = JSON.parse(jsonReport(checks, 'en', patient.secrets)) as { checks: unknown[] };
     expect(json).toMatchObject({ ok: true });
     expect(json.checks[0]).toEqual({
-      ...{ group: 'settings', name: 'formats', state: 'ok', code: null, advice: null },
+      group: 'settings',
+      name: 'formats',
+      state: 'ok',
+      code: null,
+      advice: null,
       seen: expect.stringContaining(COMPONENT.appid) as string,
     });
   });
@@ -122,7 +126,9 @@ const fault = (rule: FaultRule) => () => {
 };
 const refuses = (errcode: number, errmsg?: string) =>
   fault({
-    ...{ api: 'quota/get', host: 0, times: 'forever' },
+    api: 'quota/get',
+    host: 0,
+    times: 'forever',
     fault: { type: 'errcode', errcode, ...(errmsg === undefined ? {} : { errmsg }) },
   });
 const APPID = COMPONENT.appid;
@@ -249,7 +255,8 @@ describe('what a line says when', () => {
   ])('the service could mint no token for errcode %s', async (errcode, expected) => {
     await begin();
     station.simulator.addFault({
-      ...{ api: 'api_component_token', times: 'forever' },
+      api: 'api_component_token',
+      times: 'forever',
       fault: { type: 'errcode', errcode },
     });
     await becomeHealthy();

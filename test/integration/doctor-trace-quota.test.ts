@@ -120,7 +120,9 @@ describe('doctor -- trace', () => {
 
   it("asks an account of one's own, too, without being told whose request it was", async () => {
     const rid = await refusedCall('/cgi-bin/stable_token', {
-      ...{ grant_type: 'client_credential', appid: STABLE.appid, secret: 'wrong' },
+      grant_type: 'client_credential',
+      appid: STABLE.appid,
+      secret: 'wrong',
     });
     expect((await run('trace', rid)).text).toContain(`rid ${rid}, ${STABLE.appid}`);
     const other = await run('trace', rid, '--appid', APPID);

@@ -9,7 +9,11 @@ import { createStation, type Station } from '../support/station.ts';
 /** So long that nothing but the limit under test can have ended a connection. */
 const NEVER = 600_000;
 const LONG: Partial<Limits> = {
-  ...{ headersMs: NEVER, requestMs: NEVER, idleMs: NEVER, silenceMs: NEVER, sendMs: NEVER },
+  headersMs: NEVER,
+  requestMs: NEVER,
+  idleMs: NEVER,
+  silenceMs: NEVER,
+  sendMs: NEVER,
   checkMs: 20,
 };
 const SHORT_MS = 200;

@@ -18,7 +18,9 @@ describe('the event stream', () => {
   it('holds every InfoType, known or not, with all its fields but codes', async () => {
     const fields = { AuthorizerAppid: AUTHORIZER, Note: 'as it came' };
     await station.simulator.push(undefined, 'authorized', {
-      ...{ ...fields, PreAuthCode: 'p', AuthorizationCode: 'c' },
+      ...fields,
+      PreAuthCode: 'p',
+      AuthorizationCode: 'c',
     });
     const next = await station.simulator.push(undefined, 'something_new_next_year', { N: 5 });
     expect(next).toMatchObject({ status: 200, answer: 'success' });

@@ -128,7 +128,11 @@ describe('row 8: a failover loses a token that Redis had acknowledged', () => {
     expect(since).toHaveLength(1);
     expect(since[0]).toBeGreaterThanOrEqual(QUARANTINE - 0.001);
     expect(await read(station, TOKEN)).toMatchObject({
-      ...{ status: 200, value: newest(station), seq: 3, state: 'fresh', source: 'redis' },
+      status: 200,
+      value: newest(station),
+      seq: 3,
+      state: 'fresh',
+      source: 'redis',
     });
     expect(logged(station, REFRESHED, TOKEN.kind).map(({ seq }) => seq)).toEqual([1, 2, 3]);
     // The code follows its token: its own quarantine begins when it can be asked for again.
@@ -149,12 +153,18 @@ describe('row 8: a failover loses a token that Redis had acknowledged', () => {
     await pair.master.kill('SIGKILL');
     await becomes(station, 503);
     expect(await read(station, TOKEN)).toMatchObject({
-      ...{ status: 200, value: newest(station), seq: 2, source: 'memory' },
+      status: 200,
+      value: newest(station),
+      seq: 2,
+      source: 'memory',
     });
     await pair.promote();
     await becomes(station, 200);
     expect(await read(station, TOKEN)).toMatchObject({
-      ...{ status: 200, value: newest(station), seq: 2, source: 'redis' },
+      status: 200,
+      value: newest(station),
+      seq: 2,
+      source: 'redis',
     });
     const whole = () => expectHealed(station);
     expect(await secondsUntil(station, HEALED_WITHIN, whole)).toBeGreaterThanOrEqual(QUARANTINE);
@@ -222,7 +232,8 @@ describe('row 8: a failover loses a ticket for which WeChat got its success', ()
     await failOver();
     expect(await ticketMirror(station)).toBe(ticket);
     expect(await redis.hgetall(keys.ticketRecord(COMPONENT.appid))).toMatchObject({
-      ...{ ticket: ticket ?? '', previous_ticket: older ?? '' },
+      ticket: ticket ?? '',
+      previous_ticket: older ?? '',
     });
     expect(logged(station, TICKET_RESTORED)).toMatchObject([
       { level: 'warn', appid: COMPONENT.appid },

@@ -92,7 +92,10 @@ describe('row 23: a holder is paused before it calls WeChat', () => {
     expect(await outcome).toMatchObject({ did: 'failed', error: { class: 'retry' } });
     expect(tokenMints()).toBe(1);
     expect(await stored(station, TOKEN)).toEqual({
-      ...{ kept: before.kept, failures: 1, locked: false, suspect: false },
+      kept: before.kept,
+      failures: 1,
+      locked: false,
+      suspect: false,
     });
     expect(await hash()).not.toHaveProperty('intents');
     expect(logs.filter(({ message }) => message === FAILED)).toMatchObject([
@@ -153,7 +156,8 @@ describe.each([
     expect(tokenMints()).toBe(2 + lost);
     expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
     expect(logged(station, REFRESHED, TOKEN.kind).at(-1)).toMatchObject({
-      ...{ level: 'info', seq: 2 },
+      level: 'info',
+      seq: 2,
       reason: expect.stringMatching(/:order_unknown$/) as string,
     });
     expect(logged(station, FAILED)).toEqual([]);

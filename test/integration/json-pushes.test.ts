@@ -81,17 +81,28 @@ describe('row 105: pushes in JSON', () => {
   it('are stored as the exact texts that were written, to the last digit of a number', async () => {
     const { accepted } = await station.simulator.pushMessage(C, AUTHORIZER, {
       ...TEXT,
-      ...{ FromUserName: 'o1', Precision: '119.3850', Nested: { list: 'x', ret: 0 } },
+      FromUserName: 'o1',
+      Precision: '119.3850',
+      Nested: { list: 'x', ret: 0 },
     });
     expect(accepted).toBe(true);
     const [entry] = await newestEvents(station);
     expect(entry).toMatchObject({
-      ...{ component_appid: C, authorizer_appid: AUTHORIZER, info_type: '', msg_type: 'text' },
-      ...{ event: '', create_time: String(now()) },
+      component_appid: C,
+      authorizer_appid: AUTHORIZER,
+      info_type: '',
+      msg_type: 'text',
+      event: '',
+      create_time: String(now()),
     });
     expect(fieldsOf(entry)).toMatchObject({
-      ...{ FromUserName: 'o1', CreateTime: String(now()), MsgType: 'text', MsgId: MSG_ID },
-      ...{ Content: TEXT.Content, Precision: '119.3850', Nested: { list: 'x', ret: '0' } },
+      FromUserName: 'o1',
+      CreateTime: String(now()),
+      MsgType: 'text',
+      MsgId: MSG_ID,
+      Content: TEXT.Content,
+      Precision: '119.3850',
+      Nested: { list: 'x', ret: '0' },
     });
   });
 

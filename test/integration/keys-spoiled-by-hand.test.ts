@@ -76,10 +76,15 @@ describe('row 6: somebody deletes or overwrites a key by hand', () => {
     const { level } = logged(station, one.message, TOKEN.kind)[0] ?? {};
     expect(level).toBe('warn');
     expect(await read(station, TOKEN)).toMatchObject({
-      ...{ status: 200, source: 'redis', state: 'fresh', value: newest(station), seq: 1 },
+      status: 200,
+      source: 'redis',
+      state: 'fresh',
+      value: newest(station),
+      seq: 1,
     });
     expect(await statusOf(station, TOKEN)).toMatchObject({
-      ...{ credential: { state: 'fresh', failures_in_a_row: 0 }, problems: [] },
+      credential: { state: 'fresh', failures_in_a_row: 0 },
+      problems: [],
     });
     // Said once, and nothing is left to do.
     await station.pass(60_000);
@@ -128,7 +133,10 @@ describe('row 6: somebody deletes or overwrites a key by hand', () => {
     const calls = simulator.ledger.calls.length;
     await one.harm(redis, keys);
     expect(await read(station, TOKEN)).toMatchObject({
-      ...{ status: 200, source: 'redis', value: newest(station), seq: 1 },
+      status: 200,
+      source: 'redis',
+      value: newest(station),
+      seq: 1,
     });
     // The clock has not moved.
     expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
@@ -163,10 +171,15 @@ describe('row 7: somebody writes into our keys what no program of ours writes', 
       { level: 'error', ...TOKEN, key: keys.spoiled(TOKEN) },
     ]);
     expect(await read(station, TOKEN)).toMatchObject({
-      ...{ status: 200, source: 'redis', state: 'fresh', value: newest(station), seq: 1 },
+      status: 200,
+      source: 'redis',
+      state: 'fresh',
+      value: newest(station),
+      seq: 1,
     });
     expect(await statusOf(station, TOKEN)).toMatchObject({
-      ...{ credential: { state: 'fresh', failures_in_a_row: 0 }, problems: [] },
+      credential: { state: 'fresh', failures_in_a_row: 0 },
+      problems: [],
     });
     expect(simulator.ledger.calls).toHaveLength(calls);
   }

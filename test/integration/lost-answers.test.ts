@@ -39,13 +39,19 @@ describe('row 25: WeChat mints, and the answer never comes', () => {
     await passUnanswered(station, MINUTE + 7_999);
     expect(await stored(station, TOKEN)).toMatchObject({ kept: before.kept, locked: true });
     expect(await readMeanwhile(station)).toMatchObject({
-      ...{ status: 200, value: before.kept.value, seq: 1, source: 'redis' },
+      status: 200,
+      value: before.kept.value,
+      seq: 1,
+      source: 'redis',
     });
     expect(logged(station, FAILED)).toEqual([]);
 
     await passUnanswered(station, 1);
     expect(await stored(station, TOKEN)).toEqual({
-      ...{ kept: before.kept, failures: 1, locked: false, suspect: true },
+      kept: before.kept,
+      failures: 1,
+      locked: false,
+      suspect: true,
     });
     expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'due' });
     expect(logged(station, FAILED)).toMatchObject([
@@ -129,7 +135,9 @@ describe('row 28: WeChat does not answer for a quarter of an hour', () => {
     simulator.addFault({ api: MINT_API, times: 'forever', fault: { type: 'hang' } });
     await passUnanswered(station, expiresAt - clock.now() - 1);
     expect(await readMeanwhile(station)).toMatchObject({
-      ...{ status: 200, value: before.kept.value, seq: 1 },
+      status: 200,
+      value: before.kept.value,
+      seq: 1,
     });
     expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
     const calls = callsSince(station, MINT_API, since);
@@ -182,7 +190,9 @@ const BAD_ANSWERS: BadAnswer[] = [
   { row: 31, name: 'half a document', fault: { type: 'truncate' }, met: 'bad_body' },
   { row: 31, name: 'half of the bytes', fault: { type: 'truncate', close: true }, met: 'bad_body' },
   {
-    ...{ row: 31, name: 'two documents', met: 'bad_body' },
+    row: 31,
+    name: 'two documents',
+    met: 'bad_body',
     fault: { type: 'body', body: '{"component_access_token":"a"}{"component_access_token":"b"}' },
   },
   {
@@ -210,10 +220,17 @@ describe.each(BAD_ANSWERS)('row $row: WeChat answers with $name', ({ fault, met 
       // A drip is given up eight seconds later, the others are over at once.
       await passUnanswered(station, JUST_AFTER + (fault.type === 'drip' ? 8_000 : 0));
       expect(await stored(station, TOKEN)).toEqual({
-        ...{ kept: before.kept, failures: 1, locked: false, suspect: true },
+        kept: before.kept,
+        failures: 1,
+        locked: false,
+        suspect: true,
       });
       expect(await read(station, TOKEN)).toMatchObject({
-        ...{ status: 200, value: before.kept.value, seq: 1, state: 'due', source: 'redis' },
+        status: 200,
+        value: before.kept.value,
+        seq: 1,
+        state: 'due',
+        source: 'redis',
       });
       expect(logged(station, 'call to WeChat failed')).toMatchObject([
         { level: 'warn', api: MINT_API, fault: met },

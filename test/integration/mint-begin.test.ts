@@ -205,7 +205,9 @@ describe('the budget', () => {
     expect(await readRecord(store, TOKEN)).toMatchObject({ callsToday: 18 });
     const midnight = Date.UTC(2026, 10, 21, 16);
     expect(await begin('spare', { budget, ignoreBackoff })).toEqual({
-      ...{ outcome: 'throttled', until: midnight, news: true },
+      outcome: 'throttled',
+      until: midnight,
+      news: true,
     });
     await granted('needed', { budget, ignoreBackoff, needed: true });
     await fail('needed');

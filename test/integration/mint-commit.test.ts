@@ -29,9 +29,16 @@ describe('commit', () => {
     const stored = { outcome: 'stored', seq: 1, expiresAt: NOW + LIFE };
     expect(await commit('second', begun, 'one')).toEqual(stored);
     expect(await readRecord(store, TOKEN)).toMatchObject({
-      ...{ value: 'one', seq: 1, expiresAt: NOW + LIFE, obtainedAt: NOW },
-      ...{ taken: false, suspect: false, failures: 0, retryAt: 0 },
-      ...{ reason: 'by second', replica: 'tests' },
+      value: 'one',
+      seq: 1,
+      expiresAt: NOW + LIFE,
+      obtainedAt: NOW,
+      taken: false,
+      suspect: false,
+      failures: 0,
+      retryAt: 0,
+      reason: 'by second',
+      replica: 'tests',
     });
     expect(await mirror()).toBe('one');
     await granted('third', { judgedSeq: 1 });
@@ -139,7 +146,10 @@ describe('commit', () => {
     await vi.waitFor(() => expect(messages.at(-1)).toBe('end'), { timeout: 20_000 });
     expect(messages).toHaveLength(2);
     expect(JSON.parse(messages[0] ?? '')).toEqual({
-      ...{ kind: TOKEN.kind, subject: TOKEN.subject, seq: 1, expires_at: NOW + LIFE },
+      kind: TOKEN.kind,
+      subject: TOKEN.subject,
+      seq: 1,
+      expires_at: NOW + LIFE,
     });
     listener.disconnect();
   });
@@ -149,7 +159,10 @@ describe('commit', () => {
     await mint('second', 'secret two', 1);
     expect(await readHistory(store, TOKEN)).toEqual(
       [2, 1].map((seq) => ({
-        ...{ seq, obtainedAt: NOW, expiresAt: NOW + LIFE, replica: 'tests' },
+        seq,
+        obtainedAt: NOW,
+        expiresAt: NOW + LIFE,
+        replica: 'tests',
         reason: seq === 2 ? 'by second' : 'by first',
       })),
     );
@@ -170,8 +183,13 @@ describe('fail', () => {
     await granted('second', { judgedSeq: 1 });
     await fail('second');
     expect(await readRecord(store, TOKEN)).toMatchObject({
-      ...{ value: 'one', seq: 1, failures: 1, retryAt: NOW + 5_000, suspect: false },
-      ...{ lastError: BUSY, lastErrorAt: NOW },
+      value: 'one',
+      seq: 1,
+      failures: 1,
+      retryAt: NOW + 5_000,
+      suspect: false,
+      lastError: BUSY,
+      lastErrorAt: NOW,
     });
     expect(await mirror()).toBe('one');
     await granted('third', { judgedSeq: 1, ignoreBackoff: true });
@@ -183,7 +201,10 @@ describe('fail', () => {
     await fail('slow', true);
     await fail('stranger');
     expect(await readRecord(store, TOKEN)).toMatchObject({
-      ...{ failures: 0, retryAt: 0, lastError: undefined, suspect: true },
+      failures: 0,
+      retryAt: 0,
+      lastError: undefined,
+      suspect: true,
     });
     expect((await begin('third')).outcome).toBe('locked');
   });

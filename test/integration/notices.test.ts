@@ -213,7 +213,8 @@ describe('a mini-program that was registered through us (notify_third_fasteregis
     const refreshToken = station.simulator.refreshTokenOf(COMPONENT.appid, AUTHORIZER) ?? '';
     await expectServed(station, { seq: 1, refreshToken });
     expect(await readAuthorizer(station.store, COMPONENT.appid, AUTHORIZER)).toMatchObject({
-      ...{ state: 'authorized', type: 'mini_program' },
+      state: 'authorized',
+      type: 'mini_program',
     });
     await station.skip(2 * 3_600_000);
     await expectServed(station, { seq: 2, refreshToken });
@@ -226,7 +227,9 @@ describe('a mini-program that was registered through us (notify_third_fasteregis
     const exchanges = station.keys.exchanges(COMPONENT.appid);
     const before = await station.redis.hlen(exchanges);
     const { text } = await push('notify_third_fasteregister', {
-      ...{ ...registered, appid: NEW, auth_code: 'queryauthcode@@@secret' },
+      ...registered,
+      appid: NEW,
+      auth_code: 'queryauthcode@@@secret',
       ...fields,
     });
     expect(text).not.toContain('secret');

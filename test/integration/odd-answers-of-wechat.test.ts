@@ -36,7 +36,8 @@ describe('row 34: something answers with a redirect to another host', () => {
     const before = await stored(station, TOKEN);
     const since = clock.now() + MINUTE;
     simulator.addFault({
-      ...{ api: MINT_API, times: 'forever' },
+      api: MINT_API,
+      times: 'forever',
       fault: { type: 'redirect', location: `http://127.0.0.1:${port}/` },
     });
     await station.pass(10 * MINUTE);
@@ -47,7 +48,10 @@ describe('row 34: something answers with a redirect to another host', () => {
     expect(calls).toEqual([0, expect.closeTo(30, -1)]);
     expect(await stored(station, TOKEN)).toEqual({ ...before, failures: 2 });
     expect(await read(station, TOKEN)).toMatchObject({
-      ...{ status: 200, value: before.kept.value, seq: 1, source: 'redis' },
+      status: 200,
+      value: before.kept.value,
+      seq: 1,
+      source: 'redis',
     });
     expect(logged(station, 'call to WeChat failed')).toMatchObject([
       { level: 'warn', api: MINT_API, fault: 'redirect' },
@@ -111,7 +115,11 @@ describe('row 46: WeChat gives the same token again', () => {
 
     expect(callsSince(station, MINT_API, since)).toEqual([0]);
     expect(await read(station, TOKEN)).toMatchObject({
-      ...{ status: 200, value: before.kept.value, seq: 1, state: 'fresh', expires_in: 7200 },
+      status: 200,
+      value: before.kept.value,
+      seq: 1,
+      state: 'fresh',
+      expires_in: 7200,
     });
     const url = `/v1/credentials/${TOKEN.kind}/${TOKEN.subject}`;
     const polled = await station.internal(url, { headers: { 'if-none-match': '"1"' } });

@@ -369,8 +369,13 @@ describe('row 112: what decides, in a form that nobody expects', () => {
 describe('row 113: fields that a sender has written', () => {
   it('do not make a message one of the URL for events, also where nothing shows who wrote them', async () => {
     const careless = JSON.stringify({
-      ...{ ToUserName: ACCOUNT, FromUserName: 'o1', CreateTime: now(), MsgType: 'text' },
-      ...{ Content: 'hello', InfoType: 'unauthorized', More: '' },
+      ToUserName: ACCOUNT,
+      FromUserName: 'o1',
+      CreateTime: now(),
+      MsgType: 'text',
+      Content: 'hello',
+      InfoType: 'unauthorized',
+      More: '',
     });
     const sent = [careless, message('<InfoType>unauthorized</InfoType>')];
     for (const text of sent) {

@@ -93,31 +93,41 @@ interface Case {
 
 const CASES: Readonly<Record<string, Case>> = {
   'messages at the event URL': {
-    ...{ reason: 'urls_exchanged', url: 'event', severity: 'critical' },
+    reason: 'urls_exchanged',
+    url: 'event',
+    severity: 'critical',
     send: () => post(station, message()),
     says: ['messages of accounts', `/callback/${COMPONENT.appid}/$APPID$`, '填反了'],
     ends: acceptTicket,
   },
   'tickets at the message URL': {
-    ...{ reason: 'urls_exchanged', url: 'message', severity: 'critical' },
+    reason: 'urls_exchanged',
+    url: 'message',
+    severity: 'critical',
     send: () => post(station, ticket(), MESSAGES),
     says: ['or the reverse', '授权事件接收URL', '填反了'],
     ends: acceptMessage,
   },
   'a literal $APPID$': {
-    ...{ reason: 'appid_placeholder', url: 'other', severity: 'warning' },
+    reason: 'appid_placeholder',
+    url: 'other',
+    severity: 'warning',
     send: () => post(station, message(), `${EVENTS}/$APPID$`),
     says: ['literal $APPID$', 'only in the message & event URL', '原样书写'],
     ends: acceptMessage,
   },
   'a coded $APPID$': {
-    ...{ reason: 'appid_placeholder', url: 'other', severity: 'warning' },
+    reason: 'appid_placeholder',
+    url: 'other',
+    severity: 'warning',
     send: () => post(station, message(), `${EVENTS}/%24appid%24`),
     says: ['literal $APPID$', 'only in the message & event URL', '原样书写'],
     ends: acceptMessage,
   },
   'messages in clear text': {
-    ...{ reason: 'clear_mode', url: 'message', severity: 'warning' },
+    reason: 'clear_mode',
+    url: 'message',
+    severity: 'warning',
     send() {
       const { signature = '', timestamp = '', nonce: once = '' } = message().query;
       return post(
@@ -130,13 +140,17 @@ const CASES: Readonly<Record<string, Case>> = {
     ends: acceptMessage,
   },
   'another EncodingAESKey': {
-    ...{ reason: 'aes_key', url: 'event', severity: 'critical' },
+    reason: 'aes_key',
+    url: 'event',
+    severity: 'critical',
     send: () => post(station, ticket({ key: OTHER_KEY })),
     says: ['not encrypted with our EncodingAESKey', 'COMPONENT_ENCODING_AES_KEY', '消息加解密 Key'],
     ends: acceptTicket,
   },
   'captured events, sent again': {
-    ...{ reason: 'sent_again', url: 'event', severity: 'warning' },
+    reason: 'sent_again',
+    url: 'event',
+    severity: 'warning',
     send() {
       // Signed an hour ago with this nonce; the signature does not tell the two from each other.
       const [then, later] = [seconds() - 3600, String(seconds() + (nonce += 1))];
@@ -151,43 +165,60 @@ const CASES: Readonly<Record<string, Case>> = {
     ends: acceptTicket,
   },
   'another Token': {
-    ...{ reason: 'bad_signature', url: 'event', severity: 'warning' },
+    reason: 'bad_signature',
+    url: 'event',
+    severity: 'warning',
     send: () => post(station, ticket({ token: 'anotherToken' })),
     says: ['not signed with our Token', "Strangers' noise looks the same", '陌生人'],
     ends: acceptTicket,
   },
   'a clock that is ten minutes off': {
-    ...{ reason: 'clock', url: 'message', severity: 'critical' },
+    reason: 'clock',
+    url: 'message',
+    severity: 'critical',
     send: () => post(station, message({ timestamp: seconds() - 600 }), MESSAGES),
     says: ['600 s ahead of their signed time', 'NTP', 'NTP'],
     ends: acceptMessage,
   },
   'an unknown platform': {
-    ...{ reason: 'unknown_component', url: 'event', component: null, severity: 'warning' },
+    reason: 'unknown_component',
+    url: 'event',
+    component: null,
+    severity: 'warning',
     send: () => post(station, ticket(), `/callback/${STRANGER}`),
     says: [`names ${STRANGER}`, 'COMPONENT_APPID', 'COMPONENT_APPID'],
     ends: acceptTicket,
   },
   'a path with too much in it': {
-    ...{ reason: 'path', url: 'other', severity: 'warning' },
+    reason: 'path',
+    url: 'other',
+    severity: 'warning',
     send: () => post(station, message(), `${MESSAGES}/more`),
     says: [`at ${MESSAGES}/more`, `/callback/${COMPONENT.appid}/$APPID$`, '授权事件接收 URL'],
     ends: acceptMessage,
   },
   'a path with too little in it': {
-    ...{ reason: 'path', url: 'other', component: null, severity: 'warning' },
+    reason: 'path',
+    url: 'other',
+    component: null,
+    severity: 'warning',
     send: () => post(station, ticket(), '/callback'),
     says: ['at /callback:', '/callback/APPID/$APPID$', '授权事件接收 URL'],
     ends: acceptTicket,
   },
   'a folder before the path that the proxy should have taken off': {
-    ...{ reason: 'path', url: 'other', severity: 'warning' },
+    reason: 'path',
+    url: 'other',
+    severity: 'warning',
     send: () => post(station, ticket(), `/wechat${EVENTS}`),
     says: [`at /wechat${EVENTS}`, '/callback/', '授权事件接收 URL'],
     ends: acceptTicket,
   },
   'signed pushes at a path that is none of ours': {
-    ...{ reason: 'path', url: 'other', component: null, severity: 'warning' },
+    reason: 'path',
+    url: 'other',
+    component: null,
+    severity: 'warning',
     send: () => post(station, ticket(), '/wechat/notify'),
     says: ['at /wechat/notify', '/callback/', '授权事件接收 URL'],
     ends: acceptTicket,
@@ -206,7 +237,9 @@ const CASES: Readonly<Record<string, Case>> = {
     ).map(([what, headers]): [string, Case] => [
       `${what}, which no HTTP server takes`,
       {
-        ...{ reason: 'form', url: 'event', severity: 'warning' },
+        reason: 'form',
+        url: 'event',
+        severity: 'warning',
         async send() {
           const { query, body } = ticket();
           const answer = await exchange(station, [
@@ -226,7 +259,9 @@ const CASES: Readonly<Record<string, Case>> = {
     ]),
   ),
   'compressed bodies': {
-    ...{ reason: 'form', url: 'message', severity: 'warning' },
+    reason: 'form',
+    url: 'message',
+    severity: 'warning',
     send() {
       const { query, body } = message();
       const packed = { query, body: gzipSync(body) };
@@ -604,7 +639,9 @@ describe('row 103: pushes that come to the URL of another platform of ours', () 
     const file = join(folder, 'config.json');
     await writeFile(file, JSON.stringify({ components: [second] }));
     const both = await createStation({
-      ...{ clock, env: { CONFIG_FILE: file }, redisUrl: server.url },
+      clock,
+      env: { CONFIG_FILE: file },
+      redisUrl: server.url,
     });
     try {
       const { token, encoding_aes_key: key, appid } = second;

@@ -114,13 +114,15 @@ describe('row 126: a quota that was cleared', () => {
   beforeEach(async () => {
     station = await createStation();
     station.simulator.addFault({
-      ...{ api: MINT_API, times: 'forever' },
+      api: MINT_API,
+      times: 'forever',
       fault: { type: 'errcode', errcode: 45009 },
     });
     await station.simulator.pushTicket();
     await station.settle();
     expect(await read(station, TOKEN)).toMatchObject({
-      ...{ status: 503, error: { code: 'quota_exhausted' } },
+      status: 503,
+      error: { code: 'quota_exhausted' },
     });
     expect(callsSince(station, MINT_API, 0)).toHaveLength(1);
     station.simulator.clearFaults();
@@ -149,7 +151,8 @@ describe('row 126: a quota that was cleared', () => {
 
   it('and whoever forces in a loop calls WeChat every ten seconds at most', async () => {
     station.simulator.addFault({
-      ...{ api: MINT_API, times: 'forever' },
+      api: MINT_API,
+      times: 'forever',
       fault: { type: 'errcode', errcode: 45009 },
     });
     for (let second = 0; second < 60; second += 1) {
@@ -186,7 +189,8 @@ describe('row 126: a quota that was cleared', () => {
   it('by midnight in Beijing: it is asked for within half a minute', async () => {
     // The clock starts at eight in the morning there.
     station.simulator.addFault({
-      ...{ api: MINT_API, times: 'forever' },
+      api: MINT_API,
+      times: 'forever',
       fault: { type: 'errcode', errcode: 45009 },
     });
     const midnight = CLOCK_START + 16 * HOUR;
@@ -207,7 +211,8 @@ describe("row 126: the quota of an authorizer's token", () => {
   it('is asked about as often, and at once after the doctor cleared it', async () => {
     station = await createPlatform();
     station.simulator.addFault({
-      ...{ api: AUTHORIZER_API, times: 'forever' },
+      api: AUTHORIZER_API,
+      times: 'forever',
       fault: { type: 'errcode', errcode: 45009 },
     });
     await authorize(station);

@@ -61,7 +61,10 @@ describe('a credential is looked at', () => {
     const arrived = {
       appid: COMPONENT.appid,
       ticket: simulator.issueTicket(),
-      ...{ createTime: clock.now(), receivedAt: clock.now(), fingerprint: 'f', event: { id: '1' } },
+      createTime: clock.now(),
+      receivedAt: clock.now(),
+      fingerprint: 'f',
+      event: { id: '1' },
     };
     expect(await acceptTicket(station.store, arrived)).toBe('stored');
     expect(await app.keeper.look(TOKEN, 'read')).toMatchObject({ did: 'refreshed' });

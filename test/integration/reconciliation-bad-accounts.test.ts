@@ -35,13 +35,13 @@ describe('row 109: one account whose texts or records Redis does not take', () =
     station = await createPlatform();
     const appids = station.simulator.populate(COMPONENT.appid, 7);
     const half = {
-      ...{
-        nick_name: 'Shop \ud83d',
-        user_name: '\ude00gh',
-        alias: '\ud83d',
-        signature: '\ud83d\ude00',
-      },
-      ...{ principal_name: 'Ltd \ude00', head_img: 'http://\ud83d', service_type_info: { id: 2 } },
+      nick_name: 'Shop \ud83d',
+      user_name: '\ude00gh',
+      alias: '\ud83d',
+      signature: '\ud83d\ude00',
+      principal_name: 'Ltd \ude00',
+      head_img: 'http://\ud83d',
+      service_type_info: { id: 2 },
     };
     station.simulator.addFault({
       api: INFO_API,

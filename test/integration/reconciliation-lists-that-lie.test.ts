@@ -176,7 +176,8 @@ describe('accounts that a consistent list lacks', () => {
     expect(said(station, GONE)).toMatchObject([{ level: 'warn', authorizer: gone }]);
     const id = authorizerToken(COMPONENT.appid, gone);
     expect(await read(station, id)).toMatchObject({
-      ...{ status: 410, error: { code: 'authorizer_revoked' } },
+      status: 410,
+      error: { code: 'authorizer_revoked' },
     });
     expect((await readAuthorizer(station.store, COMPONENT.appid, gone))?.state).toBe('revoked');
     expect((await authorizationOf(station, id)).lookAt).toBeUndefined();
@@ -194,7 +195,8 @@ describe('accounts that a consistent list lacks', () => {
     // List and account say the same, as when a platform is shut off by mistake.
     faulty({ type: 'patch', fields: { total_count: 0, list: [] } });
     station.simulator.addFault({
-      ...{ api: INFO_API, times: 3 },
+      api: INFO_API,
+      times: 3,
       fault: { type: 'errcode', errcode: 61003 },
     });
     await reconcile(station);
@@ -227,7 +229,9 @@ describe('accounts that a consistent list lacks', () => {
     await knowing(3);
     faulty({ type: 'patch', fields: { total_count: 0, list: [] } });
     station.simulator.addFault({
-      ...{ api: INFO_API, times: 'forever', fault: { type: 'errcode', errcode: -1 } },
+      api: INFO_API,
+      times: 'forever',
+      fault: { type: 'errcode', errcode: -1 },
     });
     await reconcile(station);
     expect(await progress()).toMatchObject({ state: 'waiting', missing: 0 });

@@ -63,8 +63,15 @@ describe('a Redis that knows nobody', () => {
       expect((await record(appid)).refreshToken).toBe(listed.get(appid));
     }
     expect(await progressOf(station)).toMatchObject({
-      ...{ state: 'done', cause: 'first', offset: 600, total: 600, restored: 600, missing: 0 },
-      ...{ calls: 2, last_error: null, requested_at: null },
+      state: 'done',
+      cause: 'first',
+      offset: 600,
+      total: 600,
+      restored: 600,
+      missing: 0,
+      calls: 2,
+      last_error: null,
+      requested_at: null,
     });
     expect(said(station, READ)).toMatchObject([
       { level: 'info', cause: 'first', total: 600, restored: 600, calls: 2, failed: 0 },
@@ -171,7 +178,8 @@ describe('what the list changes of what is known', () => {
     station.simulator.addFault({ api: LIST_API, fault: { type: 'body', body: listed } });
     await reconcile(station);
     expect(await record()).toMatchObject({
-      ...{ refreshToken: before.refreshToken, value: before.value },
+      refreshToken: before.refreshToken,
+      value: before.value,
     });
     expect(await progressOf(station)).toMatchObject({ state: 'done', restored: 0 });
   });

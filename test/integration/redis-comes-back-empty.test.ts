@@ -66,7 +66,10 @@ describe('row 4: Redis restarts without its data', () => {
     await loseRedis();
     const ticket = await refusedTicket(station);
     expect(await read(station, TOKEN)).toMatchObject({
-      ...{ status: 200, source: 'memory', value: newest(station), seq: 1 },
+      status: 200,
+      source: 'memory',
+      value: newest(station),
+      seq: 1,
     });
     await returnRedis();
 
@@ -125,7 +128,8 @@ describe('row 4: Redis restarts without its data', () => {
     await returnRedis();
     expect(await readIt()).toMatchObject({ status: 200, body: { value: before.value } });
     expect(await station.redis.hgetall(station.keys.record(id))).toMatchObject({
-      ...{ value: before.value, refresh_token: kept },
+      value: before.value,
+      refresh_token: kept,
     });
     expect(await station.redis.get(station.keys.mirror(id))).toBe(before.value);
     expect(logged(station, RESTORED, id.kind)).toMatchObject([{ level: 'warn', seq: 1 }]);
@@ -165,7 +169,9 @@ describe('row 5: Redis is empty and so is the memory of the process', () => {
     station.simulator.addFault(NO_PUSHES_ON_REQUEST);
     const begun = station.clock.now();
     expect(await read(station, TOKEN)).toMatchObject({
-      ...{ status: 503, retryAfter: 60, error: { code: 'no_ticket' } },
+      status: 503,
+      retryAfter: 60,
+      error: { code: 'no_ticket' },
     });
     await station.pass(150 * 60_000);
     // A minute of patience, then once an hour.

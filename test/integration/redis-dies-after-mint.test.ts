@@ -44,7 +44,9 @@ describe('Redis dies between the mint and its commit', () => {
     await station.settle();
     const minted = station.simulator.latestMint(TOKEN.kind)?.value;
     expect(await stored(station, TOKEN)).toMatchObject({
-      ...{ locked: false, failures: 0, suspect: true },
+      locked: false,
+      failures: 0,
+      suspect: true,
       kept: { value: minted, mirror: minted },
     });
     expect(mints()).toBe(1);

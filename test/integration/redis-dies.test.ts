@@ -60,7 +60,11 @@ async function expectSettledByOneMint(mints: number): Promise<void> {
   expect(await secondsUntil(station, 60, () => expectHealed(station))).toBeLessThanOrEqual(30);
   expect(tokenMints(station)).toBe(mints);
   expect(await read(station, TOKEN)).toMatchObject({
-    ...{ status: 200, source: 'redis', state: 'fresh', value: newest(station), seq: mints },
+    status: 200,
+    source: 'redis',
+    state: 'fresh',
+    value: newest(station),
+    seq: mints,
   });
   await station.pass(MINUTE);
   expect(tokenMints(station)).toBe(mints);
@@ -81,13 +85,19 @@ describe('row 3: Redis is away when somebody asks for a credential', () => {
     // Its life began with the push, a minute ago.
     for (let left = 7_140; left > 10; left -= 1_020) {
       expect(await read(station, TOKEN)).toMatchObject({
-        ...{ status: 200, source: 'memory', value, seq, expires_in: left },
+        status: 200,
+        source: 'memory',
+        value,
+        seq,
+        expires_in: left,
       });
       await station.pass(1_020_000);
     }
     expect(simulator.isLive(TOKEN.kind, value ?? '')).toBe(false);
     expect(await read(station, TOKEN)).toMatchObject({
-      ...{ status: 503, retryAfter: 2, error: { code: 'store_unavailable' } },
+      status: 503,
+      retryAfter: 2,
+      error: { code: 'store_unavailable' },
     });
     // One is handed out once, so there is none in memory.
     expect(await read(station, CODE)).toMatchObject({ status: 503 });

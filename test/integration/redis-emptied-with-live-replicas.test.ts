@@ -62,7 +62,8 @@ describe('row 129: Redis is emptied under two replicas, each of which remembers 
     for (const id of ids()) {
       const { suspect, quarantineUntil } = await readRecord(station.store, id);
       expect({ suspect, quarantined: quarantineUntil > since }).toEqual({
-        ...{ suspect: false, quarantined: true },
+        suspect: false,
+        quarantined: true,
       });
     }
     expect(callsSince(station, LIST_API, since)).toEqual([]);

@@ -88,11 +88,15 @@ describe('row 2: Redis takes connections and says nothing', () => {
     for (const { tookMs } of asked) expect(tookMs).toBeLessThan(NO_ANSWER_MS);
     const [{ result: ticket }, { result: seen }, { result: answer }] = asked;
     expect(seen).toMatchObject({
-      ...{ status: 200, source: 'memory', value: newest(station), seq: 1 },
+      status: 200,
+      source: 'memory',
+      value: newest(station),
+      seq: 1,
     });
     expect(await answer.json()).toMatchObject({
-      ...{ verdict: 'attention', redis: { state: 'unavailable' } },
-      ...{ problems: [{ code: 'store_unavailable' }] },
+      verdict: 'attention',
+      redis: { state: 'unavailable' },
+      problems: [{ code: 'store_unavailable' }],
     });
     expect(logged(station, WAITS)).toMatchObject([{ level: 'warn', appid: COMPONENT.appid }]);
     return ticket;
@@ -248,7 +252,9 @@ describe('row 19: Redis does what it was told, and its answer is lost', () => {
   ])('gives or takes $what once', async ({ mark }) => {
     station = await stationBeforeRefresh({ redisUrl: server.url });
     const client = new Redis(proxy.url('redis'), {
-      ...{ enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 1_000 },
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 1,
+      commandTimeout: 1_000,
     });
     client.on('error', () => undefined);
     await vi.waitFor(() => expect(client.status).toBe('ready'), POLLING);

@@ -180,7 +180,10 @@ async function expectReadsToGoOn(problem: string, mend: () => Promise<unknown>):
   expect(await secondsUntil(station, 60, back)).toBeLessThanOrEqual(31);
   expect(tokenMints(station)).toBe(2);
   expect(await read(station, TOKEN)).toMatchObject({
-    ...{ source: 'redis', state: 'fresh', value: newest(station), seq: 2 },
+    source: 'redis',
+    state: 'fresh',
+    value: newest(station),
+    seq: 2,
   });
   // The next patrol tries it out.
   await station.pass(15_000);

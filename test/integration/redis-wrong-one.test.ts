@@ -191,7 +191,9 @@ describe('row 134: Redis says why, and so do we', () => {
     {
       what: 'it is a Sentinel',
       answers: {
-        ...{ HELLO: '%1\r\n+proto\r\n:3', INFO: INFO_OF('redis_mode:sentinel'), PING: '+PONG' },
+        HELLO: '%1\r\n+proto\r\n:3',
+        INFO: INFO_OF('redis_mode:sentinel'),
+        PING: '+PONG',
         '*': NO_EVAL,
       },
       says: /what answers there is a Sentinel/,
@@ -200,7 +202,9 @@ describe('row 134: Redis says why, and so do we', () => {
     {
       what: 'it is a node of a cluster',
       answers: {
-        ...{ HELLO: '%1\r\n+proto\r\n:3', INFO: INFO_OF('redis_mode:cluster'), PING: '+PONG' },
+        HELLO: '%1\r\n+proto\r\n:3',
+        INFO: INFO_OF('redis_mode:cluster'),
+        PING: '+PONG',
         '*': '-MOVED 4711 10.0.0.1:6379',
       },
       says: /this Redis runs as a cluster/,
@@ -209,7 +213,9 @@ describe('row 134: Redis says why, and so do we', () => {
     {
       what: 'it is a cluster that is down',
       answers: {
-        ...{ HELLO: '%1\r\n+proto\r\n:3', INFO: INFO_OF('redis_mode:standalone'), PING: '+PONG' },
+        HELLO: '%1\r\n+proto\r\n:3',
+        INFO: INFO_OF('redis_mode:standalone'),
+        PING: '+PONG',
         '*': '-CLUSTERDOWN Hash slot not served',
       },
       says: /this is a cluster that is down.*CLUSTERDOWN Hash slot not served/,
@@ -218,7 +224,9 @@ describe('row 134: Redis says why, and so do we', () => {
     {
       what: 'it is a replica that has lost its master',
       answers: {
-        ...{ HELLO: '%1\r\n+proto\r\n:3', INFO: INFO_OF('redis_mode:standalone'), PING: '+PONG' },
+        HELLO: '%1\r\n+proto\r\n:3',
+        INFO: INFO_OF('redis_mode:standalone'),
+        PING: '+PONG',
         '*': "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
       },
       says: /a replica that has lost its master.*MASTERDOWN Link with MASTER is down/,
@@ -352,7 +360,8 @@ describe('row 137: TLS to Redis', () => {
     const names: unknown[] = [];
     let secure = 0;
     const server = createTlsServer({
-      ...{ key, cert },
+      key,
+      cert,
       SNICallback(name, done) {
         names.push(name);
         done(null);

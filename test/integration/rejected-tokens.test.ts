@@ -63,7 +63,10 @@ describe('a value that WeChat refused', () => {
       { level: 'warn', seq: 1, by: 'reported (errcode 40001) by tests' },
     ]);
     expect(await reject(1)).toMatchObject({
-      ...{ status: 200, outcome: 'already_newer', seq: 2, value: current() },
+      status: 200,
+      outcome: 'already_newer',
+      seq: 2,
+      value: current(),
       retryAfter: undefined,
     });
     expect(mints()).toBe(2);
@@ -118,7 +121,8 @@ describe('a value that WeChat refused', () => {
     ['success', { seq: 1, errcode: 0 }],
   ])('is not replaced for %s', async (_what, body) => {
     expect(await post(`${PATH}/rejected`, body)).toMatchObject({
-      ...{ status: 400, error: { code: 'bad_request' } },
+      status: 400,
+      error: { code: 'bad_request' },
     });
     expect(mints()).toBe(1);
   });
@@ -145,7 +149,8 @@ describe('a value that WeChat refused', () => {
     expect(await post(`${PATH}/refresh`, undefined, refresher)).toMatchObject({ status: 403 });
     // No ticket yet: let in, and told so.
     expect(await post(`${PATH}/rejected`, body, refresher)).toMatchObject({
-      ...{ status: 503, error: { code: 'no_ticket' } },
+      status: 503,
+      error: { code: 'no_ticket' },
     });
   });
 
@@ -167,7 +172,9 @@ describe('a value that WeChat refused', () => {
       expect(await reject(2)).toMatchObject({ status: 200, outcome: 'throttled' });
     }
     expect(await reject(2)).toMatchObject({
-      ...{ status: 429, retryAfter: 60, error: { code: 'too_many_requests' } },
+      status: 429,
+      retryAfter: 60,
+      error: { code: 'too_many_requests' },
     });
     await station.pass(MINUTE);
     expect((await reject(2)).status).toBe(200);

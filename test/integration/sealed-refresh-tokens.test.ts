@@ -137,7 +137,8 @@ describe('a sealed refresh token', () => {
     await start(OLD);
     // The list would bring the authorization of which the text below is made to be the former one.
     station.simulator.addFault({
-      ...{ api: 'api_get_authorizer_list', times: 'forever' },
+      api: 'api_get_authorizer_list',
+      times: 'forever',
       fault: { type: 'errcode', errcode: -1 },
     });
     await authorize(station);
@@ -145,7 +146,8 @@ describe('a sealed refresh token', () => {
     const foreign = createSeal([NEW]).seal('refreshtoken@@@of another key', AUTHORIZED.subject);
     const authorizedAt = Number((await record()).authorized_at) - HOUR;
     await station.redis.hset(station.keys.record(AUTHORIZED), {
-      ...{ refresh_token: foreign, authorized_at: authorizedAt },
+      refresh_token: foreign,
+      authorized_at: authorizedAt,
     });
     await platform.pass(5 * MINUTE);
     expect(await record()).toMatchObject({ refresh_token: foreign });

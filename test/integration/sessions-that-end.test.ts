@@ -60,7 +60,9 @@ describe('row 149: a session that was logged out', () => {
       expect(await enters(app, neighbour)).toBe(true);
     }
     expect(logged(station, 'access refused')[0]).toMatchObject({
-      ...{ level: 'warn', key: 'ada', result: 'session_ended' },
+      level: 'warn',
+      key: 'ada',
+      result: 'session_ended',
     });
     // A replica that starts afterwards knows it from Redis.
     expect(await enters(await station.addReplica(), before)).toBe(false);
@@ -203,7 +205,8 @@ describe('row 149: keys that are read again', () => {
     const { redisUrl, redisKeyPrefix } = station.config;
     const service = startService({
       ...stationEnv(station.simulator, redisUrl, redisKeyPrefix),
-      ...{ API_KEYS_FILE: file, CONFIG_FILE: json },
+      API_KEYS_FILE: file,
+      CONFIG_FILE: json,
     });
     const { internal_port: internalPort } = await service.line('wxkeeper started');
     const status = async (key: string) => {

@@ -152,7 +152,8 @@ describe('what the status knows of replicas, tickets and events', () => {
     expect(own).toMatchObject({ version: VERSION, stoppedAt: undefined });
     await station.app.stop();
     expect((await readReplicas(station.store))[0]).toMatchObject({
-      ...{ id: own?.id, stoppedAt: expect.any(Number) as number },
+      id: own?.id,
+      stoppedAt: expect.any(Number) as number,
     });
   });
 

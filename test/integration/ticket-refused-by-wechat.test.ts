@@ -46,7 +46,10 @@ describe.each([61005, 61006])(
       expect(previous).not.toBe(ticket);
       await station.pass(MINUTE);
       expect(await stored(station, TOKEN)).toEqual({
-        ...{ kept: before.kept, failures: 1, locked: false, suspect: false },
+        kept: before.kept,
+        failures: 1,
+        locked: false,
+        suspect: false,
       });
       expect(await ticketOf(station)).toMatchObject({ ticket, refused: 'newest' });
       expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'due' });

@@ -82,27 +82,32 @@ describe('row 6: somebody deletes or overwrites the ticket by hand', () => {
   it.each<Damage>([
     {
       damage: 'deletes the key that services read',
-      ...{ message: MIRROR_RESTORED, level: 'warn' },
+      message: MIRROR_RESTORED,
+      level: 'warn',
       harm: (redis, _hash, string) => redis.del(string),
     },
     {
       damage: 'overwrites the key that services read',
-      ...{ message: MIRROR_RESTORED, level: 'warn' },
+      message: MIRROR_RESTORED,
+      level: 'warn',
       harm: (redis, _hash, string) => redis.set(string, 'somebody-elses-idea'),
     },
     {
       damage: 'deletes the record',
-      ...{ message: RESTORED, level: 'warn' },
+      message: RESTORED,
+      level: 'warn',
       harm: (redis, hash) => redis.del(hash),
     },
     {
       damage: 'deletes both',
-      ...{ message: RESTORED, level: 'warn' },
+      message: RESTORED,
+      level: 'warn',
       harm: (redis, hash, string) => redis.del(hash, string),
     },
     {
       damage: 'edits the ticket in the record',
-      ...{ message: RESTORED, level: 'warn' },
+      message: RESTORED,
+      level: 'warn',
       harm: (redis, hash) => redis.hset(hash, 'ticket', 'somebody-elses-idea'),
     },
   ])('who $damage: it is back, and WeChat is not asked', expectRestored);
@@ -112,7 +117,9 @@ describe('row 7: somebody writes into the keys of the ticket what we do not writ
   it.each<Damage & { type: string }>([
     {
       damage: 'a list in place of the record',
-      ...{ message: SPOILED, level: 'error', type: 'list' },
+      message: SPOILED,
+      level: 'error',
+      type: 'list',
       async harm(redis, hash) {
         await redis.del(hash);
         await redis.lpush(hash, 'garbage');
@@ -120,12 +127,16 @@ describe('row 7: somebody writes into the keys of the ticket what we do not writ
     },
     {
       damage: 'a string in place of the record',
-      ...{ message: SPOILED, level: 'error', type: 'string' },
+      message: SPOILED,
+      level: 'error',
+      type: 'string',
       harm: (redis, hash) => redis.set(hash, 'garbage'),
     },
     {
       damage: 'a word for its time',
-      ...{ message: SPOILED, level: 'error', type: 'hash' },
+      message: SPOILED,
+      level: 'error',
+      type: 'hash',
       harm: (redis, hash) => redis.hset(hash, 'create_time', 'tomorrow'),
     },
   ])('$damage: is put aside, a person is told, the ticket is there', async (one) => {
@@ -139,7 +150,8 @@ describe('row 7: somebody writes into the keys of the ticket what we do not writ
   it('a list in place of the key that services read: it is a string again', () =>
     expectRestored({
       damage: '',
-      ...{ message: MIRROR_RESTORED, level: 'warn' },
+      message: MIRROR_RESTORED,
+      level: 'warn',
       async harm(redis, _hash, string) {
         await redis.del(string);
         await redis.lpush(string, 'garbage');
@@ -160,8 +172,10 @@ describe('row 7: somebody writes into the keys of the ticket what we do not writ
     await station.pass(MINUTE);
     expect(await redis.xlen(events)).toBe(before[1] + 1);
     expect(await redis.hgetall(hash)).toMatchObject({
-      ...{ ticket: push.ticket, count: '2' },
-      ...{ previous_ticket: ticket, previous_create_time: before[0].create_time },
+      ticket: push.ticket,
+      count: '2',
+      previous_ticket: ticket,
+      previous_create_time: before[0].create_time,
     });
   });
 

@@ -148,16 +148,21 @@ describe('row 47: ticket pushes stop', () => {
     expect(endsAt).toBeGreaterThan(station.clock.now() + 10 * MINUTE);
     await station.skip(endsAt - station.clock.now() - 1);
     expect(await read(station, TOKEN)).toMatchObject({
-      ...{ status: 200, value: last.kept.value, source: 'redis' },
+      status: 200,
+      value: last.kept.value,
+      source: 'redis',
     });
     await station.pass(1);
     expect(await read(station, TOKEN)).toMatchObject({
-      ...{ status: 503, retryAfter: 60, error: { code: 'ticket_expired' } },
+      status: 503,
+      retryAfter: 60,
+      error: { code: 'ticket_expired' },
     });
     // The code that was ready lives by itself; there is none after it.
     expect(await read(station, CODE)).toMatchObject({ status: 200 });
     expect(await read(station, CODE)).toMatchObject({
-      ...{ status: 503, error: { code: 'ticket_expired' } },
+      status: 503,
+      error: { code: 'ticket_expired' },
     });
     expect((await stored(station, TOKEN)).kept).toMatchObject({
       value: last.kept.value,

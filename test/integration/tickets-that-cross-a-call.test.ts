@@ -29,8 +29,12 @@ async function receiveDeadTicket(ticket: string): Promise<void> {
   await clock.advance(1_000);
   const now = clock.now();
   const arrived = {
-    ...{ appid: COMPONENT.appid, ticket, createTime: now, receivedAt: now },
-    ...{ fingerprint: ticket, event: { id: ticket } },
+    appid: COMPONENT.appid,
+    ticket,
+    createTime: now,
+    receivedAt: now,
+    fingerprint: ticket,
+    event: { id: ticket },
   };
   expect(await acceptTicket(store, arrived)).toBe('stored');
 }

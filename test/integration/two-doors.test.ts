@@ -36,7 +36,10 @@ function send(door: Door, path: string, push: PostedPush, headers = {}): Promise
   const search = new URLSearchParams(push.query).toString();
   return new Promise((resolve, reject) => {
     const request = httpRequest({
-      ...{ hostname, port, method: 'POST', path: `${DOORS[door]}${path}?${search}` },
+      hostname,
+      port,
+      method: 'POST',
+      path: `${DOORS[door]}${path}?${search}`,
       headers: { host, 'content-type': 'text/xml', ...headers },
     });
     request.on('error', reject).on('response', (response) => {

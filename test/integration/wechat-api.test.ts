@@ -143,7 +143,9 @@ describe('one call to WeChat', () => {
       simulator.addFault({ api: API, host: 0, fault: { type: 'status', status: 503 } });
       simulator.addFault({ api: API, host: 1, fault: { type: 'errcode', errcode: -1 } });
       expect(await failure(call())).toMatchObject({
-        ...{ fault: 'errcode', errcode: -1, mayHaveRun: true },
+        fault: 'errcode',
+        errcode: -1,
+        mayHaveRun: true,
         host: new URL(simulator.urls[1] ?? '').host,
       });
     });

@@ -96,7 +96,10 @@ describe('a call to WeChat', () => {
   it('for a classic token is a GET with everything in the query', async () => {
     answerWith({ access_token: 'NEW', expires_in: 7200 });
     expect(await fetchAccessToken(api, ACCOUNT)).toEqual({
-      ...{ value: 'NEW', lifeSeconds: 7200, lifeAssumed: false, mayHaveRunTwice: false },
+      value: 'NEW',
+      lifeSeconds: 7200,
+      lifeAssumed: false,
+      mayHaveRunTwice: false,
     });
     expect(received).toMatchObject([
       {
@@ -117,7 +120,9 @@ describe('a call to WeChat', () => {
     answerWith({ errcode: 0, errmsg: 'ok', ticket: 'kgt8ON7yVITDhtdwci0qeQ', expires_in: 7200 });
     const accessToken = 'with+/=& reserved%20 characters';
     expect(await fetchTicket(api, { accessToken, type })).toMatchObject({
-      ...{ value: 'kgt8ON7yVITDhtdwci0qeQ', lifeSeconds: 7200, lifeAssumed: false },
+      value: 'kgt8ON7yVITDhtdwci0qeQ',
+      lifeSeconds: 7200,
+      lifeAssumed: false,
     });
     const query = { access_token: accessToken, type };
     expect(received).toMatchObject([
@@ -139,11 +144,15 @@ describe('a call to WeChat', () => {
   ])('for a stable token is a POST of JSON (force: $force)', async ({ force, more }) => {
     answerWith({ access_token: 'STABLE', expires_in: 345 });
     expect(await fetchStableAccessToken(api, { ...ACCOUNT, force })).toMatchObject({
-      ...{ value: 'STABLE', lifeSeconds: 345, lifeAssumed: false },
+      value: 'STABLE',
+      lifeSeconds: 345,
+      lifeAssumed: false,
     });
     const [{ method, path, query, headers, body } = expect.fail('nothing came')] = received;
     expect({ method, path, query }).toEqual({
-      ...{ method: 'POST', path: '/cgi-bin/stable_token', query: {} },
+      method: 'POST',
+      path: '/cgi-bin/stable_token',
+      query: {},
     });
     expect(headers).toMatchObject({
       'content-type': 'application/json',
@@ -159,7 +168,10 @@ describe('a call to WeChat', () => {
       authorizer_refresh_token: 'refreshtoken@@@next',
     });
     expect(await fetchAuthorizerToken(api, GRANT)).toEqual({
-      ...{ value: 'NEW', lifeSeconds: 7200, lifeAssumed: false, mayHaveRunTwice: false },
+      value: 'NEW',
+      lifeSeconds: 7200,
+      lifeAssumed: false,
+      mayHaveRunTwice: false,
       refreshToken: 'refreshtoken@@@next',
     });
     expect(received).toMatchObject([
@@ -228,8 +240,12 @@ describe('a call to WeChat', () => {
   it('needs nobody who listens to the time', async () => {
     answerWith({ access_token: 'NEW' }, { date: DATE });
     const silent: Log = {
-      ...{ debug: () => undefined, info: () => undefined, warn: () => undefined },
-      ...{ error: () => undefined, in: () => silent, close: () => Promise.resolve() },
+      debug: () => undefined,
+      info: () => undefined,
+      warn: () => undefined,
+      error: () => undefined,
+      in: () => silent,
+      close: () => Promise.resolve(),
     };
     const quiet = createWechatApi({ baseUrls: [url], clock: createManualClock(), log: silent });
     expect((await fetchAccessToken(quiet, ACCOUNT)).value).toBe('NEW');

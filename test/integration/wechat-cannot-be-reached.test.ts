@@ -53,7 +53,11 @@ async function expectHeld(
   expect(await stored(station, TOKEN)).toEqual({ ...before, failures: 1 });
   expect(before.suspect).toBe(false);
   expect(await read(station, TOKEN)).toMatchObject({
-    ...{ status: 200, value: before.kept.value, seq: 1, state: 'due', source: 'redis' },
+    status: 200,
+    value: before.kept.value,
+    seq: 1,
+    state: 'due',
+    source: 'redis',
   });
   const calls = logged(station, 'call to WeChat failed').filter(({ api }) => api === MINT_API);
   expect(calls).toMatchObject([{ level: 'warn', fault: 'unreachable' }]);
@@ -142,12 +146,15 @@ describe('row 35: the first of two hosts cannot be reached', () => {
     expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
     const failed = logged(station, 'call to WeChat failed');
     expect(failed.find(({ api }) => api === MINT_API)).toMatchObject({
-      ...{ level: 'warn', fault: 'unreachable', host: `localhost:${proxy.port}` },
+      level: 'warn',
+      fault: 'unreachable',
+      host: `localhost:${proxy.port}`,
     });
     expect(logged(station, REFRESHED, TOKEN.kind)).toHaveLength(2);
     expect([...logged(station, FAILED), ...logged(station, NEEDS_PERSON)]).toEqual([]);
     expect((await statusOf(station, TOKEN)).credential).toMatchObject({
-      ...{ state: 'fresh', failures_in_a_row: 0 },
+      state: 'fresh',
+      failures_in_a_row: 0,
     });
     await expectHealed(station);
     await other.close();
@@ -207,7 +214,9 @@ describe('row 36: the certificate is not good', () => {
     // It becomes a person's business while the value still lives.
     await secondsUntil(station, 9 * 60, () => {
       expect(logged(station, NEEDS_PERSON, TOKEN.kind)[0]).toMatchObject({
-        ...{ level: 'error', state: 'urgent', failure: { class: 'retry' } },
+        level: 'error',
+        state: 'urgent',
+        failure: { class: 'retry' },
       });
       return Promise.resolve();
     });

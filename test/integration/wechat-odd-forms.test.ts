@@ -28,26 +28,31 @@ async function firstTicket() {
 describe('row 123: the address that is not on the whitelist', () => {
   it.each([
     {
-      ...{ errcode: 40164, shown: '203.0.113.7' },
+      errcode: 40164,
+      shown: '203.0.113.7',
       errmsg: 'invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist',
     },
     {
-      ...{ errcode: 61004, shown: '203.0.113.7' },
+      errcode: 61004,
+      shown: '203.0.113.7',
       errmsg: 'access clientip is not registered requestIP: 203.0.113.7',
     },
     {
-      ...{ errcode: 40164, shown: '2409:8a55:c1::7' },
+      errcode: 40164,
+      shown: '2409:8a55:c1::7',
       errmsg: 'invalid ip 2409:8a55:00c1:0000:0000:0000:0000:0007, not in whitelist',
     },
     {
-      ...{ errcode: 61004, shown: '2409:8a55:c1::7' },
+      errcode: 61004,
+      shown: '2409:8a55:c1::7',
       errmsg: 'access clientip is not registered requestIP: 2409:8a55:c1::7',
     },
     { errcode: 40090, shown: '203.0.113.7', errmsg: 'bad client ip ::ffff:cb00:7107' },
   ])('stands in status, log and doctor: $errmsg ($errcode)', async ({ errcode, errmsg, shown }) => {
     station = await createStation();
     station.simulator.addFault({
-      ...{ api: MINT_API, times: 'forever' },
+      api: MINT_API,
+      times: 'forever',
       fault: { type: 'errcode', errcode, errmsg },
     });
     await firstTicket();
@@ -86,7 +91,8 @@ describe('row 124: forms in which WeChat answers', () => {
     station = await createStation();
     answerOnce(body);
     station.simulator.addFault({
-      ...{ api: 'api_create_preauthcode', times: 'forever' },
+      api: 'api_create_preauthcode',
+      times: 'forever',
       fault: { type: 'body', body: ' {"pre_auth_code":"p","expires_in":"1800"}' },
     });
     await firstTicket();
@@ -150,7 +156,8 @@ describe('row 124: forms in which WeChat answers', () => {
       });
       expect(callsSince(station, INFO_API, since)).toHaveLength(1);
       expect(await authorizationOf(station)).toMatchObject({
-        ...{ refreshToken, awaitsReauthorization: false },
+        refreshToken,
+        awaitsReauthorization: false,
       });
     },
   );

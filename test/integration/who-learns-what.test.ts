@@ -47,7 +47,9 @@ interface Place {
 }
 const HERE: Place = { component: OWN.appid, authorizer: OWN_AUTHORIZER, account: OWN.appid };
 const THERE: Place = {
-  ...{ component: FOREIGN.appid, authorizer: FOREIGN_AUTHORIZER, account: STABLE.appid },
+  component: FOREIGN.appid,
+  authorizer: FOREIGN_AUTHORIZER,
+  account: STABLE.appid,
 };
 
 interface Request {
@@ -66,7 +68,7 @@ function requestsFor({ component, authorizer, account }: Place): Request[] {
     const bodies = path.endsWith('/rejected') ? [0, 1, 2, 3, 99] : [undefined];
     return paths.flatMap((one) =>
       bodies.map((seq) => ({
-        ...{ method: method.toUpperCase() },
+        method: method.toUpperCase(),
         path: one
           .replace(
             ':component',
@@ -86,7 +88,10 @@ async function openStation(redisUrl?: string): Promise<Station> {
   const file = join(mkdtempSync(join(tmpdir(), 'wxkeeper-test-')), 'config.json');
   const { token, encodingAesKey } = COMPONENT;
   const components = [OWN, FOREIGN].map(({ appid, secret: appsecret }) => ({
-    ...{ appid, appsecret, token, encoding_aes_key: encodingAesKey },
+    appid,
+    appsecret,
+    token,
+    encoding_aes_key: encodingAesKey,
   }));
   const accounts = [
     { appid: STABLE.appid, appsecret: STABLE.secret, tickets: ['jsapi', 'wx_card'] },
@@ -136,11 +141,9 @@ async function openStation(redisUrl?: string): Promise<Station> {
 
 async function ask(station: Station, { method, path, body }: Request, key: string | undefined) {
   const answer = await station.internal(path, {
-    ...{
-      method,
-      redirect: 'manual',
-      headers: { authorization: key === undefined ? '' : `Bearer ${key}` },
-    },
+    method,
+    redirect: 'manual',
+    headers: { authorization: key === undefined ? '' : `Bearer ${key}` },
     ...(body !== undefined && { body }),
   });
   await station.settle();

@@ -167,7 +167,8 @@ function handFaults(world: World): Fault[] {
   ];
   if (world.faults.includes('failover') || mayForgetAnOrphan(world)) faults.pop();
   const removal = (name: FaultName, key: string): Fault => ({
-    ...{ name, weight: 0.2 },
+    name,
+    weight: 0.2,
     async run() {
       await store.redis.del(key);
       await observe(store, world.now);

@@ -107,7 +107,9 @@ function freshnessOf(world: World): Freshness {
     value: fields.value,
     obtainedAt: Number(fields.obtained_at ?? 0),
     expiresAt: Number(fields.expires_at ?? 0),
-    ...{ taken: false, suspect: false, refused: false },
+    taken: false,
+    suspect: false,
+    refused: false,
   };
   return judgeFreshness(judged, world.now, WINDOW_MS, false);
 }

@@ -60,7 +60,10 @@ export interface MintUnderWay {
 }
 
 const ACCOUNT = {
-  ...{ appid: ID.subject, appsecret: 'secret', accessToken: 'classic' as const, tickets: [] },
+  appid: ID.subject,
+  appsecret: 'secret',
+  accessToken: 'classic' as const,
+  tickets: [],
 };
 const WINDOW_MS = 900_000;
 
@@ -78,22 +81,35 @@ export function createReplica(world: World, name: string): Replica {
   const api = () =>
     new Promise<WechatAnswer>((resolve, reject) => {
       unsent.push({
-        ...{ name, sender: { resolve, reject }, madeAt: world.now, sentAt: undefined },
-        ...{ executeUntil: 0, mint: undefined, silent: false },
+        name,
+        sender: { resolve, reject },
+        madeAt: world.now,
+        sentAt: undefined,
+        executeUntil: 0,
+        mint: undefined,
+        silent: false,
       });
     });
   const log = createTraceLog(world, name);
   const memory = createMemory(clock, store.time);
   const context = { store, api, clock, log, memory, windowMs: WINDOW_MS, replica: name };
   const keeper = createKeeper({
-    ...{ ...context, pace: { perSecond: 1, burst: 1 } },
+    ...context,
+    pace: { perSecond: 1, burst: 1 },
     subjects: { components: [], accounts: [ACCOUNT] },
   });
   const patrol = createPatrol(clock, log, () => keeper.patrol());
   patrol.start();
   return {
-    ...{ name, context, keeper, calls, unsent, timers },
-    ...{ pausedAt: undefined, mint: undefined, dead: false },
+    name,
+    context,
+    keeper,
+    calls,
+    unsent,
+    timers,
+    pausedAt: undefined,
+    mint: undefined,
+    dead: false,
   };
 }
 
@@ -119,8 +135,15 @@ function createWaitingRedis(world: World, calls: Call[]): Redis {
       const args = JSON.parse(rest[count] ?? '{}') as Record<string, unknown>;
       if (typeof args.operation === 'string') args.operation = world.operation(args.operation);
       calls.push({
-        ...{ script: nameOf(sha), sha, keys: rest.slice(0, count), args, since: world.now },
-        ...{ ran: false, reply: undefined, resolve, reject },
+        script: nameOf(sha),
+        sha,
+        keys: rest.slice(0, count),
+        args,
+        since: world.now,
+        ran: false,
+        reply: undefined,
+        resolve,
+        reject,
       });
     });
   const connection = {};
@@ -137,7 +160,10 @@ function createWaitingRedis(world: World, calls: Call[]): Redis {
 function createTraceLog(world: World, name: string): Log {
   const line = (message: string) => world.trace(`      ${name} logs: ${message}`);
   const log: Log = {
-    ...{ error: line, warn: line, info: line, debug: () => undefined },
+    error: line,
+    warn: line,
+    info: line,
+    debug: () => undefined,
     in: () => log,
     close: () => Promise.resolve(),
   };

@@ -57,7 +57,12 @@ interface Range {
 
 async function runSchedules(redis: Redis, { from, count }: Range, tamper: Tamper | undefined) {
   const totals: Totals = {
-    ...{ schedules: 0, steps: 0, mints: 0, violations: 0, slowest: 0, perCount: [0, 0, 0, 0] },
+    schedules: 0,
+    steps: 0,
+    mints: 0,
+    violations: 0,
+    slowest: 0,
+    perCount: [0, 0, 0, 0],
     perFault: new Map(FAULT_NAMES.map((name) => [name, 0])),
   };
   const started = performance.now();

@@ -45,7 +45,10 @@ export async function runSchedule(
   steps += await runToQuiet(world);
   world.violation ??= violationAtEnd(world);
   return {
-    ...{ seed, violation: world.violation, steps, trace: world.lines },
+    seed,
+    violation: world.violation,
+    steps,
+    trace: world.lines,
     faults: world.faults as FaultName[],
     mints: world.wechat.mints.length,
     quietAfter: (world.now - faultsEndedAt) / 1000,

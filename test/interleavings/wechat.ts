@@ -97,7 +97,12 @@ export function mayExecute(request: Request, now: number): boolean {
 /** What the client throws when the answer does not come; `fault` says how it noticed. */
 export function lostAnswer(fault: 'timeout' | 'unreachable'): WechatError {
   return new WechatError({
-    ...{ api: 'token', host: 'wechat', fault, class: 'retry', mayHaveRun: true },
-    ...{ meaning: 'the answer was lost', advice: 'It is tried again.' },
+    api: 'token',
+    host: 'wechat',
+    fault,
+    class: 'retry',
+    mayHaveRun: true,
+    meaning: 'the answer was lost',
+    advice: 'It is tried again.',
   });
 }

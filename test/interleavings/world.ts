@@ -61,7 +61,12 @@ export async function createWorld(
     random: createRandom(seed),
     store: await createSharedStore(redis, prefix),
     wechat: createWechat(LIFE_MS),
-    ...{ replicas: [], ghosts: [], faults: [], lines: [], violation: undefined, tamper },
+    replicas: [],
+    ghosts: [],
+    faults: [],
+    lines: [],
+    violation: undefined,
+    tamper,
     replicationId: await replicationId(redis),
     epoch: 0,
     forgotten: false,
@@ -93,13 +98,26 @@ export async function giveValue(world: World, leftSeconds: number | undefined): 
     const operation = world.operation('before');
     const budget = { most: 30, spare: 6, dailyCalls: 0 };
     const begun = await beginMint(store, ID, {
-      ...{ operation, judgedSeq: 0, ignoreBackoff: false, needed: true, budget },
+      operation,
+      judgedSeq: 0,
+      ignoreBackoff: false,
+      needed: true,
+      budget,
     });
     if (begun.outcome !== 'granted') throw new Error(`not granted: ${begun.outcome}`);
     await commitMint(store, ID, {
-      ...{ operation, begin: begun.begin, epoch: begun.epoch, value: made.value, lifeMs: LIFE_MS },
-      ...{ ageMs: 0, reason: 'before', replica: 'before', doubtful: false, singleUse: false },
-      ...{ authEpoch: 0, refreshToken: undefined },
+      operation,
+      begin: begun.begin,
+      epoch: begun.epoch,
+      value: made.value,
+      lifeMs: LIFE_MS,
+      ageMs: 0,
+      reason: 'before',
+      replica: 'before',
+      doubtful: false,
+      singleUse: false,
+      authEpoch: 0,
+      refreshToken: undefined,
     });
     world.marks.given = 1;
     world.marks.highest = made.number;
@@ -112,7 +130,10 @@ export async function giveValue(world: World, leftSeconds: number | undefined): 
 }
 
 const NO_CLOCK = {
-  ...{ now: () => 0, monotonic: () => 0, random: () => 0.5, setTimer: () => () => undefined },
+  now: () => 0,
+  monotonic: () => 0,
+  random: () => 0.5,
+  setTimer: () => () => undefined,
 };
 
 /** Lets everything that can go on without the scheduler come to its next point. */

@@ -8,8 +8,14 @@ export interface Configuration {
 }
 
 const CALM: Bounds = {
-  ...{ replicas: 2, start: 'live', windows: 1, faults: 0, failovers: 0, lostWrites: 0 },
-  ...{ ages: 'due', residual: 'excluded' },
+  replicas: 2,
+  start: 'live',
+  windows: 1,
+  faults: 0,
+  failovers: 0,
+  lostWrites: 0,
+  ages: 'due',
+  residual: 'excluded',
 };
 
 function configuration(name: string, bounds: Partial<Bounds>, ticks = SHORT_SCALE): Configuration {
@@ -36,13 +42,18 @@ export const CONFIGURATIONS: readonly Configuration[] = [
   }),
   configuration('2 replicas, 3 faults', { faults: 3 }),
   configuration('2 replicas, failover loses 1, 2 faults', {
-    ...{ faults: 2, failovers: 1, lostWrites: 1 },
+    faults: 2,
+    failovers: 1,
+    lostWrites: 1,
   }),
 ];
 
 /** Over a minute and 2 GB, so explored in full only with `--wide`. */
 export const WIDE: Configuration = configuration('the same, with no value at first', {
-  ...{ faults: 2, failovers: 1, lostWrites: 1, start: 'missing' },
+  faults: 2,
+  failovers: 1,
+  lostWrites: 1,
+  start: 'missing',
 });
 
 export function setupOf({ bounds, ticks }: Configuration): {

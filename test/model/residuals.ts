@@ -6,8 +6,14 @@ import { ALL_RULES } from './rules.ts';
  * for it is over, and its sender is dead. They heal with the next window or a reported 40001.
  */
 const BOUNDS: Bounds = {
-  ...{ replicas: 2, start: 'live', windows: 1, faults: 2, failovers: 0, lostWrites: 0 },
-  ...{ ages: 'due', residual: 'included' },
+  replicas: 2,
+  start: 'live',
+  windows: 1,
+  faults: 2,
+  failovers: 0,
+  lostWrites: 0,
+  ages: 'due',
+  residual: 'included',
 };
 
 export const RESIDUALS: readonly { name: string; setup: Setup }[] = [

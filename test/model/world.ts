@@ -68,8 +68,17 @@ export function createWorld(replicas: number, start: 'live' | 'missing'): World 
   const value = start === 'live' ? 1 : 0;
   return {
     record: {
-      ...{ value, seq: value, clock: 2, committed: 2, committedOp: 0, lock: undefined },
-      ...{ intents: [], suspect: 0, settle: 0, quarantine: 0, epoch: 0 },
+      value,
+      seq: value,
+      clock: 2,
+      committed: 2,
+      committedOp: 0,
+      lock: undefined,
+      intents: [],
+      suspect: 0,
+      settle: 0,
+      quarantine: 0,
+      epoch: 0,
     },
     past: [],
     epoch: 0,
@@ -77,7 +86,9 @@ export function createWorld(replicas: number, start: 'live' | 'missing'): World 
     orphans: [],
     mints: value,
     // A missing value is as good as an expired one: all three marks include it.
-    ...{ dueUpTo: 0, urgentUpTo: 0, expiredUpTo: 0 },
+    dueUpTo: 0,
+    urgentUpTo: 0,
+    expiredUpTo: 0,
     spent: { windows: value === 0 ? 1 : 0, faults: 0, failovers: 0 },
     lastOperation: 0,
   };

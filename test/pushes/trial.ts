@@ -41,7 +41,12 @@ const BATCH = 100;
 export async function tryPushes(redis: Redis, { cases, seed, onProgress }: TrialOptions) {
   const trial = setUp(redis);
   const counts: Record<OddPush['kind'] | 'effects' | 'deliveries', number> = {
-    ...{ message: 0, event: 0, authorized: 0, ticket: 0, effects: 0, deliveries: 0 },
+    message: 0,
+    event: 0,
+    authorized: 0,
+    ticket: 0,
+    effects: 0,
+    deliveries: 0,
   };
   for (let done = 0; done < cases; done += BATCH) {
     const numRuns = Math.min(BATCH, cases - done);

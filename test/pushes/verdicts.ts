@@ -273,8 +273,14 @@ function verdictOf(
     if (opened === undefined) return undefined;
     const { query, format, message, hashes, lossless, usedPreviousKey, usedPreviousToken } = opened;
     return {
-      ...{ query, format, message, lossless, usedPreviousKey, usedPreviousToken },
-      ...{ ofEncrypt: hashes.ofEncrypt, ofContent: hashes.ofContent },
+      query,
+      format,
+      message,
+      lossless,
+      usedPreviousKey,
+      usedPreviousToken,
+      ofEncrypt: hashes.ofEncrypt,
+      ofContent: hashes.ofContent,
       ...(typed === undefined ? {} : { read: readPush(message, { typed }) }),
     };
   } catch (error) {

@@ -151,7 +151,9 @@ async function pushesStop(soak: Soak): Promise<void> {
   soak.note('pushes stopped for hours', String(hours));
   const body = '{"errcode":0,"errmsg":"ok"}';
   const end = addRule(soak, {
-    ...{ api: 'api_start_push_ticket', times: 'forever', fault: { type: 'body', body } },
+    api: 'api_start_push_ticket',
+    times: 'forever',
+    fault: { type: 'body', body },
   });
   station.simulator.setPushing(false);
   await soak.go(hours * HOUR, 30);

@@ -96,8 +96,15 @@ export function createJudge(station: Station): Judge {
     },
   };
   const state: JudgeState = {
-    ...{ station, judge, excuses: [], order: new Map(), absorbed: 0, newestSeen: new Map() },
-    ...{ newestTicket: -1, olderUntil: -Infinity, wrong: new Set() },
+    station,
+    judge,
+    excuses: [],
+    order: new Map(),
+    absorbed: 0,
+    newestSeen: new Map(),
+    newestTicket: -1,
+    olderUntil: -Infinity,
+    wrong: new Set(),
   };
   station.onPush.push((push) => notePush(state, push));
   return judge;

@@ -37,8 +37,12 @@ const VISITS_AN_HOUR = 1;
 
 export function createSoak(station: Station, seed: number): Soak {
   const soak: Soak = {
-    ...{ station, passing: createPassing(station), judge: createJudge(station) },
-    ...{ faults: new Map(), chance: createRandom(seed * 7 + 3), visits: 0 },
+    station,
+    passing: createPassing(station),
+    judge: createJudge(station),
+    faults: new Map(),
+    chance: createRandom(seed * 7 + 3),
+    visits: 0,
     go: (seconds, step) => go(soak, reading, seconds, step),
     ask: (replica, path, body) => ask(soak, replica, path, body),
     up: () => station.replicas.filter(({ state }) => state === 'up'),

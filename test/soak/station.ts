@@ -119,8 +119,19 @@ export async function createStation(seed: number, aloud: boolean): Promise<Stati
   };
   const replicas = [await make(0), await make(1)] as const;
   return {
-    ...{ clock, random, journal, server, dir, redis, redisUp: true, simulator, replicas },
-    ...{ keys: createKeys(PREFIX), apiKey: key, onCall, onPush },
+    clock,
+    random,
+    journal,
+    server,
+    dir,
+    redis,
+    redisUp: true,
+    simulator,
+    replicas,
+    keys: createKeys(PREFIX),
+    apiKey: key,
+    onCall,
+    onPush,
     async close() {
       const running = replicas.filter(({ state }) => state !== 'down');
       await Promise.all(running.map(({ app }) => app.stop()));

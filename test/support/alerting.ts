@@ -29,7 +29,8 @@ export async function receiversOfAllKinds(clock: ManualClock) {
   const folder = mkdtempSync(join(tmpdir(), 'wxkeeper-alerts-'));
   const path = join(folder, 'config.json');
   const alert_webhooks = receivers.map(({ kind, url }) => ({
-    ...{ kind, url },
+    kind,
+    url,
     ...(signed.includes(kind) ? { secret: SECRET } : {}),
   }));
   writeFileSync(path, JSON.stringify({ alert_webhooks }));
@@ -51,7 +52,11 @@ export async function loseReplica(
 ): Promise<void> {
   const now = clock.simulatedStoreNow();
   await noteReplica(store, {
-    ...{ id, host: 'host', version: '0.1.0', startedAt: now - 3_600_000, seenAt: now - 61_000 },
+    id,
+    host: 'host',
+    version: '0.1.0',
+    startedAt: now - 3_600_000,
+    seenAt: now - 61_000,
     stoppedAt: stopped ? now : undefined,
   });
 }

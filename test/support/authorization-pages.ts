@@ -28,7 +28,10 @@ export async function openPages(
     logged.push([level, message, fields]);
   };
   const log: Log = {
-    ...{ error: take('error'), warn: take('warn'), info: take('info'), debug: take('debug') },
+    error: take('error'),
+    warn: take('warn'),
+    info: take('info'),
+    debug: take('debug'),
     in: () => log,
     close: () => Promise.resolve(),
   };
@@ -48,7 +51,8 @@ export async function openPages(
     components: [{ appid: COMPONENT, appsecret: SECRET, returnUrls: [BACK] }],
     publicBaseUrl: 'publicBaseUrl' in options ? options.publicBaseUrl : 'https://wx.example.com',
     wechatAuthorizationUrls: { pc: 'https://mp.example', mobile: 'https://open.example' },
-    ...{ clock, apiKeys: [] },
+    clock,
+    apiKeys: [],
     takePreAuthCode: () => answers.preAuthCode(),
     takeCode: (component: string, code: string, life: number) => {
       asked.codes.push([component, code, life]);
@@ -85,7 +89,9 @@ export async function openPages(
     );
   const get = async (path: string, headers: Record<string, string> = {}, method = 'GET') => {
     const response = await fetch(`http://127.0.0.1:${listener.port}${path}`, {
-      ...{ method, headers, redirect: 'manual' },
+      method,
+      headers,
+      redirect: 'manual',
     });
     return { response, status: response.status, text: await response.text() };
   };

@@ -84,7 +84,10 @@ export async function expectServed(
   const hash = await redis.hgetall(keys.record(AUTHORIZED));
   const { value } = await read(station, AUTHORIZED);
   expect(await read(station, AUTHORIZED)).toMatchObject({
-    ...{ status: 200, seq, state: 'fresh', source: 'redis' },
+    status: 200,
+    seq,
+    state: 'fresh',
+    source: 'redis',
   });
   expect(hash).toMatchObject({ value, seq: String(seq), failures: '0' });
   for (const field of ['lock_op', 'intents', 'suspect', 'retry_at']) {

@@ -57,12 +57,10 @@ export const ON_A_PHONE = {
   locale: 'zh-CN',
   userAgent:
     'Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148',
-  ...{
-    viewport: { width: 375, height: 667 },
-    deviceScaleFactor: 2,
-    isMobile: true,
-    hasTouch: true,
-  },
+  viewport: { width: 375, height: 667 },
+  deviceScaleFactor: 2,
+  isMobile: true,
+  hasTouch: true,
 };
 export const IN_WECHAT = {
   ...ON_A_PHONE,
@@ -98,7 +96,9 @@ export async function openVisitor(
     console.error('policy violated: ' + event.violatedDirective + ' ' + event.blockedURI));`);
   const page = await context.newPage();
   return {
-    ...{ page, requests, complaints },
+    page,
+    requests,
+    complaints,
     async look(name) {
       if (SCREENSHOTS === undefined) return;
       await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: true });

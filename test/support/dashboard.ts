@@ -44,11 +44,11 @@ export async function addMerchants(
   for (const [index, appid] of appids.entries()) {
     await authorize(station, authorizerToken(COMPONENT.appid, appid));
     await mergeAuthorizer(station.store, COMPONENT.appid, appid, {
-      ...{ state: 'authorized', stateAt: station.clock.now(), profileAt: station.clock.now() },
-      ...{
-        type: index % 2 === 0 ? 'official_account' : 'mini_program',
-        nickName: names[index] ?? '',
-      },
+      state: 'authorized',
+      stateAt: station.clock.now(),
+      profileAt: station.clock.now(),
+      type: index % 2 === 0 ? 'official_account' : 'mini_program',
+      nickName: names[index] ?? '',
       ...change,
     });
   }
@@ -76,7 +76,9 @@ export async function fillPast(station: Station): Promise<void> {
     const every = id.kind === 'pre_auth_code' ? 25 : 110;
     const mints = Array.from({ length: Math.floor((7 * 24 * 60) / every) }, (_, index) => ({
       obtained_at: Math.round(now - (index * every + (index > 6 ? -40 : 0)) * MINUTE),
-      ...{ expires_at: now, seq: 1000 - index, replica: 'gateway-2-7-c0de' },
+      expires_at: now,
+      seq: 1000 - index,
+      replica: 'gateway-2-7-c0de',
       reason: index === 5 ? 'forced' : 'cron',
     }));
     write.del(keys.history(id)).rpush(keys.history(id), ...mints.map((one) => JSON.stringify(one)));
@@ -105,13 +107,12 @@ export async function addEvent(
   fields: Record<string, string>,
 ): Promise<void> {
   const entry = {
-    ...{
-      info_type: type,
-      authorizer_appid: fields['AuthorizerAppid'] ?? '',
-      msg_type: '',
-      event: '',
-    },
-    ...{ received_at: new Date(clock.now()).toISOString(), fields: JSON.stringify(fields) },
+    info_type: type,
+    authorizer_appid: fields['AuthorizerAppid'] ?? '',
+    msg_type: '',
+    event: '',
+    received_at: new Date(clock.now()).toISOString(),
+    fields: JSON.stringify(fields),
   };
   await redis.xadd(keys.events(COMPONENT.appid), at, ...Object.entries(entry).flat());
 }
@@ -176,7 +177,8 @@ export const BROKEN = {
         seq: number;
       };
       await station.internal(`${path}/rejected`, {
-        ...{ method: 'POST', headers: { ...AS_ADMIN, 'content-type': 'application/json' } },
+        method: 'POST',
+        headers: { ...AS_ADMIN, 'content-type': 'application/json' },
         body: JSON.stringify({ seq, errcode: 40001 }),
       });
       await station.settle();
@@ -207,7 +209,8 @@ export function createPerson(port: number): Person {
   ) => {
     const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
     const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
-      ...{ redirect: 'manual', ...init },
+      redirect: 'manual',
+      ...init,
       headers: { ...(cookie === '' ? {} : { cookie }), ...init.headers },
     });
     for (const line of answer.headers.getSetCookie()) {

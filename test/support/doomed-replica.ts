@@ -35,7 +35,11 @@ export function createDoomedReplica(station: Station, point: StoppingPoint): Doo
   const log = collect(logs);
   const call = createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log });
   const keeper = createKeeper({
-    ...{ store, clock, log, memory: createMemory(clock, store.time), replica: 'doomed' },
+    store,
+    clock,
+    log,
+    memory: createMemory(clock, store.time),
+    replica: 'doomed',
     windowMs: config.refreshWindowSeconds * 1000,
     pace: { perSecond: 50, burst: 100 },
     subjects: { components: config.components, accounts: config.accounts },
@@ -79,7 +83,10 @@ function collect(lines: LogLine[]): Log {
   const write = (level: string) => (message: string, fields?: Record<string, unknown>) =>
     void lines.push({ level, message, ...fields });
   const log: Log = {
-    ...{ debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
+    debug: write('debug'),
+    info: write('info'),
+    warn: write('warn'),
+    error: write('error'),
     in: () => log,
     close: () => Promise.resolve(),
   };

@@ -122,8 +122,15 @@ export function createExchanger(
     return answer;
   };
   const authorizations = createAuthorizations({
-    ...{ store, clock, log, memory: createMemory(clock, store.time), replica, api },
-    ...{ keeper: app.keeper, windowMs: config.refreshWindowSeconds * 1000, components: [C] },
+    store,
+    clock,
+    log,
+    memory: createMemory(clock, store.time),
+    replica,
+    api,
+    keeper: app.keeper,
+    windowMs: config.refreshWindowSeconds * 1000,
+    components: [C],
     wechatNow: () => clock.now(),
     onAuthorized: (component, authorizer) => {
       void app.keeper.look(authorizerToken(component, authorizer), 'patrol');
@@ -143,7 +150,10 @@ function collect(lines: LogLine[]): Log {
   const write = (level: string) => (message: string, fields?: Record<string, unknown>) =>
     void lines.push({ level, message, ...fields });
   const log: Log = {
-    ...{ debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
+    debug: write('debug'),
+    info: write('info'),
+    warn: write('warn'),
+    error: write('error'),
     in: () => log,
     close: () => Promise.resolve(),
   };

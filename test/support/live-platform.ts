@@ -38,7 +38,8 @@ export async function createLivePlatform(env: Record<string, string> = {}): Prom
   const { key, entry } = makeApiKey('shop', 'credentials:read');
   const config = loadConfig({
     ...stationEnv(simulator, redisUrl, prefix),
-    ...{ API_KEYS: entry, PUBLIC_BASE_URL: proxy.url('http') },
+    API_KEYS: entry,
+    PUBLIC_BASE_URL: proxy.url('http'),
     WECHAT_AUTHORIZATION_URLS: `${wechatPc},${wechatMobile}`,
     ...env,
   });
@@ -56,7 +57,11 @@ export async function createLivePlatform(env: Record<string, string> = {}): Prom
       ...(body !== undefined && { method: 'POST', body: JSON.stringify(body) }),
     });
   return {
-    ...{ simulator, redis, prefix, logs, internal },
+    simulator,
+    redis,
+    prefix,
+    logs,
+    internal,
     origins: { platform: proxy.url('http'), wechatPc, wechatMobile },
     async makeLink(wanted = {}) {
       const path = `/v1/components/${COMPONENT.appid}/authorization-links`;

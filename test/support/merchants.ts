@@ -29,7 +29,8 @@ export function setUpMerchants() {
     await here.shop.close();
   });
   return {
-    ...{ platform: () => here.platform, shop: () => here.shop },
+    platform: () => here.platform,
+    shop: () => here.shop,
     visitor: (options: BrowserContextOptions = ON_A_COMPUTER): Promise<Visitor> =>
       openVisitor(here.browser, options),
     /** One whose WeChat can be spoiled without spoiling it for other stories. */
@@ -60,7 +61,8 @@ async function openShop(): Promise<Shop> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
-    ...{ url: `http://127.0.0.1:${port}/wechat`, visits },
+    url: `http://127.0.0.1:${port}/wechat`,
+    visits,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -66,7 +66,11 @@ export function createReader(station: Station, wrapApi: (api: WechatApi) => Wech
   const { clock, config, store, app } = station;
   const log = createLog({ level: 'error' });
   return createReconciler({
-    ...{ store, clock, log, keeper: app.keeper, replica: 'reader' },
+    store,
+    clock,
+    log,
+    keeper: app.keeper,
+    replica: 'reader',
     wechatNow: () => clock.now(),
     api: wrapApi(createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log })),
     memory: createMemory(clock, store.time),

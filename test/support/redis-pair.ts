@@ -58,7 +58,9 @@ async function assemble(
 ): Promise<RedisPair> {
   const start = async (...more: string[]) => {
     const server = await startRedisServer({
-      ...{ listen: 'port', appendOnly, args: [...AT_ONCE, ...more, ...args] },
+      listen: 'port',
+      appendOnly,
+      args: [...AT_ONCE, ...more, ...args],
     });
     undo.push(() => server.stop());
     return server;
@@ -76,7 +78,13 @@ async function assemble(
   const caughtUp = () => vi.waitFor(async () => expect(await inSync()).toBe(true), POLLING);
   await caughtUp();
   return {
-    ...{ url: clients.url('redis'), master, replica, clients, link, inSync, close },
+    url: clients.url('redis'),
+    master,
+    replica,
+    clients,
+    link,
+    inSync,
+    close,
     blackholeReplication: () => link.blackhole(),
     async restoreReplication() {
       await link.heal();

@@ -119,7 +119,9 @@ async function startReplica(station: Station, keys: readonly SealKey[]): Promise
       headers: { authorization: `Bearer ${apiKey}` },
     });
   return {
-    ...{ app, logs, internal },
+    app,
+    logs,
+    internal,
     stop: () => app.stop(),
     async read() {
       const answer = await internal(`/v1/credentials/${AUTHORIZED.kind}/${AUTHORIZED.subject}`);

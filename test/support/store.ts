@@ -39,7 +39,11 @@ type Fail = Parameters<typeof failMint>[2];
 export function mintSteps(store: () => Store, id: CredentialId) {
   const begin = (operation: string, more: Partial<Begin> = {}) =>
     beginMint(store(), id, {
-      ...{ operation, judgedSeq: 0, ignoreBackoff: false, needed: false, budget: BUDGET },
+      operation,
+      judgedSeq: 0,
+      ignoreBackoff: false,
+      needed: false,
+      budget: BUDGET,
       ...more,
     });
   const granted = async (
@@ -57,9 +61,18 @@ export function mintSteps(store: () => Store, id: CredentialId) {
     more: Partial<Commit> = {},
   ) =>
     commitMint(store(), id, {
-      ...{ operation, begin: begun.begin, epoch: begun.epoch, value, lifeMs: LIFE, ageMs: 0 },
-      ...{ reason: `by ${operation}`, replica: 'tests', doubtful: false, singleUse: false },
-      ...{ authEpoch: 0, refreshToken: undefined },
+      operation,
+      begin: begun.begin,
+      epoch: begun.epoch,
+      value,
+      lifeMs: LIFE,
+      ageMs: 0,
+      reason: `by ${operation}`,
+      replica: 'tests',
+      doubtful: false,
+      singleUse: false,
+      authEpoch: 0,
+      refreshToken: undefined,
       ...more,
     });
   const fail = (operation: string, mayHaveMinted = false, more: Partial<Fail> = {}) =>

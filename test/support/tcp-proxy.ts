@@ -106,12 +106,17 @@ export async function createTcpProxy(
   { clock }: { clock?: Pick<Clock, 'setTimer'> } = {},
 ): Promise<TcpProxy> {
   const state: State = {
-    ...{ target, clock, port: 0, connections: new Set() },
+    target,
+    clock,
+    port: 0,
+    connections: new Set(),
     listener: createServer({ allowHalfOpen: true }, (client) => accept(state, client)),
     faults: { toServer: noFaults(), toClient: noFaults() },
     counts: {
-      ...{ connections: 0, cuts: 0 },
-      ...{ passed: { toServer: 0, toClient: 0 }, lost: { toServer: 0, toClient: 0 } },
+      connections: 0,
+      cuts: 0,
+      passed: { toServer: 0, toClient: 0 },
+      lost: { toServer: 0, toClient: 0 },
     },
   };
   state.listener.maxConnections = MAX_CONNECTIONS;
@@ -167,7 +172,10 @@ function accept(state: State, client: Socket): void {
     allowHalfOpen: true,
   });
   const connection: Connection = {
-    ...{ client, server, hasHole: false, isCut: false },
+    client,
+    server,
+    hasHole: false,
+    isCut: false,
     gone: Promise.all(
       [client, server].map((socket) => new Promise((resolve) => socket.once('close', resolve))),
     ),

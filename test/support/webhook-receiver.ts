@@ -61,7 +61,9 @@ const RULES: Record<AlertKind, { path: (key: string) => string; code: string; ch
   json: { path: (key) => `/hooks/${key}`, code: 'code', check: checkJson },
   wecom: { path: (key) => `/cgi-bin/webhook/send?key=${key}`, code: 'errcode', check: checkWecom },
   dingtalk: {
-    ...{ path: (key) => `/robot/send?access_token=${key}`, code: 'errcode', check: checkDingtalk },
+    path: (key) => `/robot/send?access_token=${key}`,
+    code: 'errcode',
+    check: checkDingtalk,
   },
   feishu: { path: (key) => `/open-apis/bot/v2/hook/${key}`, code: 'code', check: checkFeishu },
   serverchan: { path: (key) => `/${key}.send`, code: 'code', check: checkServerchan },
@@ -128,7 +130,12 @@ export async function createWebhookReceiver(
   await once(server, 'listening');
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const receiver: WebhookReceiver = {
-    ...{ kind, url: `${origin}${path(key)}`, key, messages: [], requests: 0, refusals: [] },
+    kind,
+    url: `${origin}${path(key)}`,
+    key,
+    messages: [],
+    requests: 0,
+    refusals: [],
     behave: (next) => void (how = next),
     refuseWith: (status, text) => void (unwanted = { status, text }),
     hanging: () => hanging.size,

@@ -39,7 +39,10 @@ const expectAsBefore = (name: string, value: unknown) =>
 describe('the contract', () => {
   it('settings', async () => {
     const promised = SETTINGS.map(({ name, default: usual, required, secret }) => ({
-      ...{ name, default: usual, required, secret },
+      name,
+      default: usual,
+      required,
+      secret,
     }));
     await expectAsBefore('settings', promised);
   });
@@ -73,7 +76,13 @@ describe('the contract', () => {
   it('columns of the event stream', async () => {
     const { fields, content, raw, odd } = readPush('not a document', { typed: true });
     const entry = eventEntry({
-      ...{ fields, content, raw, odd, requestId: 'r', componentAppid: 'wx', receivedAt: 0 },
+      fields,
+      content,
+      raw,
+      odd,
+      requestId: 'r',
+      componentAppid: 'wx',
+      receivedAt: 0,
       signed: { timestamp: '0', nonce: '0' },
       hashes: new PushHashes('e', () => 'c'),
       counted: { url: 'event', at: 0, usedPreviousKey: false, usedPreviousToken: false },
@@ -126,7 +135,10 @@ describe('the contract', () => {
     const { demo, doctor, keys, simulator, start } = scripts;
     const commands = { demo, doctor, keys, simulator, start };
     await expectAsBefore('programs', {
-      ...{ commands, engines, started, scripts: Object.keys(scripts) },
+      commands,
+      engines,
+      started,
+      scripts: Object.keys(scripts),
     });
   });
 });

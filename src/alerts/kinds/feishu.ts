@@ -5,7 +5,10 @@ import { faultByCode, inJson, type AlertKindRule } from './kind.ts';
 /** Bytes of the text; Feishu refuses bodies of more than 20 KB. */
 const MAX_BYTES = 10_000;
 const COLOURS: Readonly<Record<Tone, string>> = {
-  ...{ critical: 'red', warning: 'orange', info: 'blue', resolved: 'green' },
+  critical: 'red',
+  warning: 'orange',
+  info: 'blue',
+  resolved: 'green',
 };
 
 /**

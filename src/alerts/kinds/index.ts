@@ -8,5 +8,9 @@ import { wecom } from './wecom.ts';
 
 /** Whom alerts can be sent to. */
 export const ALERT_RULES: Readonly<Record<AlertKind, AlertKindRule>> = {
-  ...{ json, wecom, dingtalk, feishu, serverchan },
+  json,
+  wecom,
+  dingtalk,
+  feishu,
+  serverchan,
 };

@@ -14,7 +14,8 @@ export const json: AlertKindRule = {
     const payload = inJson(notice === undefined ? null : alertPayload(notice, language, version));
     const signature = secret === undefined ? undefined : signJson(secret, at, payload);
     return {
-      ...{ url: new URL(url), payload },
+      url: new URL(url),
+      payload,
       ...(signature === undefined ? {} : { headers: { 'x-wxkeeper-signature': signature } }),
     };
   },
@@ -39,20 +40,39 @@ export function alertPayload(notice: Notice, language: Language, version: string
     return {
       ...own,
       alert: status === 'started' ? 'WxkeeperStarted' : 'WxkeeperStopped',
-      ...{ code: null, severity: 'info', previous_severity: null, component: null, kind: null },
-      ...{ since: null, ends: null, lasted_seconds: null },
-      ...{ title: textOf(notice, language, version).heading, message: null, advice: null },
-      ...{ replica, version },
+      code: null,
+      severity: 'info',
+      previous_severity: null,
+      component: null,
+      kind: null,
+      since: null,
+      ends: null,
+      lasted_seconds: null,
+      title: textOf(notice, language, version).heading,
+      message: null,
+      advice: null,
+      replica,
+      version,
     };
   }
   const { finding, previousSeverity = null, ends } = problem;
   const { code, severity, component, kind, since, ...words } = describeProblem(finding, language);
   const lasted = finding.since === null ? null : (ends ?? at) - finding.since;
   return {
-    ...{ ...own, alert: PROBLEMS[code].alert, code, severity, previous_severity: previousSeverity },
-    ...{ component, kind, since, ends: isoOrNull(ends) },
+    ...own,
+    alert: PROBLEMS[code].alert,
+    code,
+    severity,
+    previous_severity: previousSeverity,
+    component,
+    kind,
+    since,
+    ends: isoOrNull(ends),
     lasted_seconds: lasted === null ? null : seconds(lasted),
-    ...{ title: words.title, message: words.message, advice: words.advice },
-    ...{ replica, version },
+    title: words.title,
+    message: words.message,
+    advice: words.advice,
+    replica,
+    version,
   };
 }

@@ -4,7 +4,10 @@ import { faultByCode, inJson, type AlertKindRule } from './kind.ts';
 /** Bytes of `markdown.content`; longer ones are refused with 40058. */
 const MAX_BYTES = 4_096;
 const COLOURS: Readonly<Record<Tone, string>> = {
-  ...{ critical: 'warning', warning: 'warning', info: 'comment', resolved: 'info' },
+  critical: 'warning',
+  warning: 'warning',
+  info: 'comment',
+  resolved: 'info',
 };
 
 /**

@@ -86,7 +86,10 @@ export async function exchangeCode(
     });
   });
   log.info('an authorization code was exchanged', {
-    ...{ component, authorizer, outcome, attempts: exchange.attempts + 1 },
+    component,
+    authorizer,
+    outcome,
+    attempts: exchange.attempts + 1,
     refresh_token_given: queried.refreshToken !== undefined,
   });
   const end = outcome === 'older' ? 'superseded' : 'authorized';
@@ -129,8 +132,13 @@ function grantedToken(
 ) {
   if (token === undefined) return undefined;
   return {
-    ...{ operation: `exchange:${id}`, value: token.value, lifeMs: token.lifeSeconds * 1000, ageMs },
-    ...{ reason: 'authorized:exchanged', replica, doubtful: token.mayHaveRunTwice },
+    operation: `exchange:${id}`,
+    value: token.value,
+    lifeMs: token.lifeSeconds * 1000,
+    ageMs,
+    reason: 'authorized:exchanged',
+    replica,
+    doubtful: token.mayHaveRunTwice,
   };
 }
 
@@ -154,11 +162,15 @@ async function noteFailure(
     return;
   }
   const failed = {
-    ...{ class: facts?.class ?? 'retry', errcode: facts?.errcode, failures: attempts },
+    class: facts?.class ?? 'retry',
+    errcode: facts?.errcode,
+    failures: attempts,
     // A minute is the longest wait here, whatever failed before.
     again: true,
-    ...{ urgent: true, mayHaveMinted: facts?.mayHaveRun ?? false },
-    ...{ liveMs: 0, now: store.time.now() },
+    urgent: true,
+    mayHaveMinted: facts?.mayHaveRun ?? false,
+    liveMs: 0,
+    now: store.time.now(),
   };
   const delay = Math.min(MAX_DELAY_MS, retryDelayMs(failed, clock.random()));
   const nextAt = store.time.now() + delay;
@@ -229,7 +241,8 @@ async function recover(
     }
   }
   log.error('an authorization code was lost: the account must authorize again', {
-    ...{ component, authorizer },
+    component,
+    authorizer,
   });
   await finish(context, component, exchange, { outcome: 'expired', authorizer });
 }

@@ -80,8 +80,12 @@ export function createAuthorizations(
       context.onAuthorized(component, authorizer);
       fetchProfile(state, component, authorizer);
     },
-    ...{ rounds: new Map(), again: new Set(), steps: new Set() },
-    ...{ planned: new Map(), profiling: new Set(), stopping: false },
+    rounds: new Map(),
+    again: new Set(),
+    steps: new Set(),
+    planned: new Map(),
+    profiling: new Set(),
+    stopping: false,
   };
   return {
     takeCode: (...code) => takeCode(state, ...code),

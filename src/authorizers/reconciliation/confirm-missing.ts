@@ -85,7 +85,8 @@ async function ask(
   try {
     await refreshProfile(context, component, authorizer);
     log.warn('the list lacks an account that has authorized: it is kept', {
-      ...{ component, authorizer },
+      component,
+      authorizer,
     });
     return 'stands';
   } catch (error) {
@@ -97,7 +98,9 @@ async function ask(
       if (!final && run.failures < MAX_FAILURES) throw error;
     }
     log.warn('the list lacks an account about which WeChat says nothing clear: it is kept', {
-      ...{ component, authorizer, error },
+      component,
+      authorizer,
+      error,
     });
     return 'unclear';
   }
@@ -113,7 +116,8 @@ async function tombstone({ context, component, run }: Step, authorizer: string):
   await mergeAuthorizer(store, component, authorizer, { state: 'revoked', stateAt: revokedAt });
   await forgetLook(store, id);
   log.warn('an account has ended its authorization without our hearing of it', {
-    ...{ component, authorizer },
+    component,
+    authorizer,
   });
   // So that this process remembers it, too.
   await keeper.look(id, 'patrol');

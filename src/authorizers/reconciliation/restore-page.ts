@@ -80,7 +80,8 @@ async function restoreOne(
     return false;
   }
   const outcome = await bringBack(store, id, record, {
-    ...{ refreshToken: listed.refreshToken, authorizedAt },
+    refreshToken: listed.refreshToken,
+    authorizedAt,
   });
   if (outcome === 'ended') return false;
   const restored = outcome === 'restored';

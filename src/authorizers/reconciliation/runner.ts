@@ -77,7 +77,10 @@ export function createReconciler(
     ...context,
     memoryFirst: createMemoryFirst(context),
     known: new Set(),
-    ...{ rounds: new Map(), again: new Set(), planned: new Map(), stopping: false },
+    rounds: new Map(),
+    again: new Set(),
+    planned: new Map(),
+    stopping: false,
   };
   const { store } = context;
   return {

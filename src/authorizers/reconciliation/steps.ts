@@ -78,7 +78,9 @@ export async function takeStep(
 function createStep(context: ReconcileContext, component: string, run: ReconcileRun): Step {
   const { store, replica: owner } = context;
   return {
-    ...{ context, component, run },
+    context,
+    component,
+    run,
     async save(change, more = {}) {
       Object.assign(run, change);
       const written = { run, owner, leaseMs: LEASE_MS, ...more };
@@ -99,11 +101,28 @@ async function missingToken(
 
 function newRun({ run, readAt, epoch }: ReconcileState, cause: ReconcileCause): ReconcileRun {
   return {
-    ...{ phase: 'list', cause, begunAt: readAt, startedAt: readAt, epoch, repeats: 0, offset: 0 },
-    ...{ total: undefined, doubt: undefined, restored: 0, missing: 0, wronglyMissing: 0 },
-    ...{ failed: 0, calls: 0, cursor: '', profileCursor: undefined, nextAt: 0, failures: 0 },
-    ...{ lastError: undefined, outcome: run?.outcome },
-    ...{ completedAt: run?.completedAt, completedEpoch: run?.completedEpoch },
+    phase: 'list',
+    cause,
+    begunAt: readAt,
+    startedAt: readAt,
+    epoch,
+    repeats: 0,
+    offset: 0,
+    total: undefined,
+    doubt: undefined,
+    restored: 0,
+    missing: 0,
+    wronglyMissing: 0,
+    failed: 0,
+    calls: 0,
+    cursor: '',
+    profileCursor: undefined,
+    nextAt: 0,
+    failures: 0,
+    lastError: undefined,
+    outcome: run?.outcome,
+    completedAt: run?.completedAt,
+    completedEpoch: run?.completedEpoch,
   };
 }
 
@@ -130,8 +149,14 @@ async function readPage({ context, component, run, save }: Step): Promise<number
   const doubt = run.doubt ?? doubtAbout(page, run.total);
   await save(
     {
-      ...{ startedAt, total: totalCount, doubt, failures: 0, lastError: undefined, nextAt: 0 },
-      ...{ restored: run.restored + restored, failed: run.failed + failed },
+      startedAt,
+      total: totalCount,
+      doubt,
+      failures: 0,
+      lastError: undefined,
+      nextAt: 0,
+      restored: run.restored + restored,
+      failed: run.failed + failed,
       offset: offset + LIST_PAGE,
       phase: isLastPage(page) ? 'check' : 'list',
     },
@@ -182,9 +207,15 @@ async function finish({ context, component, run, save }: Step): Promise<number> 
   const completed = { completedAt: now, completedEpoch: run.epoch };
   await save({ ...done, ...completed, nextAt: 0, failures: 0, profileCursor: '' });
   context.log.info('the list of authorizers was read', {
-    ...{ component, cause: run.cause, total: run.total, restored: run.restored },
-    ...{ missing: run.missing, wrongly_missing: run.wronglyMissing, failed: run.failed },
-    ...{ calls: run.calls, duration_ms: now - run.begunAt },
+    component,
+    cause: run.cause,
+    total: run.total,
+    restored: run.restored,
+    missing: run.missing,
+    wrongly_missing: run.wronglyMissing,
+    failed: run.failed,
+    calls: run.calls,
+    duration_ms: now - run.begunAt,
   });
   return 0;
 }
@@ -201,8 +232,14 @@ async function waitAfter(
   const failure = describeFailure(error);
   const lastError = `${failure.message}: ${failure.advice}`;
   const facts = {
-    ...{ class: cls, errcode, failures, again: run.failures > 0 && run.lastError === lastError },
-    ...{ urgent: false, mayHaveMinted: false, liveMs: 0, now: store.time.now() },
+    class: cls,
+    errcode,
+    failures,
+    again: run.failures > 0 && run.lastError === lastError,
+    urgent: false,
+    mayHaveMinted: false,
+    liveMs: 0,
+    now: store.time.now(),
   };
   const delay = Math.round(retryDelayMs(facts, clock.random()));
   const fields = { component, offset: run.offset, failures, failure };

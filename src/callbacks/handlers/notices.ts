@@ -22,16 +22,22 @@ const person = z.object({ wxuser: text, idname: text });
 /** By InfoType: the fields that make use of the notice. Values are texts, as XML has them. */
 const NOTICES = {
   notify_third_fasteregister: z.object({
-    ...{ appid: text, status: number, msg: text.optional(), auth_code: text.optional() },
+    appid: text,
+    status: number,
+    msg: text.optional(),
+    auth_code: text.optional(),
     info: company.or(person),
   }),
   notify_third_fastregisterbetaapp: z.object({
-    ...{ appid: text, status: number },
+    appid: text,
+    status: number,
     info: z.object({ unique_id: text, name: text }),
   }),
   notify_third_fastverifybetaapp: z.object({ appid: text, status: number, info: company }),
   notify_3rd_wxa_auth: z.object({
-    ...{ appid: text, taskid: text, task_status: number },
+    appid: text,
+    taskid: text,
+    task_status: number,
     apply_status: number.optional(),
   }),
   notify_3rd_wxa_wxverify: z.object({ appid: text, expired: number, message: text }),

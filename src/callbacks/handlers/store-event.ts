@@ -20,7 +20,9 @@ export async function storeEvent(
 ): Promise<PushOutcome> {
   const outcome = await orSendAgain(() =>
     appendEvent(store, push.componentAppid, {
-      ...{ identities, everywhere, event: entry },
+      identities,
+      everywhere,
+      event: entry,
       counted: push.counted,
     }),
   );

@@ -42,7 +42,11 @@ export const REPLICAS = both('replicas', '副本');
 type Name = Text | string;
 
 const make = (group: Group, name: Name, state: CheckState, seen: Text): Check => ({
-  ...{ group, name: typeof name === 'string' ? both(name) : name, state, code: null, seen },
+  group,
+  name: typeof name === 'string' ? both(name) : name,
+  state,
+  code: null,
+  seen,
   advice: null,
 });
 
@@ -86,7 +90,8 @@ export function fromFinding(
   const [en, zh] = [describeProblem(finding, 'en'), describeProblem(finding, 'zh')];
   return {
     ...make(group, name, state, titled(code, both(en.message, zh.message))),
-    ...{ code, advice: both(en.advice, zh.advice) },
+    code,
+    advice: both(en.advice, zh.advice),
   };
 }
 

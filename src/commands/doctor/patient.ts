@@ -50,8 +50,10 @@ const CONNECT_WAIT_MS = 3_000;
 const STEP_MS = 4_000;
 /** The lines of the report are all that is said. */
 export const SILENT: Log = {
-  ...{ error: () => undefined, warn: () => undefined },
-  ...{ info: () => undefined, debug: () => undefined },
+  error: () => undefined,
+  warn: () => undefined,
+  info: () => undefined,
+  debug: () => undefined,
   in: () => SILENT,
   close: () => Promise.resolve(),
 };
@@ -138,11 +140,15 @@ export type Subject = { appid: string; credential: CredentialId } & (
 export function configuredSubjects({ config }: Patient): Subject[] {
   return [
     ...config.components.map((component): Subject => ({
-      ...{ type: 'component', component, appid: component.appid },
+      type: 'component',
+      component,
+      appid: component.appid,
       credential: { kind: 'component_access_token', subject: component.appid },
     })),
     ...config.accounts.map((account): Subject => ({
-      ...{ type: 'account', account, appid: account.appid },
+      type: 'account',
+      account,
+      appid: account.appid,
       credential: { kind: 'access_token', subject: account.appid },
     })),
   ];

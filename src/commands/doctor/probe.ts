@@ -75,8 +75,11 @@ function connect(
     );
   };
   const target = {
-    ...{ host, port: Number(url.port || (isTls ? 443 : 80)), lookup: found },
-    ...{ autoSelectFamily: true, autoSelectFamilyAttemptTimeout: ONE_ADDRESS_MS },
+    host,
+    port: Number(url.port || (isTls ? 443 : 80)),
+    lookup: found,
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: ONE_ADDRESS_MS,
   };
   return new Promise((done, fail) => {
     const socket = isTls
@@ -155,8 +158,13 @@ export function ask(
   const payload = json === undefined ? undefined : JSON.stringify(json);
   return new Promise((done, fail) => {
     const outgoing = (url.protocol === 'https:' ? https : http).request({
-      ...{ host: address, port: url.port, path: url.pathname + url.search },
-      ...{ agent: false, ca, rejectUnauthorized: true, ...servernameOf(hostOf(url)) },
+      host: address,
+      port: url.port,
+      path: url.pathname + url.search,
+      agent: false,
+      ca,
+      rejectUnauthorized: true,
+      ...servernameOf(hostOf(url)),
       method: payload === undefined ? 'GET' : 'POST',
       headers: {
         host: url.host,
@@ -175,7 +183,8 @@ export function ask(
       response.on('end', () => {
         const date = Date.parse(response.headers.date ?? '');
         done({
-          ...{ status: response.statusCode ?? 0, body },
+          status: response.statusCode ?? 0,
+          body,
           date: Number.isNaN(date) ? undefined : date,
           tookMs: Math.round(clock.monotonic() - began),
         });

@@ -84,7 +84,7 @@ export function unreachable({ redisProblem: problem = '', config }: Patient): Ch
   const either = mayBeTls ? both(usual.en + way.en, usual.zh + way.zh) : usual;
   const known = explainWord(problem);
   return failed('redis', NAMES.connection, {
-    ...{ code: problem === 'READONLY' ? 'redis_refuses_writes' : 'store_unavailable' },
+    code: problem === 'READONLY' ? 'redis_refuses_writes' : 'store_unavailable',
     seen: IN_WORDS[problem] ?? (known === undefined ? both(problem) : named(known.means, problem)),
     advice: known?.remedy ?? either,
   });

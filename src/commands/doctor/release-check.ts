@@ -61,7 +61,10 @@ export async function releaseCheck(
   const base = callback ?? publicAddress(config);
   const simulator = createSimulator({
     components: config.components.map(({ appid, appsecret, token, encodingAesKey }) => ({
-      ...{ appid, secret: appsecret, token, encodingAesKey },
+      appid,
+      secret: appsecret,
+      token,
+      encodingAesKey,
       callbackUrl: `${base}/callback/${appid}`,
     })),
     ...simulatorAddress(config),

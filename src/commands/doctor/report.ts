@@ -88,8 +88,12 @@ export function jsonReport(
   const report = {
     ok: isWell(checks),
     checks: checks.map(({ group, name, state, code, seen, advice }) => ({
-      ...{ group, name: name[language], state, code },
-      ...{ seen: seen[language], advice: advice?.[language] ?? null },
+      group,
+      name: name[language],
+      state,
+      code,
+      seen: seen[language],
+      advice: advice?.[language] ?? null,
     })),
   };
   return JSON.stringify(createRedactor([...secrets])(report), null, 2);

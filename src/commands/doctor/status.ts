@@ -76,7 +76,11 @@ function replicas({ replicas: all }: StatusSnapshot): Check {
 function contextOf({ config, clock, store }: Patient): SnapshotContext {
   const { components, accounts, publicBaseUrl } = config;
   return {
-    ...{ store, clock, accounts, publicBaseUrl, version: VERSION },
+    store,
+    clock,
+    accounts,
+    publicBaseUrl,
+    version: VERSION,
     windowMs: config.refreshWindowSeconds * 1000,
     components: withoutSecrets(components),
     refreshesPerSecond: config.authorizerRefreshesPerSecond,

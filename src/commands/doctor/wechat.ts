@@ -22,7 +22,8 @@ export async function examineWechat(patient: Patient): Promise<WechatVisit> {
     return index === 0 ? failed('wechat', host, trouble) : warn('wechat', host, trouble);
   });
   return {
-    ...{ checks, clock: visits.find((one) => one.clock !== undefined)?.clock },
+    checks,
+    clock: visits.find((one) => one.clock !== undefined)?.clock,
     isThere: visits.some(({ problem }) => problem === undefined),
   };
 }

@@ -24,7 +24,10 @@ import type { Wording } from './wording/en.ts';
 type Trouble = 'loginWrong' | 'loginNotAllowed' | 'loginTooMany' | 'loginForeign' | 'loginOver';
 
 const STATUS: Readonly<Record<Trouble, number>> = {
-  ...{ loginWrong: 401, loginNotAllowed: 403, loginTooMany: 429, loginForeign: 403 },
+  loginWrong: 401,
+  loginNotAllowed: 403,
+  loginTooMany: 429,
+  loginForeign: 403,
   loginOver: 200,
 };
 

@@ -36,7 +36,9 @@ export function serveOverview(options: DashboardOptions): RequestHandler {
     const notice = again ? undefined : takeNotice(request, response);
     const data = await readDashboard(status, language);
     const view: View = {
-      ...{ language, words: WORDS[language], now: data.now },
+      language,
+      words: WORDS[language],
+      now: data.now,
       mayAct: (appid) => holds(session, 'admin', appid),
     };
     const asked = readSearch(request, data);

@@ -29,7 +29,9 @@ export function dashboardRoutes(options: DashboardOptions): Router {
 }
 
 const KINDS: Readonly<Record<number, keyof Wording['errorTitle']>> = {
-  ...{ 400: 'bad_request', 403: 'forbidden', 404: 'not_found' },
+  400: 'bad_request',
+  403: 'forbidden',
+  404: 'not_found',
 };
 
 function pageErrors({ log, audit }: DashboardOptions): ErrorRequestHandler {

@@ -11,7 +11,10 @@ export function metricsRoute(metrics: Metrics, status: SnapshotContext): Route {
     response.type(METRICS_CONTENT_TYPE).send(text);
   };
   return {
-    ...{ method: 'get', path: '/metrics', scope: 'status:read', handlers: [show] },
+    method: 'get',
+    path: '/metrics',
+    scope: 'status:read',
+    handlers: [show],
     doc: {
       operationId: 'readMetrics',
       summary: { en: 'Metrics for Prometheus', zh: 'Prometheus 指标' },

@@ -73,7 +73,10 @@ function probeRoutes(notReady: InternalAppOptions['notReady']): readonly Route[]
   };
   return [
     {
-      ...{ method: 'get', path: '/livez', scope: 'none', handlers: [live] },
+      method: 'get',
+      path: '/livez',
+      scope: 'none',
+      handlers: [live],
       doc: {
         operationId: 'livez',
         summary: { en: 'Does the process answer?', zh: '进程是否存活' },
@@ -83,7 +86,10 @@ function probeRoutes(notReady: InternalAppOptions['notReady']): readonly Route[]
       },
     },
     {
-      ...{ method: 'get', path: '/readyz', scope: 'none', handlers: [ready] },
+      method: 'get',
+      path: '/readyz',
+      scope: 'none',
+      handlers: [ready],
       doc: {
         operationId: 'readyz',
         summary: { en: 'Should it get traffic?', zh: '是否可以接收流量' },
@@ -107,7 +113,10 @@ function statusRoute(status: SnapshotContext): Route {
     response.json(await takeSnapshot(visibleTo(response, status), language));
   };
   return {
-    ...{ method: 'get', path: '/status', scope: 'status:read', handlers: [show] },
+    method: 'get',
+    path: '/status',
+    scope: 'status:read',
+    handlers: [show],
     doc: {
       operationId: 'readStatus',
       summary: { en: 'Show everything that is known', zh: '查看全部状态' },
@@ -126,7 +135,10 @@ function openapiRoute(describe: () => object): Route {
     response.type('application/json').send(text);
   };
   return {
-    ...{ method: 'get', path: '/openapi.json', scope: 'status:read', handlers: [show] },
+    method: 'get',
+    path: '/openapi.json',
+    scope: 'status:read',
+    handlers: [show],
     doc: {
       operationId: 'readOpenapi',
       summary: { en: 'This API as an OpenAPI 3.1 document', zh: '本 API 的 OpenAPI 3.1 文档' },

@@ -140,7 +140,10 @@ async function serveStart(
   }
   const { value, expiresInMs } = await pages.takePreAuthCode(component.appid, link);
   log.info('a merchant was given a code to authorize with', {
-    ...{ component: component.appid, link: link.id, key: link.madeBy, address: request.ip },
+    component: component.appid,
+    link: link.id,
+    key: link.madeBy,
+    address: request.ip,
   });
   sendPage(
     response,
@@ -184,7 +187,9 @@ async function serveDone(
   pages.codes.admit(link.id, code);
   const outcome = await pages.takeCode(component.appid, code, readLife(life), link);
   log.debug('merchant came back from WeChat', {
-    ...{ component: component.appid, link: link.id, outcome: outcome.did },
+    component: component.appid,
+    link: link.id,
+    outcome: outcome.did,
   });
   switch (outcome.did) {
     case 'authorized': {

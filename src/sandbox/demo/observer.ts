@@ -105,8 +105,14 @@ export async function startObserver(
     throw new Error('The demo cannot connect to its Redis.');
   }
   const seen: Observations = {
-    ...{ ticketsReceived: 0, looks: 0, bad: [], httpReads: 0, httpEqual: 0, httpOther: 0 },
-    ...{ status: undefined, statusError: undefined },
+    ticketsReceived: 0,
+    looks: 0,
+    bad: [],
+    httpReads: 0,
+    httpEqual: 0,
+    httpOther: 0,
+    status: undefined,
+    statusError: undefined,
   };
   const ending = new AbortController();
   const state = { stage, seen, redis, stream, channel, tell, signal: ending.signal };

@@ -45,7 +45,10 @@ export async function runDemo(
   interruption: AbortSignal,
 ): Promise<Outcome> {
   const run: Run = {
-    ...{ wishes, screen, happenings: [], startedAt: 0 },
+    wishes,
+    screen,
+    happenings: [],
+    startedAt: 0,
     pushes: { sent: 0, accepted: 0, times: [] },
   };
   for (const line of opening(wishes.scale)) screen.print(line);
@@ -94,8 +97,14 @@ async function perform(run: Run, stage: Stage, interruption: AbortSignal): Promi
   screen.print('\nStopping ...\n');
   const exit = await stage.stopService();
   const facts: Facts = {
-    ...{ elapsedSeconds, exit, mints, scale: wishes.scale, seen: observer.seen },
-    ...{ status: observer.seen.status, log: stage.service.log, pushes: run.pushes },
+    elapsedSeconds,
+    exit,
+    mints,
+    scale: wishes.scale,
+    seen: observer.seen,
+    status: observer.seen.status,
+    log: stage.service.log,
+    pushes: run.pushes,
   };
   for (const line of summaryTable(facts)) screen.print(line);
   await stage.stop();

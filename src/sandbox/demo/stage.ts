@@ -106,7 +106,12 @@ async function buildStage(
     return Promise.resolve();
   });
   return {
-    ...{ redis, simulator, service, logFile, log, stop },
+    redis,
+    simulator,
+    service,
+    logFile,
+    log,
+    stop,
     apiKey: key,
     begin() {
       simulator.setCallbackUrl(appid, `${service.publicUrl}/callback/${appid}`);

@@ -227,7 +227,10 @@ function describeAuthorizations(world: World): unknown[] {
     Array.from(
       listAuthorizations(world, appid, 0, LISTED),
       ([authorizer, { rotating, kind, refreshToken }]) => ({
-        ...{ appid, authorizer, rotating, kind },
+        appid,
+        authorizer,
+        rotating,
+        kind,
         exchanged: refreshToken !== '',
       }),
     ),

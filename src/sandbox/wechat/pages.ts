@@ -168,7 +168,9 @@ function confirm(world: World, link: Link, form: URLSearchParams, response: Serv
   const { component, preAuthCode } = link;
   const before = findAuthorization(world, component, authorizer)?.funcs;
   const granted = grant(world, component, authorizer, {
-    ...{ preAuthCode, twoCodes, funcs: funcsOf(link.query) ?? before },
+    preAuthCode,
+    twoCodes,
+    funcs: funcsOf(link.query) ?? before,
     kind: ACCOUNT_KINDS.find((kind) => kind === form.get('kind')),
     nickname: NEWCOMERS.find(({ appid }) => appid === authorizer)?.name,
   });

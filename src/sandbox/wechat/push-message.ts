@@ -55,7 +55,9 @@ export function buildPush(
     whole !== undefined
       ? infoTypeOrDocument
       : documentOf(fault.inside ?? format, {
-          ...{ AppId: component.appid, CreateTime: now, InfoType: infoTypeOrDocument },
+          AppId: component.appid,
+          CreateTime: now,
+          InfoType: infoTypeOrDocument,
           ...(infoTypeOrDocument === TICKET_INFO_TYPE &&
             ticketField(world, component, fields ?? {})),
           ...(fields ?? sampleFields(world, component, infoTypeOrDocument)),
@@ -64,7 +66,9 @@ export function buildPush(
     appid: component.appid,
     infoType: fieldOf(document, 'InfoType') ?? 'raw',
     ...finish(world, component, component.callbackUrl, { AppId: component.appid }, fault, {
-      ...{ document, format, now },
+      document,
+      format,
+      now,
     }),
   };
 }
@@ -84,7 +88,9 @@ export function buildMessage(
   const now = unixSeconds(world);
   const account = userNameOf(authorizer);
   const all: PushFields = {
-    ...{ ToUserName: account, FromUserName: randomOpenid(), CreateTime: now },
+    ToUserName: account,
+    FromUserName: randomOpenid(),
+    CreateTime: now,
     // An event has none.
     ...(fields['MsgType'] !== 'event' && { MsgId: randomMessageId() }),
     ...fields,
@@ -102,7 +108,9 @@ export function buildMessage(
       { ToUserName: account },
       fault,
       {
-        ...{ document, format, now },
+        document,
+        format,
+        now,
         openid: typeof openid === 'string' ? openid : undefined,
       },
     ),

@@ -46,7 +46,9 @@ export async function sendMessage(message: UserMessage): Promise<MessageAnswer> 
   const { component, to, from, createTime } = message;
   const { format, contentType = CONTENT_TYPES[format] } = message;
   const document = documentOf(format, {
-    ...{ ToUserName: to, FromUserName: from, CreateTime: createTime },
+    ToUserName: to,
+    FromUserName: from,
+    CreateTime: createTime,
     ...message.fields,
   });
   const how = { format, timestamp: createTime, openid: from };

@@ -32,7 +32,10 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
     info: { unique_id: randomBytes(8).toString('hex'), name: '试用小程序' },
   }),
   notify_third_fastverifybetaapp: () => ({
-    ...{ appid: SAMPLE_AUTHORIZER, status: 0, msg: 'OK', info: COMPANY },
+    appid: SAMPLE_AUTHORIZER,
+    status: 0,
+    msg: 'OK',
+    info: COMPANY,
   }),
   notify_3rd_wxa_auth: () => ({
     appid: SAMPLE_AUTHORIZER,
@@ -61,7 +64,10 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
   order_path_apply_result_notify: () => ({ list: { appid: SAMPLE_AUTHORIZER, ret_code: 0 } }),
   order_path_audit_result_notify: () => ({ list: { appid: SAMPLE_AUTHORIZER, ret_code: 0 } }),
   wxa_nickname_audit: () => ({
-    ...{ ToUserName: userNameOf(SAMPLE_AUTHORIZER), ret: 3, nickname: '模拟小程序', reason: '' },
+    ToUserName: userNameOf(SAMPLE_AUTHORIZER),
+    ret: 3,
+    nickname: '模拟小程序',
+    reason: '',
   }),
 };
 

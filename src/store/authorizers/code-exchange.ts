@@ -65,9 +65,14 @@ const stored = z
     outcome: z.enum(['authorized', 'expired', 'superseded']).optional(),
   })
   .transform((one): Omit<Exchange, 'id'> => ({
-    ...{ code: one.code, authorizer: one.authorizer, outcome: one.outcome },
-    ...{ authorizedAt: one.authorized_at, expiresAt: one.expires_at, nextAt: one.next_at },
-    ...{ attempts: one.attempts, maybeUsed: one.maybe_used },
+    code: one.code,
+    authorizer: one.authorizer,
+    outcome: one.outcome,
+    authorizedAt: one.authorized_at,
+    expiresAt: one.expires_at,
+    nextAt: one.next_at,
+    attempts: one.attempts,
+    maybeUsed: one.maybe_used,
     lastError: one.last_error,
     link: one.link === undefined ? undefined : linkFromJson(one.link),
   }));
@@ -86,7 +91,10 @@ export async function addExchange(
     rest.link ?? (named === undefined ? undefined : await linkOfCode(store, component, named));
   const id = createHash('sha256').update(code).digest('hex').slice(0, 32);
   const fields = {
-    ...{ code, authorizer, authorized_at: authorizedAt, expires_at: expiresAt },
+    code,
+    authorizer,
+    authorized_at: authorizedAt,
+    expires_at: expiresAt,
     link: link && linkToJson(link),
   };
   const merged = await merge(store, component, id, { ...fields, next_at: 0 }, 'add');
@@ -102,9 +110,13 @@ export async function changeExchange(
   change: Partial<Omit<Exchange, 'id' | 'code' | 'expiresAt' | 'link'>>,
 ): Promise<Exchange | undefined> {
   const fields = {
-    ...{ authorizer: change.authorizer, authorized_at: change.authorizedAt },
-    ...{ next_at: change.nextAt, attempts: change.attempts, maybe_used: change.maybeUsed },
-    ...{ last_error: change.lastError, outcome: change.outcome },
+    authorizer: change.authorizer,
+    authorized_at: change.authorizedAt,
+    next_at: change.nextAt,
+    attempts: change.attempts,
+    maybe_used: change.maybeUsed,
+    last_error: change.lastError,
+    outcome: change.outcome,
   };
   return merge(store, component, id, fields, 'change');
 }

@@ -77,12 +77,26 @@ const text = z.string().optional();
 const storedRun: z.ZodType<ReconcileRun> = z.object({
   phase: z.enum(RECONCILE_PHASES).optional(),
   cause: z.enum(RECONCILE_CAUSES),
-  ...{ begunAt: count, startedAt: count, epoch: z.string(), repeats: count, offset: count },
-  ...{ total: count.optional(), doubt: text, restored: count, missing: count },
-  ...{ wronglyMissing: count, failed: count, calls: count, cursor: z.string() },
-  ...{ profileCursor: text, nextAt: count, failures: count, lastError: text },
+  begunAt: count,
+  startedAt: count,
+  epoch: z.string(),
+  repeats: count,
+  offset: count,
+  total: count.optional(),
+  doubt: text,
+  restored: count,
+  missing: count,
+  wronglyMissing: count,
+  failed: count,
+  calls: count,
+  cursor: z.string(),
+  profileCursor: text,
+  nextAt: count,
+  failures: count,
+  lastError: text,
   outcome: z.enum(['done', 'inconsistent']).optional(),
-  ...{ completedAt: count.optional(), completedEpoch: text },
+  completedAt: count.optional(),
+  completedEpoch: text,
 }) as unknown as z.ZodType<ReconcileRun>;
 
 /** @throws KeeperError `store_unavailable` */
@@ -100,7 +114,8 @@ export async function readReconciliation(store: Store, component: string): Promi
     // Spoiled by hand, it is as if there had never been a run.
     run: run === null ? undefined : storedRun.safeParse(parseDisplay(run)).data,
     requestedAt: requestedAt === null ? undefined : Number(requestedAt),
-    ...{ readAt, epoch },
+    readAt,
+    epoch,
   };
 }
 
@@ -128,8 +143,12 @@ export async function saveReconciliation(
     keys.lease('reconcile', component),
   ];
   const saved = await runRecordScript(store, saveScript, touched, {
-    ...{ run: JSON.stringify(step.run), owner: step.owner, lease_ms: step.leaseMs },
-    ...{ seen: step.seen, seen_ms: SEEN_MS, fresh: step.fresh === true ? true : undefined },
+    run: JSON.stringify(step.run),
+    owner: step.owner,
+    lease_ms: step.leaseMs,
+    seen: step.seen,
+    seen_ms: SEEN_MS,
+    fresh: step.fresh === true ? true : undefined,
   });
   return saved === 1;
 }

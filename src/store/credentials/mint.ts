@@ -141,7 +141,9 @@ export async function commitMint(
     [store.keys.record(id), store.keys.mirror(id), store.keys.history(id)],
     {
       ...valueArguments(store, id, mint),
-      ...{ begin, epoch, doubtful },
+      begin,
+      epoch,
+      doubtful,
       single_use: singleUse,
       auth_epoch: authEpoch,
       refresh_token: await sealToken(store, id, refreshToken),
@@ -159,10 +161,14 @@ export function valueArguments(
   value: MintedValue,
 ) {
   return {
-    ...{ operation: value.operation, value: value.value, kind, subject },
+    operation: value.operation,
+    value: value.value,
+    kind,
+    subject,
     life_ms: Math.round(value.lifeMs),
     age_ms: Math.round(value.ageMs),
-    ...{ reason: value.reason, replica: value.replica },
+    reason: value.reason,
+    replica: value.replica,
     history_length: kind === 'authorizer_access_token' ? AUTHORIZER_HISTORY_LENGTH : HISTORY_LENGTH,
     channel: keys.rotations,
   };

@@ -25,8 +25,11 @@ export interface StoredError {
 
 export const storedError = z
   .object({
-    ...{ class: z.string(), message: z.string(), advice: z.string().catch('') },
-    ...{ errcode: z.number().optional().catch(undefined), rid: z.string().optional() },
+    class: z.string(),
+    message: z.string(),
+    advice: z.string().catch(''),
+    errcode: z.number().optional().catch(undefined),
+    rid: z.string().optional(),
   })
   .transform(({ errcode, rid, ...error }): StoredError => ({
     ...error,

@@ -121,7 +121,8 @@ export function cannotOpen({ seal, time }: Store, subject: string, sealed: strin
       'The stored refresh token was sealed for another account, or was altered: the key that sealed it ' +
       'is there. Restore the record of this account, or let it authorize anew; the token is kept as it is.';
     return new KeeperError('sealed_unreadable', message, {
-      ...{ detail: `misplaced, sealed with ${id}`, retryAfterSeconds: 30 },
+      detail: `misplaced, sealed with ${id}`,
+      retryAfterSeconds: 30,
     });
   }
   seal.unopened.set(id, time.now());

@@ -51,8 +51,12 @@ const REFUSED: RefusedBatch = {
   last: { path: '', address: '', detail: '', signed: 'no' },
 };
 const PATIENCE = {
-  ...{ warnAfter: LEFT_MS, askAfter: LEFT_MS, alarmAfter: LEFT_MS },
-  ...{ askEvery: LEFT_MS, askAgainAfter: LEFT_MS, askFirstAfter: LEFT_MS },
+  warnAfter: LEFT_MS,
+  askAfter: LEFT_MS,
+  alarmAfter: LEFT_MS,
+  askEvery: LEFT_MS,
+  askAgainAfter: LEFT_MS,
+  askFirstAfter: LEFT_MS,
 };
 
 const COUNTED = { url: 'event', at: 1, usedPreviousKey: true, usedPreviousToken: true } as const;
@@ -70,7 +74,10 @@ const STEPS: readonly Step[] = [
     const seen = { name: 'event', forMs: LEFT_MS };
     const everywhere = { ...seen, name: 'addresses' };
     return appendEvent(store, APPID, {
-      ...{ identities: [seen], everywhere, event: { id: APPID }, counted: COUNTED },
+      identities: [seen],
+      everywhere,
+      event: { id: APPID },
+      counted: COUNTED,
     });
   },
   (store) => addRefused(store, APPID, [REFUSED]),
@@ -81,8 +88,15 @@ const STEPS: readonly Step[] = [
     const begun = await beginMint(store, TOKEN, { ...BEGIN, operation: 'one' });
     if (begun.outcome !== 'granted') return;
     await commitMint(store, TOKEN, {
-      ...{ ...MINTED, operation: 'one', value: APPID, begin: begun.begin, epoch: begun.epoch },
-      ...{ doubtful: false, singleUse: false, authEpoch: 0, refreshToken: undefined },
+      ...MINTED,
+      operation: 'one',
+      value: APPID,
+      begin: begun.begin,
+      epoch: begun.epoch,
+      doubtful: false,
+      singleUse: false,
+      authEpoch: 0,
+      refreshToken: undefined,
     });
   },
   async (store) => restoreRecord(store, TOKEN, await readRecord(store, TOKEN), true),
@@ -130,9 +144,20 @@ const STEPS: readonly Step[] = [
 
 const FIRST_RUN = {
   ...({ phase: undefined, cause: 'first', repeats: 0, offset: 0, total: undefined } as const),
-  ...{ doubt: undefined, restored: 0, missing: 0, wronglyMissing: 0, failed: 0, calls: 0 },
-  ...{ cursor: '', profileCursor: undefined, nextAt: 0, failures: 0, lastError: undefined },
-  ...{ outcome: undefined, completedAt: undefined, completedEpoch: undefined },
+  doubt: undefined,
+  restored: 0,
+  missing: 0,
+  wronglyMissing: 0,
+  failed: 0,
+  calls: 0,
+  cursor: '',
+  profileCursor: undefined,
+  nextAt: 0,
+  failures: 0,
+  lastError: undefined,
+  outcome: undefined,
+  completedAt: undefined,
+  completedEpoch: undefined,
 };
 
 /**

@@ -128,7 +128,8 @@ function report(log: Log, before: SelfTest | undefined, found: SelfTest): void {
   }
   if (refuses !== undefined && refuses !== before?.refuses) {
     log.error('Redis takes nothing any more: look at its memory, its disk and its role', {
-      ...{ problem: refuses, advice: explainWord(refuses)?.remedy.en },
+      problem: refuses,
+      advice: explainWord(refuses)?.remedy.en,
     });
   }
   reportRefused(log, before, found);
@@ -150,13 +151,17 @@ function reportRefused(
       refused: refused.map(({ operation }) => operation),
       redis_says: first.words,
       ...(first.key !== undefined && { key: first.key }),
-      ...{ redis_version: version, advice: explainWord(first.word)?.remedy.en },
+      redis_version: version,
+      advice: explainWord(first.word)?.remedy.en,
     });
   }
   for (const { key, holds, belongs } of spoiled) {
     if (before?.spoiled.some((one) => one.key === key)) continue;
     log.error('a key of ours holds something else; look at it, and rename or delete it', {
-      ...{ key, holds, belongs, problem: 'WRONGTYPE' },
+      key,
+      holds,
+      belongs,
+      problem: 'WRONGTYPE',
     });
   }
 }

@@ -64,8 +64,15 @@ export async function addRefused(
 ): Promise<void> {
   // As texts: Lua would write a moment of thirteen digits and a fraction shorter than it is.
   const list = batches.map(({ url, reason, count, row, since, at, beside, last }) => ({
-    ...{ url, reason, count, row, beside, last, apart: REFUSAL_REASONS[reason].apart },
-    ...{ since: String(since), at: String(at) },
+    url,
+    reason,
+    count,
+    row,
+    beside,
+    last,
+    apart: REFUSAL_REASONS[reason].apart,
+    since: String(since),
+    at: String(at),
   }));
   const appid = component ?? ELSEWHERE;
   const touched = [keys.refusedPushes(appid), keys.pushStats(appid)];

@@ -136,7 +136,11 @@ function shaped<T>(api: string, schema: z.ZodType<T>, raw: unknown): T {
   const result = schema.safeParse(raw);
   if (result.success) return result.data;
   throw new WechatError({
-    ...{ api, host: '', fault: 'bad_body', class: 'retry', mayHaveRun: true },
+    api,
+    host: '',
+    fault: 'bad_body',
+    class: 'retry',
+    mayHaveRun: true,
     meaning: 'the answer was not what WeChat documents',
     advice: 'Try again. If it stays, look for a proxy between this server and WeChat.',
   });

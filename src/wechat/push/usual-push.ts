@@ -58,7 +58,10 @@ export function createUsualOpener(secrets: EnvelopeSecrets): UsualOpener {
     const message = messageIn(decipher.update(bytes), secrets.componentAppid);
     if (message === undefined) return undefined;
     return {
-      ...{ query: signed, format: 'xml', message, lossless: true },
+      query: signed,
+      format: 'xml',
+      message,
+      lossless: true,
       hashes: new PushHashes(encrypt, () => message),
       usedPreviousToken: false,
       usedPreviousKey: false,

@@ -29,7 +29,9 @@ function settingsOf(env: Record<string, string> = {}, machine: Partial<Patient['
   const base = stationEnv({ urls: ['http://127.0.0.1:1'] }, 'redis://127.0.0.1:1', 'x:');
   const all = { ...base, PUBLIC_BASE_URL: 'https://wx.example.com', API_KEYS: KEY, ...env };
   return examineSettings({
-    ...{ config: loadConfig(all), env: all, clock: createManualClock() },
+    config: loadConfig(all),
+    env: all,
+    clock: createManualClock(),
     machine: { nodeVersion: 'v24.1.0', inContainer: false, dotenv: '/nowhere/.env', ...machine },
   } as unknown as Patient);
 }

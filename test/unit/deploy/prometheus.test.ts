@@ -42,28 +42,34 @@ const WAITING = of('authorizers_oldest_due_timestamp_seconds', { appid: APPID })
 const TIMED: Readonly<Record<string, Case>> = {
   'WxkeeperTicketSilent warning': {
     given: { [ticket('received')]: '0', [ticket('expires')]: '43200' },
-    ...{ fires: 1_530, labels: { appid: APPID } },
+    fires: 1_530,
+    labels: { appid: APPID },
   },
   'WxkeeperTicketSilent critical': {
     given: { [ticket('received')]: '0', [ticket('expires')]: '43200' },
-    ...{ fires: 3_630, labels: { appid: APPID } },
+    fires: 3_630,
+    labels: { appid: APPID },
   },
   'WxkeeperTicketExpired critical': {
     given: { [ticket('expires')]: '600' },
-    ...{ fires: 600, labels: { appid: APPID } },
+    fires: 600,
+    labels: { appid: APPID },
   },
   'WxkeeperCredentialDead critical': {
     given: { [token('expires')]: '600' },
-    ...{ fires: 660, labels: { appid: APPID, kind: TOKEN } },
+    fires: 660,
+    labels: { appid: APPID, kind: TOKEN },
   },
   'WxkeeperRefreshFailing critical': {
     given: { [token('expires')]: '900', [token('due')]: '0' },
     // Urgent in its last 300 s, and told two minutes later.
-    ...{ fires: 750, labels: { appid: APPID, kind: TOKEN } },
+    fires: 750,
+    labels: { appid: APPID, kind: TOKEN },
   },
   'WxkeeperAuthorizersBehind warning': {
     given: { [WAITING]: '0' },
-    ...{ fires: 450, labels: { appid: APPID } },
+    fires: 450,
+    labels: { appid: APPID },
   },
 };
 
@@ -181,10 +187,8 @@ describeWithPromtool('the alerting rules', () => {
       input_series: seriesOf(given, 30),
       promql_expr_test: [
         {
-          ...{
-            expr: 'count by (alertname) (ALERTS{alertname!="WxkeeperWatchdog"})',
-            eval_time: at,
-          },
+          expr: 'count by (alertname) (ALERTS{alertname!="WxkeeperWatchdog"})',
+          eval_time: at,
           exp_samples: [{ labels: '{alertname="WxkeeperSecretRefused"}', value: 1 }],
         },
       ],
@@ -194,7 +198,8 @@ describeWithPromtool('the alerting rules', () => {
 
   it('notice when nobody can be scraped, or one cannot; and one of them always fires', async () => {
     const up = (instance: string, values: string) => ({
-      ...{ series: `up{job="wxkeeper",instance="${instance}"}`, values },
+      series: `up{job="wxkeeper",instance="${instance}"}`,
+      values,
     });
     const firing = 'ALERTS{alertstate="firing",alertname!="WxkeeperWatchdog"}';
     const sample = (alert: string, severity: string, more = '') => ({
@@ -224,7 +229,8 @@ describeWithPromtool('the alerting rules', () => {
         input_series: [],
         alert_rule_test: [
           {
-            ...{ eval_time: '0s', alertname: 'WxkeeperWatchdog' },
+            eval_time: '0s',
+            alertname: 'WxkeeperWatchdog',
             exp_alerts: [
               {
                 exp_labels: { severity: 'none' },
@@ -244,7 +250,8 @@ describeWithPromtool('the alerting rules', () => {
 
   it('go on while one replica restarts, and name the one that is cut off from Redis', async () => {
     const of = (name: string, instance: string, more: string, values: string) => ({
-      ...{ series: `wxkeeper_${name}{job="wxkeeper",instance="${instance}",${more}}`, values },
+      series: `wxkeeper_${name}{job="wxkeeper",instance="${instance}",${more}}`,
+      values,
     });
     const received = 'ticket_received_timestamp_seconds';
     const about = `appid="${APPID}"`;
@@ -276,7 +283,8 @@ describeWithPromtool('the alerting rules', () => {
         input_series: seriesOf({ [token('expires')]: '0' }, 5),
         alert_rule_test: [
           {
-            ...{ eval_time: '2m', alertname: 'WxkeeperCredentialDead' },
+            eval_time: '2m',
+            alertname: 'WxkeeperCredentialDead',
             exp_alerts: [
               {
                 exp_labels: { job: 'wxkeeper', appid: APPID, kind: TOKEN, severity: 'critical' },

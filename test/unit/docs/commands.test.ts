@@ -76,7 +76,8 @@ async function openShell(options: { server?: RedisServer } = {}): Promise<Shell>
   await command('redis-cli', `env ${absolute(redis.cli)} -e`);
   await command('curl', `${await find('curl')} --fail-with-body -sS`);
   return {
-    ...{ redis, folder },
+    redis,
+    folder,
     async type(code) {
       const env = { ...process.env, ...variables, PATH: `${folder}:${PATH}` };
       const { stdout } = await run('bash', ['-euo', 'pipefail', '-c', code], { cwd: folder, env });

@@ -26,7 +26,9 @@ const HOUR = 60 * MINUTE;
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 
 const view = (language: 'en' | 'zh'): View => ({
-  ...{ language, words: WORDS[language], now: NOW },
+  language,
+  words: WORDS[language],
+  now: NOW,
   mayAct: () => false,
 });
 const textOf = (html: { text: string }) => html.text.replace(/<[^>]*>/g, '');
@@ -104,8 +106,11 @@ describe('gaps between tickets', () => {
 
 describe('intervals between refreshes', () => {
   const entry = (minutesAgo: number, reason = 'cron') => ({
-    ...{ obtainedAt: NOW - minutesAgo * MINUTE, expiresAt: NOW, seq: 1 },
-    ...{ reason, replica: 'r1' },
+    obtainedAt: NOW - minutesAgo * MINUTE,
+    expiresAt: NOW,
+    seq: 1,
+    reason,
+    replica: 'r1',
   });
 
   it('belong to the later of two refreshes, and to the time that is asked for', () => {
@@ -190,7 +195,11 @@ describe('the span of a chart', () => {
   it('is what a strip is drawn over, from edge to edge', () => {
     const arrivals = [0, 20, 40].map((seconds) => NOW - seconds * SECOND);
     const drawn = arrivalStrip({
-      ...{ label: '', arrivals, gaps: [], since: NOW - 40 * SECOND, now: NOW },
+      label: '',
+      arrivals,
+      gaps: [],
+      since: NOW - 40 * SECOND,
+      now: NOW,
       spanMs: MINUTE,
     }).text;
     expect(drawn).toContain('d="M1440 5V35M960 5V35M480 5V35"');
@@ -204,15 +213,28 @@ describe('the span of a chart', () => {
 
 describe('the charts of a young installation', () => {
   const entry = (secondsAgo: number) => ({
-    ...{ obtainedAt: NOW - secondsAgo * SECOND, expiresAt: NOW, seq: 1 },
-    ...{ reason: 'cron', replica: 'r1' },
+    obtainedAt: NOW - secondsAgo * SECOND,
+    expiresAt: NOW,
+    seq: 1,
+    reason: 'cron',
+    replica: 'r1',
   });
   type Shown = Parameters<typeof credentialPanel>[2];
   const at = new Date(NOW).toISOString();
   const credential = {
-    ...{ kind: 'component_access_token', state: 'fresh', reason: 'fresh', live: true, seq: 1 },
-    ...{ obtained_at: at, expires_at: at, due_at: at, next_refresh_at: at },
-    ...{ calls_today: 1, calls_allowed_a_day: null, last_refused: null, last_error: null },
+    kind: 'component_access_token',
+    state: 'fresh',
+    reason: 'fresh',
+    live: true,
+    seq: 1,
+    obtained_at: at,
+    expires_at: at,
+    due_at: at,
+    next_refresh_at: at,
+    calls_today: 1,
+    calls_allowed_a_day: null,
+    last_refused: null,
+    last_error: null,
     failures_in_a_row: 0,
   } as unknown as Shown;
   const panel = (history: ReturnType<typeof entry>[], language: 'en' | 'zh' = 'en') =>
@@ -263,7 +285,10 @@ describe('the charts of a young installation', () => {
     const component = {
       appid: 'wx1',
       ticket: {
-        ...{ state: 'fresh', received_at: at, expires_at: at, received_count: 3 },
+        state: 'fresh',
+        received_at: at,
+        expires_at: at,
+        received_count: 3,
         push_asked_for_at: null,
       },
     } as unknown as Component;

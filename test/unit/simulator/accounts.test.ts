@@ -57,8 +57,12 @@ describe('cgi-bin/token', () => {
     });
     expect(await classic(simulator)).not.toBe(answer['access_token']);
     expect(simulator.ledger.mints[0]).toEqual({
-      ...{ at: START, appid: ACCOUNT.appid, kind: 'access_token', api: 'token' },
-      ...{ value: answer['access_token'], expiresAt: START + 2 * HOUR },
+      at: START,
+      appid: ACCOUNT.appid,
+      kind: 'access_token',
+      api: 'token',
+      value: answer['access_token'],
+      expiresAt: START + 2 * HOUR,
     });
   });
 
@@ -229,7 +233,9 @@ describe('an access_token minted elsewhere', () => {
     const { access_token: kept } = await stable(simulator);
     simulator.mintElsewhere('access_token');
     expect(simulator.latestMint('access_token')).toMatchObject({
-      ...{ appid: ACCOUNT.appid, foreign: true, api: 'token' },
+      appid: ACCOUNT.appid,
+      foreign: true,
+      api: 'token',
     });
     clock.advance(5 * MINUTE);
     expect(simulator.isLive('access_token', token)).toBe(false);

@@ -43,8 +43,10 @@ describe('the event of an authorization', () => {
     const { simulator, last, grant } = await startPushing();
     const code = grant();
     await simulator.pushAuthorized(COMPONENT.appid, AUTHORIZER, code, {
-      ...{ infoType: 'updateauthorized', createTime: NOW - 5 },
-      ...{ absoluteExpiry: false, preAuthCode: 'preauthcode@@@mine' },
+      infoType: 'updateauthorized',
+      createTime: NOW - 5,
+      absoluteExpiry: false,
+      preAuthCode: 'preauthcode@@@mine',
     });
     expect(NAMES.map(last)).toEqual(['updateauthorized', String(NOW - 5), AUTHORIZER, code]);
     expect(last('AuthorizationCodeExpiredTime')).toBe('600');
@@ -92,7 +94,9 @@ describe('the control API', () => {
     const call = async (path: string, body: object) =>
       (await control(simulator, `POST ${path}`, body)).json;
     expect(await call('populate', { count: 2, from: 10 })).toEqual({
-      ...{ count: 2, first: 'wxa00000000000000a', last: 'wxa00000000000000b' },
+      count: 2,
+      first: 'wxa00000000000000a',
+      last: 'wxa00000000000000b',
     });
     const grant = await call('grant', { authorizer: AUTHORIZER, twoCodes: true, kind: 'mini' });
     expect(grant['redirectCode']).not.toBe(grant['eventCode']);
@@ -105,8 +109,11 @@ describe('the control API', () => {
     const { json } = await control(simulator, 'GET state');
     expect(json).toMatchObject({ authorizationCount: 3 });
     expect((json['authorizations'] as unknown[])[2]).toEqual({
-      ...{ appid: COMPONENT.appid, authorizer: AUTHORIZER },
-      ...{ rotating: false, kind: 'mini', exchanged: false },
+      appid: COMPONENT.appid,
+      authorizer: AUTHORIZER,
+      rotating: false,
+      kind: 'mini',
+      exchanged: false,
     });
     await call('push-unauthorized', { authorizer: AUTHORIZER });
     expect(last('InfoType')).toBe('unauthorized');

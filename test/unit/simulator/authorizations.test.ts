@@ -117,7 +117,8 @@ describe('a grant', () => {
     const newer = simulator.grant(COMPONENT.appid, AUTHORIZER);
     const refresh = (refreshToken: unknown) =>
       call('api_authorizer_token', {
-        ...{ authorizer_appid: AUTHORIZER, authorizer_refresh_token: refreshToken },
+        authorizer_appid: AUTHORIZER,
+        authorizer_refresh_token: refreshToken,
       });
     expect(await refresh(old)).toMatchObject({ errcode: 61023 });
     expect(await refresh('')).toMatchObject({ errcode: 61023 });

@@ -67,7 +67,9 @@ describe('api_get_authorizer_list', () => {
       auth_time: START / SECOND,
     };
     const second = {
-      ...{ authorizer_appid: AUTHORIZER, refresh_token: '', auth_time: (START + HOUR) / SECOND },
+      authorizer_appid: AUTHORIZER,
+      refresh_token: '',
+      auth_time: (START + HOUR) / SECOND,
     };
     expect(await list(0, 500)).toEqual({ total_count: 2, list: [first, second] });
     expect(await list(1, 1)).toEqual({ total_count: 2, list: [second] });
@@ -111,7 +113,8 @@ describe('a populated world', () => {
     expect(simulator.populate(COMPONENT.appid, 2, { from: 255 })).toEqual(appids.slice(1));
     expect(simulator.refreshTokenOf(COMPONENT.appid, appid)).toBe(refreshToken);
     const token = await call('api_authorizer_token', {
-      ...{ authorizer_appid: appid, authorizer_refresh_token: refreshToken },
+      authorizer_appid: appid,
+      authorizer_refresh_token: refreshToken,
     });
     expect(token).toHaveProperty('authorizer_access_token');
     expect(() => simulator.populate('wxnobody', 1)).toThrow('wxnobody');

@@ -64,8 +64,11 @@ describe('api_authorizer_token', () => {
     });
     expect(answer['authorizer_access_token']).not.toBe(accessToken);
     expect(simulator.latestMint('authorizer_access_token', AUTHORIZER)).toEqual({
-      ...{ at: START, appid: AUTHORIZER, kind: 'authorizer_access_token' },
-      ...{ value: answer['authorizer_access_token'], expiresAt: START + 2 * HOUR },
+      at: START,
+      appid: AUTHORIZER,
+      kind: 'authorizer_access_token',
+      value: answer['authorizer_access_token'],
+      expiresAt: START + 2 * HOUR,
       component: COMPONENT.appid,
     });
     expect(await ask(refreshToken)).toHaveProperty('authorizer_access_token');
@@ -161,7 +164,8 @@ describe('a token minted elsewhere', () => {
     simulator.mintElsewhere('authorizer_access_token', OWNER);
     expect(isLive(accessToken)).toBe(false);
     expect(simulator.latestMint('authorizer_access_token', AUTHORIZER)).toMatchObject({
-      ...{ component: COMPONENT.appid, foreign: true },
+      component: COMPONENT.appid,
+      foreign: true,
     });
     expect(await ask(refreshToken)).toHaveProperty('authorizer_access_token');
   });

@@ -144,7 +144,8 @@ describe('the control API', () => {
         simulator,
         `api_authorizer_token?component_access_token=${token}`,
         {
-          ...{ component_appid: COMPONENT.appid, authorizer_appid: authorizer },
+          component_appid: COMPONENT.appid,
+          authorizer_appid: authorizer,
           authorizer_refresh_token: refreshToken,
         },
       );
@@ -155,8 +156,11 @@ describe('the control API', () => {
     const state = async () => (await control(simulator, 'GET state')).json['authorizations'];
     expect(await state()).toEqual([
       {
-        ...{ appid: COMPONENT.appid, authorizer, rotating: true },
-        ...{ kind: 'official', exchanged: true },
+        appid: COMPONENT.appid,
+        authorizer,
+        rotating: true,
+        kind: 'official',
+        exchanged: true,
       },
     ]);
 

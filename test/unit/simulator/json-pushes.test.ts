@@ -58,11 +58,14 @@ describe('a simulator that pushes JSON', () => {
     expect(ticket).toMatchObject({ type: 'application/json', outside: { AppId: COMPONENT.appid } });
     expect(Object.keys(ticket?.outside ?? {})).toEqual(['AppId', 'Encrypt']);
     expect(ticket?.inside).toMatchObject({
-      ...{ AppId: COMPONENT.appid, CreateTime: START / 1000, InfoType: 'component_verify_ticket' },
+      AppId: COMPONENT.appid,
+      CreateTime: START / 1000,
+      InfoType: 'component_verify_ticket',
       ComponentVerifyTicket: expect.stringContaining('ticket@@@') as string,
     });
     expect(authorized?.inside).toMatchObject({
-      ...{ AuthorizerAppid: AUTHORIZER, AuthorizationCode: eventCode },
+      AuthorizerAppid: AUTHORIZER,
+      AuthorizationCode: eventCode,
       AuthorizationCodeExpiredTime: START / 1000 + 600,
     });
     expect(notice?.inside).toMatchObject({ task_status: 6, dispatch_info: {} });
@@ -162,7 +165,9 @@ describe('a message in XML', () => {
     const { simulator, receiver } = await startWithReceiver();
     simulator.addFault({ push: { skip: true } });
     expect(await simulator.pushMessage(undefined, AUTHORIZER, TEXT)).toMatchObject({
-      ...{ accepted: false, infoType: 'text', error: 'skipped by a fault' },
+      accepted: false,
+      infoType: 'text',
+      error: 'skipped by a fault',
     });
     expect(receiver.pushes).toEqual([]);
   });
@@ -176,7 +181,9 @@ describe('the release checker in JSON', () => {
     body: (good: string) => string;
   }
   const swap = ({ ToUserName, FromUserName, Content, Event }: Inside): Inside => ({
-    ...{ ToUserName: FromUserName, FromUserName: ToUserName, CreateTime: START / 1000 },
+    ToUserName: FromUserName,
+    FromUserName: ToUserName,
+    CreateTime: START / 1000,
     MsgType: 'text',
     Content: typeof Content === 'string' ? `${Content}_callback` : `${String(Event)}from_callback`,
   });
@@ -204,8 +211,11 @@ describe('the release checker in JSON', () => {
     const base = await listenAnywhere(server);
     simulator.setCallbackUrl(COMPONENT.appid, `${base}/callback`);
     const results = await runReleaseCheck(simulator, {
-      ...{ component: COMPONENT, messageUrl: `${base}/callback/$APPID$`, limitMs: 60_000 },
-      ...{ accounts: CHECKED_ACCOUNTS.slice(0, 1), now: () => START },
+      component: COMPONENT,
+      messageUrl: `${base}/callback/$APPID$`,
+      limitMs: 60_000,
+      accounts: CHECKED_ACCOUNTS.slice(0, 1),
+      now: () => START,
     });
     const failed = results.filter(({ ok, step }) => !ok && !['code', 'api message'].includes(step));
     return Object.fromEntries(failed.map(({ step, detail }) => [step, detail]));

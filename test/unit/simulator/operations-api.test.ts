@@ -42,7 +42,8 @@ const quota = async (path: string, by = token) =>
   post(`${QUOTA}?access_token=${by}`, { cgi_path: path });
 const info = () =>
   post(`${INFO}?component_access_token=${token}`, {
-    ...{ component_appid: COMPONENT.appid, authorizer_appid: AUTHORIZER },
+    component_appid: COMPONENT.appid,
+    authorizer_appid: AUTHORIZER,
   });
 const ridOf = ({ errmsg }: Record<string, unknown>) => /rid: (\S+)$/.exec(String(errmsg))?.[1];
 

@@ -31,7 +31,12 @@ async function startPages() {
     return `${simulator.url}${path}?${new URLSearchParams({ ...all, ...query }).toString()}`;
   };
   return {
-    ...{ simulator, clock, receiver, token, code, newCode },
+    simulator,
+    clock,
+    receiver,
+    token,
+    code,
+    newCode,
     get: async (path: string, query?: Record<string, string>, referer: string = START_PAGE) => {
       const headers = referer === '' ? {} : { Referer: referer };
       const response = await fetch(urlOf(path, query), { headers });
@@ -175,7 +180,9 @@ describe('the authorization page', () => {
   it('refuses other methods', async () => {
     const { simulator, code } = await startPages();
     const query = new URLSearchParams({
-      ...{ component_appid: COMPONENT.appid, pre_auth_code: code, redirect_uri: BACK },
+      component_appid: COMPONENT.appid,
+      pre_auth_code: code,
+      redirect_uri: BACK,
     });
     const response = await fetch(`${simulator.url}${PC}?${query.toString()}`, { method: 'PUT' });
     expect(response.status).toBe(400);

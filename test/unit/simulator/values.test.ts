@@ -23,7 +23,11 @@ function makeWorld(options: object = {}): { world: World; clock: ManualClock } {
 
 describe('the verdict on a value', () => {
   const issued: Issued = {
-    ...{ value: 'v', owner: OWNER, issuedAt: 0, expiresAt: 100, endedAt: Infinity },
+    value: 'v',
+    owner: OWNER,
+    issuedAt: 0,
+    expiresAt: 100,
+    endedAt: Infinity,
   };
 
   it.each([
@@ -73,8 +77,12 @@ describe('a value that is issued', () => {
     const { value } = issue(world, OWNER, 'authorizer_access_token', undefined, { foreign: true });
     expect(world.ledger.mints).toEqual([
       {
-        ...{ at: START, appid: 'wx00000000000000b1', kind: 'authorizer_access_token', value },
-        ...{ expiresAt: START + 2 * HOUR, foreign: true },
+        at: START,
+        appid: 'wx00000000000000b1',
+        kind: 'authorizer_access_token',
+        value,
+        expiresAt: START + 2 * HOUR,
+        foreign: true,
       },
     ]);
   });

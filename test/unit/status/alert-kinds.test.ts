@@ -53,24 +53,39 @@ describe('what each kind of webhook is sent', () => {
   it('json: the documented fields', () => {
     const { body, target, headers, payload } = request('json', [firing], 'en');
     expect(body).toEqual({
-      ...{ id: firing.id, status: 'firing', time: '2026-11-21T00:00:00.000Z' },
-      ...{ alert: 'WxkeeperTicketSilent', code: 'ticket_silent', severity: 'warning' },
-      ...{ previous_severity: null, component: SUBJECT, kind: null },
-      ...{ since: '2026-11-20T23:35:00.000Z', ends: null, lasted_seconds: 1_500 },
+      id: firing.id,
+      status: 'firing',
+      time: '2026-11-21T00:00:00.000Z',
+      alert: 'WxkeeperTicketSilent',
+      code: 'ticket_silent',
+      severity: 'warning',
+      previous_severity: null,
+      component: SUBJECT,
+      kind: null,
+      since: '2026-11-20T23:35:00.000Z',
+      ends: null,
+      lasted_seconds: 1_500,
       title: 'No ticket arrives',
       message: 'No ticket for 25 minutes; the stored one serves until it is 12 h old.',
       advice: expect.stringContaining('console') as string,
-      ...{ replica: 'host-1-ab', version: '1.2.3' },
+      replica: 'host-1-ab',
+      version: '1.2.3',
     });
     expect(target.href).toBe('https://robot.example.com/json?key=k');
     expect(headers).toEqual({ 'x-wxkeeper-signature': signJson(SECRET, AT, payload) });
     expect(request('json', [resolved], 'en').body).toMatchObject({
-      ...{ status: 'resolved', ends: '2026-11-21T00:01:00.000Z', lasted_seconds: 1_560 },
+      status: 'resolved',
+      ends: '2026-11-21T00:01:00.000Z',
+      lasted_seconds: 1_560,
     });
     const begun = noticeOfReplica('started', AT, 'host-1-ab');
     expect(request('json', [begun], 'zh').body).toMatchObject({
-      ...{ status: 'started', alert: 'WxkeeperStarted', code: null, severity: 'info' },
-      ...{ title: 'wxkeeper 已启动', component: null },
+      status: 'started',
+      alert: 'WxkeeperStarted',
+      code: null,
+      severity: 'info',
+      title: 'wxkeeper 已启动',
+      component: null,
     });
   });
 
@@ -106,7 +121,8 @@ describe('what each kind of webhook is sent', () => {
   it('feishu: a card of plain text, its signature in the body', () => {
     const { body } = request('feishu');
     expect(body).toMatchObject({
-      ...{ timestamp: String(AT / 1000), sign: signFeishu(SECRET, String(AT / 1000)) },
+      timestamp: String(AT / 1000),
+      sign: signFeishu(SECRET, String(AT / 1000)),
       msg_type: 'interactive',
       card: { header: { template: 'orange', title: { content: '[警告] 票据推送中断' } } },
     });

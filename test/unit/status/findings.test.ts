@@ -23,14 +23,22 @@ const iso = (ms: number) => new Date(ms).toISOString();
 
 describe('a credential that is not refreshed', () => {
   const health: CredentialHealth = {
-    ...{ kind: 'component_access_token', state: 'due', failures_in_a_row: 3 },
-    ...{ due_at: iso(NOW - 5 * MINUTE), expires_at: iso(NOW + 10 * MINUTE) },
+    kind: 'component_access_token',
+    state: 'due',
+    failures_in_a_row: 3,
+    due_at: iso(NOW - 5 * MINUTE),
+    expires_at: iso(NOW + 10 * MINUTE),
     last_error: null,
-    ...{ calls_today: 0, calls_allowed_a_day: null, quarantined_until: null, last_refused: null },
+    calls_today: 0,
+    calls_allowed_a_day: null,
+    quarantined_until: null,
+    last_refused: null,
     foreign_refresher_since: null,
   };
   const failed = (cls: string, errcode?: number, fault = '') => ({
-    ...{ class: cls, message: `api: ${fault}: text`, advice: 'do' },
+    class: cls,
+    message: `api: ${fault}: text`,
+    advice: 'do',
     ...(errcode === undefined ? {} : { errcode }),
   });
 
@@ -88,9 +96,15 @@ describe('a credential that is not refreshed', () => {
 
 describe('tickets that stay away', () => {
   const ticket = (receivedAt: number) => ({
-    ...{ ticket: 't', createTime: receivedAt, receivedAt, expiresAt: receivedAt + 12 * HOUR },
-    ...{ previousTicket: undefined, previousExpiresAt: 0, refused: undefined },
-    ...{ pushAskedAt: undefined, count: 1 },
+    ticket: 't',
+    createTime: receivedAt,
+    receivedAt,
+    expiresAt: receivedAt + 12 * HOUR,
+    previousTicket: undefined,
+    previousExpiresAt: 0,
+    refused: undefined,
+    pushAskedAt: undefined,
+    count: 1,
   });
   const found = (ageMs: number) => {
     const one = ticket(NOW - ageMs);
@@ -128,7 +142,8 @@ describe('the previous key', () => {
     previousSecretFindings(
       COMPONENT,
       {
-        ...{ keySet, keyAt: keyAgeMs === undefined ? undefined : NOW - keyAgeMs },
+        keySet,
+        keyAt: keyAgeMs === undefined ? undefined : NOW - keyAgeMs,
         tokenSet: more.tokenSet ?? false,
         tokenAt: more.tokenAgeMs === undefined ? undefined : NOW - more.tokenAgeMs,
       },
@@ -196,7 +211,9 @@ describe('several findings', () => {
     ]);
     expect(ranked).toMatchObject([
       {
-        ...{ severity: 'critical', since: 7, kind: 'pre_auth_code, component_access_token' },
+        severity: 'critical',
+        since: 7,
+        kind: 'pre_auth_code, component_access_token',
         facts: { state: 'expired' },
       },
     ]);
@@ -213,7 +230,12 @@ describe('several findings', () => {
 
 describe('replicas', () => {
   const replica = (id: string, more: Partial<Replica>): Replica => ({
-    ...{ id, host: 'h', version: '1', startedAt: NOW - HOUR, seenAt: NOW, stoppedAt: undefined },
+    id,
+    host: 'h',
+    version: '1',
+    startedAt: NOW - HOUR,
+    seenAt: NOW,
+    stoppedAt: undefined,
     ...more,
   });
   const states = (...replicas: Replica[]) =>
@@ -260,8 +282,17 @@ describe('replicas', () => {
 
 describe('refused pushes', () => {
   const refused = (more: Partial<RefusedPushes>): RefusedPushes => ({
-    ...{ url: 'event', reason: 'form', total: 5, row: 5, beside: [], signed: 'yes' },
-    ...{ since: NOW - MINUTE, at: NOW, path: '/callback', address: '', detail: '' },
+    url: 'event',
+    reason: 'form',
+    total: 5,
+    row: 5,
+    beside: [],
+    signed: 'yes',
+    since: NOW - MINUTE,
+    at: NOW,
+    path: '/callback',
+    address: '',
+    detail: '',
     ...more,
   });
   const accepting = (event?: number, message?: number) => flowOf({ event, message }, NOW);
@@ -352,25 +383,41 @@ describe('refused pushes', () => {
 describe('row 131: what the self-test has found', () => {
   const COMPONENTS = ['wx0123456789abcdef', 'wx00000000000000aa'];
   const well: SelfTest = {
-    ...{ forbidden: [], evicts: false, refuses: undefined, refused: [], spoiled: [] },
+    forbidden: [],
+    evicts: false,
+    refuses: undefined,
+    refused: [],
+    spoiled: [],
     version: '7.0.15',
   };
   const refusal = {
-    ...{ operation: 'XADD', word: 'unknown command xadd', words: "ERR unknown command 'xadd'" },
-    ...{ key: undefined, subject: undefined },
+    operation: 'XADD',
+    word: 'unknown command xadd',
+    words: "ERR unknown command 'xadd'",
+    key: undefined,
+    subject: undefined,
   };
   const served = {
-    ...{ operation: 'append-event', word: 'NOPERM', words: 'NOPERM No permissions' },
-    ...{ key: 'wx:events:{wx0123456789abcdef}', subject: 'wx0123456789abcdef' },
+    operation: 'append-event',
+    word: 'NOPERM',
+    words: 'NOPERM No permissions',
+    key: 'wx:events:{wx0123456789abcdef}',
+    subject: 'wx0123456789abcdef',
   };
   const spoiled = {
-    ...{ key: 'wx:events:{wx00000000000000aa}', subject: 'wx00000000000000aa' },
-    ...{ holds: 'list', belongs: 'stream', needed: true },
+    key: 'wx:events:{wx00000000000000aa}',
+    subject: 'wx00000000000000aa',
+    holds: 'list',
+    belongs: 'stream',
+    needed: true,
   };
   const said = (test: SelfTest, subjects = COMPONENTS) =>
     selfTestFindings(test, subjects).map((one) => ({
-      ...{ code: one.code, subject: one.subject, severity: one.severity },
-      ...{ message: describeProblem(one, 'en').message, advice: describeProblem(one, 'en').advice },
+      code: one.code,
+      subject: one.subject,
+      severity: one.severity,
+      message: describeProblem(one, 'en').message,
+      advice: describeProblem(one, 'en').advice,
     }));
 
   it('is nothing when all is well', () => {
@@ -380,7 +427,9 @@ describe('row 131: what the self-test has found', () => {
   it('names what is refused, with the words, the version and the remedy', () => {
     expect(said({ ...well, refused: [refusal] })).toMatchObject([
       {
-        ...{ code: 'redis_forbids', subject: null, severity: 'critical' },
+        code: 'redis_forbids',
+        subject: null,
+        severity: 'critical',
         message: "Redis 7.0.15 refuses XADD: ERR unknown command 'xadd'.",
         advice: expect.stringMatching(/rename-command.*7\.0|7\.0.*rename-command/) as unknown,
       },

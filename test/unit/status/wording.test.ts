@@ -16,10 +16,26 @@ const HAN = /\p{Script=Han}/u;
 
 /** Whatever any rule may put into a sentence. */
 const facts = {
-  ...{ kind: 'access_token', state: 'urgent', failures: 2, minutes: 30, reason: 'OOM' },
-  ...{ commands: 'XADD', since: 'T1', refused: 'T2', redis: 70, wechat: 71, replica: 'r1' },
-  ...{ count: 3, path: '/callback', detail: '70' },
-  ...{ seen: 'T3', due: 5, seconds: 200, calls: 1000, allowed: 2000, until: 'T4' },
+  kind: 'access_token',
+  state: 'urgent',
+  failures: 2,
+  minutes: 30,
+  reason: 'OOM',
+  commands: 'XADD',
+  since: 'T1',
+  refused: 'T2',
+  redis: 70,
+  wechat: 71,
+  replica: 'r1',
+  count: 3,
+  path: '/callback',
+  detail: '70',
+  seen: 'T3',
+  due: 5,
+  seconds: 200,
+  calls: 1000,
+  allowed: 2000,
+  until: 'T4',
 };
 
 describe.each(Object.keys(REFUSAL_REASONS))('a push refused for %s', (reason) => {
@@ -77,7 +93,9 @@ describe('a problem in words', () => {
       advice: explainErrcode(61004, true).advice,
     };
     const found = finding('address_not_whitelisted', COMPONENT, {
-      ...{ kind: 'component_access_token', facts: { state: 'due', failures: 1 }, error },
+      kind: 'component_access_token',
+      facts: { state: 'due', failures: 1 },
+      error,
     });
     expect(describeProblem(found, 'en')).toMatchObject({
       component: COMPONENT,
@@ -94,7 +112,8 @@ describe('a problem in words', () => {
     const found = rankFindings(
       ['component_access_token', 'pre_auth_code'].map((kind) =>
         finding('wechat_unreachable', COMPONENT, {
-          ...{ kind, severity: kind === 'pre_auth_code' ? 'critical' : 'warning' },
+          kind,
+          severity: kind === 'pre_auth_code' ? 'critical' : 'warning',
           facts: { state: kind === 'pre_auth_code' ? 'expired' : 'due', failures: 2 },
         }),
       ),

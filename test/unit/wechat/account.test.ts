@@ -52,14 +52,18 @@ describe.each(CALLS)('the answer to $name', ({ name, field, fetch }) => {
     { given: 0, life: 600, assumed: true },
   ])('gives a value for $life s when expires_in is $given', async ({ given, life, assumed }) => {
     expect(await fetch(answering({ [field]: 'VALUE', expires_in: given }))).toMatchObject({
-      ...{ value: 'VALUE', lifeSeconds: life, lifeAssumed: assumed, mayHaveRunTwice: false },
+      value: 'VALUE',
+      lifeSeconds: life,
+      lifeAssumed: assumed,
+      mayHaveRunTwice: false,
     });
   });
 
   it('may be 1024 characters long, and says when there may be another one', async () => {
     const fields = { errcode: 0, errmsg: 'ok', [field]: 'x'.repeat(1024), expires_in: 7200 };
     expect(await fetch(answering(fields, true))).toMatchObject({
-      ...{ value: 'x'.repeat(1024), mayHaveRunTwice: true },
+      value: 'x'.repeat(1024),
+      mayHaveRunTwice: true,
     });
   });
 
@@ -110,7 +114,10 @@ describe('the refresh token in the answer to api_authorizer_token', () => {
     { what: 'too long', more: { authorizer_refresh_token: 'x'.repeat(1025) } },
   ])('is left out when it is $what; the access token is kept', async ({ more }) => {
     expect(await fetchWith(more)).toEqual({
-      ...{ value: 'VALUE', lifeSeconds: 7200, lifeAssumed: false, mayHaveRunTwice: false },
+      value: 'VALUE',
+      lifeSeconds: 7200,
+      lifeAssumed: false,
+      mayHaveRunTwice: false,
       refreshToken: undefined,
     });
   });

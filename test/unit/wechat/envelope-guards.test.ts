@@ -252,7 +252,9 @@ describe('a reply', () => {
 
 describe('the echostr check', () => {
   const signed = (echostr: unknown, token = COMPONENT.token) => ({
-    ...{ timestamp: '1763683200', nonce: '42', echostr },
+    timestamp: '1763683200',
+    nonce: '42',
+    echostr,
     signature: sign(token, '1763683200', '42', ''),
   });
 

@@ -24,7 +24,10 @@ export type AuthorizerList = { rows: readonly Row[]; next: string | undefined } 
 
 export const PAGE_SIZE = 50;
 const TONES: Readonly<Record<AuthorizerState, Tone>> = {
-  ...{ authorized: 'ok', reauthorize: 'bad', unexchanged: 'warn', revoked: 'quiet' },
+  authorized: 'ok',
+  reauthorize: 'bad',
+  unexchanged: 'warn',
+  revoked: 'quiet',
 };
 const MAX_NAME = 60;
 

@@ -9,7 +9,10 @@ import { code, cut, facts, pill, table, words as inWords, type Tone } from './pa
 type Status = DashboardData['status'];
 
 const REPLICA_TONES: Readonly<Record<Status['replicas'][number]['state'], Tone>> = {
-  ...{ running: 'ok', stopped: 'quiet', replaced: 'quiet', lost: 'warn' },
+  running: 'ok',
+  stopped: 'quiet',
+  replaced: 'quiet',
+  lost: 'warn',
 };
 const REPLICAS_SHOWN = 20;
 const MAX_SUMMARY = 200;

@@ -9,8 +9,11 @@ import { action, address, facts, pill, title, type Tone } from './parts.ts';
 type Component = DashboardData['status']['components'][number];
 
 export const TICKET_TONES: Readonly<Record<Component['ticket']['state'], Tone>> = {
-  ...{ fresh: 'ok', silent: 'warn', ticket_refused: 'warn' },
-  ...{ ticket_expired: 'bad', no_ticket: 'bad' },
+  fresh: 'ok',
+  silent: 'warn',
+  ticket_refused: 'warn',
+  ticket_expired: 'bad',
+  no_ticket: 'bad',
 };
 /** Gaps that are named; all of them are drawn. */
 const GAPS_NAMED = 4;

@@ -65,8 +65,10 @@ export function complaintDoc(whose: Whose): RouteDoc {
     body: complaintSchema,
     success: [
       {
-        ...{ status: 200, description: 'What came of it, and the value to go on with.' },
-        ...{ schema: rejectionSchema, headers: { ...ETAG, ...WAIT } },
+        status: 200,
+        description: 'What came of it, and the value to go on with.',
+        schema: rejectionSchema,
+        headers: { ...ETAG, ...WAIT },
       },
     ],
     errors: ['bad_request', 'too_many_requests', ...errorsOf(whose)],

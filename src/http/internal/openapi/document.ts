@@ -83,7 +83,9 @@ export function describeApi(routes: readonly Route[]): Json {
   return {
     openapi: '3.1.0',
     info: {
-      ...{ title: 'wxkeeper', version: VERSION, description: DESCRIPTION },
+      title: 'wxkeeper',
+      version: VERSION,
+      description: DESCRIPTION,
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/', description: 'The internal listener (INTERNAL_PORT).' }],
@@ -205,13 +207,19 @@ function queryParameters(query: z.ZodType | undefined): Json[] {
   if (query === undefined) return [];
   const { properties = {} } = toJsonSchema(query) as { properties?: Record<string, Json> };
   return Object.entries(properties).map(([name, { description, ...schema }]) => ({
-    ...{ name, in: 'query', ...(description !== undefined && { description }), schema },
+    name,
+    in: 'query',
+    ...(description !== undefined && { description }),
+    schema,
   }));
 }
 
 function headerParameters(headers: Readonly<Record<string, string>> = {}): Json[] {
   return Object.entries(headers).map(([name, description]) => ({
-    ...{ name, in: 'header', description, schema: { type: 'string' } },
+    name,
+    in: 'header',
+    description,
+    schema: { type: 'string' },
   }));
 }
 

@@ -50,8 +50,14 @@ export function makeStatus(
 
 export function makeObservations(fields: Partial<Observations> = {}): Observations {
   return {
-    ...{ ticketsReceived: 31, looks: 590, bad: [], httpReads: 59, httpEqual: 59, httpOther: 0 },
-    ...{ status: makeStatus(), statusError: undefined },
+    ticketsReceived: 31,
+    looks: 590,
+    bad: [],
+    httpReads: 59,
+    httpEqual: 59,
+    httpOther: 0,
+    status: makeStatus(),
+    statusError: undefined,
     ...fields,
   };
 }

@@ -6,14 +6,23 @@ import { makeFacts, makeObservations, makeStatus, NOW } from './facts.ts';
 function makeScene(fields: Partial<Scene> = {}): Scene {
   const { log, pushes } = makeFacts();
   return {
-    ...{ log, pushes, now: NOW, elapsedMs: 61_500, seconds: undefined },
-    ...{ seen: makeObservations(), happenings: ['00:40  something'] },
+    log,
+    pushes,
+    now: NOW,
+    elapsedMs: 61_500,
+    seconds: undefined,
+    seen: makeObservations(),
+    happenings: ['00:40  something'],
     ...fields,
   };
 }
 
 const nothingYet = makeObservations({
-  ...{ status: undefined, ticketsReceived: 0, looks: 0, httpReads: 0, httpEqual: 0 },
+  status: undefined,
+  ticketsReceived: 0,
+  looks: 0,
+  httpReads: 0,
+  httpEqual: 0,
 });
 
 describe('the live view', () => {
