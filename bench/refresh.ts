@@ -104,7 +104,7 @@ async function tick(platform: Platform, due: number): Promise<Omit<Tick, 'upstre
   const counts = await countCommands(store.redis, async () => {
     const begun = performance.now();
     const counting = countSent(platform);
-    const { ok, summary } = await keeper.sweep(KIND, 'cron');
+    const { ok, summary } = await keeper.refreshDue(KIND, 'cron');
     ms = performance.now() - begun;
     sent = counting.stop();
     if (!ok) throw new Error(`the tick left something undone: ${summary}`);

@@ -45,7 +45,7 @@ type Parts = ReturnType<typeof compose>;
 export function createApp(config: Config, options: AppOptions): App {
   const parts = compose(config, options);
   const { keeper, patrols, scheduler, pendingTickets, heartbeat, log } = parts;
-  const { redis, seal } = parts.store;
+  const { redis, encryption } = parts.store;
   const listeners: Listener[] = [];
   return {
     keeper,
@@ -55,7 +55,7 @@ export function createApp(config: Config, options: AppOptions): App {
         log.error('Redis is not there; pushes are refused with 503 until it is');
       }
       await parts.watch.idle();
-      const { standing } = seal;
+      const { standing } = encryption;
       if (standing.state === 'wrong') throw new ConfigError([standing.problem]);
       await openListeners(config, parts, options, listeners);
       // Loading takes a moment, and whoever starts a process may have thought better of it.

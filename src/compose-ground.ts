@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { systemClock, type Clock } from './lib/clock.ts';
 import type { Config } from './config/load.ts';
-import { createMemory } from './credentials/local-copy.ts';
+import { createLocalCopies } from './credentials/local-copy.ts';
 import type { Limits } from './http/server.ts';
 import type { Log } from './lib/log.ts';
 import type { StartCron } from './schedule/cron.ts';
@@ -10,7 +10,7 @@ import { countLines, createMetrics } from './metrics/metrics.ts';
 import { createClockWatch } from './store/operations/clock-skew.ts';
 import { createKeys } from './store/redis/keys.ts';
 import { connectRedis } from './store/redis/connection.ts';
-import { createSeal } from './store/redis/token-encryption.ts';
+import { createTokenEncryption } from './store/redis/token-encryption.ts';
 import { createStoreTime } from './store/redis/time.ts';
 import type { Store } from './store/redis/store.ts';
 import { createWechatApi } from './wechat/client.ts';
@@ -38,7 +38,7 @@ export function composeGround(config: Config, { log: plainLog, clock = systemClo
     onDate: (at: number) => clocks.heardFromWechat(at),
     onCall: metrics.counters.onCall,
   });
-  const memory = createMemory(clock, time);
+  const memory = createLocalCopies(clock, time);
   const windowMs = config.refreshWindowSeconds * 1000;
   return { store, api, clock, clocks, log, memory, metrics, windowMs, replica };
 }
@@ -48,6 +48,11 @@ export type Ground = ReturnType<typeof composeGround>;
 function connectStore(config: Config, log: Log, clock: Clock): Store {
   const settings = { url: config.redisUrl, protocol: config.redisProtocol };
   const redis = connectRedis(settings, log, 'commands', clock);
-  const seal = createSeal(config.refreshTokenKeys);
-  return { redis, keys: createKeys(config.redisKeyPrefix), time: createStoreTime(clock), seal };
+  const encryption = createTokenEncryption(config.refreshTokenKeys);
+  return {
+    redis,
+    keys: createKeys(config.redisKeyPrefix),
+    time: createStoreTime(clock),
+    encryption,
+  };
 }

@@ -1,7 +1,7 @@
 import { linksOf, readingOf, type Served } from './compose-apps.ts';
 import type { Config } from './config/load.ts';
 import type { Credential } from './credentials/read.ts';
-import { createComplaintLimit } from './credentials/report-invalid.ts';
+import { createReportLimit } from './credentials/report-invalid.ts';
 import { createSharedReads } from './credentials/shared-reads.ts';
 import { createAudit } from './http/internal/audit.ts';
 import { dashboardRoutes } from './http/dashboard/routes.ts';
@@ -28,7 +28,7 @@ export function composeInternal(config: Config, parts: Served) {
   const offered = {
     apiKeys: parts.keyRing.list,
     audit: createAudit({ log: parts.log, clock, onRead }),
-    reading: { ...reading, share, complaints: createComplaintLimit(clock), onComplaint },
+    reading: { ...reading, share, complaints: createReportLimit(clock), onComplaint },
     authorizers: { context: reading, reconciler, components: components.map((one) => one.appid) },
     status,
     log,

@@ -6,8 +6,8 @@ import { composePublic, composeStatus } from './compose-apps.ts';
 import { composeGround, type AppOptions, type Ground } from './compose-ground.ts';
 import { secretsOf, type Config } from './config/load.ts';
 import { createKeeper, type Keeper } from './credentials/keeper.ts';
-import { createPatrol } from './credentials/maintenance-loop.ts';
-import { noteUsed } from './credentials/consume.ts';
+import { createMaintenanceLoop } from './credentials/maintenance-loop.ts';
+import { noteConsumed } from './credentials/consume.ts';
 import { createRedactor } from './lib/log.ts';
 import { createPendingTickets } from './tickets/pending.ts';
 import { createPushTally } from './callbacks/push-tally.ts';
@@ -43,8 +43,12 @@ export function compose(config: Config, options: AppOptions) {
   const { onLook } = ground.metrics.counters;
   const refreshing = { ...ground, log: log.in('credentials'), onLook };
   const perSecond = config.authorizerRefreshesPerSecond;
-  const pace = { perSecond, burst: perSecond * BURST_SECONDS };
-  const keeper = createKeeper({ ...refreshing, pace, subjects: { components, accounts } });
+  const rateLimit = { perSecond, burst: perSecond * BURST_SECONDS };
+  const keeper = createKeeper({
+    ...refreshing,
+    rateLimit: rateLimit,
+    subjects: { components, accounts },
+  });
   const authorizers = composeAuthorizers(config, { ...ground, keeper });
   const { authorizations, reconciler, releaseCheck } = authorizers;
   const pushes = composePushes(config, ground, { keeper, authorizations, releaseCheck });
@@ -99,7 +103,7 @@ function composeAuthorizers({ components }: Config, parts: Ground & { keeper: Ke
   const authorizations = createAuthorizations({
     ...context,
     onAuthorized: (component, authorizer) => {
-      void keeper.look(authorizerToken(component, authorizer), 'patrol');
+      void keeper.ensureFresh(authorizerToken(component, authorizer), 'patrol');
     },
     onLost: (component) => {
       reconciler.request(component).catch((error: unknown) => {
@@ -122,18 +126,19 @@ function composePushes(
   const ticketMemory = createTicketMemory(pushing.store, pushing.log);
   const onTicket = (arrived: ArrivedTicket, outcome: TicketOutcome) => {
     ticketMemory.remember(arrived, outcome);
-    void keeper.lookAtSubject(arrived.appid, 'ticket');
+    void keeper.ensureAllOf(arrived.appid, 'ticket');
   };
   const pendingTickets = createPendingTickets({ ...pushing, onStored: onTicket });
   const secrets = components.map((one) => ({ ...one, componentAppid: one.appid }));
   const onCode = (component: string, preAuthCode: string | undefined) => {
     void authorizations.work(component);
     const id = { kind: 'pre_auth_code', subject: component } as const;
-    if (preAuthCode !== undefined) void noteUsed({ store: pushing.store, keeper }, id, preAuthCode);
+    if (preAuthCode !== undefined)
+      void noteConsumed({ store: pushing.store, keeper }, id, preAuthCode);
   };
   const onRevoked = (component: string, authorizer: string) => {
     // So that this process remembers it, too.
-    void keeper.look(authorizerToken(component, authorizer), 'patrol');
+    void keeper.ensureFresh(authorizerToken(component, authorizer), 'patrol');
   };
   const refusedPushes = createRefusedPushCounter({
     ...pushing,
@@ -180,12 +185,12 @@ function composePatrols(
 ) {
   const { clock, store, api, keeper, ticketMemory, clocks, watch } = parts;
   const log = parts.log.in('credentials');
-  const patrol = createPatrol(
+  const patrol = createMaintenanceLoop(
     clock,
     log,
     () => parts.heartbeat.beat(),
     () => ticketMemory.keep(components),
-    () => keeper.patrol(),
+    () => keeper.ensureConfigured(),
     () => watchTickets({ store, api, log: parts.log.in('pushes'), components }),
     () => clocks.check(),
     () => watch.onPatrol(),
@@ -197,7 +202,7 @@ function composePatrols(
   );
   // Of their own: thousands of slow calls for authorizers must not hold up the rest, and whatever is
   // slow must not hold up the news of it.
-  const ofAuthorizers = createPatrol(clock, log, () => keeper.patrolAuthorizers());
-  const ofAlerts = createPatrol(clock, parts.log.in('alerts'), () => parts.alerts.check());
+  const ofAuthorizers = createMaintenanceLoop(clock, log, () => keeper.ensureAuthorizers());
+  const ofAlerts = createMaintenanceLoop(clock, parts.log.in('alerts'), () => parts.alerts.check());
   return [patrol, ofAuthorizers, ...(alertWebhooks.length > 0 ? [ofAlerts] : [])];
 }

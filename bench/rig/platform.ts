@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createKeeper, type Keeper } from '../../src/credentials/keeper.ts';
-import { createMemory } from '../../src/credentials/local-copy.ts';
+import { createLocalCopies } from '../../src/credentials/local-copy.ts';
 import type { Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { authorizerToken, grantAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { createKeys, type CredentialId } from '../../src/store/redis/keys.ts';
-import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
 import { acceptTicket } from '../../src/store/tickets/ticket.ts';
@@ -42,7 +42,7 @@ export async function createPlatform(
   prefix: string,
 ): Promise<Platform> {
   const time = createStoreTime(systemClock);
-  const store = { redis, keys: createKeys(prefix), time, seal: createSeal([]) };
+  const store = { redis, keys: createKeys(prefix), time, encryption: createTokenEncryption([]) };
   const api = createWechatApi({ baseUrls: simulator.urls, clock: systemClock, log: SILENT });
   const keeper = createKeeper({
     store,
@@ -50,9 +50,9 @@ export async function createPlatform(
     clock: systemClock,
     log: SILENT,
     replica: 'bench',
-    memory: createMemory(systemClock, time),
+    memory: createLocalCopies(systemClock, time),
     windowMs: WINDOW_MS,
-    pace: { perSecond: 1_000, burst: 1_000 },
+    rateLimit: { perSecond: 1_000, burst: 1_000 },
     subjects: {
       components: [{ appid: COMPONENT.appid, appsecret: COMPONENT.secret }],
       accounts: [],
@@ -69,7 +69,7 @@ export async function createPlatform(
   const first = idOf(0);
   const { refreshToken } = simulator.authorize(COMPONENT.appid, authorizerOf(first));
   await grantAuthorization(store, first, { refreshToken, authorizedAt: now });
-  await keeper.look(first, 'cron');
+  await keeper.ensureFresh(first, 'cron');
   await keeper.idle();
   const sample = await redis.hgetall(store.keys.record(first));
   if (sample.value === undefined) throw new Error('the first authorizer got no token');

@@ -1,5 +1,5 @@
 import { systemClock } from '../../src/lib/clock.ts';
-import { exchange } from '../../src/lib/http-client.ts';
+import { sendRequest } from '../../src/lib/http-client.ts';
 
 /**
  * Makes calls over TLS one after the other, in one of several ways, and prints the milliseconds of CPU that
@@ -14,7 +14,7 @@ const stop = new AbortController().signal;
 
 async function call(): Promise<void> {
   if (way === 'wxkeeper') {
-    await exchange(new URL(url), Buffer.from(BODY), systemClock, stop, PATIENCE_MS);
+    await sendRequest(new URL(url), Buffer.from(BODY), systemClock, stop, PATIENCE_MS);
     return;
   }
   const headers = way === 'fetch' ? {} : { Connection: 'close' };

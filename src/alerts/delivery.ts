@@ -2,7 +2,7 @@ import { deadline, type Clock } from '../lib/clock.ts';
 import type { AlertWebhook } from '../config/file.ts';
 import type { Log } from '../lib/log.ts';
 import type { StoreTime } from '../store/redis/time.ts';
-import { exchange, ExchangeError, MAX_ANSWER_BYTES } from '../lib/http-client.ts';
+import { sendRequest, HttpClientError, MAX_ANSWER_BYTES } from '../lib/http-client.ts';
 import { ALERT_RULES } from './kinds/index.ts';
 import type { Notice } from './notice.ts';
 
@@ -160,10 +160,10 @@ async function send(state: State, letters: readonly Letter[]): Promise<string | 
     const now = { at: clock.now(), version };
     const { url, payload, headers } = rule.request(webhook, notices, now);
     return rule.faultIn(
-      await exchange(url, payload, clock, limit.signal, MAX_ANSWER_BYTES, headers),
+      await sendRequest(url, payload, clock, limit.signal, MAX_ANSWER_BYTES, headers),
     );
   } catch (error) {
-    return error instanceof ExchangeError ? error.fault : 'not_sendable';
+    return error instanceof HttpClientError ? error.fault : 'not_sendable';
   } finally {
     limit.cancel();
   }

@@ -1,6 +1,6 @@
-import { callAsPlatform, type PlatformContext } from '../credentials/call-as-component.ts';
+import { callAsComponent, type ComponentCallContext } from '../credentials/call-as-component.ts';
 import { authorizerToken, replaceRefreshToken } from '../store/authorizers/authorization.ts';
-import { planLook } from '../store/authorizers/due-queue.ts';
+import { planCheck } from '../store/authorizers/due-queue.ts';
 import { readRecord } from '../store/credentials/record.ts';
 import { mergeAuthorizer } from '../store/authorizers/profile.ts';
 import { fetchAuthorizerInfo } from '../wechat/calls/authorizer.ts';
@@ -11,14 +11,14 @@ import { fetchAuthorizerInfo } from '../wechat/calls/authorizer.ts';
  * @throws WechatError; KeeperError `store_unavailable`, or why there is no token to ask with
  */
 export async function refreshProfile(
-  context: PlatformContext,
+  context: ComponentCallContext,
   component: string,
   authorizer: string,
 ): Promise<void> {
   const { store, api, log } = context;
   const id = authorizerToken(component, authorizer);
   const before = await readRecord(store, id);
-  const { profile, permissionSets, refreshToken } = await callAsPlatform(
+  const { profile, permissionSets, refreshToken } = await callAsComponent(
     context,
     component,
     (platform) => fetchAuthorizerInfo(api, { ...platform, authorizerAppid: authorizer }),
@@ -28,7 +28,7 @@ export async function refreshProfile(
   if (lost && stands && refreshToken !== undefined) {
     const replaced = await replaceRefreshToken(store, id, refreshToken, before);
     // Whoever had no refresh token was left out of the sweeps.
-    if (replaced) await planLook(store, id, store.time.now());
+    if (replaced) await planCheck(store, id, store.time.now());
     log.warn('WeChat named a refresh token that was lost', { component, authorizer });
   }
   const profileAt = store.time.now();

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { sleep, type Clock } from '../lib/clock.ts';
 import { KeeperError } from '../lib/errors.ts';
-import { callAsPlatform, type PlatformContext } from '../credentials/call-as-component.ts';
+import { callAsComponent, type ComponentCallContext } from '../credentials/call-as-component.ts';
 import { SEEN_MS } from '../store/tickets/event-stream.ts';
 import { takeLease } from '../store/redis/lease.ts';
 import { WechatError } from '../wechat/client.ts';
@@ -74,9 +74,9 @@ export interface ReleaseCheck {
   idle(): Promise<void>;
 }
 
-type Work = PlatformContext & { pause: () => Promise<void> };
+type Work = ComponentCallContext & { pause: () => Promise<void> };
 
-export function createReleaseCheck(context: PlatformContext): ReleaseCheck {
+export function createReleaseCheck(context: ComponentCallContext): ReleaseCheck {
   let active = 0;
   const waiting = new Set<() => void>();
   const leave = (): void => {
@@ -162,7 +162,7 @@ async function speakFor(context: Work, checked: CheckedMessage, code: string): P
   const facts = { component: componentAppid, authorizer: authorizerAppid };
   const started = clock.monotonic();
   try {
-    const { token } = await callAsPlatform(context, componentAppid, (platform) =>
+    const { token } = await callAsComponent(context, componentAppid, (platform) =>
       twiceIfBusy(pause, () => queryAuth(api, { ...platform, code })),
     );
     if (token === undefined) {

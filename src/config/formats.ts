@@ -80,7 +80,7 @@ export const stopDelaySchema = z
   .refine((seconds) => seconds <= 600, 'must be between 0 and 600');
 
 /** What seals refresh tokens in Redis. */
-export interface SealKey {
+export interface EncryptionKey {
   /** Name of the key in what it has sealed. */
   id: string;
   /** 32 bytes in base64. */
@@ -96,7 +96,7 @@ export const sealKeysSchema = z
     'must be id:base64 of 32 bytes, comma-separated (npm run keys -- --sealing makes one)',
   )
   .transform((entries) =>
-    entries.map((entry): SealKey => {
+    entries.map((entry): EncryptionKey => {
       const [id = '', key = ''] = entry.split(':');
       return { id, key };
     }),
@@ -104,7 +104,7 @@ export const sealKeysSchema = z
   .refine(
     (keys) =>
       ['id', 'key'].every(
-        (name) => new Set(keys.map((one) => one[name as keyof SealKey])).size === keys.length,
+        (name) => new Set(keys.map((one) => one[name as keyof EncryptionKey])).size === keys.length,
       ),
     'must not name the same key twice',
   );

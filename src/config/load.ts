@@ -27,7 +27,7 @@ import {
   windowSchema,
   hostSchema,
   hostsSchema,
-  type SealKey,
+  type EncryptionKey,
 } from './formats.ts';
 import { readTextFile, withOddity } from './texts.ts';
 import { SETTINGS } from './settings.ts';
@@ -62,7 +62,7 @@ export interface Config {
   authorizerRefreshesPerSecond: number;
   apiKeys: readonly ApiKey[];
   /** The first seals refresh tokens, all of them open; none: tokens are stored as they are. */
-  refreshTokenKeys: readonly SealKey[];
+  refreshTokenKeys: readonly EncryptionKey[];
   /** Where people are told of problems. */
   alertWebhooks: readonly AlertWebhook[];
   logLevel: LogLevel;

@@ -5,15 +5,15 @@ import { readCredential, type ReadContext } from './read.ts';
 import { noteRefusal } from './refusal.ts';
 
 /** What calls in the name of a platform need. */
-export type PlatformContext = ReadContext & Pick<RefreshContext, 'api'>;
+export type ComponentCallContext = ReadContext & Pick<RefreshContext, 'api'>;
 
 /**
  * Calls WeChat with a component's live token. When WeChat calls that token dead, it is renewed as after
  * any complaint, and the call is made once more, no more.
  * @throws WechatError; KeeperError as `readCredential` does when there is no live token
  */
-export async function callAsPlatform<T>(
-  context: PlatformContext,
+export async function callAsComponent<T>(
+  context: ComponentCallContext,
   component: string,
   call: (platform: PlatformCall) => Promise<T>,
 ): Promise<T> {
@@ -25,7 +25,7 @@ export async function callAsPlatform<T>(
     if (!(error instanceof WechatError) || error.facts.class !== 'token') throw error;
     const by = `WeChat, when asked for ${error.facts.api}`;
     await noteRefusal(context, id, { seq: token.seq, by, ownDoing: false, quiet: true });
-    await context.keeper.look(id, 'refused');
+    await context.keeper.ensureFresh(id, 'refused');
     const renewed = await readCredential(context, id);
     if (renewed.seq === token.seq) throw error;
     return call({ componentAppid: component, componentAccessToken: renewed.value });

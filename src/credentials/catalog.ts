@@ -4,18 +4,18 @@ import { CREDENTIAL_KINDS } from './kinds/index.ts';
 import type { Target } from './look.ts';
 
 /** Whose credentials we keep: which kinds exist for whom, and what a kind needs to know about them. */
-export interface Subjects {
+export interface Catalog {
   components: readonly Component[];
   accounts: readonly Account[];
 }
 
 /** What is needed to look at this credential; undefined when we do not keep it. */
-export function targetOf(subjects: Subjects, id: CredentialId): Target | undefined {
+export function targetOf(subjects: Catalog, id: CredentialId): Target | undefined {
   return keptIn(subjects, id)?.target();
 }
 
 /** The kind of this credential, when we keep it: readers ask at each request, and need no more. */
-export function kindOf(subjects: Subjects, id: CredentialId): CredentialKind | undefined {
+export function kindOf(subjects: Catalog, id: CredentialId): CredentialKind | undefined {
   return keptIn(subjects, id)?.kind;
 }
 
@@ -24,7 +24,7 @@ interface Kept {
   target: () => Target;
 }
 
-function keptIn(subjects: Subjects, id: CredentialId): Kept | undefined {
+function keptIn(subjects: Catalog, id: CredentialId): Kept | undefined {
   const kind = CREDENTIAL_KINDS.find((one) => one.name === id.kind);
   switch (kind?.of) {
     case undefined:
@@ -49,7 +49,7 @@ function keptIn(subjects: Subjects, id: CredentialId): Kept | undefined {
 }
 
 /** Every credential that the configuration names, in the order in which they build on each other. */
-export function configuredIds({ components, accounts }: Subjects): CredentialId[] {
+export function configuredIds({ components, accounts }: Catalog): CredentialId[] {
   return CREDENTIAL_KINDS.flatMap((kind) => {
     switch (kind.of) {
       case 'component':
@@ -65,7 +65,7 @@ export function configuredIds({ components, accounts }: Subjects): CredentialId[
 }
 
 /** The kinds that are minted with this credential and belong to the same subject. */
-export function dependentsOf(subjects: Subjects, id: CredentialId): CredentialId[] {
+export function dependentsOf(subjects: Catalog, id: CredentialId): CredentialId[] {
   return CREDENTIAL_KINDS.filter((kind) => kind.needs === id.kind && kind.of !== 'authorizer')
     .map((kind) => ({ kind: kind.name, subject: id.subject }))
     .filter((dependent) => targetOf(subjects, dependent) !== undefined);

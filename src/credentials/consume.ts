@@ -7,11 +7,11 @@ import type { Keeper } from './keeper.ts';
  * Somebody has used this single-use value: if it is the one that is kept, nobody else gets it and another
  * one is fetched. Never rejects: a used value that stays is replaced when it ends.
  */
-export async function noteUsed(
+export async function noteConsumed(
   { store, keeper }: { store: Store; keeper: Keeper },
   id: CredentialId,
   value: string,
 ): Promise<void> {
   const taken = await takeValue(store, id, value).catch(() => undefined);
-  if (taken !== undefined) await keeper.look(id, 'handed_out');
+  if (taken !== undefined) await keeper.ensureFresh(id, 'handed_out');
 }

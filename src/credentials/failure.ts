@@ -7,7 +7,7 @@ import {
   PausedError,
   type Attempt,
   type Begun,
-  type LookOutcome,
+  type RefreshOutcome,
   type RefreshContext,
   type Target,
 } from './look.ts';
@@ -28,7 +28,7 @@ export async function recordFailure(
   { reason }: Attempt,
   begun: Begun,
   thrown: unknown,
-): Promise<LookOutcome> {
+): Promise<RefreshOutcome> {
   const { id, kind } = target;
   const { record, freshness, operation, kindContext } = begun;
   const { store, clock, log } = context;

@@ -1,15 +1,15 @@
 import { KeeperError } from '../lib/errors.ts';
 import { readRecord } from '../store/credentials/record.ts';
 import type { CredentialId, CredentialKindName } from '../store/redis/keys.ts';
-import type { Pace } from '../store/authorizers/due-queue.ts';
-import { noteDue } from './plan-next.ts';
+import type { RateLimit } from '../store/authorizers/due-queue.ts';
+import { planNext } from './plan-next.ts';
 import type { CredentialKind } from './kinds/kind.ts';
-import type { Attempt, LookOutcome, LookReason, RefreshContext, Target } from './look.ts';
+import type { Attempt, RefreshOutcome, RefreshTrigger, RefreshContext, Target } from './look.ts';
 import { refreshIfDue } from './refresh.ts';
 import { noteRefusal } from './refusal.ts';
-import { configuredIds, dependentsOf, kindOf, targetOf, type Subjects } from './catalog.ts';
-import { createRota } from './verify-local-copies.ts';
-import { createSweeper, type SweepResult } from './refresh-due.ts';
+import { configuredIds, dependentsOf, kindOf, targetOf, type Catalog } from './catalog.ts';
+import { createCopyVerifier } from './verify-local-copies.ts';
+import { createDueRefresher, type RefreshDueResult } from './refresh-due.ts';
 
 /**
  * Keeps every credential fresh. Whoever has a reason (a cron tick, a new ticket, a reader, a retry)
@@ -17,15 +17,15 @@ import { createSweeper, type SweepResult } from './refresh-due.ts';
  */
 export interface Keeper {
   /** Looks at one credential and refreshes it if it is due. Never rejects. */
-  look(id: CredentialId, reason: LookReason): Promise<LookOutcome>;
+  ensureFresh(id: CredentialId, reason: RefreshTrigger): Promise<RefreshOutcome>;
   /** Looks at all credentials of one component or account, parents first. */
-  lookAtSubject(appid: string, reason: LookReason): Promise<void>;
+  ensureAllOf(appid: string, reason: RefreshTrigger): Promise<void>;
   /** Looks at one kind of all subjects; of authorizers, only at those that are due. */
-  sweep(kind: CredentialKindName, reason: LookReason): Promise<SweepResult>;
+  refreshDue(kind: CredentialKindName, reason: RefreshTrigger): Promise<RefreshDueResult>;
   /** Looks at everything that the configuration names. */
-  patrol(): Promise<void>;
+  ensureConfigured(): Promise<void>;
   /** Looks at the authorizers that are due, and at some of the others. May take long. */
-  patrolAuthorizers(): Promise<void>;
+  ensureAuthorizers(): Promise<void>;
   /** Redis may have lost something: the next patrol looks at all authorizers that are remembered. */
   onRedisBack(): void;
   /** What it remembers of authorizers is still being compared with Redis since then. */
@@ -53,9 +53,9 @@ const SOON_MS = 2_000;
 
 interface KeeperState extends Omit<KeeperOptions, 'pace'> {
   /** One look per credential at a time in this process; the lock in Redis serves the others. */
-  inFlight: Map<string, Promise<LookOutcome>>;
+  inFlight: Map<string, Promise<RefreshOutcome>>;
   /** By credential and reason: looks that follow one under way, which came too early for them. */
-  following: Map<string, Promise<LookOutcome>>;
+  following: Map<string, Promise<RefreshOutcome>>;
   /** Cancels the planned next look of a credential. */
   planned: Map<string, () => void>;
   /** When a person's wish last got past a back-off, by credential, monotonic ms. */
@@ -68,10 +68,10 @@ interface KeeperState extends Omit<KeeperOptions, 'pace'> {
 }
 
 export interface KeeperOptions extends RefreshContext {
-  subjects: Subjects;
-  pace: Pace;
+  subjects: Catalog;
+  rateLimit: RateLimit;
   /** Called after each look. */
-  onLook?: (kind: CredentialKindName, reason: LookReason, outcome: LookOutcome) => void;
+  onLook?: (kind: CredentialKindName, reason: RefreshTrigger, outcome: RefreshOutcome) => void;
 }
 
 export function createKeeper(context: KeeperOptions): Keeper {
@@ -86,35 +86,37 @@ export function createKeeper(context: KeeperOptions): Keeper {
     storeProblems: new Map(),
   };
   const { subjects, memory } = context;
-  const sweeper = createSweeper(context, (id, reason) => look(state, id, reason));
-  const rota = createRota(context.store, memory, (id) => look(state, id, 'rota'));
+  const dueRefresher = createDueRefresher(context, (id, reason) => ensureFresh(state, id, reason));
+  const verifier = createCopyVerifier(context.store, memory, (id) =>
+    ensureFresh(state, id, 'rota'),
+  );
   const keeper: Keeper = {
-    look: (id, reason) => look(state, id, reason),
-    async lookAtSubject(appid, reason) {
+    ensureFresh: (id, reason) => ensureFresh(state, id, reason),
+    async ensureAllOf(appid, reason) {
       for (const id of configuredIds(subjects)) {
         if (id.subject !== appid || isIdle(state, id, reason)) continue;
-        const { did } = await look(state, id, reason);
+        const { did } = await ensureFresh(state, id, reason);
         if (did === 'nothing_due') state.nothingDueAt.set(keyOf(id), state.clock.monotonic());
       }
     },
-    sweep: (kind, reason) => sweeper.sweep(kind, reason),
-    async patrol() {
-      for (const id of configuredIds(subjects)) await look(state, id, 'patrol');
+    refreshDue: (kind, reason) => dueRefresher.refreshDue(kind, reason),
+    async ensureConfigured() {
+      for (const id of configuredIds(subjects)) await ensureFresh(state, id, 'patrol');
     },
-    async patrolAuthorizers() {
-      await rota.next();
-      await sweeper.sweep('authorizer_access_token', 'patrol');
+    async ensureAuthorizers() {
+      await verifier.next();
+      await dueRefresher.refreshDue('authorizer_access_token', 'patrol');
     },
-    onRedisBack: () => rota.restart(),
-    isRestoring: () => rota.isRestoring(),
+    onRedisBack: () => verifier.restart(),
+    isRestoring: () => verifier.isRestoring(),
     kindOf: (id) => kindOf(subjects, id),
     async idle() {
-      await sweeper.idle();
+      await dueRefresher.idle();
       await idle(state);
     },
     async stop() {
       state.stopping = true;
-      sweeper.stop();
+      dueRefresher.stop();
       for (const cancel of state.planned.values()) cancel();
       state.planned.clear();
       await keeper.idle();
@@ -134,18 +136,22 @@ function keyOf({ kind, subject }: CredentialId): string {
 function isIdle(
   { nothingDueAt, inFlight, clock }: KeeperState,
   id: CredentialId,
-  reason: LookReason,
+  reason: RefreshTrigger,
 ): boolean {
   const key = keyOf(id);
   if (reason !== 'ticket' || inFlight.has(key)) return false;
   return clock.monotonic() - (nothingDueAt.get(key) ?? -Infinity) < IDLE_MS;
 }
 
-function look(state: KeeperState, id: CredentialId, reason: LookReason): Promise<LookOutcome> {
+function ensureFresh(
+  state: KeeperState,
+  id: CredentialId,
+  reason: RefreshTrigger,
+): Promise<RefreshOutcome> {
   const key = keyOf(id);
   const running = state.inFlight.get(key);
   if (running !== undefined) {
-    return isNews(reason) ? lookAfter(state, id, reason, running) : running;
+    return isNews(reason) ? ensureAfter(state, id, reason, running) : running;
   }
   state.nothingDueAt.delete(key);
   const ignoreBackoff = reason === 'forced' && isNewWish(state, key);
@@ -161,7 +167,7 @@ function look(state: KeeperState, id: CredentialId, reason: LookReason): Promise
 }
 
 /** Changes what a look finds or may do: one that began before does not know of it. */
-function isNews(reason: LookReason): boolean {
+function isNews(reason: RefreshTrigger): boolean {
   return ['ticket', 'refused', 'forced', 'handed_out'].includes(reason);
 }
 
@@ -174,12 +180,12 @@ function isNewWish({ forcedAt, clock }: KeeperState, key: string): boolean {
 }
 
 /** Looks once more after the look under way, for all who ask with this reason meanwhile. */
-function lookAfter(
+function ensureAfter(
   state: KeeperState,
   id: CredentialId,
-  reason: LookReason,
-  running: Promise<LookOutcome>,
-): Promise<LookOutcome> {
+  reason: RefreshTrigger,
+  running: Promise<RefreshOutcome>,
+): Promise<RefreshOutcome> {
   const key = `${id.kind}:${id.subject}:${reason}`;
   const known = state.following.get(key);
   if (known !== undefined) return known;
@@ -190,7 +196,7 @@ function lookAfter(
     const answered =
       (outcome.did === 'refreshed' && reason !== 'handed_out') ||
       (outcome.did === 'failed' && reason !== 'ticket');
-    return answered ? outcome : look(state, id, reason);
+    return answered ? outcome : ensureFresh(state, id, reason);
   });
   state.following.set(key, promise);
   return promise;
@@ -200,7 +206,7 @@ async function attempt(
   state: KeeperState,
   id: CredentialId,
   attempt: Attempt,
-): Promise<LookOutcome> {
+): Promise<RefreshOutcome> {
   const target = targetOf(state.subjects, id);
   if (target === undefined) return blocked('not_found', 'No such credential is kept here.');
   if (state.stopping) {
@@ -208,7 +214,7 @@ async function attempt(
   }
   try {
     const outcome = await refreshAfterParent(state, target, attempt);
-    await noteDue(state, target, outcome);
+    await planNext(state, target, outcome);
     if (outcome.did !== 'nothing_due') state.storeProblems.delete(id.kind);
     return outcome;
   } catch (error) {
@@ -220,7 +226,7 @@ function blocked(
   code: 'not_found' | 'stopping',
   message: string,
   retryAfterSeconds?: number,
-): LookOutcome {
+): RefreshOutcome {
   const options = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
   return { did: 'blocked', error: new KeeperError(code, message, options) };
 }
@@ -230,12 +236,12 @@ async function refreshAfterParent(
   state: KeeperState,
   target: Target,
   attempt: Attempt,
-): Promise<LookOutcome> {
+): Promise<RefreshOutcome> {
   // The rota mints nothing, so it needs nothing to mint with.
   if (attempt.reason === 'rota') return refreshIfDue(state, target, attempt);
   const parentReason = attempt.reason === 'patrol' ? 'patrol' : 'needed';
   const parent =
-    target.parent === undefined ? undefined : await look(state, target.parent, parentReason);
+    target.parent === undefined ? undefined : await ensureFresh(state, target.parent, parentReason);
   if (parent?.did === 'locked' && (await mustAwaitParent(state, target, parent.because))) {
     return { did: 'locked', until: state.store.time.now() + PARENT_WAIT_MS };
   }
@@ -255,7 +261,7 @@ async function refreshAfterParent(
 async function mustAwaitParent(
   { store }: KeeperState,
   { parent }: Target,
-  because: Extract<LookOutcome, { did: 'locked' }>['because'] = 'locked',
+  because: Extract<RefreshOutcome, { did: 'locked' }>['because'] = 'locked',
 ): Promise<boolean> {
   if (parent === undefined || because === 'locked') return true;
   const { value, expiresAt, readAt } = await readRecord(store, parent);
@@ -263,7 +269,7 @@ async function mustAwaitParent(
 }
 
 /** Logs a problem with Redis once, not at every look that meets it. */
-function storeTrouble(state: KeeperState, id: CredentialId, error: unknown): LookOutcome {
+function storeTrouble(state: KeeperState, id: CredentialId, error: unknown): RefreshOutcome {
   const known = error instanceof KeeperError ? error : undefined;
   const cause = known?.cause;
   const complaint = cause instanceof Error && cause.name === 'ReplyError';
@@ -290,29 +296,29 @@ function storeTrouble(state: KeeperState, id: CredentialId, error: unknown): Loo
 async function renewParentAndRetry(
   state: KeeperState,
   target: Target,
-  failure: LookOutcome,
+  failure: RefreshOutcome,
   deadSeq: number,
-): Promise<LookOutcome> {
+): Promise<RefreshOutcome> {
   const { parent } = target;
   if (parent === undefined) return failure;
   const by = `WeChat, when asked for ${target.id.kind}`;
   const refusal = await noteRefusal(state, parent, { seq: deadSeq, by, ownDoing: false });
   if (refusal.outcome === 'throttled') return failure;
-  await look(state, parent, 'refused');
+  await ensureFresh(state, parent, 'refused');
   const { seq } = await readRecord(state.store, parent);
   if (seq === deadSeq) return failure;
   return refreshIfDue(state, target, { reason: 'refused', ignoreBackoff: true });
 }
 
 /** Plans the next look after a look that left something undone; dependents follow a new value. */
-function followUp(state: KeeperState, id: CredentialId, outcome: LookOutcome): void {
+function followUp(state: KeeperState, id: CredentialId, outcome: RefreshOutcome): void {
   const key = keyOf(id);
   state.planned.get(key)?.();
   state.planned.delete(key);
   if (state.stopping) return;
   if (outcome.did === 'refreshed') {
     for (const dependent of dependentsOf(state.subjects, id)) {
-      void look(state, dependent, 'renewed_parent');
+      void ensureFresh(state, dependent, 'renewed_parent');
     }
   }
   if (!('until' in outcome)) return;
@@ -323,7 +329,7 @@ function followUp(state: KeeperState, id: CredentialId, outcome: LookOutcome): v
   const delay = wait + state.clock.random() * Math.min(MAX_JITTER_MS, wait / 10);
   const cancel = state.clock.setTimer(delay, () => {
     state.planned.delete(key);
-    void look(state, id, 'retry');
+    void ensureFresh(state, id, 'retry');
   });
   state.planned.set(key, cancel);
 }

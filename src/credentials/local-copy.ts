@@ -7,13 +7,13 @@ import type { StoreTime } from '../store/redis/time.ts';
  * What this process last saw of each credential: to serve while Redis is away, and to give back what
  * Redis has lost.
  */
-export interface Memory {
+export interface LocalCopies {
   /**
    * Keeps a record, and returns it with an expiry that the monotonic clock agrees with: Redis's
    * clock may have been set back since the value was first seen, which would prolong its life.
    */
   remember(id: CredentialId, record: CredentialRecord): CredentialRecord;
-  recall(id: CredentialId): RememberedRecord | undefined;
+  recall(id: CredentialId): CopiedRecord | undefined;
   /** As it was read, without what the monotonic clock has to say: for comparing, at each read. */
   lastRead(id: CredentialId): CredentialRecord | undefined;
   /** WeChat has put the refresh token `fresh` in the place of `used`; Redis may not know yet. */
@@ -31,7 +31,7 @@ export interface Rotation {
   fresh: string;
 }
 
-export interface RememberedRecord extends CredentialRecord {
+export interface CopiedRecord extends CredentialRecord {
   /** The expiry as Redis had it, before the monotonic clock had its say. */
   storedExpiresAt: number;
 }
@@ -45,7 +45,7 @@ interface Remembered {
 /** Milliseconds by which two clocks may differ before it is more than rounding and a slow network. */
 const TOLERANCE_MS = 5_000;
 
-export function createMemory(clock: Clock, time: StoreTime): Memory {
+export function createLocalCopies(clock: Clock, time: StoreTime): LocalCopies {
   const remembered = new Map<string, Remembered>();
   const rotations = new Map<string, Rotation>();
   return {

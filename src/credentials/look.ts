@@ -8,12 +8,12 @@ import type { Store } from '../store/redis/store.ts';
 import type { WechatApi, WechatError } from '../wechat/client.ts';
 import type { Freshness } from './freshness.ts';
 import type { CredentialKind, KindContext, Preparation, TryOtherwise } from './kinds/kind.ts';
-import type { Memory } from './local-copy.ts';
+import type { LocalCopies } from './local-copy.ts';
 
 /** What a look at a credential needs, why it is done and what can come of it. */
 
 /** Why somebody looks at a credential; becomes the reason of a mint in history and log. */
-export type LookReason =
+export type RefreshTrigger =
   | 'cron'
   | 'start'
   | 'made_up'
@@ -33,7 +33,7 @@ export type LookReason =
  * `until`, epoch ms of the store, is when the keeper looks again by itself, whatever the cron says;
  * `dueAt` when it would make sense to.
  */
-export type LookOutcome =
+export type RefreshOutcome =
   | { did: 'nothing_due'; until: number; dueAt: number }
   | { did: 'refreshed'; seq: number; until: number; dueAt: number }
   /** Another process is minting, or it must first be over what another one may have done. */
@@ -65,7 +65,7 @@ export interface RefreshContext {
   api: WechatApi;
   clock: Clock;
   log: Log;
-  memory: Memory;
+  memory: LocalCopies;
   /** Upper bound of the refresh window, milliseconds. */
   windowMs: number;
   /** Name of this process in records, history and the status. */
@@ -73,7 +73,7 @@ export interface RefreshContext {
 }
 
 export interface Attempt {
-  reason: LookReason;
+  reason: RefreshTrigger;
   /** What made the last try fail was just mended. */
   ignoreBackoff?: boolean;
 }

@@ -7,7 +7,7 @@ import type { Log } from '../lib/log.ts';
  * holder died, a value that a failover put in doubt, a key that somebody deleted, a code that was
  * taken straight from Redis.
  */
-export interface Patrol {
+export interface MaintenanceLoop {
   start(): void;
   /** Goes round at once: Redis is back. Nothing before the start. */
   now(): void;
@@ -19,11 +19,11 @@ export interface Patrol {
 const ROUND_MS = 15_000;
 
 /** @param errands what is done in each round, in this order; one that fails does not stop the next */
-export function createPatrol(
+export function createMaintenanceLoop(
   clock: Clock,
   log: Log,
   ...errands: (() => Promise<void> | void)[]
-): Patrol {
+): MaintenanceLoop {
   let running: Promise<void> | undefined;
   const report = createReport(log);
   let again = false;

@@ -1,5 +1,5 @@
-import { forgetLook, planLook } from '../store/authorizers/due-queue.ts';
-import type { LookOutcome, RefreshContext, Target } from './look.ts';
+import { forgetCheck, planCheck } from '../store/authorizers/due-queue.ts';
+import type { RefreshOutcome, RefreshContext, Target } from './look.ts';
 
 /**
  * Notes in the index when an authorizer has to be looked at next. Lost, it costs one look for nothing
@@ -10,18 +10,18 @@ import type { LookOutcome, RefreshContext, Target } from './look.ts';
 const BLOCKED_MS = 60_000;
 
 /** @throws KeeperError `store_unavailable` */
-export async function noteDue(
+export async function planNext(
   { store }: Pick<RefreshContext, 'store'>,
   { id, kind }: Target,
-  outcome: LookOutcome,
+  outcome: RefreshOutcome,
 ): Promise<void> {
   if (kind.of !== 'authorizer') return;
   if (outcome.did !== 'blocked') {
     const at = 'dueAt' in outcome ? outcome.dueAt : outcome.until;
-    await planLook(store, id, at);
+    await planCheck(store, id, at);
     return;
   }
   const over = outcome.error.code === 'authorizer_revoked' || outcome.error.code === 'not_found';
-  if (over) await forgetLook(store, id);
-  else await planLook(store, id, store.time.now() + BLOCKED_MS);
+  if (over) await forgetCheck(store, id);
+  else await planCheck(store, id, store.time.now() + BLOCKED_MS);
 }

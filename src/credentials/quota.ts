@@ -1,9 +1,9 @@
 import { authorizerToken } from '../store/authorizers/authorization.ts';
-import { planLook } from '../store/authorizers/due-queue.ts';
+import { planCheck } from '../store/authorizers/due-queue.ts';
 import { endQuotaWait } from '../store/credentials/mint.ts';
 import { authorizersAfter } from '../store/authorizers/profile.ts';
 import type { Store } from '../store/redis/store.ts';
-import { configuredIds, type Subjects } from './catalog.ts';
+import { configuredIds, type Catalog } from './catalog.ts';
 import { forEachAtOnce } from './refresh-due.ts';
 
 /** Authorizers read, and records asked, at a time. */
@@ -17,7 +17,7 @@ const AT_ONCE = 50;
  */
 export async function noteQuotaCleared(
   store: Store,
-  subjects: Subjects,
+  subjects: Catalog,
   appid: string,
 ): Promise<void> {
   for (const id of configuredIds(subjects)) {
@@ -29,7 +29,7 @@ export async function noteQuotaCleared(
     const authorizers = await authorizersAfter(store, appid, after, SCAN);
     await forEachAtOnce(AT_ONCE, authorizers, async (authorizer) => {
       const id = authorizerToken(appid, authorizer);
-      if (await endQuotaWait(store, id)) await planLook(store, id, store.time.now());
+      if (await endQuotaWait(store, id)) await planCheck(store, id, store.time.now());
     });
     after = authorizers.at(-1);
   }

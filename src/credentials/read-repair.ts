@@ -9,29 +9,29 @@ import { replaceRefreshToken } from '../store/authorizers/authorization.ts';
 import { restoreRecord } from '../store/credentials/restore.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import type { RefreshContext } from './look.ts';
-import { differ, type Memory } from './local-copy.ts';
+import { differ, type LocalCopies } from './local-copy.ts';
 
 /**
  * Reads a record and gives back what Redis has lost of it: a key deleted or edited by hand, a
  * restart without data, a failover that lost the last writes. No call to WeChat is needed for that.
  */
 
-type HealContext = Pick<RefreshContext, 'store' | 'memory' | 'log'>;
+type RepairContext = Pick<RefreshContext, 'store' | 'memory' | 'log'>;
 
 /** @throws KeeperError `store_unavailable` */
-export async function readAndHeal(
-  context: HealContext,
+export async function readRepaired(
+  context: RepairContext,
   credential: { id: CredentialId; kind: Pick<CredentialKind, 'singleUse' | 'of'> },
 ): Promise<CredentialRecord> {
   const { id } = credential;
   const record = await heal(context, credential);
   if (!(await keepRotated(context, id, record))) return record;
-  return context.memory.remember(id, await readUnspoiled(context, id));
+  return context.memory.remember(id, await readOrQuarantine(context, id));
 }
 
 /** Whether a refresh token was written down whose storing had failed when WeChat gave it out. */
 async function keepRotated(
-  { store, memory, log }: HealContext,
+  { store, memory, log }: RepairContext,
   id: CredentialId,
   record: CredentialRecord,
 ): Promise<boolean> {
@@ -51,10 +51,10 @@ async function keepRotated(
 }
 
 async function heal(
-  context: HealContext,
+  context: RepairContext,
   { id, kind }: { id: CredentialId; kind: Pick<CredentialKind, 'singleUse' | 'of'> },
 ): Promise<CredentialRecord> {
-  const read = await readUnspoiled(context, id);
+  const read = await readOrQuarantine(context, id);
   const record = kind.of === 'authorizer' ? withoutNeedlessDoubt(context, id, read) : read;
   // A single-use value that is gone was used: giving it back would hand it out twice.
   if (kind.singleUse) return context.memory.remember(id, record);
@@ -65,7 +65,7 @@ async function heal(
   const outcome = await restoreRecord(context.store, id, source, settled);
   // Also when nothing had to be written: somebody else has done it since we read, and what we read is the
   // older one, which nobody may be given.
-  const healed = await readUnspoiled(context, id);
+  const healed = await readOrQuarantine(context, id);
   if (outcome === 'restored') {
     context.log.warn('Redis had lost a credential; restored from memory', {
       ...id,
@@ -90,7 +90,7 @@ const SETTLED_MS = 120_000;
  * it is, and that was not minted just before, is not put in doubt by it.
  */
 function withoutNeedlessDoubt(
-  { memory }: HealContext,
+  { memory }: RepairContext,
   id: CredentialId,
   record: CredentialRecord,
 ): CredentialRecord {
@@ -105,7 +105,7 @@ function isSettled(now: number, { obtainedAt }: CredentialRecord): boolean {
 
 /** What to write back, if anything: the remembered record, or the record for its own mirror. */
 function sourceOf(
-  memory: Memory,
+  memory: LocalCopies,
   id: CredentialId,
   record: CredentialRecord,
 ): CredentialRecord | undefined {
@@ -147,8 +147,8 @@ export function decidedAt({ authorizedAt = 0, revokedAt = 0 }: CredentialRecord)
  * A record spoiled by hand counts as absent, is kept aside, and a person is told.
  * @throws KeeperError `store_unavailable`
  */
-export async function readUnspoiled(
-  { store, log }: Pick<HealContext, 'store' | 'log'>,
+export async function readOrQuarantine(
+  { store, log }: Pick<RepairContext, 'store' | 'log'>,
   id: CredentialId,
 ): Promise<CredentialRecord> {
   try {

@@ -3,7 +3,7 @@ import { KeeperError } from '../lib/errors.ts';
 import type { CredentialId } from '../store/redis/keys.ts';
 import { takeValue, type CredentialRecord, type StoredError } from '../store/credentials/record.ts';
 import { isLive, judgeFreshness, windowOf, type FreshnessState } from './freshness.ts';
-import { readAndHeal } from './read-repair.ts';
+import { readRepaired } from './read-repair.ts';
 import type { Keeper } from './keeper.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import type { RefreshContext } from './look.ts';
@@ -57,7 +57,7 @@ export async function readCredential(context: ReadContext, id: CredentialId): Pr
     const found = await (kind.singleUse ? takeOne(context, id) : readForAll(context, id, kind));
     if (found !== undefined) return found;
     const left = giveUpAt - clock.monotonic();
-    const outcome = await within(clock, left, keeper.look(id, 'read'));
+    const outcome = await within(clock, left, keeper.ensureFresh(id, 'read'));
     if (outcome === undefined) throw unavailable(undefined, 2);
     if (outcome.did === 'blocked') throw outcome.error;
     if (outcome.did === 'waited' || outcome.did === 'failed') {
@@ -75,7 +75,7 @@ export async function peekCredential(
 ): Promise<{ expiresAt: number; seq: number; state: FreshnessState }> {
   const kind = context.keeper.kindOf(id);
   if (kind === undefined) throw new KeeperError('not_found', 'No such credential is kept here.');
-  const record = await readAndHeal(context, { id, kind });
+  const record = await readRepaired(context, { id, kind });
   const window = windowOf(id, context.windowMs);
   const { state } = judgeFreshness(record, record.readAt, window, kind.singleUse);
   return { expiresAt: record.expiresAt, seq: record.seq, state };
@@ -96,9 +96,9 @@ async function readLive(
   kind: CredentialKind,
 ): Promise<Credential | undefined> {
   try {
-    const record = await readAndHeal(context, { id, kind });
+    const record = await readRepaired(context, { id, kind });
     const found = serve(windowOf(id, context.windowMs), record, record.readAt, 'redis');
-    if (found !== undefined && found.state !== 'fresh') void context.keeper.look(id, 'read');
+    if (found !== undefined && found.state !== 'fresh') void context.keeper.ensureFresh(id, 'read');
     return found;
   } catch (error) {
     if (!(error instanceof KeeperError) || error.code !== 'store_unavailable') throw error;
@@ -135,7 +135,7 @@ async function takeOne(
   const judged = { ...taken, taken: false, suspect: false, refused: false };
   const { state } = judgeFreshness(judged, readAt, windowMs, true);
   // The next visitor's code is fetched behind this answer.
-  void keeper.look(id, 'handed_out');
+  void keeper.ensureFresh(id, 'handed_out');
   return { value, expiresAt, expiresInMs: expiresAt - readAt, seq, state, source: 'redis' };
 }
 

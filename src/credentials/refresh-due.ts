@@ -1,13 +1,13 @@
 import type { Clock } from '../lib/clock.ts';
-import { claimDue, type Pace } from '../store/authorizers/due-queue.ts';
+import { claimDue, type RateLimit } from '../store/authorizers/due-queue.ts';
 import type { CredentialId, CredentialKindName } from '../store/redis/keys.ts';
 import type { Store } from '../store/redis/store.ts';
-import type { LookOutcome, LookReason } from './look.ts';
-import { configuredIds, type Subjects } from './catalog.ts';
+import type { RefreshOutcome, RefreshTrigger } from './look.ts';
+import { configuredIds, type Catalog } from './catalog.ts';
 
 /** Looking at one kind of everybody, at the cost of what is due and not of what exists. */
 
-export interface SweepResult {
+export interface RefreshDueResult {
   /** Nothing that was due was left undone. */
   ok: boolean;
   /** What was done, in a few words. */
@@ -15,19 +15,19 @@ export interface SweepResult {
 }
 
 /** Looks at one credential; never rejects. */
-type Look = (id: CredentialId, reason: LookReason) => Promise<LookOutcome>;
+type Ensure = (id: CredentialId, reason: RefreshTrigger) => Promise<RefreshOutcome>;
 
-interface SweepContext {
-  subjects: Subjects;
+interface RefreshDueContext {
+  subjects: Catalog;
   store: Store;
   clock: Clock;
   /** Of authorizers; the other kinds are few. */
-  pace: Pace;
+  rateLimit: RateLimit;
 }
 
-export interface Sweeper {
+export interface DueRefresher {
   /** @throws KeeperError `store_unavailable` */
-  sweep(kind: CredentialKindName, reason: LookReason): Promise<SweepResult>;
+  refreshDue(kind: CredentialKindName, reason: RefreshTrigger): Promise<RefreshDueResult>;
   /** Resolves when no sweep over authorizers is under way. */
   idle(): Promise<unknown>;
   /** No further looks by itself. */
@@ -40,30 +40,30 @@ const AT_ONCE = 10;
 const BATCH = 20;
 
 /** Sweeps over authorizers one at a time, and goes on by itself for as long as more is due. */
-export function createSweeper(context: SweepContext, look: Look): Sweeper {
-  let running: Promise<SweepResult> | undefined;
+export function createDueRefresher(context: RefreshDueContext, ensure: Ensure): DueRefresher {
+  let running: Promise<RefreshDueResult> | undefined;
   let stopped = false;
   let cancel: () => void = () => undefined;
 
-  async function sweepAuthorizers(kind: CredentialKindName, reason: LookReason) {
+  async function refreshAuthorizers(kind: CredentialKindName, reason: RefreshTrigger) {
     cancel();
-    const { result, moreInMs } = await sweep(context, look, kind, reason, () => stopped);
+    const { result, moreInMs } = await sweep(context, ensure, kind, reason, () => stopped);
     if (moreInMs !== undefined && !stopped) {
       cancel = context.clock.setTimer(moreInMs, () => void again(kind, reason));
     }
     return result;
   }
-  function begin(kind: CredentialKindName, reason: LookReason) {
-    running ??= sweepAuthorizers(kind, reason).finally(() => (running = undefined));
+  function begin(kind: CredentialKindName, reason: RefreshTrigger) {
+    running ??= refreshAuthorizers(kind, reason).finally(() => (running = undefined));
     return running;
   }
   // Redis may be away: the next patrol sweeps again.
-  const again = (kind: CredentialKindName, reason: LookReason) =>
+  const again = (kind: CredentialKindName, reason: RefreshTrigger) =>
     begin(kind, reason).catch(() => undefined);
   return {
-    async sweep(kind, reason) {
+    async refreshDue(kind, reason) {
       if (kind === 'authorizer_access_token') return begin(kind, reason);
-      return (await sweep(context, look, kind, reason)).result;
+      return (await sweep(context, ensure, kind, reason)).result;
     },
     idle: async () => running?.catch(() => undefined),
     stop() {
@@ -74,19 +74,19 @@ export function createSweeper(context: SweepContext, look: Look): Sweeper {
 }
 
 async function sweep(
-  context: SweepContext,
-  look: Look,
+  context: RefreshDueContext,
+  ensure: Ensure,
   kind: CredentialKindName,
-  reason: LookReason,
+  reason: RefreshTrigger,
   isStopped = () => false,
-): Promise<{ result: SweepResult; moreInMs: number | undefined }> {
-  const counts = new Map<LookOutcome['did'], number>();
+): Promise<{ result: RefreshDueResult; moreInMs: number | undefined }> {
+  const counts = new Map<RefreshOutcome['did'], number>();
   const count = async (id: CredentialId) => {
-    const { did } = await look(id, reason);
+    const { did } = await ensure(id, reason);
     counts.set(did, (counts.get(did) ?? 0) + 1);
   };
   let moreInMs: number | undefined;
-  if (kind === 'authorizer_access_token') moreInMs = await lookAtDue(context, count, isStopped);
+  if (kind === 'authorizer_access_token') moreInMs = await ensureDue(context, count, isStopped);
   else {
     for (const id of configuredIds(context.subjects)) if (id.kind === kind) await count(id);
   }
@@ -97,16 +97,16 @@ async function sweep(
 }
 
 /** Returns when to go on, because more is due than may be asked for at once. */
-async function lookAtDue(
-  { subjects, store, pace }: SweepContext,
-  look: (id: CredentialId) => Promise<void>,
+async function ensureDue(
+  { subjects, store, rateLimit: pace }: RefreshDueContext,
+  ensure: (id: CredentialId) => Promise<void>,
   isStopped: () => boolean,
 ): Promise<number | undefined> {
   const sweepOne = async (component: string) => {
     // What a process that stops had claimed would be nobody's for a while.
     while (!isStopped()) {
       const claim = await claimDue(store, 'authorizer_access_token', component, BATCH, pace);
-      await lookAtMany(claim.ids, look);
+      await ensureMany(claim.ids, ensure);
       if (claim.moreInMs === undefined || claim.ids.length < BATCH)
         return claim.moreInMs ?? Infinity;
     }
@@ -119,11 +119,11 @@ async function lookAtDue(
 }
 
 /** A few at a time. */
-export function lookAtMany(
+export function ensureMany(
   ids: readonly CredentialId[],
-  look: (id: CredentialId) => Promise<unknown>,
+  ensure: (id: CredentialId) => Promise<unknown>,
 ): Promise<void> {
-  return forEachAtOnce(AT_ONCE, ids, look);
+  return forEachAtOnce(AT_ONCE, ids, ensure);
 }
 
 /** Works through the items, at most `atOnce` at the same time. Rejects with the first rejection. */

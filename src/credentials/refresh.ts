@@ -16,14 +16,14 @@ import {
 } from '../store/credentials/record.ts';
 import { recordFailure } from './failure.ts';
 import { judgeFreshness, windowOf, type Freshness } from './freshness.ts';
-import { readAndHeal } from './read-repair.ts';
+import { readRepaired } from './read-repair.ts';
 import type { Preparation } from './kinds/kind.ts';
 import {
   PausedError,
   type Attempt,
   type Begun,
-  type LookOutcome,
-  type LookReason,
+  type RefreshOutcome,
+  type RefreshTrigger,
   type RefreshContext,
   type Target,
 } from './look.ts';
@@ -43,7 +43,7 @@ export async function refreshIfDue(
   context: RefreshContext,
   target: Target,
   attempt: Attempt,
-): Promise<LookOutcome> {
+): Promise<RefreshOutcome> {
   // Losing the race for a record twice in a row is rare; for ever would be a fault in the record.
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     const outcome = await refreshOnce(context, target, attempt);
@@ -57,10 +57,10 @@ async function refreshOnce(
   context: RefreshContext,
   target: Target,
   attempt: Attempt,
-): Promise<LookOutcome | 'changed'> {
+): Promise<RefreshOutcome | 'changed'> {
   const { store, clock } = context;
   const { id, kind } = target;
-  const record = await readAndHeal(context, target);
+  const record = await readRepaired(context, target);
   const now = record.readAt;
   const window = windowOf(id, context.windowMs);
   const freshness = judgeFreshness(record, now, window, kind.singleUse);
@@ -128,7 +128,7 @@ async function leftToSweep(
   target: Target,
   record: CredentialRecord,
   { urgentAt, dueAt }: Freshness,
-): Promise<LookOutcome> {
+): Promise<RefreshOutcome> {
   const { readAt: now, retryAt } = record;
   const prepared = await target.prepare({ ...context, id: target.id, record, now, parent: '' });
   if ('blocked' in prepared) return { did: 'blocked', error: prepared.blocked };
@@ -170,7 +170,7 @@ async function readParent(
  * mend; a value that has died since the failure need not wait for WeChat to be less busy, once: the next failure
  * is about this death, however many complain of it. What needs a person is not hammered by any of it.
  */
-function outlivedBackoff(record: CredentialRecord, reason: LookReason): boolean {
+function outlivedBackoff(record: CredentialRecord, reason: RefreshTrigger): boolean {
   const { lastErrorAt = 0, refusedAt = 0 } = record;
   const waitedFor = record.lastError?.class;
   return (
@@ -190,7 +190,7 @@ async function mintAndCommit(
   attempt: Attempt,
   mint: Extract<Preparation, { mint: unknown }>['mint'],
   begun: Begun,
-): Promise<LookOutcome> {
+): Promise<RefreshOutcome> {
   const { clock } = context;
   const calledAt = clock.monotonic();
   if (calledAt - begun.startedAt > MAX_BEGIN_TO_SEND_MS) {
@@ -249,16 +249,16 @@ async function concludeCommit(
   { outcome, seq }: Awaited<ReturnType<typeof commitMint>>,
   doubtful: boolean,
   facts: Record<string, unknown>,
-): Promise<LookOutcome> {
+): Promise<RefreshOutcome> {
   const { log, store } = context;
   const now = store.time.now();
   switch (outcome) {
     case 'superseded':
-      await readAndHeal(context, target);
+      await readRepaired(context, target);
       log.info('a minted token belongs to an authorization that has ended; dropped', facts);
       return { did: 'locked', until: now };
     case 'overlapped':
-      await readAndHeal(context, target);
+      await readRepaired(context, target);
       log.warn('another mint overlapped this one; one more settles which is newer', facts);
       return { did: 'locked', until: now };
     case 'stored':
@@ -271,7 +271,7 @@ async function concludeCommit(
     return { did: 'refreshed', seq, until: settled, dueAt: settled };
   }
   // Read again rather than assumed: it is what everybody sees, and what is kept in memory.
-  const record = await readAndHeal(context, target).catch(() => undefined);
+  const record = await readRepaired(context, target).catch(() => undefined);
   if (record === undefined) return { did: 'refreshed', seq, until: now, dueAt: now };
   const { urgentAt, dueAt } = judgeFreshness(
     record,

@@ -4,11 +4,11 @@ import type { CredentialId } from '../store/redis/keys.ts';
 import { readRecord } from '../store/credentials/record.ts';
 import { REFUSAL_INTERVAL_MS } from '../store/credentials/invalidate.ts';
 import { explainErrcode } from '../wechat/errcodes.ts';
-import { readAndHeal } from './read-repair.ts';
+import { readRepaired } from './read-repair.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import { readCredential, within, type Credential, type ReadContext } from './read.ts';
 import { noteRefusal } from './refusal.ts';
-import type { LookReason, RefreshContext } from './look.ts';
+import type { RefreshTrigger, RefreshContext } from './look.ts';
 
 /**
  * Passive refresh: a service says that WeChat refused the value with this seq. Any number of such
@@ -23,7 +23,7 @@ const POLL_MS = 200;
 const MAX_VAIN_PER_MINUTE = 10;
 const MINUTE_MS = 60_000;
 
-export interface Complaint {
+export interface InvalidTokenReport {
   /** The seq that the caller used; undefined asks for another value whatever is stored. */
   seq: number | undefined;
   /** What WeChat said; undefined when a person asks. */
@@ -34,7 +34,7 @@ export interface Complaint {
   mayRead: boolean;
 }
 
-export interface RejectionAnswer {
+export interface ReportAnswer {
   outcome: 'refreshed' | 'already_newer' | 'throttled';
   current: Credential;
   /** Seconds after which complaining again can help; only when throttled. */
@@ -42,14 +42,14 @@ export interface RejectionAnswer {
 }
 
 /** Counts the complaints that came too soon, per caller. */
-export interface ComplaintLimit {
+export interface ReportLimit {
   isSpent(caller: string): boolean;
   /** @throws KeeperError `too_many_requests` */
   check(caller: string): void;
   count(caller: string): void;
 }
 
-export function createComplaintLimit(clock: Clock): ComplaintLimit {
+export function createReportLimit(clock: Clock): ReportLimit {
   const callers = new Map<string, { since: number; count: number }>();
   const current = (caller: string) => {
     const known = callers.get(caller);
@@ -74,23 +74,23 @@ export function createComplaintLimit(clock: Clock): ComplaintLimit {
   };
 }
 
-export interface RejectContext extends ReadContext, Pick<RefreshContext, 'log'> {
-  complaints: ComplaintLimit;
+export interface ReportContext extends ReadContext, Pick<RefreshContext, 'log'> {
+  complaints: ReportLimit;
   /** Called with how a complaint was answered, or the code of the error. */
-  onComplaint?: (outcome: RejectionAnswer['outcome'] | ErrorCode | 'bug') => void;
+  onComplaint?: (outcome: ReportAnswer['outcome'] | ErrorCode | 'bug') => void;
 }
 
 /**
  * Answers a complaint with the current value, a newer one if there is one or can be had.
  * @throws KeeperError `not_found`, `bad_request`, `too_many_requests`, and whatever reading throws
  */
-export async function rejectCredential(
-  context: RejectContext,
+export async function reportInvalid(
+  context: ReportContext,
   id: CredentialId,
-  complaint: Complaint,
-): Promise<RejectionAnswer> {
+  complaint: InvalidTokenReport,
+): Promise<ReportAnswer> {
   try {
-    const answer = await answerComplaint(context, id, complaint);
+    const answer = await answerReport(context, id, complaint);
     context.onComplaint?.(answer.outcome);
     return answer;
   } catch (error) {
@@ -99,21 +99,21 @@ export async function rejectCredential(
   }
 }
 
-async function answerComplaint(
-  context: RejectContext,
+async function answerReport(
+  context: ReportContext,
   id: CredentialId,
-  complaint: Complaint,
-): Promise<RejectionAnswer> {
+  complaint: InvalidTokenReport,
+): Promise<ReportAnswer> {
   const { store, clock, complaints } = context;
   const kind = kindToReject(context, id, complaint);
-  const record = await readAndHeal(context, { id, kind });
+  const record = await readRepaired(context, { id, kind });
   await assertIssued(context, id, complaint, record.seq);
   const seq = complaint.seq ?? record.seq;
   const asked = complaint.errcode === undefined;
   const live = record.value !== undefined && record.expiresAt > record.readAt;
   if (asked && !live) {
     // There is nothing to put an end to, and a reason to call WeChat all the same.
-    await within(clock, DEADLINE_MS, context.keeper.look(id, 'forced'));
+    await within(clock, DEADLINE_MS, context.keeper.ensureFresh(id, 'forced'));
     const current = await readCredential(context, id);
     return { outcome: 'refreshed', current, retryAfterSeconds: undefined };
   }
@@ -157,9 +157,9 @@ async function answerComplaint(
  * @throws KeeperError `bad_request`, and whatever reading throws while nothing was issued at all
  */
 async function assertIssued(
-  context: RejectContext,
+  context: ReportContext,
   id: CredentialId,
-  { seq, mayRead }: Complaint,
+  { seq, mayRead }: InvalidTokenReport,
   newest: number,
 ): Promise<void> {
   if (seq === undefined || (seq >= 1 && (seq <= newest || mayRead))) return;
@@ -171,9 +171,9 @@ async function assertIssued(
 
 /** @throws KeeperError `not_found`, `bad_request` when the complaint makes no sense */
 function kindToReject(
-  { keeper }: RejectContext,
+  { keeper }: ReportContext,
   id: CredentialId,
-  { errcode }: Complaint,
+  { errcode }: InvalidTokenReport,
 ): CredentialKind {
   const kind = keeper.kindOf(id);
   if (kind === undefined) throw new KeeperError('not_found', 'No such credential is kept here.');
@@ -195,15 +195,16 @@ function kindToReject(
  * @returns the seconds to wait when it has none, be it that WeChat stands by the value
  */
 async function refreshBefore(
-  { store, clock, keeper }: RejectContext,
+  { store, clock, keeper }: ReportContext,
   id: CredentialId,
   seq: number,
-  reason: LookReason,
+  reason: RefreshTrigger,
   giveUpAt: number,
 ): Promise<number | undefined> {
   for (;;) {
     const left = giveUpAt - clock.monotonic();
-    const outcome = left <= 0 ? undefined : await within(clock, left, keeper.look(id, reason));
+    const outcome =
+      left <= 0 ? undefined : await within(clock, left, keeper.ensureFresh(id, reason));
     const record = await readRecord(store, id);
     if (record.seq !== seq) return undefined;
     if (!record.refused) {
@@ -220,10 +221,10 @@ async function refreshBefore(
 }
 
 async function throttled(
-  context: RejectContext,
+  context: ReportContext,
   id: CredentialId,
   seconds: number,
-): Promise<RejectionAnswer> {
+): Promise<ReportAnswer> {
   const current = await readCredential(context, id);
   return {
     outcome: 'throttled',

@@ -1,15 +1,15 @@
-import { glanceAt, type Glance } from '../store/credentials/peek-many.ts';
+import { peekMany, type Peek } from '../store/credentials/peek-many.ts';
 import type { CredentialId } from '../store/redis/keys.ts';
 import type { Store } from '../store/redis/store.ts';
-import type { Memory, RememberedRecord } from './local-copy.ts';
-import { lookAtMany } from './refresh-due.ts';
+import type { LocalCopies, CopiedRecord } from './local-copy.ts';
+import { ensureMany } from './refresh-due.ts';
 
 /**
  * Looks at remembered authorizers in turn. What is due is found by the index; this finds what Redis has
  * lost without anybody asking: a record, a key for readers, the entry of the index itself. Most are as
  * they were, which a glance tells; only the others are looked at in full.
  */
-export interface Rota {
+export interface CopyVerifier {
   /** The next ones, or all of them when Redis may have lost anything. */
   next(): Promise<void>;
   /** Redis was away: the next time means all. */
@@ -21,11 +21,11 @@ export interface Rota {
 /** Authorizers in one round: up to 1,000 are seen within a minute, and 100,000 cost no more. */
 const AT_A_TIME = 250;
 
-export function createRota(
+export function createCopyVerifier(
   store: Store,
-  memory: Memory,
-  look: (id: CredentialId) => Promise<unknown>,
-): Rota {
+  memory: LocalCopies,
+  ensure: (id: CredentialId) => Promise<unknown>,
+): CopyVerifier {
   const kind = 'authorizer_access_token';
   let waiting: string[] = [];
   let all = false;
@@ -34,14 +34,14 @@ export function createRota(
   const lostAgain = () => all;
   async function lookAtChanged(subjects: readonly string[]): Promise<void> {
     const ids = subjects.map((subject) => ({ kind, subject }) as const);
-    const glances = await glanceAt(store, ids);
+    const glances = await peekMany(store, ids);
     const changed = ids.filter((id, index) => {
       const known = memory.recall(id);
       const glance = glances[index];
       if (known === undefined || glance === undefined || !isAsItWas(known, glance)) return true;
       return memory.rotationOf(id) !== undefined;
     });
-    await lookAtMany(changed, look);
+    await ensureMany(changed, ensure);
   }
   return {
     async next() {
@@ -72,7 +72,7 @@ export function createRota(
 }
 
 /** Nothing that is remembered is missing, and nothing newer is there to be remembered. */
-function isAsItWas(known: RememberedRecord, glance: Glance): boolean {
+function isAsItWas(known: CopiedRecord, glance: Peek): boolean {
   if (known.seq !== glance.seq || known.authEpoch !== glance.authEpoch) return false;
   if (known.value !== glance.value || known.storedExpiresAt !== glance.expiresAt) return false;
   if ((known.refreshToken ?? known.unreadableRefreshToken) !== undefined) {

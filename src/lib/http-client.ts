@@ -8,12 +8,12 @@ import { connect } from './connect.ts';
 export const MAX_ANSWER_BYTES = 64 * 1024;
 
 /** An exchange that brought no answer. */
-export class ExchangeError extends Error {
+export class HttpClientError extends Error {
   readonly fault: 'timeout' | 'unreachable' | 'bad_body';
   /** The request was on its way: it may have taken effect. */
   readonly sent: boolean;
 
-  constructor(fault: ExchangeError['fault'], sent: boolean, cause?: unknown) {
+  constructor(fault: HttpClientError['fault'], sent: boolean, cause?: unknown) {
     super(fault, cause === undefined ? undefined : { cause });
     this.name = 'ExchangeError';
     this.fault = fault;
@@ -21,7 +21,7 @@ export class ExchangeError extends Error {
   }
 }
 
-export interface Exchanged {
+export interface HttpAnswer {
   status: number;
   body: string;
   /** The `Date` header, epoch ms. */
@@ -34,21 +34,21 @@ export interface Exchanged {
  * @param payload JSON to POST; without it, GET
  * @param signal ends it: a `timeout`
  * @param headers besides those of the payload
- * @throws ExchangeError
+ * @throws HttpClientError
  */
-export async function exchange(
+export async function sendRequest(
   url: URL,
   payload: Buffer | undefined,
   clock: Clock,
   signal: AbortSignal,
   maxAnswerBytes: number,
   headers: Readonly<Record<string, string>> = {},
-): Promise<Exchanged> {
+): Promise<HttpAnswer> {
   let socket: Socket;
   try {
     socket = await connect(url, clock, signal);
   } catch (error) {
-    throw new ExchangeError(signal.aborted ? 'timeout' : 'unreachable', false, error);
+    throw new HttpClientError(signal.aborted ? 'timeout' : 'unreachable', false, error);
   }
   return speak(socket, url, payload, signal, maxAnswerBytes, headers);
 }
@@ -61,12 +61,12 @@ function speak(
   signal: AbortSignal,
   maxAnswerBytes: number,
   headers: Readonly<Record<string, string>>,
-): Promise<Exchanged> {
+): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     let sent = false;
-    const fail = (fault: ExchangeError['fault'], cause?: unknown) => {
+    const fail = (fault: HttpClientError['fault'], cause?: unknown) => {
       outgoing.destroy();
-      reject(new ExchangeError(fault, sent, cause));
+      reject(new HttpClientError(fault, sent, cause));
     };
     const outgoing = (url.protocol === 'https:' ? https : http).request(url, {
       // So that nothing is ever sent on another connection than this one.

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
-import type { LookOutcome, LookReason } from '../credentials/look.ts';
+import type { RefreshOutcome, RefreshTrigger } from '../credentials/look.ts';
 import type { CredentialKindName } from '../store/redis/keys.ts';
 import type { SeenCall } from '../wechat/client.ts';
 import { createTally } from './tally.ts';
@@ -7,7 +7,7 @@ import { createTally } from './tally.ts';
 /** What this process has done since it started. No label holds an appid. */
 export interface Counters {
   onCall: (call: SeenCall) => void;
-  onLook: (kind: CredentialKindName, reason: LookReason, outcome: LookOutcome) => void;
+  onLook: (kind: CredentialKindName, reason: RefreshTrigger, outcome: RefreshOutcome) => void;
   /** @param outcome what became of it, or the code of the error it was refused with */
   onPush: (type: 'event' | 'message', outcome: string) => void;
   onComplaint: (outcome: string) => void;

@@ -1,6 +1,6 @@
 import type { Config } from '../config/load.ts';
 import type { Keeper } from '../credentials/keeper.ts';
-import type { SweepResult } from '../credentials/refresh-due.ts';
+import type { RefreshDueResult } from '../credentials/refresh-due.ts';
 import type { CredentialKindName } from '../store/redis/keys.ts';
 
 /** What starts a run: a tick, the start of the process, or a tick that could not run in time. */
@@ -9,7 +9,7 @@ export type Trigger = 'cron' | 'start' | 'made_up';
 export interface Job {
   name: string;
   expression: string;
-  run(trigger: Trigger): Promise<SweepResult>;
+  run(trigger: Trigger): Promise<RefreshDueResult>;
 }
 
 /** Accounts and authorizers have no setting of their own for this. */
@@ -20,7 +20,7 @@ export function jobTable(config: Config, keeper: Keeper): readonly Job[] {
   const job = (name: CredentialKindName, expression: string): Job => ({
     name,
     expression,
-    run: (trigger) => keeper.sweep(name, trigger),
+    run: (trigger) => keeper.refreshDue(name, trigger),
   });
   const { components, accounts } = config;
   const forComponents = [

@@ -1,5 +1,5 @@
 import type { Language } from '../authorizers/link.ts';
-import type { Memory } from '../credentials/local-copy.ts';
+import type { LocalCopies } from '../credentials/local-copy.ts';
 import { KeeperError } from '../lib/errors.ts';
 import * as z from 'zod';
 import { readEvents, type StoredEvent } from '../store/tickets/event-stream.ts';
@@ -95,7 +95,10 @@ export interface RememberedCredential {
 }
 
 /** What is served while Redis is away; one that is used once is not, as nobody could tell who has it. */
-export function readMemory(memory: Memory, ids: readonly CredentialId[]): RememberedCredential[] {
+export function readMemory(
+  memory: LocalCopies,
+  ids: readonly CredentialId[],
+): RememberedCredential[] {
   return ids
     .filter(({ kind }) => kind !== 'pre_auth_code')
     .map((id) => {

@@ -2,7 +2,7 @@ import type { FreshnessState } from '../credentials/freshness.ts';
 import type { ClockSkew } from '../store/operations/clock-skew.ts';
 import type { StoredError } from '../store/credentials/record.ts';
 import type { RedisTrouble } from '../store/redis/health.ts';
-import type { SealProblem } from '../store/redis/encryption-keys.ts';
+import type { EncryptionProblem } from '../store/redis/encryption-keys.ts';
 import type { SelfTest } from '../store/redis/self-test.ts';
 import type { Ticket } from '../store/tickets/ticket.ts';
 import { finding, type Facts, type Finding, type ProblemCode } from './problems.ts';
@@ -224,7 +224,7 @@ export function clockFindings({ wrong, processVsRedis, processVsWechat }: ClockS
  * @param problem what comparing the sealing keys with the stored tokens has shown
  * @param plain how many tokens are not sealed although they should be
  */
-export function sealFindings(problem: SealProblem | undefined, plain: number): Finding[] {
+export function sealFindings(problem: EncryptionProblem | undefined, plain: number): Finding[] {
   return [
     ...(problem === undefined ? [] : [finding('seal_key_wrong', null, { facts: { ...problem } })]),
     ...(plain === 0 ? [] : [finding('refresh_tokens_unsealed', null, { facts: { seen: plain } })]),

@@ -7,7 +7,7 @@ import { readRefused } from '../store/tickets/refused-pushes.ts';
 import { healthOf, type RedisTrouble } from '../store/redis/health.ts';
 import { firstWordsOf, wordOf } from '../store/redis/words.ts';
 import { readReplicas } from '../store/operations/replicas.ts';
-import { plainTokens, sealProblem } from '../store/redis/encryption-keys.ts';
+import { plainTokens, encryptionProblem } from '../store/redis/encryption-keys.ts';
 import type { SnapshotContext } from './context.ts';
 import { clockFindings, sealFindings, selfTestFindings, storeFinding } from './rules.ts';
 import { rankFindings, type Finding } from './problems.ts';
@@ -81,7 +81,7 @@ function ownFindings({ selfTest, store, clockSkew, ...context }: SnapshotContext
   const subjects = [...context.components, ...context.accounts].map(({ appid }) => appid);
   return [
     ...selfTestFindings(selfTest(), subjects),
-    ...sealFindings(sealProblem(store), plainTokens(store)),
+    ...sealFindings(encryptionProblem(store), plainTokens(store)),
     ...clockFindings(clockSkew()),
   ];
 }

@@ -2,7 +2,12 @@ import { deadline, type Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import { addressesIn, integerIn, isGiven, parseAnswer } from './answer.ts';
 import { explainErrcode, type ErrorClass } from './errcodes.ts';
-import { exchange, ExchangeError, MAX_ANSWER_BYTES, type Exchanged } from '../lib/http-client.ts';
+import {
+  sendRequest,
+  HttpClientError,
+  MAX_ANSWER_BYTES,
+  type HttpAnswer,
+} from '../lib/http-client.ts';
 
 /**
  * One function that calls WeChat's HTTP API, with everything bounded: 8 s in all, 64 KB of answer,
@@ -190,7 +195,7 @@ async function send(
   request: WechatRequest,
   clock: Clock,
   signal: AbortSignal,
-): Promise<Exchanged> {
+): Promise<HttpAnswer> {
   const url = new URL(request.path, baseUrl);
   for (const [name, value] of Object.entries(request.query ?? {}))
     url.searchParams.set(name, value);
@@ -198,9 +203,9 @@ async function send(
   const payload = get ? undefined : Buffer.from(JSON.stringify(request.body ?? {}));
   try {
     const most = request.maxAnswerBytes ?? MAX_ANSWER_BYTES;
-    return await exchange(url, payload, clock, signal, most);
+    return await sendRequest(url, payload, clock, signal, most);
   } catch (error) {
-    if (!(error instanceof ExchangeError)) throw error;
+    if (!(error instanceof HttpClientError)) throw error;
     const { fault, sent, cause } = error;
     const facts = { api: request.name, host: url.host, fault, ...ADVICE[fault] };
     throw new WechatError({ ...facts, class: 'retry', mayHaveRun: sent }, cause);

@@ -7,7 +7,7 @@ const ASSUMED_LIFE_SECONDS = 600;
 const MAX_VALUE_CHARS = 1024;
 const PRINTABLE = /^[\x21-\x7E]+$/;
 
-export interface Minted {
+export interface TokenAnswer {
   value: string;
   /** Whole seconds from the moment of the answer. */
   lifeSeconds: number;
@@ -23,12 +23,12 @@ export interface Minted {
  * @param knownLife seconds the value lives by the documentation
  * @throws WechatError `bad_value` when there is no usable value: WeChat may have issued one all the same
  */
-export function readMinted(
+export function readTokenAnswer(
   api: string,
   answer: WechatAnswer,
   field: string,
   knownLife: number,
-): Minted {
+): TokenAnswer {
   const value = answer.fields[field];
   if (!isUsable(value)) {
     throw new WechatError({

@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createRota } from '../../src/credentials/verify-local-copies.ts';
-import { createMemory } from '../../src/credentials/local-copy.ts';
-import { createSweeper } from '../../src/credentials/refresh-due.ts';
+import { createCopyVerifier } from '../../src/credentials/verify-local-copies.ts';
+import { createLocalCopies } from '../../src/credentials/local-copy.ts';
+import { createDueRefresher } from '../../src/credentials/refresh-due.ts';
 import {
   authorizerToken,
   grantAuthorization,
   revokeAuthorization,
 } from '../../src/store/authorizers/authorization.ts';
-import { planLook } from '../../src/store/authorizers/due-queue.ts';
+import { planCheck } from '../../src/store/authorizers/due-queue.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { mergeAuthorizer, readAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { restoreRecord } from '../../src/store/credentials/restore.ts';
@@ -124,7 +124,7 @@ describe('the round over all authorizers after Redis was away', () => {
     const { clock, time, redis } = store;
     await grant(NOW - 2000, 'new', REFRESH_TOKEN);
     const record = await readRecord(store, ID);
-    const memory = createMemory(clock, time);
+    const memory = createLocalCopies(clock, time);
     const ids = Array.from({ length: 600 }, (_, number) =>
       authorizerToken(COMPONENT.appid, accountOf(number)),
     );
@@ -134,7 +134,7 @@ describe('the round over all authorizers after Redis was away', () => {
     const look = ({ subject }: { subject: string }) => Promise.resolve(looked.add(subject));
     const silent = createTestStore();
     const halfway = { ...store, redis };
-    const rota = createRota(halfway, memory, async (id) => {
+    const rota = createCopyVerifier(halfway, memory, async (id) => {
       await look(id);
       if (looked.size === 250 && looked.size > seen) halfway.redis = silent.redis;
       seen = looked.size;
@@ -153,18 +153,21 @@ describe('thousands of authorizers of one platform that are due at once', () => 
   it('do not keep those of another platform waiting', async () => {
     const other = 'wxfedcba9876543210';
     for (let number = 0; number < 200; number += 1) {
-      await planLook(store, authorizerToken(COMPONENT.appid, accountOf(number)), NOW - 1000);
+      await planCheck(store, authorizerToken(COMPONENT.appid, accountOf(number)), NOW - 1000);
     }
-    await planLook(store, authorizerToken(other, AUTHORIZER), NOW);
+    await planCheck(store, authorizerToken(other, AUTHORIZER), NOW);
     const looked: string[] = [];
     const components = [COMPONENT.appid, other].map((appid) => ({ appid, appsecret: '' }));
     const pace = { perSecond: 1e6, burst: 1e6 };
     const subjects = { components, accounts: [] };
-    const sweeper = createSweeper({ store, clock: store.clock, subjects, pace }, ({ subject }) => {
-      looked.push(subject);
-      return Promise.resolve({ did: 'nothing_due', until: NOW, dueAt: NOW });
-    });
-    await sweeper.sweep('authorizer_access_token', 'patrol');
+    const sweeper = createDueRefresher(
+      { store, clock: store.clock, subjects, rateLimit: pace },
+      ({ subject }) => {
+        looked.push(subject);
+        return Promise.resolve({ did: 'nothing_due', until: NOW, dueAt: NOW });
+      },
+    );
+    await sweeper.refreshDue('authorizer_access_token', 'patrol');
     expect(looked).toHaveLength(201);
     expect(looked.indexOf(`${other}:${AUTHORIZER}`)).toBeLessThan(50);
   });

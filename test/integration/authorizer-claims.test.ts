@@ -8,8 +8,8 @@ import {
 import {
   claimDue,
   dueBacklog,
-  forgetLook,
-  planLook,
+  forgetCheck,
+  planCheck,
 } from '../../src/store/authorizers/due-queue.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { CLOCK_START as NOW } from '../support/manual-clock.ts';
@@ -114,7 +114,7 @@ describe('a claim on authorizers that are due', () => {
   it('ends at once when its claimer says when to look next', async () => {
     await plan(2);
     await claim();
-    await planLook(store, authorizerToken(COMPONENT.appid, appidOf(1)), NOW + 5_000);
+    await planCheck(store, authorizerToken(COMPONENT.appid, appidOf(1)), NOW + 5_000);
     await store.clock.advance(5_000);
     expect((await claim()).appids).toEqual([appidOf(1)]);
   });
@@ -122,7 +122,7 @@ describe('a claim on authorizers that are due', () => {
   it('knows the authorizers and the pace of each platform apart', async () => {
     await plan(1);
     const other = 'wxfedcba9876543210';
-    await planLook(store, authorizerToken(other, appidOf(7)), NOW);
+    await planCheck(store, authorizerToken(other, appidOf(7)), NOW);
     const slow = { perSecond: 1, burst: 1 };
     expect((await claim(20, slow)).appids).toEqual([appidOf(0)]);
     expect((await claim(20, slow, other)).appids).toEqual([appidOf(7)]);
@@ -267,8 +267,8 @@ describe('an authorizer that is taken out by whoever read its record a moment ag
 
   it('stays when it has authorized meanwhile', async () => {
     await authorizes();
-    await planLook(store, id, NOW);
-    await forgetLook(store, id);
+    await planCheck(store, id, NOW);
+    await forgetCheck(store, id);
     expect(await planned()).toBe(String(NOW));
   });
 
@@ -281,9 +281,9 @@ describe('an authorizer that is taken out by whoever read its record a moment ag
     ['is not known at all', () => store.redis.del(store.keys.record(id))],
   ])('goes when it %s', async (_, end) => {
     await authorizes();
-    await planLook(store, id, NOW);
+    await planCheck(store, id, NOW);
     await end();
-    await forgetLook(store, id);
+    await forgetCheck(store, id);
     expect(await planned()).toBeNull();
   });
 });

@@ -195,7 +195,7 @@ async function refreshInFlight(minted: boolean): Promise<{ answer: () => Promise
     fault: { type: 'delay', ms: 5_000 },
   });
   clock.sleepThrough(MINUTE);
-  const looking = app.keeper.look(AUTHORIZED, 'patrol');
+  const looking = app.keeper.ensureFresh(AUTHORIZED, 'patrol');
   await vi.waitFor(
     () => expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(1),
     POLLING,
@@ -263,7 +263,7 @@ describe('row 71: the account authorizes again while its token is being refreshe
     const { answer } = await refreshInFlight(true);
     const refreshToken = await authorize(station);
     const other = await station.addReplica();
-    await other.keeper.look(AUTHORIZED, 'read');
+    await other.keeper.ensureFresh(AUTHORIZED, 'read');
     const before = await stored(station, AUTHORIZED);
     expect(before).toMatchObject({ locked: false, kept: { seq: '2' } });
     await answer();

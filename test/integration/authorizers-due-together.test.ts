@@ -55,7 +55,7 @@ describe('row 75: a thousand authorizers are due at the same moment', () => {
       times: 2 * AT_ONCE,
       fault: { type: 'delay', ms: 1_000 },
     });
-    const first = app.keeper.sweep('authorizer_access_token', 'cron');
+    const first = app.keeper.refreshDue('authorizer_access_token', 'cron');
     await vi.waitFor(() => expect(callsSoFar()).toBe(AT_ONCE), POLLING);
     // Its start makes the other replica go over the same thousand.
     const replica = station.addReplica();

@@ -102,7 +102,7 @@ describe('row 66: the clock of Redis jumps', () => {
     await station.clock.advance(MINUTE + 500);
     station.clock.jumpStoreClock(30_000);
     const replica = await station.addReplica();
-    expect((await replica.keeper.look(TOKEN, 'cron')).did).not.toBe('refreshed');
+    expect((await replica.keeper.ensureFresh(TOKEN, 'cron')).did).not.toBe('refreshed');
     await station.clock.advance(3_000);
     await station.settle();
     expect(tokenMints(station)).toBe(2);

@@ -17,7 +17,7 @@ const hash = () => station.redis.hgetall(station.keys.record(TOKEN));
 /** Another replica begins to mint and stops on the way, as the only one that looks. */
 async function stopOnTheWay(point: StoppingPoint) {
   const doomed = createDoomedReplica(station, point);
-  const outcome = doomed.keeper.look(TOKEN, 'read');
+  const outcome = doomed.keeper.ensureFresh(TOKEN, 'read');
   await doomed.stopped;
   return { ...doomed, outcome };
 }

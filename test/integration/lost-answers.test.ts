@@ -94,7 +94,7 @@ describe('row 27: Redis stores a minted value and its answer is lost', () => {
     const { app, clock, redis, keys } = station;
     const startedAt = clock.now();
     let outcome: unknown;
-    void app.keeper.look(TOKEN, 'cron').then((one) => (outcome = one));
+    void app.keeper.ensureFresh(TOKEN, 'cron').then((one) => (outcome = one));
     await vi.waitFor(() => expect(proxy.counters().cuts).toBe(1), { timeout: 20_000 });
     // The client says it again by itself; when its connection is too slow for that, we do.
     await vi.waitFor(

@@ -48,7 +48,7 @@ describe('a credential is looked at', () => {
     await push();
     // Where the two meet is chance.
     for (let seq = 1; seq <= 100; seq += 1) {
-      const looking = station.app.keeper.look(CODE, 'patrol');
+      const looking = station.app.keeper.ensureFresh(CODE, 'patrol');
       expect(await read(station, CODE)).toMatchObject({ seq });
       await looking;
       expect((await stored(station, CODE)).kept).toMatchObject({ seq: String(seq + 1) });
@@ -67,7 +67,7 @@ describe('a credential is looked at', () => {
       event: { id: '1' },
     };
     expect(await acceptTicket(station.store, arrived)).toBe('stored');
-    expect(await app.keeper.look(TOKEN, 'read')).toMatchObject({ did: 'refreshed' });
+    expect(await app.keeper.ensureFresh(TOKEN, 'read')).toMatchObject({ did: 'refreshed' });
     await station.settle();
     expect(simulator.isLive(CODE.kind, (await stored(station, CODE)).kept.mirror ?? '')).toBe(true);
   });
@@ -118,7 +118,7 @@ describe('a credential is looked at', () => {
     await app.stop();
     expect(clock.pendingTimers()).toBe(0);
     await clock.advance(3 * HOUR);
-    expect(await app.keeper.look(TOKEN, 'read')).toMatchObject({
+    expect(await app.keeper.ensureFresh(TOKEN, 'read')).toMatchObject({
       did: 'blocked',
       error: { code: 'stopping', retryAfterSeconds: 1 },
     });

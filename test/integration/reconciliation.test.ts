@@ -128,7 +128,7 @@ describe('what the list changes of what is known', () => {
   it('nothing, when nothing is amiss', async () => {
     await beginAfterRun();
     await authorize(station);
-    await station.app.keeper.look(AUTHORIZED, 'patrol');
+    await station.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
     await reconcile(station);
     const before = await station.redis.hgetall(station.keys.record(AUTHORIZED));
     await reconcile(station);
@@ -139,7 +139,7 @@ describe('what the list changes of what is known', () => {
   it('a lost refresh token comes back, and the live access token stays', async () => {
     await beginAfterRun();
     const refreshToken = await authorize(station);
-    await station.app.keeper.look(AUTHORIZED, 'patrol');
+    await station.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
     const { value } = await record();
     await station.redis.hdel(station.keys.record(AUTHORIZED), 'refresh_token');
     await reconcile(station);
@@ -150,7 +150,7 @@ describe('what the list changes of what is known', () => {
   it('a newer authorization takes the place of ours', async () => {
     await beginAfterRun();
     await authorize(station);
-    await station.app.keeper.look(AUTHORIZED, 'patrol');
+    await station.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
     await pass(station, MINUTE);
     const { refreshToken } = station.simulator.authorize(COMPONENT.appid, AUTHORIZER);
     await reconcile(station);
@@ -173,7 +173,7 @@ describe('what the list changes of what is known', () => {
       ],
     });
     await pass(station, MINUTE);
-    await station.app.keeper.look(AUTHORIZED, 'patrol');
+    await station.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
     const before = await record();
     station.simulator.addFault({ api: LIST_API, fault: { type: 'body', body: listed } });
     await reconcile(station);

@@ -30,7 +30,7 @@ describe('row 129: Redis is emptied under two replicas, each of which remembers 
     const apps: App[] = [station.app, other];
     // Whichever of them minted it: half of them are seen by one, half by the other.
     for (const [index, id] of ids().entries()) {
-      await apps[index % 2]?.keeper.look(id, 'patrol');
+      await apps[index % 2]?.keeper.ensureFresh(id, 'patrol');
     }
     values = await mirrors();
     expect(values).not.toContain(null);

@@ -157,7 +157,7 @@ describe('row 18: a command that was given up takes effect later', () => {
     redis.on('error', () => undefined);
     const slow = { ...station, redis, store: { ...station.store, redis } };
     const ghost = createDoomedReplica(slow, 'after answer');
-    void ghost.keeper.look(TOKEN, 'cron');
+    void ghost.keeper.ensureFresh(TOKEN, 'cron');
     await ghost.stopped;
     proxy.pause('toServer');
     ghost.wake();
@@ -263,7 +263,7 @@ describe('row 19: Redis does what it was told, and its answer is lost', () => {
     const { keeper, wake } = createDoomedReplica(here, 'before send');
     wake();
     const [before, calls] = [station.clock.now(), station.simulator.ledger.calls.length];
-    expect(await keeper.look(TOKEN, 'cron')).toMatchObject({ did: 'refreshed', seq: 2 });
+    expect(await keeper.ensureFresh(TOKEN, 'cron')).toMatchObject({ did: 'refreshed', seq: 2 });
     expect(proxy.counters().cuts).toBe(1);
     expect(station.clock.now()).toBe(before);
     await expectHealed(station);

@@ -5,7 +5,7 @@ import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/laun
 import { appendEvent } from '../../src/store/tickets/event-stream.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
 import { connectRedis, onRedis, whenReady } from '../../src/store/redis/connection.ts';
-import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import { SILENT } from '../../src/commands/doctor/patient.ts';
 import { createManualClock } from '../support/manual-clock.ts';
@@ -103,7 +103,7 @@ describe('row 138: a command whose connection broke', () => {
   it('is asked for again by whoever still waits, and counts once', async () => {
     const keys = createKeys(`test${randomBytes(6).toString('hex')}:`);
     const time = createStoreTime(createManualClock());
-    const store = { redis, keys, time, seal: createSeal([]) };
+    const store = { redis, keys, time, encryption: createTokenEncryption([]) };
     const append = (name: string, id: string) =>
       appendEvent(store, 'C', { identities: [{ name, forMs: 60_000 }], event: { id } });
     // Known by its hash, so that one command is one answer.

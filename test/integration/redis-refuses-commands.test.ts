@@ -8,7 +8,7 @@ import { createLog } from '../../src/lib/log.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
 import { healthOf } from '../../src/store/redis/health.ts';
 import { connectRedis, whenReady } from '../../src/store/redis/connection.ts';
-import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { neededCommands, testStore } from '../../src/store/redis/self-test.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
@@ -172,7 +172,7 @@ async function storeOn(url: string): Promise<Store> {
   undo.push(() => redis.disconnect());
   expect(await whenReady(redis, POLLING.timeout)).toBe(true);
   const time = createStoreTime(createManualClock());
-  return { redis, keys: createKeys('wx:'), time, seal: createSeal([]) };
+  return { redis, keys: createKeys('wx:'), time, encryption: createTokenEncryption([]) };
 }
 
 describe('row 131: the self-test', () => {

@@ -94,7 +94,7 @@ describe('row 127: Redis dies when the next refresh token is to be stored', () =
     await station.simulator.pushTicket();
     await station.settle();
     await authorize(station, AUTHORIZED, { rotating: true });
-    await station.app.keeper.look(AUTHORIZED, 'patrol');
+    await station.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
     await station.skip(104 * MINUTE);
     const before = calls();
     const fault = { type: 'delay', ms: 1_500 } as const;

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
-import type { SweepResult } from '../../src/credentials/refresh-due.ts';
+import type { RefreshDueResult } from '../../src/credentials/refresh-due.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { startNodeCron, type StartCron } from '../../src/schedule/cron.ts';
 import type { Job, Trigger } from '../../src/schedule/jobs.ts';
@@ -42,7 +42,7 @@ function collectingLog() {
 /** A job that notes what started it and ends when the test says so. */
 function createHeldJob(name: string) {
   const triggers: Trigger[] = [];
-  const waiting: { end: (done: SweepResult) => void; fail: (error: Error) => void }[] = [];
+  const waiting: { end: (done: RefreshDueResult) => void; fail: (error: Error) => void }[] = [];
   const job: Job = {
     name,
     expression: EVERY_TEN_MINUTES,

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { SealKey } from '../../src/config/formats.ts';
+import type { EncryptionKey } from '../../src/config/formats.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
-import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { authorizationOf, authorize, AUTHORIZED, mintsFor } from '../support/authorizers.ts';
 import { logged, read } from '../support/observe.ts';
 import { secondsUntil } from '../support/redis-story.ts';
@@ -25,7 +25,7 @@ afterEach(async () => {
   await platform.close();
 });
 
-async function start(...keys: readonly SealKey[]): Promise<void> {
+async function start(...keys: readonly EncryptionKey[]): Promise<void> {
   platform = await createSealedPlatform(...keys);
   ({ station } = platform);
 }
@@ -53,7 +53,7 @@ describe('a sealed refresh token', () => {
     expect(mintsFor(station)).toHaveLength(3);
     expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
     const { refreshToken: now } = await readRecord(
-      { ...station.store, seal: createSeal([OLD]) },
+      { ...station.store, encryption: createTokenEncryption([OLD]) },
       AUTHORIZED,
     );
     expect(now).not.toBe(first);
@@ -143,7 +143,10 @@ describe('a sealed refresh token', () => {
     });
     await authorize(station);
     await platform.pass(MINUTE);
-    const foreign = createSeal([NEW]).seal('refreshtoken@@@of another key', AUTHORIZED.subject);
+    const foreign = createTokenEncryption([NEW]).seal(
+      'refreshtoken@@@of another key',
+      AUTHORIZED.subject,
+    );
     const authorizedAt = Number((await record()).authorized_at) - HOUR;
     await station.redis.hset(station.keys.record(AUTHORIZED), {
       refresh_token: foreign,
@@ -263,7 +266,7 @@ describe('another key in two steps, replica by replica', () => {
     await platform.pass(MINUTE);
     const newer = await platform.addReplica(NEW, OLD);
     await station.redis.hset(station.keys.record(AUTHORIZED), {
-      refresh_token: createSeal([NEW]).seal(
+      refresh_token: createTokenEncryption([NEW]).seal(
         (await readRecord({ ...station.store }, AUTHORIZED)).refreshToken ?? '',
         AUTHORIZED.subject,
       ),

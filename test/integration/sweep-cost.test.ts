@@ -35,7 +35,7 @@ async function becomeDue(count: number): Promise<void> {
   await Promise.all(ids.map((id) => authorize(station, id)));
 }
 
-const tick = () => station.app.keeper.sweep('authorizer_access_token', 'cron');
+const tick = () => station.app.keeper.refreshDue('authorizer_access_token', 'cron');
 const calls = () => station.simulator.ledger.calls.filter(({ api }) => api === AUTHORIZER_API);
 
 async function costOfTick(): Promise<{ commands: number; readings: number; minted: number }> {

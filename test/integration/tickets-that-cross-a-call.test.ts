@@ -48,7 +48,7 @@ describe('row 42: the next ticket arrives while WeChat is asked with the last on
     for (const ticket of [...row.before, 'ticket@@@one']) await receiveDeadTicket(ticket);
     simulator.addFault({ api: MINT_API, fault: { type: 'delay', ms: CALL_MS } });
     const calls = () => simulator.ledger.calls.filter(({ api }) => api === MINT_API).length;
-    const look = app.keeper.look(TOKEN, 'ticket');
+    const look = app.keeper.ensureFresh(TOKEN, 'ticket');
     while (calls() === 0) await new Promise(setImmediate);
 
     await clock.advance(1_000);
@@ -77,7 +77,7 @@ describe('row 42: the next ticket arrives while WeChat is asked with the last on
     const { simulator, app } = station;
     await receiveDeadTicket('ticket@@@one');
     simulator.addFault({ api: MINT_API, fault: { type: 'delay', ms: CALL_MS } });
-    const look = app.keeper.look(TOKEN, 'ticket');
+    const look = app.keeper.ensureFresh(TOKEN, 'ticket');
     while (!simulator.ledger.calls.some(({ api }) => api === MINT_API)) {
       await new Promise(setImmediate);
     }
@@ -117,12 +117,12 @@ describe('a look that joins one under way', () => {
       await station.settle();
       await station.skip(106 * MINUTE);
       simulator.addFault({ api: MINT_API, fault: { type: 'errcode', errcode: -1 } });
-      expect(await app.keeper.look(TOKEN, 'cron')).toMatchObject({ did: 'failed' });
+      expect(await app.keeper.ensureFresh(TOKEN, 'cron')).toMatchObject({ did: 'failed' });
       await station.pass(100);
       const refusal = { seq: 1, by: 'a service', ownDoing: false };
       expect(await refuseValue(store, TOKEN, refusal)).toEqual({ outcome: 'accepted' });
-      const under = app.keeper.look(TOKEN, 'patrol');
-      const joined = [app.keeper.look(TOKEN, reason), app.keeper.look(TOKEN, reason)];
+      const under = app.keeper.ensureFresh(TOKEN, 'patrol');
+      const joined = [app.keeper.ensureFresh(TOKEN, reason), app.keeper.ensureFresh(TOKEN, reason)];
       expect(await under).toMatchObject({ did: 'waited' });
       expect(await Promise.all(joined)).toMatchObject([{ did: 'refreshed' }, { did: 'refreshed' }]);
       expect(mints()).toBe(2);
@@ -132,8 +132,8 @@ describe('a look that joins one under way', () => {
   it('is answered by it when that one has minted', async () => {
     const { simulator, app } = station;
     await receiveDeadTicket(simulator.issueTicket());
-    const under = app.keeper.look(TOKEN, 'patrol');
-    const outcomes = await Promise.all([under, app.keeper.look(TOKEN, 'forced')]);
+    const under = app.keeper.ensureFresh(TOKEN, 'patrol');
+    const outcomes = await Promise.all([under, app.keeper.ensureFresh(TOKEN, 'forced')]);
     expect(outcomes).toMatchObject([{ did: 'refreshed' }, { did: 'refreshed' }]);
     await station.pass(MINUTE);
     expect(mints()).toBe(1);

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { exchange, type Exchanged } from '../../src/lib/http-client.ts';
+import { sendRequest, type HttpAnswer } from '../../src/lib/http-client.ts';
 import { createManualClock, type ManualClock } from '../support/manual-clock.ts';
 
 const MINUTE = 60_000;
@@ -44,8 +44,8 @@ describe('calls over TLS, one after the other', () => {
     server.close();
   });
 
-  const call = (host = 'localhost'): Promise<Exchanged> =>
-    exchange(
+  const call = (host = 'localhost'): Promise<HttpAnswer> =>
+    sendRequest(
       new URL(`https://${host}:${port}/any`),
       Buffer.from('{"secret":1}'),
       clock,

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
-import { exchange, ExchangeError, MAX_ANSWER_BYTES } from '../../src/lib/http-client.ts';
+import { sendRequest, HttpClientError, MAX_ANSWER_BYTES } from '../../src/lib/http-client.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 
 /** A name that a test may look up; what it stands for is up to each test. */
@@ -20,7 +20,13 @@ function resolvesTo(...addresses: string[]) {
 }
 
 const ask = (port: number, clock = systemClock, signal = AbortSignal.timeout(8_000)) =>
-  exchange(new URL(`http://${NAME}:${port}/`), Buffer.from('{}'), clock, signal, MAX_ANSWER_BYTES);
+  sendRequest(
+    new URL(`http://${NAME}:${port}/`),
+    Buffer.from('{}'),
+    clock,
+    signal,
+    MAX_ANSWER_BYTES,
+  );
 
 /**
  * A server whose queue of connections is full, so that the kernel drops whoever wants in and the client
@@ -111,7 +117,9 @@ describe('row 121: a name with several addresses', () => {
     // Nothing was ever sent to the one that was given up.
     const count = new URL(`http://127.0.0.1:${busy.port}/`);
     const never = new AbortController().signal;
-    expect(await exchange(count, undefined, systemClock, never, 100)).toMatchObject({ body: '0' });
+    expect(await sendRequest(count, undefined, systemClock, never, 100)).toMatchObject({
+      body: '0',
+    });
   });
 
   it('asks one of them only, when all of them answer at the same moment', async () => {
@@ -158,7 +166,7 @@ describe('row 121: a name with several addresses', () => {
     await clock.advance(2_749, tick);
     expect(over).toBe(false);
     await clock.advance(1, tick);
-    expect(await answer).toBeInstanceOf(ExchangeError);
+    expect(await answer).toBeInstanceOf(HttpClientError);
     expect(await answer).toMatchObject({ fault: 'unreachable', sent: false });
   });
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { SealKey } from '../../src/config/formats.ts';
-import { readySeal } from '../../src/store/redis/encryption-keys.ts';
-import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import type { EncryptionKey } from '../../src/config/formats.ts';
+import { readyEncryption } from '../../src/store/redis/encryption-keys.ts';
+import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import type { Store } from '../../src/store/redis/store.ts';
 import { authorizationOf, authorize, AUTHORIZED, mintsFor } from '../support/authorizers.ts';
 import { read } from '../support/observe.ts';
@@ -27,7 +27,7 @@ afterEach(async () => {
   await killServices();
 });
 
-async function start(...keys: readonly SealKey[]): Promise<void> {
+async function start(...keys: readonly EncryptionKey[]): Promise<void> {
   platform = await createSealedPlatform(...keys);
   ({ station } = platform);
 }
@@ -96,12 +96,12 @@ describe('keys that did not seal what is stored', () => {
     await start();
     const [first, second] = [newKey('same'), newKey('same')].map((key) => ({
       ...station.store,
-      seal: createSeal([key]),
+      encryption: createTokenEncryption([key]),
     })) as [Store, Store];
-    const problems = await Promise.all([readySeal(first), readySeal(second)]);
+    const problems = await Promise.all([readyEncryption(first), readyEncryption(second)]);
     expect(problems.map((problem) => problem?.code)).toEqual([undefined, 'sealed_unreadable']);
     const known = await station.redis.hget(station.keys.sealKeys, 'same');
-    expect(first.seal.open(known ?? '', 'seal_keys:same')).toBeDefined();
+    expect(first.encryption.open(known ?? '', 'seal_keys:same')).toBeDefined();
   });
 
   it('found when Redis is back later: it serves what is live, writes no token and says so', async () => {

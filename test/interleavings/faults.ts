@@ -1,4 +1,4 @@
-import { rejectCredential, createComplaintLimit } from '../../src/credentials/report-invalid.ts';
+import { reportInvalid, createReportLimit } from '../../src/credentials/report-invalid.ts';
 import { isIdle, remove, type Call, type Replica } from './replica.ts';
 import { failOver, ID, observe, replicationId, storedNow } from './shared-store.ts';
 import { noteAge } from './invariants.ts';
@@ -96,7 +96,7 @@ function kill(world: World, replica: Replica): void {
   const generation = Number(replica.name.split('.')[1] ?? 0) + 1;
   startReplica(world, index, generation);
   const started = world.replicas[index];
-  void started?.keeper.look(ID, 'start');
+  void started?.keeper.ensureFresh(ID, 'start');
 }
 
 function redisFaults(world: World, replica: Replica, call: Call): Fault[] {
@@ -204,11 +204,7 @@ function report(world: World, { name, context, keeper }: Replica, seq: number): 
   world.trace(`FAULT ${name}: a service reports seq ${seq} dead`);
   const complaint = { seq, errcode: 40001, caller: 'a service', mayRead: true };
   const told = (text: string) => world.trace(`${name}: the service is told: ${text}`);
-  rejectCredential(
-    { ...context, keeper, complaints: createComplaintLimit(clock) },
-    ID,
-    complaint,
-  ).then(
+  reportInvalid({ ...context, keeper, complaints: createReportLimit(clock) }, ID, complaint).then(
     ({ outcome, current }) => told(`${outcome}, ${current.value}`),
     (error: unknown) => told(String(error)),
   );

@@ -2,10 +2,10 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../../src/lib/clock.ts';
 import { createKeeper, type Keeper } from '../../src/credentials/keeper.ts';
 import type { RefreshContext } from '../../src/credentials/look.ts';
-import { createMemory } from '../../src/credentials/local-copy.ts';
-import { createPatrol } from '../../src/credentials/maintenance-loop.ts';
+import { createLocalCopies } from '../../src/credentials/local-copy.ts';
+import { createMaintenanceLoop } from '../../src/credentials/maintenance-loop.ts';
 import type { Log } from '../../src/lib/log.ts';
-import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { WechatAnswer } from '../../src/wechat/client.ts';
 import { ID, nameOf, type ScriptName } from './shared-store.ts';
@@ -76,7 +76,7 @@ export function createReplica(world: World, name: string): Replica {
     redis: createWaitingRedis(world, calls),
     keys: world.store.keys,
     time: createStoreTime(clock),
-    seal: createSeal([]),
+    encryption: createTokenEncryption([]),
   };
   const api = () =>
     new Promise<WechatAnswer>((resolve, reject) => {
@@ -91,14 +91,14 @@ export function createReplica(world: World, name: string): Replica {
       });
     });
   const log = createTraceLog(world, name);
-  const memory = createMemory(clock, store.time);
+  const memory = createLocalCopies(clock, store.time);
   const context = { store, api, clock, log, memory, windowMs: WINDOW_MS, replica: name };
   const keeper = createKeeper({
     ...context,
-    pace: { perSecond: 1, burst: 1 },
+    rateLimit: { perSecond: 1, burst: 1 },
     subjects: { components: [], accounts: [ACCOUNT] },
   });
-  const patrol = createPatrol(clock, log, () => keeper.patrol());
+  const patrol = createMaintenanceLoop(clock, log, () => keeper.ensureConfigured());
   patrol.start();
   return {
     name,

@@ -134,7 +134,7 @@ export function outside(world: World): Option[] {
 
 export function tick(world: World, replica: Replica): void {
   world.trace(`${replica.name}: cron ticks`);
-  void replica.keeper.look(ID, 'cron');
+  void replica.keeper.ensureFresh(ID, 'cron');
 }
 
 /** Time passes, by a jump or to the next timer; undefined when somebody has to proceed first. */

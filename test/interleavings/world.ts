@@ -1,7 +1,7 @@
 import { setImmediate as microtasksDone } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { readCredential, type Credential } from '../../src/credentials/read.ts';
-import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import { beginMint, commitMint } from '../../src/store/credentials/mint.ts';
 import { CLOCK_START } from '../support/manual-clock.ts';
@@ -94,7 +94,7 @@ export async function giveValue(world: World, leftSeconds: number | undefined): 
     const made = mint(world.wechat, at);
     const { redis, keys } = world.store;
     const time = { ...createStoreTime({ ...NO_CLOCK, simulatedStoreNow: () => at }) };
-    const store = { redis, keys, time, seal: createSeal([]) };
+    const store = { redis, keys, time, encryption: createTokenEncryption([]) };
     const operation = world.operation('before');
     const budget = { most: 30, spare: 6, dailyCalls: 0 };
     const begun = await beginMint(store, ID, {

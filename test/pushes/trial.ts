@@ -8,7 +8,7 @@ import { createPushTally } from '../../src/callbacks/push-tally.ts';
 import { createReceiver, type ArrivedPush } from '../../src/callbacks/receiver.ts';
 import { readExchange } from '../../src/store/authorizers/code-exchange.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
-import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
 import { createManualClock } from '../support/manual-clock.ts';
@@ -67,7 +67,12 @@ export async function tryPushes(redis: Redis, { cases, seed, onProgress }: Trial
 function setUp(redis: Redis) {
   const clock = createManualClock();
   const keys = createKeys(`test${randomBytes(6).toString('hex')}:`);
-  const store: Store = { redis, keys, time: createStoreTime(clock), seal: createSeal([]) };
+  const store: Store = {
+    redis,
+    keys,
+    time: createStoreTime(clock),
+    encryption: createTokenEncryption([]),
+  };
   const stream = new Writable({ write: (_chunk, _encoding, done) => done() });
   const log = createLog({ level: 'error', stream });
   const base = { store, clock, log };

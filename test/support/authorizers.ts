@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { authorizerToken, grantAuthorization } from '../../src/store/authorizers/authorization.ts';
-import { planLook } from '../../src/store/authorizers/due-queue.ts';
+import { planCheck } from '../../src/store/authorizers/due-queue.ts';
 import type { CredentialId } from '../../src/store/redis/keys.ts';
 import { read } from './observe.ts';
 import {
@@ -36,7 +36,7 @@ export async function authorize(
   const [component = '', authorizer = ''] = id.subject.split(':');
   const { refreshToken } = simulator.authorize(component, authorizer, options);
   await grantAuthorization(store, id, { refreshToken, authorizedAt: clock.now() });
-  await planLook(store, id, clock.now());
+  await planCheck(store, id, clock.now());
   return refreshToken;
 }
 
@@ -46,7 +46,7 @@ export async function platformBeforeRefresh(
 ): Promise<Station> {
   const station = await createPlatform();
   await authorize(station, AUTHORIZED, options);
-  await station.app.keeper.look(AUTHORIZED, 'patrol');
+  await station.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
   await station.skip(104 * 60_000);
   return station;
 }

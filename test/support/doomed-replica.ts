@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { createKeeper, type Keeper } from '../../src/credentials/keeper.ts';
-import { createMemory } from '../../src/credentials/local-copy.ts';
+import { createLocalCopies } from '../../src/credentials/local-copy.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { createWechatApi } from '../../src/wechat/client.ts';
 import type { LogLine, Station } from './station.ts';
@@ -38,10 +38,10 @@ export function createDoomedReplica(station: Station, point: StoppingPoint): Doo
     store,
     clock,
     log,
-    memory: createMemory(clock, store.time),
+    memory: createLocalCopies(clock, store.time),
     replica: 'doomed',
     windowMs: config.refreshWindowSeconds * 1000,
-    pace: { perSecond: 50, burst: 100 },
+    rateLimit: { perSecond: 50, burst: 100 },
     subjects: { components: config.components, accounts: config.accounts },
     async api(request) {
       await stopAt('before send');

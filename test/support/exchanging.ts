@@ -3,7 +3,7 @@ import {
   createAuthorizations,
   type Authorizations,
 } from '../../src/authorizers/code-exchange/queue.ts';
-import { createMemory } from '../../src/credentials/local-copy.ts';
+import { createLocalCopies } from '../../src/credentials/local-copy.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { openExchanges } from '../../src/store/authorizers/code-exchange.ts';
@@ -125,7 +125,7 @@ export function createExchanger(
     store,
     clock,
     log,
-    memory: createMemory(clock, store.time),
+    memory: createLocalCopies(clock, store.time),
     replica,
     api,
     keeper: app.keeper,
@@ -133,7 +133,7 @@ export function createExchanger(
     components: [C],
     wechatNow: () => clock.now(),
     onAuthorized: (component, authorizer) => {
-      void app.keeper.look(authorizerToken(component, authorizer), 'patrol');
+      void app.keeper.ensureFresh(authorizerToken(component, authorizer), 'patrol');
     },
     onLost: (component) => void lost.push(component),
   });

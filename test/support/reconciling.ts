@@ -4,7 +4,7 @@ import {
   type ReconcileProgress,
   type Reconciler,
 } from '../../src/authorizers/reconciliation/runner.ts';
-import { createMemory } from '../../src/credentials/local-copy.ts';
+import { createLocalCopies } from '../../src/credentials/local-copy.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { CALL_DEADLINE_MS, createWechatApi, type WechatApi } from '../../src/wechat/client.ts';
 import { listAuthorizers } from '../../src/wechat/calls/authorizer.ts';
@@ -73,7 +73,7 @@ export function createReader(station: Station, wrapApi: (api: WechatApi) => Wech
     replica: 'reader',
     wechatNow: () => clock.now(),
     api: wrapApi(createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log })),
-    memory: createMemory(clock, store.time),
+    memory: createLocalCopies(clock, store.time),
     windowMs: config.refreshWindowSeconds * 1000,
     components: [COMPONENT.appid],
   });

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Writable } from 'node:stream';
 import { createApp, type App } from '../../src/app.ts';
 import { createLog } from '../../src/lib/log.ts';
-import type { SealKey } from '../../src/config/formats.ts';
+import type { EncryptionKey } from '../../src/config/formats.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { AUTHORIZED, createPlatform } from './authorizers.ts';
 import type { Seen } from './observe.ts';
@@ -10,13 +10,16 @@ import { COMPONENT, createManualCron, skipQuietly, type Station } from './statio
 
 /** Stations that seal refresh tokens, and replicas beside them that have other keys. */
 
-export const newKey = (id: string): SealKey => ({ id, key: randomBytes(32).toString('base64') });
+export const newKey = (id: string): EncryptionKey => ({
+  id,
+  key: randomBytes(32).toString('base64'),
+});
 export const OLD = newKey('old');
 export const NEW = newKey('new');
 export const OTHER = authorizerToken(COMPONENT.appid, 'wx00000000000000aa');
 export const CANNOT = 'refresh tokens cannot be opened; none of them is overwritten';
 
-export const settingOf = (keys: readonly SealKey[]) =>
+export const settingOf = (keys: readonly EncryptionKey[]) =>
   keys.map(({ id, key }) => `${id}:${key}`).join(',');
 
 /** A replica on the same Redis and simulator. */
@@ -32,7 +35,7 @@ export interface Replica {
 
 export interface SealedPlatform {
   station: Station;
-  addReplica(...keys: readonly SealKey[]): Promise<Replica>;
+  addReplica(...keys: readonly EncryptionKey[]): Promise<Replica>;
   /** Lets time pass for the station and all replicas. */
   pass(ms: number): Promise<void>;
   /** The same without trouble, at a tenth of the cost: see `skipQuietly`. */
@@ -43,7 +46,9 @@ export interface SealedPlatform {
   close(): Promise<void>;
 }
 
-export async function createSealedPlatform(...keys: readonly SealKey[]): Promise<SealedPlatform> {
+export async function createSealedPlatform(
+  ...keys: readonly EncryptionKey[]
+): Promise<SealedPlatform> {
   const env = keys.length === 0 ? {} : { REFRESH_TOKEN_KEYS: settingOf(keys) };
   const station = await createPlatform({ env });
   station.simulator.setPushing(true);
@@ -92,7 +97,7 @@ export async function createSealedPlatform(...keys: readonly SealKey[]): Promise
   };
 }
 
-async function startReplica(station: Station, keys: readonly SealKey[]): Promise<Replica> {
+async function startReplica(station: Station, keys: readonly EncryptionKey[]): Promise<Replica> {
   const logs: string[] = [];
   const stream = new Writable({
     write(chunk: Buffer, _encoding, done) {

@@ -11,7 +11,7 @@ import type { StartCron } from '../../src/schedule/cron.ts';
 import type { SimulatorOptions } from '../../src/sandbox/wechat/options.ts';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { createKeys, type Keys } from '../../src/store/redis/keys.ts';
-import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
@@ -149,7 +149,7 @@ export async function createStation(options: StationOptions = {}): Promise<Stati
     settle,
     apiKey: key,
     keys,
-    store: { redis, keys, time, seal: createSeal(config.refreshTokenKeys) },
+    store: { redis, keys, time, encryption: createTokenEncryption(config.refreshTokenKeys) },
     internal: (path, init) =>
       fetch(`http://127.0.0.1:${app.internalPort()}${path}`, {
         ...init,

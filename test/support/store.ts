@@ -8,7 +8,7 @@ import {
   failMint,
   type BeginResult,
 } from '../../src/store/credentials/mint.ts';
-import { createSeal } from '../../src/store/redis/token-encryption.ts';
+import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
@@ -24,7 +24,14 @@ export function createTestStore(redisUrl = inject('redisUrl')): TestStore {
   const redis = new Redis(redisUrl);
   const keys = createKeys(`test${randomBytes(6).toString('hex')}:`);
   const time = createStoreTime(clock);
-  return { redis, keys, time, seal: createSeal([]), clock, close: () => redis.disconnect() };
+  return {
+    redis,
+    keys,
+    time,
+    encryption: createTokenEncryption([]),
+    clock,
+    close: () => redis.disconnect(),
+  };
 }
 
 export const LIFE = 7_200_000;

@@ -1,5 +1,5 @@
 import type { AlertWebhook } from '../../config/file.ts';
-import type { Exchanged } from '../../lib/http-client.ts';
+import type { HttpAnswer } from '../../lib/http-client.ts';
 import type { Notice } from '../notice.ts';
 
 /** How one kind of webhook wants to be spoken to. */
@@ -8,7 +8,7 @@ export interface AlertKindRule {
   batches: boolean;
   request(webhook: AlertWebhook, notices: readonly Notice[], now: Now): AlertRequest;
   /** Why an answer means that nothing was delivered, in a word; undefined when it was. */
-  faultIn(answer: Exchanged): string | undefined;
+  faultIn(answer: HttpAnswer): string | undefined;
 }
 
 export interface Now {

@@ -1,11 +1,11 @@
 import { sleep } from '../../lib/clock.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import { describeFailure } from '../../credentials/failure.ts';
-import { decidedAt, readUnspoiled } from '../../credentials/read-repair.ts';
-import { callAsPlatform, type PlatformContext } from '../../credentials/call-as-component.ts';
+import { decidedAt, readOrQuarantine } from '../../credentials/read-repair.ts';
+import { callAsComponent, type ComponentCallContext } from '../../credentials/call-as-component.ts';
 import { retryDelayMs } from '../../credentials/retry.ts';
 import { authorizerToken, grantAuthorization } from '../../store/authorizers/authorization.ts';
-import { planLook } from '../../store/authorizers/due-queue.ts';
+import { planCheck } from '../../store/authorizers/due-queue.ts';
 import {
   changeExchange,
   readExchange,
@@ -13,7 +13,7 @@ import {
 } from '../../store/authorizers/code-exchange.ts';
 import { noteLinkOutcome } from '../../store/authorizers/link-outcomes.ts';
 import { mergeAuthorizer } from '../../store/authorizers/profile.ts';
-import { readySeal } from '../../store/redis/encryption-keys.ts';
+import { readyEncryption } from '../../store/redis/encryption-keys.ts';
 import { WechatError } from '../../wechat/client.ts';
 import {
   fetchAuthorizerInfo,
@@ -27,7 +27,7 @@ import {
  * refresh token in another way.
  */
 
-export interface ExchangeContext extends PlatformContext {
+export interface ExchangeContext extends ComponentCallContext {
   replica: string;
   /** WeChat's clock as far as it is known, epoch ms. */
   wechatNow: () => number;
@@ -63,9 +63,9 @@ export async function exchangeCode(
   let queried: QueriedAuthorization;
   try {
     // Asked before the call: what it brings must be storable.
-    const problem = await readySeal(store);
+    const problem = await readyEncryption(store);
     if (problem !== undefined) throw problem;
-    queried = await callAsPlatform(context, component, async (platform) => {
+    queried = await callAsComponent(context, component, async (platform) => {
       // Before the call: whoever dies during it cannot say that the code may be used up.
       await changeExchange(store, component, exchange.id, { maybeUsed: true });
       return queryAuth(api, { ...platform, code });
@@ -78,7 +78,7 @@ export async function exchangeCode(
   const { authorizedAt } = exchange;
   const id = authorizerToken(component, authorizer);
   const outcome = await storePatiently(context, async () => {
-    await readUnspoiled(context, id);
+    await readOrQuarantine(context, id);
     return grantAuthorization(store, id, {
       refreshToken: queried.refreshToken,
       authorizedAt,
@@ -112,7 +112,7 @@ async function isOver(
 ): Promise<boolean> {
   const { authorizer, authorizedAt } = exchange;
   if (authorizer === undefined) return false;
-  const record = await readUnspoiled(context, authorizerToken(component, authorizer));
+  const record = await readOrQuarantine(context, authorizerToken(component, authorizer));
   if (decidedAt(record) < authorizedAt) return false;
   const stands = record.revokedAt === undefined;
   // The other way may have brought no refresh token: this code still can.
@@ -209,7 +209,7 @@ async function recover(
     return;
   }
   try {
-    const info = await callAsPlatform(context, component, (platform) =>
+    const info = await callAsComponent(context, component, (platform) =>
       fetchAuthorizerInfo(api, { ...platform, authorizerAppid: authorizer }),
     );
     const { refreshToken, permissionSets } = info;
@@ -259,7 +259,7 @@ async function finish(
     await mergeAuthorizer(context.store, component, authorizer, state);
     // Before the end is noted: whoever stops or dies after that looks at it no more.
     const { store } = context;
-    await planLook(store, authorizerToken(component, authorizer), store.time.now());
+    await planCheck(store, authorizerToken(component, authorizer), store.time.now());
     // Read again: the redirect may have told the link while WeChat was asked.
     const link = (await readExchange(store, component, id))?.link;
     if (link !== undefined) {

@@ -1,5 +1,5 @@
 import { authorizerToken, revokeAuthorization } from '../../store/authorizers/authorization.ts';
-import { forgetLook } from '../../store/authorizers/due-queue.ts';
+import { forgetCheck } from '../../store/authorizers/due-queue.ts';
 import { unseenOf } from '../../store/authorizers/reconciliation.ts';
 import { readRecord, SpoiledRecordError } from '../../store/credentials/record.ts';
 import { isRefusedByRedis } from '../../store/redis/connection.ts';
@@ -114,12 +114,12 @@ async function tombstone({ context, component, run }: Step, authorizer: string):
   const revokedAt = Math.round(wechatNow() - sinceThen);
   if ((await revokeAuthorization(store, id, revokedAt, 'list')) === 'older') return false;
   await mergeAuthorizer(store, component, authorizer, { state: 'revoked', stateAt: revokedAt });
-  await forgetLook(store, id);
+  await forgetCheck(store, id);
   log.warn('an account has ended its authorization without our hearing of it', {
     component,
     authorizer,
   });
   // So that this process remembers it, too.
-  await keeper.look(id, 'patrol');
+  await keeper.ensureFresh(id, 'patrol');
   return true;
 }

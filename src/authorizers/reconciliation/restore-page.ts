@@ -1,12 +1,12 @@
-import { decidedAt, readUnspoiled } from '../../credentials/read-repair.ts';
-import type { PlatformContext } from '../../credentials/call-as-component.ts';
+import { decidedAt, readOrQuarantine } from '../../credentials/read-repair.ts';
+import type { ComponentCallContext } from '../../credentials/call-as-component.ts';
 import { forEachAtOnce } from '../../credentials/refresh-due.ts';
 import {
   authorizerToken,
   grantAuthorization,
   replaceRefreshToken,
 } from '../../store/authorizers/authorization.ts';
-import { planLook } from '../../store/authorizers/due-queue.ts';
+import { planCheck } from '../../store/authorizers/due-queue.ts';
 import type { CredentialId } from '../../store/redis/keys.ts';
 import { unplannedOf } from '../../store/authorizers/reconciliation.ts';
 import type { CredentialRecord } from '../../store/credentials/record.ts';
@@ -14,7 +14,7 @@ import { isRefusedByRedis } from '../../store/redis/connection.ts';
 import {
   mergeAuthorizer,
   readAuthorizers,
-  type AuthorizerEntry,
+  type AuthorizerProfile,
 } from '../../store/authorizers/profile.ts';
 import type { ListedAuthorizer } from '../../wechat/calls/authorizer.ts';
 import { KeeperError } from '../../lib/errors.ts';
@@ -65,12 +65,12 @@ async function restoreOne(
   context: ReconcileContext,
   component: string,
   listed: ListedAuthorizer,
-  known: { entry: AuthorizerEntry | undefined; planned: boolean },
+  known: { entry: AuthorizerProfile | undefined; planned: boolean },
 ): Promise<boolean> {
   const { store, log } = context;
   const { authorizerAppid: authorizer } = listed;
   const id = authorizerToken(component, authorizer);
-  const record = await readUnspoiled(context, id);
+  const record = await readOrQuarantine(context, id);
   const authorizedAt = credibleTime(listed, record, context.wechatNow());
   const held = record.refreshToken !== undefined || record.unreadableRefreshToken !== undefined;
   const state = { entry: known.entry, authorizedAt };
@@ -86,7 +86,7 @@ async function restoreOne(
   if (outcome === 'ended') return false;
   const restored = outcome === 'restored';
   const planless = !known.planned && record.refreshToken !== undefined;
-  if (restored || planless) await planLook(store, id, store.time.now());
+  if (restored || planless) await planCheck(store, id, store.time.now());
   if (restored) log.debug('an authorization was restored from the list', { component, authorizer });
   await noteState(store, component, authorizer, 'authorized', state);
   return restored;
@@ -108,7 +108,7 @@ function credibleTime(
  * ours stays: where refresh tokens change with each use, it may be newer than the list.
  */
 async function bringBack(
-  store: PlatformContext['store'],
+  store: ComponentCallContext['store'],
   id: CredentialId,
   record: CredentialRecord,
   { refreshToken, authorizedAt }: { refreshToken: string; authorizedAt: number },
@@ -140,11 +140,11 @@ async function bringBack(
 
 /** For people: only what differs is written. */
 async function noteState(
-  store: PlatformContext['store'],
+  store: ComponentCallContext['store'],
   component: string,
   authorizer: string,
   state: 'authorized' | 'unexchanged',
-  { entry, authorizedAt }: { entry: AuthorizerEntry | undefined; authorizedAt: number },
+  { entry, authorizedAt }: { entry: AuthorizerProfile | undefined; authorizedAt: number },
 ): Promise<void> {
   if (entry?.state === state) return;
   const stateAt = Math.max(authorizedAt, entry?.stateAt ?? 0);

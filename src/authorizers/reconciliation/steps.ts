@@ -1,6 +1,6 @@
 import { describeFailure } from '../../credentials/failure.ts';
 import { isLive } from '../../credentials/freshness.ts';
-import { callAsPlatform } from '../../credentials/call-as-component.ts';
+import { callAsComponent } from '../../credentials/call-as-component.ts';
 import { peekCredential } from '../../credentials/read.ts';
 import { retryDelayMs } from '../../credentials/retry.ts';
 import { KeeperError } from '../../lib/errors.ts';
@@ -138,7 +138,7 @@ async function readPage({ context, component, run, save }: Step): Promise<number
   const startedAt = offset === 0 ? store.time.now() : run.startedAt;
   // A Redis that takes no writes is found out before WeChat is asked, not after each time.
   await save({});
-  const { totalCount, list } = await callAsPlatform(context, component, (platform) => {
+  const { totalCount, list } = await callAsComponent(context, component, (platform) => {
     run.calls += 1;
     return listAuthorizers(api, platform, { offset, count: LIST_PAGE });
   });

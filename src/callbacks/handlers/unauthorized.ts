@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { authorizerToken, revokeAuthorization } from '../../store/authorizers/authorization.ts';
-import { forgetLook } from '../../store/authorizers/due-queue.ts';
+import { forgetCheck } from '../../store/authorizers/due-queue.ts';
 import { mergeAuthorizer } from '../../store/authorizers/profile.ts';
 import { appidField } from './authorized.ts';
 import { eventEntry } from './event-entry.ts';
@@ -39,7 +39,7 @@ export const unauthorized: PushHandler = {
     const outcome = await orSendAgain(async () => {
       const came = await revokeAuthorization(store, id, revokedAt);
       if (came === 'older') return came;
-      await forgetLook(store, id);
+      await forgetCheck(store, id);
       await mergeAuthorizer(store, component, authorizer, { state: 'revoked', stateAt: revokedAt });
       return came;
     });

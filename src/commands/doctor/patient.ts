@@ -13,7 +13,7 @@ import {
 } from '../../store/credentials/record.ts';
 import { connectRedis, onRedis } from '../../store/redis/connection.ts';
 import { wordOf, type RedisError } from '../../store/redis/words.ts';
-import { createSeal } from '../../store/redis/token-encryption.ts';
+import { createTokenEncryption } from '../../store/redis/token-encryption.ts';
 import { createStoreTime } from '../../store/redis/time.ts';
 import type { Store } from '../../store/redis/store.ts';
 import { createWechatApi, type WechatApi } from '../../wechat/client.ts';
@@ -64,12 +64,12 @@ export async function admit(config: Config, options: PatientOptions = {}): Promi
   const redis = connectRedis({ url: config.redisUrl, protocol: config.redisProtocol }, SILENT);
   const redisProblem = await firstProblem(redis);
   const time = createStoreTime(clock);
-  const seal = createSeal(config.refreshTokenKeys);
+  const encryption = createTokenEncryption(config.refreshTokenKeys);
   return {
     config,
     env: options.env ?? process.env,
     clock,
-    store: { redis, keys: createKeys(config.redisKeyPrefix), time, seal },
+    store: { redis, keys: createKeys(config.redisKeyPrefix), time, encryption },
     redisProblem,
     api: createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log: SILENT }),
     lookup: options.lookup ?? resolveAll,

@@ -1,5 +1,5 @@
 import { onRedis } from '../../store/redis/connection.ts';
-import { checkSealKeys, sealProblem } from '../../store/redis/encryption-keys.ts';
+import { checkEncryptionKeys, encryptionProblem } from '../../store/redis/encryption-keys.ts';
 import { explainWord } from '../../store/redis/words.ts';
 import { neededCommands, testStore, type SelfTest } from '../../store/redis/self-test.ts';
 import { sealFindings, selfTestFindings } from '../../status/rules.ts';
@@ -248,8 +248,8 @@ export function latencyCheck(medianMs: number): Check {
 }
 
 async function sealCheck(store: Patient['store']): Promise<Check> {
-  await checkSealKeys(store, SILENT);
-  const [wrong] = sealFindings(sealProblem(store), 0);
+  await checkEncryptionKeys(store, SILENT);
+  const [wrong] = sealFindings(encryptionProblem(store), 0);
   if (wrong !== undefined) return fromFinding('redis', NAMES.sealing, wrong);
   return ok(
     'redis',

@@ -1,6 +1,6 @@
 import { fetchTicket } from '../../wechat/calls/account.ts';
 import { TOKEN_BUDGET, type AccountKind, type KindContext } from './kind.ts';
-import type { Minted } from '../../wechat/token-answer.ts';
+import type { TokenAnswer } from '../../wechat/token-answer.ts';
 
 /**
  * What `jsapi_ticket` and `wx_card_ticket` have in common. WeChat answers a repeat with the same ticket
@@ -29,7 +29,11 @@ export function accountTicket(
 /** Seconds. */
 const MAX_GUESS_SECONDS = 300;
 
-function shortenedByRepeat(minted: Minted, record: KindContext['record'], now: number): Minted {
+function shortenedByRepeat(
+  minted: TokenAnswer,
+  record: KindContext['record'],
+  now: number,
+): TokenAnswer {
   if (minted.value !== record.value) return minted;
   const end = record.valueSince + minted.lifeSeconds * 1000;
   const left = (Math.min(end, Math.max(record.expiresAt, now)) - now) / 1000;

@@ -4,7 +4,7 @@ import {
   replaceRefreshToken,
 } from '../../store/authorizers/authorization.ts';
 import { mergeAuthorizer } from '../../store/authorizers/profile.ts';
-import { cannotOpen, readySeal } from '../../store/redis/encryption-keys.ts';
+import { cannotDecrypt, readyEncryption } from '../../store/redis/encryption-keys.ts';
 import { WechatError } from '../../wechat/client.ts';
 import { fetchAuthorizerInfo, fetchAuthorizerToken } from '../../wechat/calls/authorizer.ts';
 import { DEAD_REFRESH_TOKEN } from '../../wechat/errcodes.ts';
@@ -33,14 +33,16 @@ export const authorizerAccessToken: AuthorizerKind = {
       return { blocked: new KeeperError('authorizer_revoked', message) };
     }
     if (unreadableRefreshToken !== undefined) {
-      return { blocked: cannotOpen(store, `${component}:${authorizer}`, unreadableRefreshToken) };
+      return {
+        blocked: cannotDecrypt(store, `${component}:${authorizer}`, unreadableRefreshToken),
+      };
     }
     if (refreshToken === undefined) {
       const message = 'This account has not authorized the platform.';
       return { blocked: new KeeperError('not_found', message) };
     }
     // Asked before the call: the refresh token that it brings must be storable.
-    const problem = await readySeal(store);
+    const problem = await readyEncryption(store);
     if (problem !== undefined) return { blocked: problem };
     const mint = () =>
       fetchAuthorizerToken(api, {

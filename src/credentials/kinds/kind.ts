@@ -4,7 +4,7 @@ import type { MintBudget } from '../../store/credentials/mint.ts';
 import type { CredentialRecord } from '../../store/credentials/record.ts';
 import type { Store } from '../../store/redis/store.ts';
 import type { WechatApi, WechatError } from '../../wechat/client.ts';
-import type { Minted } from '../../wechat/token-answer.ts';
+import type { TokenAnswer } from '../../wechat/token-answer.ts';
 
 /**
  * What a kind of credential has to say about itself: a file in this folder and a line in `index.ts`.
@@ -42,7 +42,7 @@ export interface KindContext {
 
 /** Everything is at hand to mint; or why it is not. */
 export type Preparation =
-  | { mint: () => Promise<Minted & { refreshToken?: string | undefined }> }
+  | { mint: () => Promise<TokenAnswer & { refreshToken?: string | undefined }> }
   | { blocked: KeeperError };
 
 /**

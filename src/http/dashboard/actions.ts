@@ -1,5 +1,5 @@
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
-import { rejectCredential } from '../../credentials/report-invalid.ts';
+import { reportInvalid } from '../../credentials/report-invalid.ts';
 import { asKeeperError, KeeperError } from '../../lib/errors.ts';
 import { askForTickets } from '../../tickets/request-push.ts';
 import type { CredentialId, CredentialKindName } from '../../store/redis/keys.ts';
@@ -78,7 +78,7 @@ async function run(options: DashboardOptions, action: Action, caller: string): P
       // The page that follows says what came of it, and never the value.
       const complaint = { seq: undefined, errcode: undefined, caller, mayRead: false };
       const id = { kind, subject } as CredentialId;
-      return (await rejectCredential(options.reading, id, complaint)).outcome;
+      return (await reportInvalid(options.reading, id, complaint)).outcome;
     }
     case 'tickets':
       await askForTickets(options.operations, subject, caller).catch(explain);

@@ -1,5 +1,5 @@
 import type { ApiKey } from '../../config/api-keys.ts';
-import type { RejectContext } from '../../credentials/report-invalid.ts';
+import type { ReportContext } from '../../credentials/report-invalid.ts';
 import type { Log } from '../../lib/log.ts';
 import type { AskForTicketsContext } from '../../tickets/request-push.ts';
 import type { SnapshotContext } from '../../status/context.ts';
@@ -14,7 +14,7 @@ export interface DashboardOptions {
   apiKeys: readonly ApiKey[];
   status: SnapshotContext;
   /** For "refresh now", and for what is remembered while Redis is away. */
-  reading: RejectContext;
+  reading: ReportContext;
   authorizers: AuthorizersOptions;
   operations: AskForTicketsContext;
   sessionSecret: SessionSecret;

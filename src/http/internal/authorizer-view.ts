@@ -1,5 +1,5 @@
 import { isLive, judgeFreshness, windowOf } from '../../credentials/freshness.ts';
-import type { PlatformContext } from '../../credentials/call-as-component.ts';
+import type { ComponentCallContext } from '../../credentials/call-as-component.ts';
 import { isoOrNull } from '../../status/units.ts';
 import { authorizerToken } from '../../store/authorizers/authorization.ts';
 import {
@@ -8,7 +8,7 @@ import {
   type CredentialRecord,
 } from '../../store/credentials/record.ts';
 import type {
-  AuthorizerEntry,
+  AuthorizerProfile,
   AuthorizerState,
   ListedEntry,
 } from '../../store/authorizers/profile.ts';
@@ -22,7 +22,7 @@ import type {
 const AT_ONCE = 50;
 
 export async function describeAuthorizers(
-  context: PlatformContext,
+  context: ComponentCallContext,
   component: string,
   entries: readonly ListedEntry[],
 ) {
@@ -38,7 +38,7 @@ export async function describeAuthorizers(
 
 /** @throws KeeperError `store_unavailable` */
 export async function describeAuthorizer(
-  context: PlatformContext,
+  context: ComponentCallContext,
   component: string,
   entry: ListedEntry,
 ) {
@@ -64,7 +64,7 @@ export async function describeAuthorizer(
 
 /** Undefined when a person has spoiled it: the next look puts it aside. */
 async function readForPeople(
-  { store }: PlatformContext,
+  { store }: ComponentCallContext,
   component: string,
   authorizer: string,
 ): Promise<CredentialRecord | undefined> {
@@ -76,7 +76,7 @@ async function readForPeople(
   }
 }
 
-function stateOf(entry: AuthorizerEntry, record: CredentialRecord | undefined): AuthorizerState {
+function stateOf(entry: AuthorizerProfile, record: CredentialRecord | undefined): AuthorizerState {
   if (record?.revokedAt !== undefined) return 'revoked';
   if (record?.reauthorizeAt !== undefined) return 'reauthorize';
   const held = record?.refreshToken ?? record?.unreadableRefreshToken;
@@ -84,7 +84,7 @@ function stateOf(entry: AuthorizerEntry, record: CredentialRecord | undefined): 
 }
 
 function describeToken(
-  { windowMs }: PlatformContext,
+  { windowMs }: ComponentCallContext,
   component: string,
   authorizer: string,
   record: CredentialRecord,

@@ -6,7 +6,7 @@ import {
   type Credential,
   type ReadContext,
 } from '../../credentials/read.ts';
-import { rejectCredential, type RejectContext } from '../../credentials/report-invalid.ts';
+import { reportInvalid, type ReportContext } from '../../credentials/report-invalid.ts';
 import { mayUse } from '../../config/api-keys.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import type { CredentialId, CredentialKindName } from '../../store/redis/keys.ts';
@@ -24,10 +24,10 @@ const PATHS = [
 ] as const;
 const MAX_BODY = '1kb';
 
-export function credentialRoutes(context: RejectContext): readonly Route[] {
+export function credentialRoutes(context: ReportContext): readonly Route[] {
   const json = express.json({ limit: MAX_BODY, inflate: false, type: () => true });
-  const complain = answerComplaint(context);
-  const force = answerComplaint(context, 'forced');
+  const complain = answerReport(context);
+  const force = answerReport(context, 'forced');
   const reject = { method: 'post', scope: 'credentials:refresh' } as const;
   const refresh = { method: 'post', scope: 'admin' } as const;
   const { ofOne, ofAuthorizer } = readRoutes(context);
@@ -108,14 +108,14 @@ function textOf(id: CredentialId, credential: Credential): string {
 }
 
 /** The answer to a complaint says what came of it, and the value to go on with. */
-function answerComplaint(context: RejectContext, forced?: 'forced'): RequestHandler {
+function answerReport(context: ReportContext, forced?: 'forced'): RequestHandler {
   return async (request, response) => {
     const id = idOf(request);
     const { seq, errcode } = forced ? { seq: undefined, errcode: undefined } : read(request.body);
     const { key } = callerOf(response);
     const mayRead = mayUse(key, 'credentials:read', namedIn(request));
     const complaint = { seq, errcode, caller: key.id, mayRead };
-    const answer = await rejectCredential(context, id, complaint);
+    const answer = await reportInvalid(context, id, complaint);
     if (answer.retryAfterSeconds !== undefined) {
       response.set('Retry-After', String(answer.retryAfterSeconds));
     }

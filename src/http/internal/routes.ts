@@ -1,7 +1,7 @@
 import type { RequestHandler, Router } from 'express';
 import * as z from 'zod';
 import type { ApiKey } from '../../config/api-keys.ts';
-import type { RejectContext } from '../../credentials/report-invalid.ts';
+import type { ReportContext } from '../../credentials/report-invalid.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { SnapshotContext } from '../../status/context.ts';
@@ -20,7 +20,7 @@ import type { Route, Seen } from './route.ts';
 
 export interface InternalAppOptions {
   apiKeys: readonly ApiKey[];
-  reading: RejectContext;
+  reading: ReportContext;
   status: SnapshotContext;
   authorizationLinks?: AuthorizationLinks;
   authorizers?: AuthorizersOptions;

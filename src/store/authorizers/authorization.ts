@@ -2,7 +2,7 @@ import { loadRecordScript, runRecordScript } from '../redis/scripts.ts';
 import type { CredentialId } from '../redis/keys.ts';
 import { LEASE_MS, SETTLE_MS, valueArguments, type MintedValue } from '../credentials/mint.ts';
 import { readRecord, type CredentialRecord } from '../credentials/record.ts';
-import { sealToken } from '../redis/encryption-keys.ts';
+import { encryptToken } from '../redis/encryption-keys.ts';
 import type { Store } from '../redis/store.ts';
 
 /**
@@ -52,7 +52,7 @@ export async function grantAuthorization(
     grantScript,
     [...recordAndMirror(store, id), keys.history(id)],
     {
-      refresh_token: await sealToken(store, id, refreshToken),
+      refresh_token: await encryptToken(store, id, refreshToken),
       authorized_at: authorizedAt,
       unchanged_epoch: unchanged ? standing.authEpoch : undefined,
       ...(token && {
@@ -79,7 +79,7 @@ export async function replaceRefreshToken(
 ): Promise<boolean> {
   if (refreshToken === '') throw new RangeError('a refresh token must not be empty');
   const replaced = await runRecordScript(store, replaceScript, [store.keys.record(id)], {
-    refresh_token: await sealToken(store, id, refreshToken),
+    refresh_token: await encryptToken(store, id, refreshToken),
     auth_epoch: before.authEpoch,
     instead_of: before.storedRefreshToken,
   });

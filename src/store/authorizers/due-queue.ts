@@ -11,7 +11,7 @@ import type { Store } from '../redis/store.ts';
 const claimScript = loadScript('authorizers/claim-due');
 
 /** @throws KeeperError `store_unavailable` */
-export async function planLook(store: Store, id: CredentialId, at: number): Promise<void> {
+export async function planCheck(store: Store, id: CredentialId, at: number): Promise<void> {
   const [component = '', authorizer = ''] = id.subject.split(':');
   await onRedis(() => store.redis.zadd(store.keys.due(id.kind, component), at, authorizer));
 }
@@ -21,7 +21,7 @@ export async function planLook(store: Store, id: CredentialId, at: number): Prom
  * before planning the look: so one that came meanwhile is seen here, and its plan is made again.
  * @throws KeeperError `store_unavailable`
  */
-export async function forgetLook(store: Store, id: CredentialId): Promise<void> {
+export async function forgetCheck(store: Store, id: CredentialId): Promise<void> {
   const { redis, keys, time } = store;
   const [component = '', authorizer = ''] = id.subject.split(':');
   await onRedis(() => redis.zrem(keys.due(id.kind, component), authorizer));
@@ -29,14 +29,14 @@ export async function forgetLook(store: Store, id: CredentialId): Promise<void> 
     redis.hmget(keys.record(id), 'refresh_token', 'revoked_at', 'reauthorize_at'),
   );
   const stands = typeof refreshToken === 'string' && ended.every((at) => at === null);
-  if (stands) await planLook(store, id, time.now());
+  if (stands) await planCheck(store, id, time.now());
 }
 
 /** Milliseconds for which who was handed out to one replica is nobody else's: longer than a mint. */
 const CLAIM_MS = 30_000;
 
 /** How fast authorizers may be refreshed, of one component and by all replicas together. */
-export interface Pace {
+export interface RateLimit {
   perSecond: number;
   /** After a pause. */
   burst: number;
@@ -53,7 +53,7 @@ export async function claimDue(
   kind: CredentialId['kind'],
   component: string,
   limit: number,
-  { perSecond, burst }: Pace,
+  { perSecond, burst }: RateLimit,
 ): Promise<{ ids: CredentialId[]; moreInMs: number | undefined }> {
   const touched = [keys.due(kind, component), keys.pace(component)];
   const args = [time.forScripts() ?? '', limit, CLAIM_MS, perSecond, burst];

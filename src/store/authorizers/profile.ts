@@ -13,7 +13,7 @@ import type { Store } from '../redis/store.ts';
 export const AUTHORIZER_STATES = ['authorized', 'reauthorize', 'unexchanged', 'revoked'] as const;
 export type AuthorizerState = (typeof AUTHORIZER_STATES)[number];
 
-export interface AuthorizerEntry {
+export interface AuthorizerProfile {
   state: AuthorizerState;
   /** Epoch ms, WeChat's: when it came to be in this state. */
   stateAt: number;
@@ -32,7 +32,7 @@ export interface AuthorizerEntry {
   profileAt: number | undefined;
 }
 
-export interface ListedEntry extends AuthorizerEntry {
+export interface ListedEntry extends AuthorizerProfile {
   appid: string;
 }
 
@@ -63,7 +63,7 @@ const storedEntry = z
     permission_sets: text,
     profile_at: number,
   })
-  .transform((one): AuthorizerEntry => ({
+  .transform((one): AuthorizerProfile => ({
     state: one.state,
     stateAt: one.state_at,
     type: one.type,
@@ -85,7 +85,7 @@ export async function mergeAuthorizer(
   store: Store,
   component: string,
   authorizer: string,
-  change: Partial<AuthorizerEntry>,
+  change: Partial<AuthorizerProfile>,
 ): Promise<void> {
   const { keys, redis } = store;
   const patch = {
@@ -117,7 +117,7 @@ export async function readAuthorizer(
   { keys, redis }: Store,
   component: string,
   authorizer: string,
-): Promise<AuthorizerEntry | undefined> {
+): Promise<AuthorizerProfile | undefined> {
   const json = await onDisplayKey(() => redis.hget(keys.authorizers(component), authorizer), null);
   return json === null ? undefined : parseEntry(json);
 }
@@ -186,7 +186,7 @@ export async function readAuthorizers(
   store: Store,
   component: string,
   appids: readonly string[],
-): Promise<Map<string, AuthorizerEntry>> {
+): Promise<Map<string, AuthorizerProfile>> {
   const texts = await readTexts(store, component, appids);
   return new Map(
     texts.flatMap(({ appid, json }) =>
@@ -231,6 +231,6 @@ function matches(entry: ListedEntry, { search, state }: AuthorizerQuery): boolea
   );
 }
 
-function parseEntry(json = '{}'): AuthorizerEntry {
+function parseEntry(json = '{}'): AuthorizerProfile {
   return storedEntry.safeParse(parseDisplay(json)).data ?? storedEntry.parse({});
 }

@@ -1,7 +1,7 @@
 import { loadRecordScript, runRecordScript } from '../redis/scripts.ts';
 import type { CredentialId } from '../redis/keys.ts';
 import type { StoredError } from './record.ts';
-import { sealToken } from '../redis/encryption-keys.ts';
+import { encryptToken } from '../redis/encryption-keys.ts';
 import type { Store } from '../redis/store.ts';
 
 /**
@@ -146,7 +146,7 @@ export async function commitMint(
       doubtful,
       single_use: singleUse,
       auth_epoch: authEpoch,
-      refresh_token: await sealToken(store, id, refreshToken),
+      refresh_token: await encryptToken(store, id, refreshToken),
       sent_refresh_token: sentRefreshToken,
       settle_ms: SETTLE_MS,
     },

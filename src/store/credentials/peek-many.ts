@@ -3,7 +3,7 @@ import type { CredentialId } from '../redis/keys.ts';
 import type { Store } from '../redis/store.ts';
 
 /** What little of a credential tells whether it is still as it was. */
-export interface Glance {
+export interface Peek {
   mirror: string | undefined;
   value: string | undefined;
   expiresAt: number;
@@ -21,10 +21,10 @@ const FIELDS = ['seq', 'auth_epoch', 'refresh_token', 'value', 'expires_at'] as 
  * hand, shows as if there were none.
  * @throws KeeperError `store_unavailable`
  */
-export async function glanceAt(
+export async function peekMany(
   { redis, keys }: Store,
   ids: readonly CredentialId[],
-): Promise<Glance[]> {
+): Promise<Peek[]> {
   const pipeline = redis.pipeline();
   for (const id of ids) {
     const [component = '', authorizer = ''] = id.subject.split(':');

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { isWrongType, onDisplayKey, onRedis, parseDisplay } from '../redis/connection.ts';
 import { loadRecordScript, runRecordScript } from '../redis/scripts.ts';
 import type { CredentialId } from '../redis/keys.ts';
-import { isSealed } from '../redis/token-encryption.ts';
+import { isEncrypted } from '../redis/token-encryption.ts';
 import type { Store } from '../redis/store.ts';
 
 /**
@@ -215,12 +215,17 @@ function parseRecord(
   };
 }
 
-function openRefreshToken({ seal }: Store, { subject }: CredentialId, stored: string | undefined) {
-  const refreshToken = stored === undefined ? undefined : seal.open(stored, subject);
+function openRefreshToken(
+  { encryption }: Store,
+  { subject }: CredentialId,
+  stored: string | undefined,
+) {
+  const refreshToken = stored === undefined ? undefined : encryption.open(stored, subject);
   // Accepted, for sealing may just have been switched on, and counted: somebody may have put it there.
-  if (stored !== undefined && seal.keys.length > 0 && !isSealed(stored)) seal.plain.add(subject);
-  else seal.plain.delete(subject);
-  if (refreshToken !== undefined) seal.misplaced.delete(subject);
+  if (stored !== undefined && encryption.keys.length > 0 && !isEncrypted(stored))
+    encryption.plain.add(subject);
+  else encryption.plain.delete(subject);
+  if (refreshToken !== undefined) encryption.misplaced.delete(subject);
   const unreadable = stored !== undefined && refreshToken === undefined;
   return {
     refreshToken,

@@ -2,7 +2,7 @@ import { loadRecordScript, runRecordScript } from '../redis/scripts.ts';
 import type { CredentialId } from '../redis/keys.ts';
 import { QUARANTINE_MS } from './mint.ts';
 import type { CredentialRecord } from './record.ts';
-import { sealToken } from '../redis/encryption-keys.ts';
+import { encryptToken } from '../redis/encryption-keys.ts';
 import type { Store } from '../redis/store.ts';
 
 const restoreScript = loadRecordScript('credentials/restore-record');
@@ -40,7 +40,8 @@ export async function restoreRecord(
       replica: remembered.replica,
       half_life_ms: remembered.halfLifeMs,
       refresh_token:
-        remembered.unreadableRefreshToken ?? (await sealToken(store, id, remembered.refreshToken)),
+        remembered.unreadableRefreshToken ??
+        (await encryptToken(store, id, remembered.refreshToken)),
       authorized_at: remembered.authorizedAt,
       revoked_at: remembered.revokedAt,
       revoked_by: remembered.revokedBy,

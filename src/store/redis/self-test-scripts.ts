@@ -7,7 +7,7 @@ import {
   replaceRefreshToken,
   revokeAuthorization,
 } from '../authorizers/authorization.ts';
-import { claimDue, planLook } from '../authorizers/due-queue.ts';
+import { claimDue, planCheck } from '../authorizers/due-queue.ts';
 import { appendEvent } from '../tickets/event-stream.ts';
 import { addExchange } from '../authorizers/code-exchange.ts';
 import { createKeys, type CredentialId } from './keys.ts';
@@ -20,7 +20,7 @@ import { refuseValue } from '../credentials/invalidate.ts';
 import { addRefused, type RefusedBatch } from '../tickets/refused-pushes.ts';
 import { mergeAuthorizer } from '../authorizers/profile.ts';
 import { restoreRecord } from '../credentials/restore.ts';
-import { createSeal } from './token-encryption.ts';
+import { createTokenEncryption } from './token-encryption.ts';
 import type { Store } from './store.ts';
 import { acceptTicket, keepTicket, refuseTicket, watchTicket } from '../tickets/ticket.ts';
 
@@ -117,7 +117,7 @@ const STEPS: readonly Step[] = [
   (store) => awaitReauthorization(store, AUTHORIZER, UNAUTHORIZED),
   (store) => revokeAuthorization(store, AUTHORIZER, store.time.now()),
   async (store) => {
-    await planLook(store, AUTHORIZER, 0);
+    await planCheck(store, AUTHORIZER, 0);
     await claimDue(store, AUTHORIZER.kind, APPID, 1, { perSecond: 1, burst: 1 });
   },
   (store) => mergeAuthorizer(store, APPID, APPID, { state: 'authorized' }),
@@ -168,7 +168,7 @@ const FIRST_RUN = {
 export async function runScripts(store: Store, run: string): Promise<unknown[]> {
   const { redis, touched } = leavingNothing(store.redis);
   const keys = createKeys(store.keys.selfTest(`${run}:`));
-  const own: Store = { redis, keys, time: store.time, seal: createSeal([]) };
+  const own: Store = { redis, keys, time: store.time, encryption: createTokenEncryption([]) };
   const thrown: unknown[] = [];
   for (const step of STEPS) {
     try {

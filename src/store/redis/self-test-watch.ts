@@ -2,7 +2,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { healthOf, type Refusal } from './health.ts';
 import { explainWord } from './words.ts';
-import { checkSealKeys, sealProblem } from './encryption-keys.ts';
+import { checkEncryptionKeys, encryptionProblem } from './encryption-keys.ts';
 import { testStore, type SelfTest } from './self-test.ts';
 import type { Store } from './store.ts';
 
@@ -49,7 +49,7 @@ export function createSelfTestWatch(
   }
   async function compareSealKeys(): Promise<void> {
     comparedAt = clock.monotonic();
-    await checkSealKeys(store, log);
+    await checkEncryptionKeys(store, log);
   }
   function now(): Promise<void> {
     if (running !== undefined) {
@@ -76,7 +76,8 @@ export function createSelfTestWatch(
   return {
     now: () => void now(),
     async onPatrol() {
-      const trouble = last === undefined || isTrouble(last) || sealProblem(store) !== undefined;
+      const trouble =
+        last === undefined || isTrouble(last) || encryptionProblem(store) !== undefined;
       const since = (moment: number) => clock.monotonic() - moment;
       if (trouble || since(testedAt) >= EVERY_MS) await now();
       else if (since(comparedAt) >= SEAL_KEYS_MS) await unlessAway(log, compareSealKeys);

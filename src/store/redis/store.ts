@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Keys } from './keys.ts';
-import type { Seal } from './token-encryption.ts';
+import type { TokenEncryption } from './token-encryption.ts';
 import type { StoreTime } from './time.ts';
 
 /** What every function of this room works on. */
@@ -9,5 +9,5 @@ export interface Store {
   keys: Keys;
   time: StoreTime;
   /** For refresh tokens. */
-  seal: Seal;
+  encryption: TokenEncryption;
 }

@@ -1,13 +1,13 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import type { SealKey } from '../../config/formats.ts';
+import type { EncryptionKey } from '../../config/formats.ts';
 
 /**
  * Seals refresh tokens with AES-256-GCM, so that neither a dump of Redis nor a backup of it gives them
  * away. A sealed text names its key: `sealed:v1:<key id>:<base64url of nonce, ciphertext and tag>`.
  */
-export interface Seal {
+export interface TokenEncryption {
   /** The first one seals, all of them open; none when texts are stored as they are. */
-  keys: readonly SealKey[];
+  keys: readonly EncryptionKey[];
   /**
    * @param context what the text belongs to: a sealed text opens nowhere else
    */
@@ -18,7 +18,7 @@ export interface Seal {
    */
   open(text: string, context: string): string | undefined;
   /** What comparing our keys with Redis has shown; kept up to date by `encryption-keys.ts`. */
-  standing: SealStanding;
+  standing: EncryptionStanding;
   /** Names of keys that tokens wanted in vain, and when one did last (epoch ms of the store). */
   unopened: Map<string, number>;
   /** Subjects whose token does not open though its key is there, and when it was tried last. */
@@ -32,7 +32,7 @@ export interface Seal {
 }
 
 /** `unknown` before Redis was asked; `agreed`: nothing is known against our keys. */
-export type SealStanding =
+export type EncryptionStanding =
   | { state: 'unknown' }
   | { state: 'agreed'; registered: boolean }
   | { state: 'wrong'; problem: string };
@@ -44,7 +44,7 @@ const TAG_BYTES = 16;
 const PREFIX = 'sealed:';
 const SEALED = /^sealed:v1:([a-z0-9-]+):([A-Za-z0-9_-]+)$/;
 
-export function createSeal(keys: readonly SealKey[]): Seal {
+export function createTokenEncryption(keys: readonly EncryptionKey[]): TokenEncryption {
   const known = new Map(keys.map(({ id, key }) => [id, Buffer.from(key, 'base64')]));
   const [first] = keys;
   return {
@@ -60,7 +60,7 @@ export function createSeal(keys: readonly SealKey[]): Seal {
       return key === undefined ? text : `sealed:v1:${first?.id}:${encrypt(key, text, context)}`;
     },
     open(text, context) {
-      if (!isSealed(text)) return text;
+      if (!isEncrypted(text)) return text;
       const [, id = '', body = ''] = SEALED.exec(text) ?? [];
       const key = known.get(id);
       return key && decrypt(key, Buffer.from(body, 'base64url'), context);
@@ -69,7 +69,7 @@ export function createSeal(keys: readonly SealKey[]): Seal {
 }
 
 /** Whether a stored text is a sealed one. */
-export function isSealed(text: string): boolean {
+export function isEncrypted(text: string): boolean {
   return text.startsWith(PREFIX);
 }
 

@@ -1,5 +1,5 @@
 import type { WechatApi } from '../client.ts';
-import { readMinted, type Minted } from '../token-answer.ts';
+import { readTokenAnswer, type TokenAnswer } from '../token-answer.ts';
 
 /**
  * The calls of an official account or mini-program of our own.
@@ -24,7 +24,7 @@ interface AccountSecret {
 export async function fetchAccessToken(
   api: WechatApi,
   { appid, secret }: AccountSecret,
-): Promise<Minted> {
+): Promise<TokenAnswer> {
   const answer = await api({
     name: 'token',
     method: 'GET',
@@ -33,7 +33,7 @@ export async function fetchAccessToken(
     expects: 'access_token',
     issuesToken: true,
   });
-  return readMinted('token', answer, 'access_token', ACCESS_TOKEN_LIFE_SECONDS);
+  return readTokenAnswer('token', answer, 'access_token', ACCESS_TOKEN_LIFE_SECONDS);
 }
 
 /**
@@ -44,7 +44,7 @@ export async function fetchAccessToken(
 export async function fetchStableAccessToken(
   api: WechatApi,
   { appid, secret, force }: AccountSecret & { force: boolean },
-): Promise<Minted> {
+): Promise<TokenAnswer> {
   const answer = await api({
     name: 'stable_token',
     path: '/cgi-bin/stable_token',
@@ -57,7 +57,7 @@ export async function fetchStableAccessToken(
     expects: 'access_token',
     issuesToken: true,
   });
-  return readMinted('stable_token', answer, 'access_token', ACCESS_TOKEN_LIFE_SECONDS);
+  return readTokenAnswer('stable_token', answer, 'access_token', ACCESS_TOKEN_LIFE_SECONDS);
 }
 
 /**
@@ -67,7 +67,7 @@ export async function fetchStableAccessToken(
 export async function fetchTicket(
   api: WechatApi,
   { accessToken, type }: { accessToken: string; type: 'jsapi' | 'wx_card' },
-): Promise<Minted> {
+): Promise<TokenAnswer> {
   const answer = await api({
     name: 'getticket',
     method: 'GET',
@@ -76,5 +76,5 @@ export async function fetchTicket(
     expects: 'ticket',
     issuesToken: false,
   });
-  return readMinted('getticket', answer, 'ticket', TICKET_LIFE_SECONDS);
+  return readTokenAnswer('getticket', answer, 'ticket', TICKET_LIFE_SECONDS);
 }

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { WechatError, type WechatApi } from '../client.ts';
 import { integerIn, unwrapped } from '../answer.ts';
 import { APPID } from '../appid.ts';
-import { isUsable, readMinted, type Minted } from '../token-answer.ts';
+import { isUsable, readTokenAnswer, type TokenAnswer } from '../token-answer.ts';
 
 /**
  * The calls about accounts that authorized a platform.
@@ -28,7 +28,7 @@ export interface PlatformCall {
 export interface QueriedAuthorization {
   authorizerAppid: string;
   /** Absent when the account granted no permission that comes with a token. */
-  token: Minted | undefined;
+  token: TokenAnswer | undefined;
   refreshToken: string | undefined;
   /** Ids of the granted permission sets. */
   permissionSets: number[];
@@ -144,7 +144,7 @@ export async function queryAuth(
   return {
     authorizerAppid: info.authorizer_appid,
     token: isUsable(value)
-      ? readMinted(name, minted, field, AUTHORIZER_ACCESS_TOKEN_LIFE_SECONDS)
+      ? readTokenAnswer(name, minted, field, AUTHORIZER_ACCESS_TOKEN_LIFE_SECONDS)
       : undefined,
     refreshToken: usable(refreshToken),
     permissionSets: info.func_info,
@@ -159,7 +159,7 @@ export async function queryAuth(
 export async function fetchAuthorizerToken(
   api: WechatApi,
   call: PlatformCall & { authorizerAppid: string; refreshToken: string },
-): Promise<Minted & { refreshToken: string | undefined }> {
+): Promise<TokenAnswer & { refreshToken: string | undefined }> {
   const name = 'api_authorizer_token';
   const answer = await api({
     name,
@@ -174,7 +174,7 @@ export async function fetchAuthorizerToken(
     issuesToken: false,
   });
   const field = 'authorizer_access_token';
-  const minted = readMinted(name, answer, field, AUTHORIZER_ACCESS_TOKEN_LIFE_SECONDS);
+  const minted = readTokenAnswer(name, answer, field, AUTHORIZER_ACCESS_TOKEN_LIFE_SECONDS);
   const { authorizer_refresh_token: refreshToken } = answer.fields;
   return { ...minted, refreshToken: usable(refreshToken) };
 }

@@ -1,5 +1,5 @@
 import type { WechatApi } from '../client.ts';
-import { readMinted, type Minted } from '../token-answer.ts';
+import { readTokenAnswer, type TokenAnswer } from '../token-answer.ts';
 
 /**
  * The calls of a third-party platform.
@@ -16,7 +16,7 @@ export const PRE_AUTH_CODE_LIFE_SECONDS = 1800;
 export async function fetchComponentAccessToken(
   api: WechatApi,
   component: { appid: string; appsecret: string; ticket: string },
-): Promise<Minted> {
+): Promise<TokenAnswer> {
   const name = 'api_component_token';
   const answer = await api({
     name,
@@ -29,14 +29,19 @@ export async function fetchComponentAccessToken(
     expects: 'component_access_token',
     issuesToken: true,
   });
-  return readMinted(name, answer, 'component_access_token', COMPONENT_ACCESS_TOKEN_LIFE_SECONDS);
+  return readTokenAnswer(
+    name,
+    answer,
+    'component_access_token',
+    COMPONENT_ACCESS_TOKEN_LIFE_SECONDS,
+  );
 }
 
 /** @throws WechatError */
 export async function createPreAuthCode(
   api: WechatApi,
   component: { appid: string; componentAccessToken: string },
-): Promise<Minted> {
+): Promise<TokenAnswer> {
   const name = 'api_create_preauthcode';
   const answer = await api({
     name,
@@ -46,7 +51,7 @@ export async function createPreAuthCode(
     expects: 'pre_auth_code',
     issuesToken: false,
   });
-  return readMinted(name, answer, 'pre_auth_code', PRE_AUTH_CODE_LIFE_SECONDS);
+  return readTokenAnswer(name, answer, 'pre_auth_code', PRE_AUTH_CODE_LIFE_SECONDS);
 }
 
 /**

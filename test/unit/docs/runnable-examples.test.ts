@@ -9,7 +9,7 @@ import { startRedisServer } from '../../../src/sandbox/redis/launch.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { createKeys } from '../../../src/store/redis/keys.ts';
 import { neededCommands, testStore } from '../../../src/store/redis/self-test.ts';
-import { createSeal } from '../../../src/store/redis/token-encryption.ts';
+import { createTokenEncryption } from '../../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../../src/store/redis/time.ts';
 import { CODE, TOKEN } from '../../support/liveness.ts';
 import { COMPONENT, createStation, MINUTE, type Station } from '../../support/station.ts';
@@ -188,7 +188,12 @@ describe('the other examples', () => {
       for (const line of lines) await clients[0]?.call('ACL', ...line.split(' ').slice(1));
       const keys = createKeys('wx:');
       const time = createStoreTime(systemClock);
-      const store = { redis: connect('wxkeeper'), keys, time, seal: createSeal([]) };
+      const store = {
+        redis: connect('wxkeeper'),
+        keys,
+        time,
+        encryption: createTokenEncryption([]),
+      };
       expect(await testStore(store)).toMatchObject({ forbidden: [], evicts: false });
       await expect(store.redis.get('other')).rejects.toThrow('NOPERM');
       for (const command of [

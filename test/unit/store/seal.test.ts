@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { createSeal } from '../../../src/store/redis/token-encryption.ts';
+import { createTokenEncryption } from '../../../src/store/redis/token-encryption.ts';
 
 const newKey = (id: string) => ({ id, key: randomBytes(32).toString('base64') });
 const OLD = newKey('old');
@@ -18,19 +18,19 @@ function tampered(sealed: string, at: number): string {
 }
 
 describe('a seal', () => {
-  const seal = createSeal([OLD]);
-  const sealed = seal.seal(TOKEN, CONTEXT);
+  const encryption = createTokenEncryption([OLD]);
+  const sealed = encryption.seal(TOKEN, CONTEXT);
 
   it('names its key, hides the text, and opens with its key where it belongs', () => {
     expect(sealed).toMatch(/^sealed:v1:old:[A-Za-z0-9_-]+$/);
     expect(
       Buffer.from(sealed.slice(sealed.lastIndexOf(':')), 'base64url').toString(),
     ).not.toContain('plain-text');
-    expect(seal.open(sealed, CONTEXT)).toBe(TOKEN);
+    expect(encryption.open(sealed, CONTEXT)).toBe(TOKEN);
   });
 
   it('never makes the same text twice', () => {
-    expect(seal.seal(TOKEN, CONTEXT)).not.toBe(sealed);
+    expect(encryption.seal(TOKEN, CONTEXT)).not.toBe(sealed);
   });
 
   it.each([
@@ -38,7 +38,7 @@ describe('a seal', () => {
     ['wx0123456789abcdee:wxfedcba9876543210'],
     [''],
   ])('does not open in the record of %j', (other) => {
-    expect(seal.open(sealed, other)).toBeUndefined();
+    expect(encryption.open(sealed, other)).toBeUndefined();
   });
 
   it.each([
@@ -47,20 +47,20 @@ describe('a seal', () => {
     ['the last byte of the text', -17],
     ['its tag', -1],
   ])('does not open when one bit of %s is changed', (_what, at) => {
-    expect(seal.open(tampered(sealed, at), CONTEXT)).toBeUndefined();
+    expect(encryption.open(tampered(sealed, at), CONTEXT)).toBeUndefined();
   });
 
   it('does not open with another key of the same name', () => {
-    expect(createSeal([newKey('old')]).open(sealed, CONTEXT)).toBeUndefined();
+    expect(createTokenEncryption([newKey('old')]).open(sealed, CONTEXT)).toBeUndefined();
   });
 
   it('does not open when its key is unknown, or when there is no key at all', () => {
-    expect(createSeal([NEW]).open(sealed, CONTEXT)).toBeUndefined();
-    expect(createSeal([]).open(sealed, CONTEXT)).toBeUndefined();
+    expect(createTokenEncryption([NEW]).open(sealed, CONTEXT)).toBeUndefined();
+    expect(createTokenEncryption([]).open(sealed, CONTEXT)).toBeUndefined();
   });
 
   it('does not open under the name of another key', () => {
-    const both = createSeal([NEW, OLD]);
+    const both = createTokenEncryption([NEW, OLD]);
     expect(both.open(sealed.replace(':old:', ':new:'), CONTEXT)).toBeUndefined();
   });
 
@@ -71,30 +71,30 @@ describe('a seal', () => {
     `sealed:v1:old:${'A'.repeat(36)}`,
     'sealed:v2:old:AAAA',
     'sealed:v1:old:AA AA',
-    `${createSeal([OLD]).seal(TOKEN, CONTEXT)}=`,
-    `${createSeal([OLD]).seal(TOKEN, CONTEXT)}\n`,
+    `${createTokenEncryption([OLD]).seal(TOKEN, CONTEXT)}=`,
+    `${createTokenEncryption([OLD]).seal(TOKEN, CONTEXT)}\n`,
   ])('of a form that nobody writes, %j, does not open', (text) => {
-    expect(seal.open(text, CONTEXT)).toBeUndefined();
+    expect(encryption.open(text, CONTEXT)).toBeUndefined();
   });
 });
 
 describe('several keys', () => {
   it('the first seals, all open', () => {
-    const before = createSeal([OLD]).seal(TOKEN, CONTEXT);
-    const after = createSeal([NEW, OLD]);
+    const before = createTokenEncryption([OLD]).seal(TOKEN, CONTEXT);
+    const after = createTokenEncryption([NEW, OLD]);
     expect(after.open(before, CONTEXT)).toBe(TOKEN);
     expect(after.seal(TOKEN, CONTEXT)).toMatch(/^sealed:v1:new:/);
-    expect(createSeal([OLD, NEW]).open(after.seal(TOKEN, CONTEXT), CONTEXT)).toBe(TOKEN);
+    expect(createTokenEncryption([OLD, NEW]).open(after.seal(TOKEN, CONTEXT), CONTEXT)).toBe(TOKEN);
   });
 });
 
 describe('what is not sealed', () => {
   it.each([[[]], [[OLD]]])('opens as itself', (keys) => {
-    expect(createSeal(keys).open(TOKEN, CONTEXT)).toBe(TOKEN);
-    expect(createSeal(keys).open('', CONTEXT)).toBe('');
+    expect(createTokenEncryption(keys).open(TOKEN, CONTEXT)).toBe(TOKEN);
+    expect(createTokenEncryption(keys).open('', CONTEXT)).toBe('');
   });
 
   it('is what comes out without keys', () => {
-    expect(createSeal([]).seal(TOKEN, CONTEXT)).toBe(TOKEN);
+    expect(createTokenEncryption([]).seal(TOKEN, CONTEXT)).toBe(TOKEN);
   });
 });

@@ -6,7 +6,7 @@ import {
 } from '../../../src/wechat/calls/account.ts';
 import { WechatError, type WechatApi } from '../../../src/wechat/client.ts';
 import { fetchAuthorizerToken } from '../../../src/wechat/calls/authorizer.ts';
-import type { Minted } from '../../../src/wechat/token-answer.ts';
+import type { TokenAnswer } from '../../../src/wechat/token-answer.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -23,7 +23,7 @@ const GRANT = {
   authorizerAppid: 'wxbbbbbbbbbbbbbbbb',
   refreshToken: 'refreshtoken@@@former',
 };
-const CALLS: { name: string; field: string; fetch: (api: WechatApi) => Promise<Minted> }[] = [
+const CALLS: { name: string; field: string; fetch: (api: WechatApi) => Promise<TokenAnswer> }[] = [
   { name: 'token', field: 'access_token', fetch: (api) => fetchAccessToken(api, ACCOUNT) },
   {
     name: 'stable_token',
