@@ -67,7 +67,7 @@ describe('the service as it is built', () => {
     expect(output()).not.toContain('wxkeeper started');
   });
 
-  it.each(['main-compose-internal-', 'main-authorization-pages-', 'main-registry-'])(
+  it.each(['main-compose-internal-', 'main-authorize-', 'main-registry-'])(
     'ends at once, with 69, when %s cannot be loaded',
     async (file) => {
       change(file, (text) => `throw new Error('spoiled');${text}`);
