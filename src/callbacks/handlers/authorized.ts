@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { addExchange } from '../../store/authorizers/code-exchange.ts';
-import { readAppid } from '../../wechat/appid.ts';
+import { readAppid } from '../../config/appid.ts';
 import { eventEntry } from './event-entry.ts';
 import type { HandlerContext, OpenedPush, PushHandler, PushOutcome } from './handler.ts';
 import { freshTimeOf, type PushTime } from './push-time.ts';

@@ -3,7 +3,7 @@ import { configuredIds } from '../../credentials/catalog.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import { readDashboard, readMemory, type DashboardData } from '../../status/dashboard.ts';
 import { AUTHORIZER_STATES, findAuthorizers } from '../../store/authorizers/profile.ts';
-import { APPID } from '../../wechat/appid.ts';
+import { APPID } from '../../config/appid.ts';
 import { visibleTo } from '../internal/caller.ts';
 import { describeAuthorizers } from '../internal/authorizer-view.ts';
 import { html, type Html } from '../pages/html.ts';

@@ -3,7 +3,7 @@ import { systemClock, type Clock } from '../../lib/clock.ts';
 import { CREDENTIAL_KINDS } from '../../credentials/kinds/index.ts';
 import type { ErrorCode, KeeperError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
-import { APPID } from '../../wechat/appid.ts';
+import { APPID } from '../../config/appid.ts';
 import { knownCaller, namedIn } from './caller.ts';
 import { requestIdOf, type Answering, type Asked } from '../exchange.ts';
 import type { Route } from './route.ts';

@@ -10,7 +10,7 @@ import {
   findAuthorizers,
   readAuthorizer,
 } from '../../store/authorizers/profile.ts';
-import { APPID } from '../../wechat/appid.ts';
+import { APPID } from '../../config/appid.ts';
 import { describeAuthorizer, describeAuthorizers } from './authorizer-view.ts';
 import { explain, knownComponent } from '../explain.ts';
 import { AUTHORIZER_DOCS } from './openapi/authorizer-docs.ts';

@@ -3,7 +3,7 @@ import { KeeperError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Receiver } from '../../callbacks/receiver.ts';
 import type { RefusedPushCounter } from '../../callbacks/refused.ts';
-import { readAppid } from '../../wechat/appid.ts';
+import { readAppid } from '../../config/appid.ts';
 import type { AuthorizationPages } from './authorize.ts';
 import { publicErrors } from '../errors.ts';
 import { observeResponses, type Seen } from '../internal/route.ts';

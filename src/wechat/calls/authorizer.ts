@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { WechatError, type WechatApi } from '../client.ts';
 import { integerIn, unwrapped } from '../answer.ts';
-import { APPID } from '../appid.ts';
+import { APPID } from '../../config/appid.ts';
 import { isUsable, readTokenAnswer, type TokenAnswer } from '../token-answer.ts';
 
 /**
