@@ -16,7 +16,7 @@ export interface ApiKey {
 }
 
 const ENTRY = /^([a-z0-9][a-z0-9-]{0,31}):([0-9a-f]{64}):(.+)$/;
-const GRANT = /^(credentials:read|credentials:refresh|status:read|admin)(?:@(wx[0-9a-f]{16}))?$/;
+const GRANT = /^(credentials:read|credentials:refresh|status:read|admin)(?:@(wx[0-9a-zA-Z]{16}))?$/;
 const PRESENTED = /^wxk_([a-z0-9][a-z0-9-]{0,31})_[A-Za-z0-9_-]{43}$/;
 
 /** Reads `id:sha256hex:scope+scope`, each scope optionally `@appid`; undefined when malformed. */

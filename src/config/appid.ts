@@ -1,5 +1,7 @@
 /** As WeChat writes it: `wx` and 16 letters or digits; all that were ever seen are lower-case hex. */
 export const APPID = /^wx[0-9a-zA-Z]{16}$/;
+/** Of what somebody enters for himself, where anything else was a slip: an O for a 0, or capitals. */
+export const OWN_APPID = /^wx[0-9a-f]{16}$/;
 const ANY_CASE = /^wx[0-9a-z]{16}$/i;
 const HEX = /^wx[0-9a-f]{16}$/i;
 

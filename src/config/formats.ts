@@ -1,10 +1,10 @@
 import { isIP } from 'node:net';
 import { validate as isCron } from 'node-cron';
 import * as z from 'zod';
+import { OWN_APPID } from './appid.ts';
 
 /** What the texts of settings must look like. Messages name the form and never repeat the value. */
 
-const APPID = /^wx[0-9a-f]{16}$/;
 /** WeChat issues 32 hex digits. What a shell, an .env file or a template leaves behind is none. */
 const APPSECRET = /^[\w.~+/=-]{16,128}$/;
 /** Without quotes at its ends, which were meant for the shell. */
@@ -13,7 +13,7 @@ const TOKEN = /^[A-Za-z0-9]{3,32}$/;
 const AES_KEY = /^[A-Za-z0-9]{43}$/;
 
 export const secretFormats = {
-  appid: z.string().regex(APPID, 'must be wx and 16 lower-case hex digits'),
+  appid: z.string().regex(OWN_APPID, 'must be wx and 16 lower-case hex digits'),
   appsecret: z
     .string()
     .regex(APPSECRET, 'must be the AppSecret: letters and digits, without spaces'),

@@ -1,6 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
 import { KeeperError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { KeyedWorker } from '../lib/worker.ts';
 
 /**
  * The round that every replica makes by itself: it finds what no tick waits for, such as a mint whose
@@ -18,60 +19,41 @@ export interface MaintenanceLoop {
 /** Milliseconds between two rounds. */
 const ROUND_MS = 15_000;
 
-/** @param errands what is done in each round, in this order; one that fails does not stop the next */
+/** There is one of them. */
+const ROUND = 'round';
+
+/** @param tasks what is done in each round, in this order; one that fails does not stop the next */
 export function createMaintenanceLoop(
   clock: Clock,
   log: Log,
-  ...errands: (() => Promise<void> | void)[]
+  ...tasks: (() => Promise<void> | void)[]
 ): MaintenanceLoop {
-  let running: Promise<void> | undefined;
   const report = createReport(log);
-  let again = false;
   let started = false;
-  let stopped = false;
-  let cancel: () => void = () => undefined;
-
-  async function go(): Promise<void> {
-    do {
-      again = false;
-      for (const errand of errands) {
+  const worker = new KeyedWorker(clock, {
+    async run() {
+      for (const task of tasks) {
         try {
-          await errand();
+          await task();
         } catch (error) {
           report(error);
         }
       }
-    } while (wantsAnother());
-    running = undefined;
-    plan(ROUND_MS);
-  }
-  // A function, because it changes while a round is awaited.
-  const wantsAnother = () => again && !stopped;
-  function begin(): void {
-    if (stopped) return;
-    cancel();
-    if (running === undefined) running = go();
-    else again = true;
-  }
-  function plan(delayMs: number): void {
-    cancel();
-    if (!stopped) cancel = clock.setTimer(delayMs, begin);
-  }
+      worker.runAt(ROUND, ROUND_MS);
+    },
+    onFailure: (_round, error) => report(error),
+  });
   return {
     start() {
       started = true;
       // Not all replicas in the same second.
-      plan(ROUND_MS * (0.5 + clock.random() / 2));
+      worker.runAt(ROUND, ROUND_MS * (0.5 + clock.random() / 2));
     },
     now() {
-      if (started) begin();
+      if (started) void worker.request(ROUND, true);
     },
-    idle: async () => running,
-    async stop() {
-      stopped = true;
-      cancel();
-      await running;
-    },
+    idle: () => worker.idle(),
+    stop: () => worker.stop(),
   };
 }
 

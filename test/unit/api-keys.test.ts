@@ -48,6 +48,12 @@ describe('reading the entry of an API key', () => {
     });
   });
 
+  it('takes the appid of any account that may authorize', () => {
+    const appid = 'wxAbCdEfGhIjKlMnOp';
+    const { grants } = parseApiKeyEntry(`shop:${HASH}:admin@${appid}`) ?? {};
+    expect(grants).toEqual([{ scope: 'admin', appid }]);
+  });
+
   it.each([
     ['nothing', ''],
     ['no scope', `shop:${HASH}:`],

@@ -9,6 +9,7 @@ import {
 } from '../../store/authorizers/code-exchange.ts';
 import { noteLinkOutcome, type NotedLink } from '../../store/authorizers/link-outcomes.ts';
 import { giveLeaseBack, takeLease } from '../../store/redis/lease.ts';
+import { KeyedWorker } from '../../lib/worker.ts';
 import { exchangeCode, isDue, type ExchangeContext } from './exchange.ts';
 import { refreshProfile } from '../profile.ts';
 
@@ -56,54 +57,58 @@ const POLL_MS = 200;
 /** Classes of failures after which no person is needed yet; a refused code may still be recovered. */
 const HEALING: readonly string[] = ['retry', 'rate', 'token', 'ticket', 'quota', 'reauthorize'];
 
-interface WorkState extends ExchangeContext {
-  components: readonly string[];
-  /** One round per component at a time in this process; the lease serves the others. */
-  rounds: Map<string, Promise<void>>;
-  /** Components of which a code came while a round was under way. */
-  again: Set<string>;
+interface QueueState extends ExchangeContext {
+  /** By component; the lease serves the other replicas. */
+  worker: KeyedWorker;
   /** Called when a code has been tried. */
   steps: Set<() => void>;
-  /** Cancels the planned next round of a component. */
-  planned: Map<string, () => void>;
   /** Accounts of which WeChat is just asked who they are. */
   profiling: Set<Promise<void>>;
-  stopping: boolean;
 }
 
 export function createAuthorizations(
   context: ExchangeContext & { components: readonly string[] },
 ): Authorizations {
-  const state: WorkState = {
+  const { clock, log, components } = context;
+  const worker = new KeyedWorker(clock, {
+    run: (component) => round(state, component),
+    // What could not be done stays stored, and the next patrol comes.
+    onFailure: (component, error) =>
+      log.warn('authorization codes could not be looked at', { component, error }),
+  });
+  const state: QueueState = {
     ...context,
     onAuthorized(component, authorizer) {
       context.onAuthorized(component, authorizer);
       fetchProfile(state, component, authorizer);
     },
-    rounds: new Map(),
-    again: new Set(),
+    worker,
     steps: new Set(),
-    planned: new Map(),
     profiling: new Set(),
-    stopping: false,
+  };
+  const idle = async () => {
+    for (;;) {
+      await worker.idle();
+      if (state.profiling.size === 0) return;
+      await Promise.allSettled(state.profiling);
+    }
   };
   return {
     takeCode: (...code) => takeCode(state, ...code),
-    work: (component) => work(state, component),
+    work: (component) => worker.request(component, true),
     async workAll() {
-      await Promise.all(state.components.map((component) => work(state, component)));
+      await Promise.all(components.map((component) => worker.request(component, true)));
     },
-    idle: () => idle(state),
+    idle,
     async stop() {
-      state.stopping = true;
-      for (const cancel of state.planned.values()) cancel();
-      await idle(state);
+      await worker.stop();
+      await idle();
     },
   };
 }
 
 async function takeCode(
-  state: WorkState,
+  state: QueueState,
   component: string,
   code: string,
   lifeSeconds: number,
@@ -132,7 +137,7 @@ async function takeCode(
 
 /** Resolves with the end, or with the first failure that a person has to mend. */
 async function waitForEnd(
-  state: WorkState,
+  state: QueueState,
   component: string,
   { id, attempts }: Exchange,
 ): Promise<CodeOutcome> {
@@ -150,11 +155,11 @@ async function waitForEnd(
 }
 
 /** Until a code has been tried: it may go on for long with those of others. */
-async function workOneStep(state: WorkState, component: string): Promise<void> {
+async function workOneStep(state: QueueState, component: string): Promise<void> {
   let step = (): void => undefined;
   const stepped = new Promise<void>((resolve) => (step = resolve));
   state.steps.add(step);
-  await Promise.race([work(state, component), stepped]);
+  await Promise.race([state.worker.request(component, true), stepped]);
   state.steps.delete(step);
 }
 
@@ -167,40 +172,15 @@ function outcomeOf(exchange: Exchange | undefined): CodeOutcome {
   return mendable ? { did: 'pending' } : { did: 'failed', error: lastError };
 }
 
-function work(state: WorkState, component: string): Promise<void> {
-  if (state.stopping) return Promise.resolve();
-  const running = state.rounds.get(component);
-  if (running !== undefined) {
-    state.again.add(component);
-    return running;
-  }
-  const round = roundsOf(state, component).finally(() => state.rounds.delete(component));
-  state.rounds.set(component, round);
-  return round;
-}
-
-/** Never rejects: what could not be done stays stored, and the next patrol comes. */
-async function roundsOf(state: WorkState, component: string): Promise<void> {
-  do {
-    state.again.delete(component);
-    try {
-      await round(state, component);
-    } catch (error) {
-      state.log.warn('authorization codes could not be looked at', { component, error });
-      return;
-    }
-  } while (state.again.has(component) && !state.stopping);
-}
-
-async function round(state: WorkState, component: string): Promise<void> {
-  const { store, replica, clock } = state;
+async function round(state: QueueState, component: string): Promise<void> {
+  const { store, replica, worker } = state;
   const lease = store.keys.lease('exchange', component);
   const open = await openExchanges(store, component);
   const due = open.filter((one) => isDue(one, store.time.now()));
   if (due.length > 0 && (await takeLease(store, lease, replica, LEASE_MS))) {
     try {
       for (const { id } of due) {
-        if (state.stopping || !(await takeLease(store, lease, replica, LEASE_MS))) break;
+        if (worker.stopping || !(await takeLease(store, lease, replica, LEASE_MS))) break;
         // Read again: another replica may have done it before the lease was ours.
         const exchange = await readExchange(store, component, id);
         const isOpen = exchange !== undefined && exchange.outcome === undefined;
@@ -208,7 +188,7 @@ async function round(state: WorkState, component: string): Promise<void> {
           await exchangeOne(state, component, exchange);
           for (const step of state.steps) step();
           // Whoever has come meanwhile may be next, and does not wait for all of these.
-          if (state.again.has(component)) break;
+          if (worker.hasNews(component)) break;
         }
       }
     } finally {
@@ -217,16 +197,12 @@ async function round(state: WorkState, component: string): Promise<void> {
   }
   const left = due.length > 0 ? await openExchanges(store, component) : open;
   const waiting = left.map((one) => one.nextAt);
-  state.planned.get(component)?.();
-  state.planned.delete(component);
   const next = Math.min(...waiting.filter((at) => at > store.time.now()));
-  if (state.stopping || !Number.isFinite(next)) return;
-  const cancel = clock.setTimer(next - store.time.now(), () => void work(state, component));
-  state.planned.set(component, cancel);
+  worker.runAt(component, Number.isFinite(next) ? next - store.time.now() : undefined);
 }
 
 /** What is wrong with one account must not hold up the others. */
-async function exchangeOne(state: WorkState, component: string, one: Exchange): Promise<void> {
+async function exchangeOne(state: QueueState, component: string, one: Exchange): Promise<void> {
   try {
     await exchangeCode(state, component, one);
   } catch (error) {
@@ -240,8 +216,8 @@ async function exchangeOne(state: WorkState, component: string, one: Exchange): 
 }
 
 /** Behind everything else: a merchant is served without a name as well. */
-function fetchProfile(state: WorkState, component: string, authorizer: string): void {
-  if (state.stopping) return;
+function fetchProfile(state: QueueState, component: string, authorizer: string): void {
+  if (state.worker.stopping) return;
   const fetching = refreshProfile(state, component, authorizer)
     .catch((error: unknown) => {
       const message = 'a profile could not be fetched; the next reconciliation does it';
@@ -249,10 +225,4 @@ function fetchProfile(state: WorkState, component: string, authorizer: string): 
     })
     .finally(() => state.profiling.delete(fetching));
   state.profiling.add(fetching);
-}
-
-async function idle({ rounds, profiling }: WorkState): Promise<void> {
-  while (rounds.size + profiling.size > 0) {
-    await Promise.allSettled([...rounds.values(), ...profiling]);
-  }
 }

@@ -7,6 +7,7 @@ import {
 } from '../../store/authorizers/reconciliation.ts';
 import type { Store } from '../../store/redis/store.ts';
 import { KeeperError } from '../../lib/errors.ts';
+import { KeyedWorker } from '../../lib/worker.ts';
 import { createMemoryFirst, type MemoryFirst } from './memory-first.ts';
 import { nextStep } from './rules.ts';
 import { LeaseLostError, type ReconcileContext } from './step.ts';
@@ -57,14 +58,8 @@ interface ReconcilerState extends ReconcileContext {
   memoryFirst: MemoryFirst;
   /** Components of which a run was found in Redis: when there is none any more, Redis was emptied. */
   known: Set<string>;
-  components: readonly string[];
-  /** One round per component at a time in this process; the lease serves the others. */
-  rounds: Map<string, Promise<void>>;
-  /** Components for which a run was asked for while a round was under way. */
-  again: Set<string>;
-  /** Cancels the planned next round of a component. */
-  planned: Map<string, () => void>;
-  stopping: boolean;
+  /** By component; the lease serves the other replicas. */
+  worker: KeyedWorker;
 }
 
 /** Milliseconds of pause in which the work stays with the same replica. */
@@ -73,34 +68,30 @@ const SHORT_PAUSE_MS = 1_000;
 export function createReconciler(
   context: ReconcileContext & { components: readonly string[] },
 ): Reconciler {
+  const { store, clock, components } = context;
+  const worker = new KeyedWorker(clock, {
+    run: (component) => round(state, component),
+    onFailure: (component, error) => report(context, component, error),
+  });
   const state: ReconcilerState = {
     ...context,
     memoryFirst: createMemoryFirst(context),
     known: new Set(),
-    rounds: new Map(),
-    again: new Set(),
-    planned: new Map(),
-    stopping: false,
+    worker,
   };
-  const { store } = context;
   return {
     async patrol() {
-      await Promise.all(state.components.map((component) => run(state, component)));
+      await Promise.all(components.map((component) => worker.request(component)));
     },
-    run: (component) => run(state, component),
+    run: (component) => worker.request(component),
     async request(component) {
       await requestReconciliation(store, component);
-      if (state.rounds.has(component)) state.again.add(component);
-      else void run(state, component);
+      void worker.request(component, true);
     },
     onRedisBack: () => state.memoryFirst.begin(),
     progress: (component) => readProgress(store, component),
-    idle: () => idle(state),
-    async stop() {
-      state.stopping = true;
-      for (const cancel of state.planned.values()) cancel();
-      await idle(state);
-    },
+    idle: () => worker.idle(),
+    stop: () => worker.stop(),
   };
 }
 
@@ -109,30 +100,9 @@ export async function readProgress(store: Store, component: string): Promise<Rec
   return describe(await readReconciliation(store, component));
 }
 
-function run(state: ReconcilerState, component: string): Promise<void> {
-  if (state.stopping) return Promise.resolve();
-  const running = state.rounds.get(component);
-  if (running !== undefined) return running;
-  const round = rounds(state, component).finally(() => state.rounds.delete(component));
-  state.rounds.set(component, round);
-  return round;
-}
-
-async function rounds(state: ReconcilerState, component: string): Promise<void> {
-  do {
-    state.again.delete(component);
-    try {
-      await round(state, component);
-    } catch (error) {
-      report(state, component, error);
-      return;
-    }
-  } while (state.again.has(component) && !state.stopping);
-}
-
 /** Steps as long as there is something to do at once. */
 async function round(state: ReconcilerState, component: string): Promise<void> {
-  const { store, replica } = state;
+  const { store, replica, worker } = state;
   const lease = store.keys.lease('reconcile', component);
   let ours = false;
   try {
@@ -143,14 +113,14 @@ async function round(state: ReconcilerState, component: string): Promise<void> {
       const next = nextStep(now, component);
       if (next.do === 'nothing') {
         // Whoever waits for a moment has planned it; after a death it is the patrol that comes.
-        if (ours && next.at !== undefined) plan(state, component, next.at - now.readAt);
+        if (ours && next.at !== undefined) worker.runAt(component, next.at - now.readAt);
         return;
       }
-      if (state.stopping) return;
+      if (worker.stopping) return;
       if (!ours) {
         const wait = await state.memoryFirst.waitMs();
         if (wait > 0) {
-          plan(state, component, wait);
+          worker.runAt(component, wait);
           return;
         }
         ours = await takeLease(store, lease, replica, LEASE_MS);
@@ -161,7 +131,7 @@ async function round(state: ReconcilerState, component: string): Promise<void> {
       const pause = await takeStep(state, component, now, next);
       if (pause === undefined) return;
       if (pause === 0) continue;
-      plan(state, component, pause);
+      worker.runAt(component, pause);
       if (pause <= SHORT_PAUSE_MS) ours = false;
       return;
     }
@@ -170,23 +140,12 @@ async function round(state: ReconcilerState, component: string): Promise<void> {
   }
 }
 
-function plan(state: ReconcilerState, component: string, delayMs: number): void {
-  state.planned.get(component)?.();
-  if (state.stopping) return;
-  const again = () => void run(state, component);
-  state.planned.set(component, state.clock.setTimer(delayMs, again));
-}
-
 /** That Redis is away is said where the connection is watched. */
-function report({ log }: ReconcilerState, component: string, error: unknown): void {
+function report({ log }: ReconcileContext, component: string, error: unknown): void {
   const store = error instanceof KeeperError && error.code === 'store_unavailable';
   if (store || error instanceof LeaseLostError) {
     log.debug('the list of authorizers is not read on here', { component, error });
   } else log.error('authorizers could not be compared with the list', { component, error });
-}
-
-async function idle({ rounds }: ReconcilerState): Promise<void> {
-  while (rounds.size > 0) await Promise.allSettled(rounds.values());
 }
 
 function describe({ run, requestedAt, readAt }: ReconcileState): ReconcileProgress {

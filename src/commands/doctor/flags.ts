@@ -1,5 +1,6 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import type { Language } from '../../authorizers/link.ts';
+import { OWN_APPID } from '../../config/appid.ts';
 import { UsageError } from './usage.ts';
 
 /** @throws UsageError */
@@ -21,10 +22,8 @@ export function readLanguage(lang: string | undefined): Language {
   throw new UsageError(`--lang must be en or zh, not "${lang}"`);
 }
 
-const APPID = /^wx[0-9a-f]{16}$/;
-
 /** @throws UsageError */
 export function checkAppid(flag: string, appid: string | undefined): void {
-  if (appid === undefined || APPID.test(appid)) return;
+  if (appid === undefined || OWN_APPID.test(appid)) return;
   throw new UsageError(`${flag} must be wx and 16 lower-case hex digits, not "${appid}"`);
 }
