@@ -1,7 +1,7 @@
 import { failMint } from '../store/credentials/mint.ts';
 import type { StoredError } from '../store/credentials/record.ts';
 import { WechatError } from '../wechat/client.ts';
-import type { ErrorClass } from '../wechat/errcodes.ts';
+import { healedBy, type ErrorClass } from '../wechat/errcodes.ts';
 import { isLive, type Freshness } from './freshness.ts';
 import {
   PausedError,
@@ -79,7 +79,7 @@ export async function recordFailure(
 
 /** What is tried again by itself while a live value is served needs nobody. */
 function needsPerson(errorClass: string, state: Freshness['state'], failures: number): boolean {
-  if (!['retry', 'rate', 'token', 'ticket'].includes(errorClass)) return true;
+  if (healedBy(errorClass) !== 'itself') return true;
   if (state === 'urgent' || state === 'expired') return true;
   return state === 'missing' && failures >= 3;
 }

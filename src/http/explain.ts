@@ -2,6 +2,7 @@ import type { Request } from 'express';
 import { describeFailure } from '../credentials/failure.ts';
 import { KeeperError } from '../lib/errors.ts';
 import { WechatError } from '../wechat/client.ts';
+import { healedBy } from '../wechat/errcodes.ts';
 
 /** What several routes of the internal API say. */
 
@@ -20,7 +21,7 @@ export function knownComponent(components: readonly string[], request: Request):
 export function explain(error: unknown): never {
   if (!(error instanceof WechatError)) throw error;
   const { class: cls, message, advice } = describeFailure(error);
-  const heals = ['retry', 'rate', 'token', 'ticket'].includes(cls);
+  const heals = healedBy(cls) === 'itself';
   const code = heals ? 'wechat_unavailable' : 'wechat_refused';
   const text = `${message.replace(/\.$/, '')}. ${advice}`;
   throw new KeeperError(code, text, { cause: error, retryAfterSeconds: heals ? 5 : 600 });

@@ -7,6 +7,7 @@ import type { StoredError } from '../store/credentials/record.ts';
 import type { Store } from '../store/redis/store.ts';
 import { finding, type Finding } from './problems.ts';
 import { isoOrNull, seconds } from './units.ts';
+import { healedBy } from '../wechat/errcodes.ts';
 
 /** The accounts that authorized one component, as a whole: who waits, and for how long. */
 
@@ -67,8 +68,9 @@ async function readExchanges(
 
 export type AuthorizersStatus = Awaited<ReturnType<typeof describeAuthorizers>>;
 
+/** A code that WeChat refuses is no person's matter: the account is asked about in another way. */
 function heals(error: StoredError): boolean {
-  return ['retry', 'rate', 'token', 'ticket', 'reauthorize'].includes(error.class);
+  return healedBy(error.class) === 'itself' || error.class === 'reauthorize';
 }
 
 export function authorizersFindings(component: string, status: AuthorizersStatus): Finding[] {

@@ -15,6 +15,24 @@
 export type ErrorClass =
   'retry' | 'rate' | 'token' | 'ticket' | 'config' | 'quota' | 'reauthorize' | 'permission' | 'bug';
 
+/** What ends a refusal: nothing but a while, a day, or somebody who has to do something. */
+const HEALED_BY: Readonly<Record<ErrorClass, 'itself' | 'time' | 'a person'>> = {
+  retry: 'itself',
+  rate: 'itself',
+  token: 'itself',
+  ticket: 'itself',
+  quota: 'time',
+  config: 'a person',
+  reauthorize: 'a person',
+  permission: 'a person',
+  bug: 'a person',
+};
+
+/** @param cls also one that is kept with an error, and may be none of WeChat's: then undefined */
+export function healedBy(cls: string): (typeof HEALED_BY)[ErrorClass] | undefined {
+  return Object.hasOwn(HEALED_BY, cls) ? HEALED_BY[cls as ErrorClass] : undefined;
+}
+
 export interface ErrcodeMeaning {
   class: ErrorClass;
   meaning: string;

@@ -20,6 +20,7 @@ import {
   queryAuth,
   type QueriedAuthorization,
 } from '../../wechat/calls/authorizer.ts';
+import { healedBy } from '../../wechat/errcodes.ts';
 
 /**
  * Exchanges one authorization code for the tokens of an account. A code works once, so its answer is
@@ -177,7 +178,7 @@ async function noteFailure(
   const change = { attempts, maybeUsed, lastError: error, nextAt };
   await changeExchange(store, component, exchange.id, change);
   const line = { ...fields, next_try_at: new Date(nextAt).toISOString() };
-  const heals = error.class === 'retry' || error.class === 'rate' || error.class === 'token';
+  const heals = healedBy(error.class) === 'itself';
   if (heals) log.warn('an authorization code could not be exchanged yet', line);
   else log.error('an authorization code cannot be exchanged: a person should look', line);
 }

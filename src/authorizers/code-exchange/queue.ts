@@ -12,6 +12,7 @@ import { giveLeaseBack, takeLease } from '../../store/redis/lease.ts';
 import { KeyedWorker } from '../../lib/worker.ts';
 import { exchangeCode, isDue, type ExchangeContext } from './exchange.ts';
 import { refreshProfile } from '../profile.ts';
+import { healedBy } from '../../wechat/errcodes.ts';
 
 /**
  * The authorization codes of all components, on their way to become tokens. One replica exchanges the
@@ -54,8 +55,6 @@ const LEASE_MS = 25_000;
 /** Milliseconds a merchant looks at an empty page. */
 const PATIENCE_MS = 6_000;
 const POLL_MS = 200;
-/** Classes of failures after which no person is needed yet; a refused code may still be recovered. */
-const HEALING: readonly string[] = ['retry', 'rate', 'token', 'ticket', 'quota', 'reauthorize'];
 
 interface QueueState extends ExchangeContext {
   /** By component; the lease serves the other replicas. */
@@ -168,8 +167,13 @@ function outcomeOf(exchange: Exchange | undefined): CodeOutcome {
   const { outcome, authorizer, lastError } = exchange;
   if (outcome === 'authorized' && authorizer !== undefined) return { did: outcome, authorizer };
   if (outcome !== undefined) return { did: 'expired' };
-  const mendable = lastError === undefined || HEALING.includes(lastError.class);
-  return mendable ? { did: 'pending' } : { did: 'failed', error: lastError };
+  if (lastError === undefined || isPassing(lastError)) return { did: 'pending' };
+  return { did: 'failed', error: lastError };
+}
+
+/** What a merchant need not hear of: it ends by itself or the next day; a refused code may be recovered. */
+function isPassing({ class: cls }: StoredError): boolean {
+  return ['itself', 'time'].includes(healedBy(cls) ?? '') || cls === 'reauthorize';
 }
 
 async function round(state: QueueState, component: string): Promise<void> {

@@ -18,6 +18,7 @@ import { restorePage } from './restore-page.ts';
 import { fetchProfiles } from './fetch-profiles.ts';
 import { doubtAbout, isLastPage, type NextStep } from './rules.ts';
 import { LeaseLostError, type ReconcileContext, type Step } from './step.ts';
+import { healedBy } from '../../wechat/errcodes.ts';
 
 /** The steps of a run. Each can be done twice, and is written down before the next one begins. */
 
@@ -29,7 +30,6 @@ const MAX_REPEATS = 3;
 const DAY_MS = 86_400_000;
 /** Milliseconds until a component token may be there. */
 const NO_TOKEN_MS = 10_000;
-const NEEDS_PERSON: readonly string[] = ['config', 'quota', 'permission', 'reauthorize', 'bug'];
 
 /**
  * Does the next step of a run.
@@ -228,7 +228,7 @@ async function waitAfter(
   const { store, clock, log } = context;
   const { class: cls, errcode } = error.facts;
   const failures = run.failures + 1;
-  const person = NEEDS_PERSON.includes(cls);
+  const person = healedBy(cls) !== 'itself';
   const failure = describeFailure(error);
   const lastError = `${failure.message}: ${failure.advice}`;
   const facts = {
