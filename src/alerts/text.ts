@@ -1,4 +1,4 @@
-import type { Language } from '../authorizers/link.ts';
+import type { Language } from '../lib/language.ts';
 import type { Severity } from '../status/problems.ts';
 import { iso } from '../status/units.ts';
 import { describeProblem } from '../status/wording.ts';

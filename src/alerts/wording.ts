@@ -1,4 +1,4 @@
-import type { Language } from '../authorizers/link.ts';
+import type { Language } from '../lib/language.ts';
 import type { Severity } from '../status/problems.ts';
 
 /** What stands around the words of a problem in a message. The word wxkeeper is in each of them. */

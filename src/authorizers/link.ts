@@ -1,6 +1,7 @@
 import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
 import * as z from 'zod';
 import { KeeperError } from '../lib/errors.ts';
+import type { Language } from '../lib/language.ts';
 
 /**
  * Signed start links: what a merchant is sent. Everything about the authorization is in the link
@@ -9,8 +10,6 @@ import { KeeperError } from '../lib/errors.ts';
  * The key comes from the component's AppSecret, which all replicas have: no setting more, and a reset
  * of the AppSecret voids the links that are still open.
  */
-
-export type Language = 'zh' | 'en';
 
 export interface AuthorizationLink {
   /** 12 random bytes as text. Tells links apart in the log and in the limits; not a secret. */

@@ -1,3 +1,5 @@
+import type { Text } from '../lib/language.ts';
+
 /**
  * Every setting, once: the loader in `load.ts`, `.env.example` and the tables in the READMEs are
  * made from this list.
@@ -10,7 +12,7 @@ export interface Setting {
   /** May also come from the file that `NAME_FILE` names. */
   secret?: boolean;
   example?: string;
-  doc: { en: string; zh: string };
+  doc: Text;
 }
 
 /** The official hosts; the first is the ordinary one, the second for disasters, then by region. */

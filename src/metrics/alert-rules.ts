@@ -1,5 +1,6 @@
 import { PROBLEM_CODES, PROBLEMS, type ProblemCode, type Severity } from '../status/problems.ts';
 import { titleOf } from '../status/wording.ts';
+import type { Text } from '../lib/language.ts';
 
 /**
  * The alerting rules for Prometheus, made from the list of problems: the same names, titles and
@@ -12,7 +13,7 @@ export interface AlertRule {
   severity: Severity | 'none';
   expr: string;
   forSeconds: number;
-  summary: { en: string; zh: string };
+  summary: Text;
   runbook: string;
 }
 

@@ -1,4 +1,4 @@
-import type { Language } from '../authorizers/link.ts';
+import type { Language } from '../lib/language.ts';
 import type { Account } from '../credentials/kinds/kind.ts';
 import { configuredIds, targetOf } from '../credentials/catalog.ts';
 import { isWrongType } from '../store/redis/connection.ts';

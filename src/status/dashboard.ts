@@ -1,4 +1,4 @@
-import type { Language } from '../authorizers/link.ts';
+import type { Language } from '../lib/language.ts';
 import type { LocalCopies } from '../credentials/local-copy.ts';
 import { KeeperError } from '../lib/errors.ts';
 import * as z from 'zod';

@@ -1,4 +1,4 @@
-import type { Language } from '../authorizers/link.ts';
+import type { Language } from '../lib/language.ts';
 import { KeeperError } from '../lib/errors.ts';
 import type { ClockSkew } from '../store/operations/clock-skew.ts';
 import { readJobRuns, type JobRun } from '../store/operations/job-runs.ts';

@@ -1,4 +1,4 @@
-import type { Language } from '../authorizers/link.ts';
+import type { Language } from '../lib/language.ts';
 import type { StoredError } from '../store/credentials/record.ts';
 import { inChinese } from '../wechat/chinese.ts';
 import {

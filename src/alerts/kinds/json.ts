@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import type { Language } from '../../authorizers/link.ts';
+import type { Language } from '../../lib/language.ts';
 import { PROBLEMS } from '../../status/problems.ts';
 import { iso, isoOrNull, seconds } from '../../status/units.ts';
 import { describeProblem } from '../../status/wording.ts';

@@ -1,10 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { BlockList, isIPv6 } from 'node:net';
 import type { ComponentConfig } from '../../config/file.ts';
-import { both, failed, ok, skipped, warn, type Check, type Text } from './check.ts';
+import { both, failed, ok, skipped, warn, type Check } from './check.ts';
 import type { Patient } from './patient.ts';
 import { ask, probe, ProbeError, type Answered } from './probe.ts';
 import { describeProbe } from './wechat.ts';
+import type { Text } from '../../lib/language.ts';
 
 /** Whether PUBLIC_BASE_URL leads to wxkeeper. Seen from this machine, which may know other ways than WeChat. */
 

@@ -1,4 +1,4 @@
-import type { Language } from '../../authorizers/link.ts';
+import type { Text } from '../../lib/language.ts';
 import type { Finding, ProblemCode } from '../../status/problems.ts';
 import { describeProblem, titleOf } from '../../status/wording.ts';
 
@@ -16,7 +16,6 @@ export interface Check {
 }
 
 export type CheckState = 'ok' | 'warn' | 'failed' | 'skipped';
-export type Text = Readonly<Record<Language, string>>;
 
 /** In the order in which they are told: what stands first may be the cause of what comes later. */
 export const GROUPS = {

@@ -1,5 +1,5 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
-import type { Language } from '../../authorizers/link.ts';
+import type { Language } from '../../lib/language.ts';
 import { OWN_APPID } from '../../config/appid.ts';
 import { UsageError } from './usage.ts';
 

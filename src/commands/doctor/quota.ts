@@ -1,4 +1,4 @@
-import type { Language } from '../../authorizers/link.ts';
+import type { Language, Text } from '../../lib/language.ts';
 import { noteQuotaCleared } from '../../credentials/quota.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import { WechatError } from '../../wechat/client.ts';
@@ -7,7 +7,7 @@ import {
   clearComponentQuota,
   fetchQuota,
 } from '../../wechat/calls/operations.ts';
-import { both, type Text } from './check.ts';
+import { both } from './check.ts';
 import { checkAppid, readFlags, readLanguage } from './flags.ts';
 import {
   configuredSubjects,

@@ -4,8 +4,9 @@ import { explainWord } from '../../store/redis/words.ts';
 import { neededCommands, testStore, type SelfTest } from '../../store/redis/self-test.ts';
 import { sealFindings, selfTestFindings } from '../../status/rules.ts';
 import { finding } from '../../status/problems.ts';
-import { both, failed, fromFinding, ok, skipped, warn, type Check, type Text } from './check.ts';
+import { both, failed, fromFinding, ok, skipped, warn, type Check } from './check.ts';
 import { SILENT, type Patient } from './patient.ts';
+import type { Text } from '../../lib/language.ts';
 
 /** Whether Redis is as docs/production.md wants it. Writes nothing but the keys of the self-test. */
 

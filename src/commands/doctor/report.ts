@@ -1,4 +1,4 @@
-import type { Language } from '../../authorizers/link.ts';
+import type { Language } from '../../lib/language.ts';
 import { createRedactor } from '../../lib/log.ts';
 import { GROUPS, REPLICAS, type Check, type CheckState, type Group } from './check.ts';
 import { isWell } from './examine.ts';

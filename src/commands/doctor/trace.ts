@@ -1,8 +1,8 @@
-import type { Language } from '../../authorizers/link.ts';
+import type { Language, Text } from '../../lib/language.ts';
 import { WechatError } from '../../wechat/client.ts';
 import { explainErrcode } from '../../wechat/errcodes.ts';
 import { fetchTrace, type TracedRequest } from '../../wechat/calls/operations.ts';
-import { both, type Text } from './check.ts';
+import { both } from './check.ts';
 import { checkAppid, readFlags, readLanguage } from './flags.ts';
 import { maskBody, maskUrl } from './mask.ts';
 import {

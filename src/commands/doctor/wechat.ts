@@ -1,6 +1,7 @@
-import { both, failed, ok, warn, type Check, type Text } from './check.ts';
+import { both, failed, ok, warn, type Check } from './check.ts';
 import type { Patient } from './patient.ts';
 import { ask, probe, ProbeError } from './probe.ts';
+import type { Text } from '../../lib/language.ts';
 
 /** Each of WeChat's hosts by itself: the service would only ever try the first one that works. */
 

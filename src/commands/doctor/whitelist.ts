@@ -2,8 +2,9 @@ import type { StoredError } from '../../store/credentials/record.ts';
 import { explainError } from '../../status/wording.ts';
 import { WechatError } from '../../wechat/client.ts';
 import { fetchQuota, type Quota } from '../../wechat/calls/operations.ts';
-import { both, failed, ok, skipped, warn, type Check, type Text } from './check.ts';
+import { both, failed, ok, skipped, warn, type Check } from './check.ts';
 import { configuredSubjects, storedToken, type Patient, type Subject } from './patient.ts';
+import type { Text } from '../../lib/language.ts';
 
 /**
  * Whether WeChat takes calls from this address, found out with a call that only reads: how much of a

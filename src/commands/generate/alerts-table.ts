@@ -1,9 +1,8 @@
 import { PROBLEM_CODES, PROBLEMS, type Severity } from '../../status/problems.ts';
 import { titleOf } from '../../status/wording.ts';
+import type { Language } from '../../lib/language.ts';
 
 /** The table of alerts in docs/alerts.md and its Chinese side. */
-
-type Language = 'en' | 'zh';
 
 interface TableWords {
   columns: string;

@@ -2,6 +2,7 @@ import { SETTINGS, type Setting } from '../../config/settings.ts';
 import { alertRulesFile } from '../../metrics/alert-rules.ts';
 import { alertsTable } from './alerts-table.ts';
 import { routesTable } from './routes-table.ts';
+import type { Language } from '../../lib/language.ts';
 
 /**
  * What is made from the list of settings, `.env.example` and the tables in the READMEs, and what is made
@@ -18,8 +19,6 @@ const ONE_COMPONENT = [
   'COMPONENT_TOKEN',
   'COMPONENT_ENCODING_AES_KEY',
 ];
-
-type Language = keyof Setting['doc'];
 
 const HEADINGS: Readonly<Record<Language, { columns: string; required: string; file: string }>> = {
   en: {

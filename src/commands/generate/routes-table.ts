@@ -1,9 +1,7 @@
 import { tableOfRoutes } from '../../http/internal/routes.ts';
-import type { RouteDoc } from '../../http/internal/route.ts';
+import type { Language } from '../../lib/language.ts';
 
 /** The table of routes in docs/http-api.md and its Chinese side. */
-
-type Language = keyof RouteDoc['summary'];
 
 const WORDS: Readonly<Record<Language, { columns: string; open: string }>> = {
   en: { columns: '| request | scope | what for |', open: 'none' },

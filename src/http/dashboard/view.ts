@@ -1,5 +1,5 @@
 import type { Request } from 'express';
-import type { Language } from '../../authorizers/link.ts';
+import type { Language } from '../../lib/language.ts';
 import { html, type Html } from '../pages/html.ts';
 import { readCookies } from './session.ts';
 import { EN, type Wording } from './wording/en.ts';

@@ -4,6 +4,7 @@ import type * as z from 'zod';
 import type { Scope } from '../../config/api-keys.ts';
 import { KeeperError, type ErrorCode } from '../../lib/errors.ts';
 import type { RequireScope } from './authentication.ts';
+import type { Text } from '../../lib/language.ts';
 
 /**
  * What the internal listener serves, as a table: the routes, the API's document, the tables in docs/ and
@@ -27,7 +28,7 @@ export interface RouteDoc {
   /** Name of the operation, for generated clients; unique. */
   operationId: string;
   /** One line in each language, for the tables in docs/. */
-  summary: { en: string; zh: string };
+  summary: Text;
   /** What the summary leaves open. */
   description?: string;
   /** An object schema of the query. */

@@ -1,4 +1,4 @@
-import type { Language } from '../../authorizers/link.ts';
+import type { Language } from '../../lib/language.ts';
 import type { Html } from './html.ts';
 import { button, paragraph, type Page } from './page.ts';
 import { WORDING, type Wording } from './wording.ts';

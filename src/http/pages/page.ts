@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Response } from 'express';
-import type { Language } from '../../authorizers/link.ts';
+import type { Language } from '../../lib/language.ts';
 import { html, Html, type Part } from './html.ts';
 
 /** One page for a merchant: a title, a few sentences, a few links. No script, nothing from elsewhere. */

@@ -1,4 +1,4 @@
-import type { Language } from '../../authorizers/link.ts';
+import type { Language } from '../../lib/language.ts';
 import { html } from './html.ts';
 import { button, hint, paragraph, type Page } from './page.ts';
 import { WORDING } from './wording.ts';

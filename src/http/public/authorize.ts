@@ -6,7 +6,6 @@ import {
   wechatPages,
   type AuthorizationLink,
   type AuthorizationOrigins,
-  type Language,
 } from '../../authorizers/link.ts';
 import type { ApiKey } from '../../config/api-keys.ts';
 import { returnAddress, type AuthorizationResult } from '../../authorizers/return-urls.ts';
@@ -26,6 +25,7 @@ import { sendPage } from '../pages/page.ts';
 import { problemPage } from '../pages/problem.ts';
 import { deviceOf, startPage } from '../pages/start.ts';
 import { limitByAddress, limitByLink, limitCodes, type CodeLimit } from './visit-limits.ts';
+import type { Language } from '../../lib/language.ts';
 
 /** The merchant's way in: the page that leads to WeChat, and the one that WeChat leads back to. */
 

@@ -1,0 +1,5 @@
+/** What people are spoken to in. */
+export type Language = 'zh' | 'en';
+
+/** A short text in both, where it is used. Long lists are files of their own, `en.ts` and `zh.ts`. */
+export type Text = Readonly<Record<Language, string>>;
