@@ -11,7 +11,7 @@ import {
   type RefreshContext,
   type Target,
 } from './look.ts';
-import { retryDelayMs } from './retry.ts';
+import { retryDelayMs } from './retry-delay.ts';
 
 /** What is done about a mint that failed. */
 

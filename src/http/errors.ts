@@ -5,7 +5,7 @@ import type { Log } from '../lib/log.ts';
 import type { RefusedPushCounter, RefusedRequest } from '../callbacks/refused.ts';
 import { entryOf, isRefusal, type Audit } from './internal/audit.ts';
 import { knownCaller } from './internal/caller.ts';
-import { requestIdOf, sendJson, sendText, type Answering, type Asked } from './exchange.ts';
+import { requestIdOf, sendJson, sendText, type Answering, type Asked } from './request-response.ts';
 
 /** Turns whatever was thrown into the answer: one place for each listener's form. */
 

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { fit, plain, textOfAll } from '../text.ts';
+import { fit, plain, textOfAll } from '../message.ts';
 import { faultByCode, inJson, type AlertKindRule } from './kind.ts';
 
 /** Bytes of the text; DingTalk refuses bodies of more than 20,000. */

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { fit, textOfAll, type Tone } from '../text.ts';
+import { fit, textOfAll, type Tone } from '../message.ts';
 import { faultByCode, inJson, type AlertKindRule } from './kind.ts';
 
 /** Bytes of the text; Feishu refuses bodies of more than 20 KB. */

@@ -4,7 +4,7 @@ import { PROBLEMS } from '../../status/problems.ts';
 import { iso, isoOrNull, seconds } from '../../status/units.ts';
 import { describeProblem } from '../../status/wording.ts';
 import type { Notice } from '../notice.ts';
-import { textOf } from '../text.ts';
+import { textOf } from '../message.ts';
 import { inJson, type AlertKindRule } from './kind.ts';
 
 /** Any program of one's own: one request for each message, and every answer from 200 to 299 is good. */

@@ -1,4 +1,4 @@
-import { fit, plain, textOfAll } from '../text.ts';
+import { fit, plain, textOfAll } from '../message.ts';
 import { faultByCode, inJson, type AlertKindRule } from './kind.ts';
 
 /** Letters of the title, and bytes of the text (32 KB are allowed). */

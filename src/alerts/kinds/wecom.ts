@@ -1,4 +1,4 @@
-import { fit, plain, textOfAll, type Tone } from '../text.ts';
+import { fit, plain, textOfAll, type Tone } from '../message.ts';
 import { faultByCode, inJson, type AlertKindRule } from './kind.ts';
 
 /** Bytes of `markdown.content`; longer ones are refused with 40058. */

@@ -3,7 +3,7 @@ import { KeeperError } from '../../lib/errors.ts';
 import { describeFailure } from '../../credentials/failure.ts';
 import { decidedAt, readOrQuarantine } from '../../credentials/read-repair.ts';
 import { callAsComponent, type ComponentCallContext } from '../../credentials/call-as-component.ts';
-import { retryDelayMs } from '../../credentials/retry.ts';
+import { retryDelayMs } from '../../credentials/retry-delay.ts';
 import { authorizerToken, grantAuthorization } from '../../store/authorizers/authorization.ts';
 import { planCheck } from '../../store/authorizers/due-queue.ts';
 import {

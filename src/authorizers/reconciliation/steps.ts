@@ -2,7 +2,7 @@ import { describeFailure } from '../../credentials/failure.ts';
 import { isLive } from '../../credentials/freshness.ts';
 import { callAsComponent } from '../../credentials/call-as-component.ts';
 import { peekCredential } from '../../credentials/read.ts';
-import { retryDelayMs } from '../../credentials/retry.ts';
+import { retryDelayMs } from '../../credentials/retry-delay.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import {
   countSeen,

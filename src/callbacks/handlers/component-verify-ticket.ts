@@ -4,7 +4,7 @@ import { textOf } from '../../wechat/push/push-fields.ts';
 import { eventEntry } from './event-entry.ts';
 import type { PushHandler } from './handler.ts';
 import { noteOddity, timeOf, type PushTime } from './push-time.ts';
-import { recordEvent } from './record-event.ts';
+import { recordEvent } from './other-event.ts';
 import { warnUndocumented } from './store-event.ts';
 
 /**

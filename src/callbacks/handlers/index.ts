@@ -2,7 +2,7 @@ import { authorized, updateAuthorized } from './authorized.ts';
 import { componentVerifyTicket } from './component-verify-ticket.ts';
 import type { PushHandler } from './handler.ts';
 import { notices } from './notices.ts';
-import { recordEvent, recordMessage } from './record-event.ts';
+import { recordEvent, recordMessage } from './other-event.ts';
 import { unauthorized } from './unauthorized.ts';
 
 /** Every InfoType with a handler of its own. */

@@ -1,7 +1,7 @@
 import express, { type ErrorRequestHandler, type Router } from 'express';
 import { isRefusal } from '../internal/audit.ts';
 import { fromHttp } from '../errors.ts';
-import { requestIdOf } from '../exchange.ts';
+import { requestIdOf } from '../request-response.ts';
 import { html } from '../pages/html.ts';
 import { actionRoutes } from './actions.ts';
 import { chooseLanguage, entryOfPage, requireSession, setHeaders } from './guard.ts';

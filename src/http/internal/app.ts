@@ -3,7 +3,7 @@ import { KeeperError } from '../../lib/errors.ts';
 import { createAudit } from './audit.ts';
 import { createAuthentication } from './authentication.ts';
 import { internalErrors } from '../errors.ts';
-import { beginAnswer } from '../exchange.ts';
+import { beginAnswer } from '../request-response.ts';
 import { internalRoutes, type InternalAppOptions } from './routes.ts';
 import { observeResponses, registerRoutes } from './route.ts';
 

@@ -5,7 +5,7 @@ import type { ErrorCode, KeeperError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { APPID } from '../../config/appid.ts';
 import { knownCaller, namedIn } from './caller.ts';
-import { requestIdOf, type Answering, type Asked } from '../exchange.ts';
+import { requestIdOf, type Answering, type Asked } from '../request-response.ts';
 import type { Route } from './route.ts';
 
 /**

@@ -9,7 +9,7 @@ import {
 } from '../../config/api-keys.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import { namedIn, setCaller, type Caller } from './caller.ts';
-import type { Asked } from '../exchange.ts';
+import type { Asked } from '../request-response.ts';
 
 /** Who asks, and whether they may. Keys come as `Authorization: Bearer`, never in a URL. */
 

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express';
 import type { ApiKey } from '../../config/api-keys.ts';
-import type { Answering } from '../exchange.ts';
+import type { Answering } from '../request-response.ts';
 import { narrowTo, type SnapshotContext } from '../../status/context.ts';
 
 /** Who asks, once it is known; for whatever comes after. */

@@ -11,7 +11,7 @@ import { mayUse } from '../../config/api-keys.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import type { CredentialId, CredentialKindName } from '../../store/redis/keys.ts';
 import { callerOf, namedIn } from './caller.ts';
-import { sendJson, type Answering, type Asked } from '../exchange.ts';
+import { sendJson, type Answering, type Asked } from '../request-response.ts';
 import { complaintDoc, complaintSchema, forcedDoc, readDoc } from './openapi/credential-docs.ts';
 import type { Route } from './route.ts';
 

@@ -3,7 +3,7 @@ import { createAudit, type Watched } from './audit.ts';
 import { setCaller } from './caller.ts';
 import { answerRead, idOf, readRoutes } from './credential-routes.ts';
 import { errorAnswers } from '../errors.ts';
-import { beginAnswer, type Answering } from '../exchange.ts';
+import { beginAnswer, type Answering } from '../request-response.ts';
 import type { InternalAppOptions } from './routes.ts';
 import { observeResponse, type Route } from './route.ts';
 import type { Front } from '../server.ts';

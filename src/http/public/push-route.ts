@@ -4,7 +4,7 @@ import type { Log } from '../../lib/log.ts';
 import type { Answer, Receiver } from '../../callbacks/receiver.ts';
 import type { RefusedPushCounter } from '../../callbacks/refused.ts';
 import { answerPublicError } from '../errors.ts';
-import { sendText } from '../exchange.ts';
+import { sendText } from '../request-response.ts';
 import { observeResponse, type Seen } from '../internal/route.ts';
 import { MAX_BODY_BYTES, type Front } from '../server.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { retryDelayMs, type FailedMint } from '../../../src/credentials/retry.ts';
+import { retryDelayMs, type FailedMint } from '../../../src/credentials/retry-delay.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

@@ -6,7 +6,7 @@ import { ALERT_RULES } from '../../../src/alerts/kinds/index.ts';
 import { signJson } from '../../../src/alerts/kinds/json.ts';
 import { noticeOf, noticeOfReplica, readNotice } from '../../../src/alerts/notice.ts';
 import { BATCH_AT_MOST } from '../../../src/alerts/delivery.ts';
-import { fit, plain, textOf } from '../../../src/alerts/text.ts';
+import { fit, plain, textOf } from '../../../src/alerts/message.ts';
 import { finding, PROBLEM_CODES, SEVERITIES } from '../../../src/status/problems.ts';
 import { titleOf } from '../../../src/status/wording.ts';
 import { readDocument } from '../docs/markdown.ts';
