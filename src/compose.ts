@@ -46,7 +46,7 @@ export function compose(config: Config, options: AppOptions) {
   const rateLimit = { perSecond, burst: perSecond * BURST_SECONDS };
   const keeper = createKeeper({
     ...refreshing,
-    rateLimit: rateLimit,
+    rateLimit,
     subjects: { components, accounts },
   });
   const authorizers = composeAuthorizers(config, { ...ground, keeper });

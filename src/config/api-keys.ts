@@ -1,4 +1,5 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { readAppid } from './appid.ts';
 
 /**
  * Keys of internal callers. A key is `wxk_<id>_<32 random bytes>`; the service is configured with
@@ -25,6 +26,10 @@ export function parseApiKeyEntry(entry: string): ApiKey | undefined {
   if (id === undefined || sha256 === undefined || scopes === undefined) return undefined;
   const grants = scopes.split('+').map((text) => GRANT.exec(text));
   if (!grants.every((grant) => grant !== null)) return undefined;
+  // One that is kept otherwise, as hex in capitals is, would never be met.
+  if (grants.some(([, , appid]) => appid !== undefined && readAppid(appid) !== appid)) {
+    return undefined;
+  }
   return { id, sha256, grants: grants.map((one) => ({ scope: one[1] as Scope, appid: one[2] })) };
 }
 

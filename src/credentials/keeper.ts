@@ -51,7 +51,7 @@ const IDLE_MS = 1_000;
 /** Milliseconds: too soon for a patrol. */
 const SOON_MS = 2_000;
 
-interface KeeperState extends Omit<KeeperOptions, 'pace'> {
+interface KeeperState extends Omit<KeeperOptions, 'rateLimit'> {
   /** One look per credential at a time in this process; the lock in Redis serves the others. */
   inFlight: Map<string, Promise<RefreshOutcome>>;
   /** By credential and reason: looks that follow one under way, which came too early for them. */

@@ -98,14 +98,14 @@ async function sweep(
 
 /** Returns when to go on, because more is due than may be asked for at once. */
 async function ensureDue(
-  { subjects, store, rateLimit: pace }: RefreshDueContext,
+  { subjects, store, rateLimit }: RefreshDueContext,
   ensure: (id: CredentialId) => Promise<void>,
   isStopped: () => boolean,
 ): Promise<number | undefined> {
   const sweepOne = async (component: string) => {
     // What a process that stops had claimed would be nobody's for a while.
     while (!isStopped()) {
-      const claim = await claimDue(store, 'authorizer_access_token', component, BATCH, pace);
+      const claim = await claimDue(store, 'authorizer_access_token', component, BATCH, rateLimit);
       await ensureMany(claim.ids, ensure);
       if (claim.moreInMs === undefined || claim.ids.length < BATCH)
         return claim.moreInMs ?? Infinity;

@@ -32,7 +32,8 @@ export class KeyedWorker<Key extends string = string> {
 
   /**
    * Runs now, or joins the run under way. Never rejects.
-   * @param news a run that began before it does not count: there is another one, which is waited for, too
+   * @param news a run that began before it does not count: unless that one fails, there is another one,
+   *   which is waited for, too
    */
   request(key: Key, news = false): Promise<void> {
     if (this.#stopping) return Promise.resolve();
@@ -41,7 +42,7 @@ export class KeyedWorker<Key extends string = string> {
       if (news) this.#again.add(key);
       return running;
     }
-    const run = this.#runAll(key).finally(() => this.#running.delete(key));
+    const run = this.#runAll(key);
     this.#running.set(key, run);
     return run;
   }
@@ -51,14 +52,17 @@ export class KeyedWorker<Key extends string = string> {
     return this.#again.has(key);
   }
 
-  /** @param delayMs replaces what was planned for this key; undefined plans nothing */
-  runAt(key: Key, delayMs: number | undefined): void {
+  /**
+   * @param delayMs replaces what was planned for this key; undefined plans nothing
+   * @param news as of `request`, for a moment that falls into a run
+   */
+  runAt(key: Key, delayMs: number | undefined, news = false): void {
     this.#planned.get(key)?.();
     this.#planned.delete(key);
     if (this.#stopping || delayMs === undefined) return;
     const cancel = this.#clock.setTimer(delayMs, () => {
       this.#planned.delete(key);
-      void this.request(key);
+      void this.request(key, news);
     });
     this.#planned.set(key, cancel);
   }
@@ -77,14 +81,18 @@ export class KeyedWorker<Key extends string = string> {
   }
 
   async #runAll(key: Key): Promise<void> {
-    do {
-      this.#again.delete(key);
-      try {
-        await this.#work.run(key);
-      } catch (error) {
-        this.#work.onFailure(key, error);
-        return;
-      }
-    } while (this.#again.has(key) && !this.#stopping);
+    // What it throws at once must not come before the caller has noted that it runs.
+    const run = async () => this.#work.run(key);
+    try {
+      do {
+        this.#again.delete(key);
+        await run();
+      } while (this.#again.has(key) && !this.#stopping);
+    } catch (error) {
+      this.#work.onFailure(key, error);
+    } finally {
+      // In the same moment as the decision, or news in between would be lost.
+      this.#running.delete(key);
+    }
   }
 }

@@ -70,6 +70,7 @@ describe('reading the entry of an API key', () => {
     ['an empty scope at the end', `shop:${HASH}:admin+`],
     ['an appid of another form', `shop:${HASH}:admin@shop`],
     ['an empty appid', `shop:${HASH}:admin@`],
+    ['hex in capitals, as no appid is kept', `shop:${HASH}:admin@wxABCDEF0123456789`],
     ['something behind the appid', `shop:${HASH}:admin@${SHOP}0`],
     ['a comma for a plus', `shop:${HASH}:admin,status:read`],
     ['a line break', `shop:${HASH}:admin\n`],

@@ -202,7 +202,8 @@ async function round(state: QueueState, component: string): Promise<void> {
   const left = due.length > 0 ? await openExchanges(store, component) : open;
   const waiting = left.map((one) => one.nextAt);
   const next = Math.min(...waiting.filter((at) => at > store.time.now()));
-  worker.runAt(component, Number.isFinite(next) ? next - store.time.now() : undefined);
+  // News: a round that is under way by then does not know that it is due.
+  worker.runAt(component, Number.isFinite(next) ? next - store.time.now() : undefined, true);
 }
 
 /** What is wrong with one account must not hold up the others. */

@@ -4,10 +4,10 @@ import { setPushing } from './pusher.ts';
 import { adopt, currentOf, find, issue, judge, lifeMs, type MintNote } from './values.ts';
 import type { ApiRequest, Component, Issued, Outcome, World } from './model.ts';
 
+/** The calls of a third-party platform. */
+
 /** Every token of a component ends the one before it. */
 const COMPONENT_FAMILY = 'component';
-
-/** The calls of a third-party platform. */
 
 /** Delay until the first push after a successful api_start_push_ticket. */
 const START_PUSH_MS = 1000;
@@ -117,7 +117,7 @@ export function mintComponentToken(
 }
 
 /** With `adoptTokens`, one of an earlier simulator, while this one has issued none. */
-export function adoptComponentToken(
+function adoptComponentToken(
   world: World,
   { appid }: Component,
   value: string,

@@ -7,7 +7,7 @@ import type { Store } from '../redis/store.ts';
 
 /**
  * The record of one credential as it is read: its value, when it ends, and what the refresh protocol
- * needs. The scripts beside it are the only writers; their headers are the reference.
+ * needs. The scripts here and in `authorizers/` are the only writers; their headers are the reference.
  * All times are epoch ms by the store's clock.
  */
 

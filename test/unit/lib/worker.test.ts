@@ -87,6 +87,48 @@ describe('a worker', () => {
     expect(begun).toEqual(['a']);
   });
 
+  it('joins the run into which a planned moment falls, or runs once more if that is news', async () => {
+    void worker.request('a');
+    worker.runAt('a', 1_000);
+    await clock.advance(1_000);
+    await end();
+    expect(begun).toEqual(['a']);
+    void worker.request('a');
+    worker.runAt('a', 1_000, true);
+    await clock.advance(1_000);
+    await end();
+    expect(begun).toEqual(['a', 'a', 'a']);
+  });
+
+  it.each(Array.from({ length: 12 }, (_, steps) => steps))(
+    'loses no news that comes while a run is just ending, %i steps of promises after its begin',
+    async (steps) => {
+      const quick = new KeyedWorker(clock, {
+        run(key) {
+          begun.push(key);
+          return Promise.resolve();
+        },
+        onFailure: (key, error) => failures.push([key, error]),
+      });
+      void quick.request('a');
+      for (let step = 0; step < steps; step += 1) await Promise.resolve();
+      await quick.request('a', true);
+      expect(begun).toEqual(['a', 'a']);
+    },
+  );
+
+  it('goes on after a run that throws at once', async () => {
+    const broken = new KeyedWorker(clock, {
+      run() {
+        throw new Error('at once');
+      },
+      onFailure: (key) => failures.push(key),
+    });
+    await broken.request('a');
+    await broken.request('a');
+    expect(failures).toEqual(['a', 'a']);
+  });
+
   it('is idle when nothing runs, though something is planned', async () => {
     worker.runAt('a', 1_000);
     expect(await isOver(worker.idle())).toBe(true);
