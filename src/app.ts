@@ -3,7 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { deadline, systemClock } from './lib/clock.ts';
 import type { AppOptions } from './compose-ground.ts';
 import { compose } from './compose.ts';
-import { ConfigError, type Config } from './config/load.ts';
+import { ConfigError } from './config/faults.ts';
+import type { Config } from './config/load.ts';
 import type { Keeper } from './credentials/keeper.ts';
 import { tellCuts } from './http/connections.ts';
 import { listen, listenFault, type Listener } from './http/server.ts';
@@ -56,7 +57,8 @@ export function createApp(config: Config, options: AppOptions): App {
       }
       await parts.watch.idle();
       const { standing } = encryption;
-      if (standing.state === 'wrong') throw new ConfigError([standing.problem]);
+      if (standing.state === 'wrong')
+        throw new ConfigError([{ setting: undefined, text: standing.problem }]);
       await openListeners(config, parts, options, listeners);
       // Loading takes a moment, and whoever starts a process may have thought better of it.
       if (parts.life.stopping) return;
@@ -77,7 +79,7 @@ export function createApp(config: Config, options: AppOptions): App {
     async stop(hurry) {
       parts.life.stopping = true;
       for (const listener of listeners) listener.retire();
-      if (listeners.length > 0) await pause(config.stopDelaySeconds * 1000, hurry);
+      if (listeners.length > 0) await pause(config.stopDelayMs, hurry);
       await drain(parts, listeners);
       await Promise.all([pendingTickets.stop(), parts.refusedPushes.stop()]);
       parts.tally.tell();
@@ -178,7 +180,7 @@ function readKeysAgain(
     next = load();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    const { faults } = error;
+    const faults = error.sentences;
     log.error('settings are wrong; the API keys stay as they were', { faults });
     return;
   }

@@ -39,7 +39,7 @@ export function composeGround(config: Config, { log: plainLog, clock = systemClo
     onCall: metrics.counters.onCall,
   });
   const memory = createLocalCopies(clock, time);
-  const windowMs = config.refreshWindowSeconds * 1000;
+  const windowMs = config.refreshWindowMs;
   return { store, api, clock, clocks, log, memory, metrics, windowMs, replica };
 }
 

@@ -13,7 +13,8 @@ const EX_UNAVAILABLE = 69;
 const STOP_MS = 14_000;
 
 async function main(): Promise<void> {
-  const { ConfigError, loadConfig, secretsOf } = await import('./config/load.ts');
+  const { ConfigError } = await import('./config/faults.ts');
+  const { loadConfig, secretsOf } = await import('./config/load.ts');
   const config = await loadConfigOrExit();
   const { createLog } = await import('./lib/log.ts');
   const log = createLog({ level: config.logLevel, secrets: secretsOf(config) });
@@ -32,7 +33,7 @@ async function main(): Promise<void> {
     log.error('uncaught exception; the process ends', { error });
     void exit(1);
   });
-  const { stopDelaySeconds } = config;
+  const { stopDelayMs } = config;
   const hurry = new AbortController();
   let stopping = false;
   const stop = (signal: string) => {
@@ -42,8 +43,8 @@ async function main(): Promise<void> {
       return;
     }
     stopping = true;
-    log.info('stopping', { signal, delay_seconds: stopDelaySeconds });
-    setTimeout(() => void exit(1), stopDelaySeconds * 1000 + STOP_MS).unref();
+    log.info('stopping', { signal, delay_seconds: stopDelayMs / 1000 });
+    setTimeout(() => void exit(1), stopDelayMs + STOP_MS).unref();
     (app?.stop(hurry.signal) ?? Promise.resolve()).then(
       () => exit(0),
       (error: unknown) => {
@@ -69,7 +70,8 @@ async function main(): Promise<void> {
 }
 
 async function loadConfigOrExit(): Promise<Config> {
-  const { ConfigError, loadConfig } = await import('./config/load.ts');
+  const { ConfigError } = await import('./config/faults.ts');
+  const { loadConfig } = await import('./config/load.ts');
   try {
     return loadConfig();
   } catch (error) {

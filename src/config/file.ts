@@ -1,29 +1,16 @@
 import * as z from 'zod';
+import type { Language } from '../lib/language.ts';
 import { readJson, type Place } from '../lib/json-text.ts';
-import {
-  alertKindSchema,
-  languageSchema,
-  returnUrlsSchema,
-  secretFormats,
-  webhookSecretSchema,
-  webhookUrlFault,
-  webhookUrlSchema,
-  type AlertKind,
-} from './formats.ts';
+import type { ConfigFault } from './faults.ts';
+import { languageSchema, secretFormats, webhookUrlFault, type AlertKind } from './formats.ts';
+import { GROUPS, type ValuesOf } from './settings.ts';
 import { readTextFile, withOddity } from './texts.ts';
 
 /** The JSON file of CONFIG_FILE: what does not fit into variables. Faults never quote a value. */
 
-export interface ComponentConfig {
-  appid: string;
-  appsecret: string;
-  token: string;
-  encodingAesKey: string;
-  previousToken: string | undefined;
-  previousEncodingAesKey: string | undefined;
-  /** Where merchants may be sent after an authorization: these, and what is below them. */
-  returnUrls: readonly string[];
-}
+const { component, webhook } = GROUPS;
+
+export type ComponentConfig = ValuesOf<typeof component>;
 
 export interface AccountConfig {
   appid: string;
@@ -33,24 +20,19 @@ export interface AccountConfig {
 }
 
 /** Where people are told of problems. */
-export interface AlertWebhook {
-  /** A secret: whoever has it can write there. */
-  url: string;
-  kind: AlertKind;
-  /** Signs messages; undefined where none is wanted. */
-  secret: string | undefined;
-  language: 'zh' | 'en';
+export interface AlertWebhook extends ValuesOf<typeof webhook> {
+  language: Language;
 }
 
-/** One component, as the environment and CONFIG_FILE spell it. */
-export const componentSchema = z.strictObject({
-  appid: secretFormats.appid,
-  appsecret: secretFormats.appsecret,
-  token: secretFormats.token,
-  encoding_aes_key: secretFormats.key,
-  previous_token: secretFormats.token.optional(),
-  previous_encoding_aes_key: secretFormats.key.optional(),
-  return_urls: returnUrlsSchema.optional(),
+/** One component, as CONFIG_FILE spells it. */
+const componentSchema = z.strictObject({
+  appid: component.appid.schema,
+  appsecret: component.appsecret.schema,
+  token: component.token.schema,
+  encoding_aes_key: component.encodingAesKey.schema,
+  previous_token: component.previousToken.schema,
+  previous_encoding_aes_key: component.previousEncodingAesKey.schema,
+  return_urls: component.returnUrls.schema,
 });
 
 const accountSchema = z.strictObject({
@@ -66,9 +48,9 @@ const accountSchema = z.strictObject({
 /** One webhook, as the environment and CONFIG_FILE spell it. */
 export const webhookSchema = z
   .strictObject({
-    url: webhookUrlSchema,
-    kind: alertKindSchema.default('json'),
-    secret: webhookSecretSchema.optional(),
+    url: webhook.url.schema,
+    kind: webhook.kind.schema.default('json'),
+    secret: webhook.secret.schema,
     language: languageSchema.optional(),
   })
   .superRefine(({ url, kind, secret }, context) => {
@@ -97,17 +79,18 @@ export interface ConfigFile {
 }
 
 /** Reads the file; without a path there is nothing in it. Faults are added to `faults`. */
-export function readConfigFile(path: string | undefined, faults: string[]): ConfigFile {
+export function readConfigFile(path: string | undefined, faults: ConfigFault[]): ConfigFile {
   const nothing = { components: [], accounts: [], apiKeys: [], alertWebhooks: [] };
   if (path === undefined) return nothing;
+  const refuse = (text: string) => void faults.push({ setting: 'CONFIG_FILE', text });
   const content = readTextFile(path);
   if ('problem' in content) {
-    faults.push(`CONFIG_FILE ${content.problem}`);
+    refuse(content.problem);
     return nothing;
   }
   const json = readJson(content.text);
   if ('problem' in json) {
-    faults.push(`CONFIG_FILE is not valid JSON${at(json.place)}: ${json.problem}`);
+    refuse(`is not valid JSON${at(json.place)}: ${json.problem}`);
     return nothing;
   }
   const result = fileSchema.safeParse(json.value);
@@ -116,7 +99,7 @@ export function readConfigFile(path: string | undefined, faults: string[]): Conf
       const fault = withOddity(message, valueAt(json.value, where));
       // What is odd about a value is hard to see: the path alone would not do.
       const place = fault === message ? '' : at(json.placeOf(where));
-      faults.push(`CONFIG_FILE ${where.join('.')} ${fault}${place}`);
+      refuse(`${where.join('.')} ${fault}${place}`);
     }
     return nothing;
   }
@@ -144,12 +127,12 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
  */
 export function toWebhook(
   { url, kind, secret, language }: z.infer<typeof webhookSchema>,
-  usual: AlertWebhook['language'] | undefined,
+  usual: Language | undefined,
 ): AlertWebhook {
   return { url, kind, secret, language: language ?? usual ?? (kind === 'json' ? 'en' : 'zh') };
 }
 
-export function toComponent(raw: z.infer<typeof componentSchema>): ComponentConfig {
+function toComponent(raw: z.infer<typeof componentSchema>): ComponentConfig {
   return {
     appid: raw.appid,
     appsecret: raw.appsecret,
@@ -157,6 +140,6 @@ export function toComponent(raw: z.infer<typeof componentSchema>): ComponentConf
     encodingAesKey: raw.encoding_aes_key,
     previousToken: raw.previous_token,
     previousEncodingAesKey: raw.previous_encoding_aes_key,
-    returnUrls: raw.return_urls ?? [],
+    returnUrls: raw.return_urls,
   };
 }

@@ -52,7 +52,7 @@ export const prefixSchema = z
   .regex(/^[^{}"'`#\\]*$/, 'must not contain spaces or braces, nor quotes, # and backslashes');
 export const protocolSchema = z
   .enum(['2', '3'], 'must be 2 or 3')
-  .transform((text) => (text === '2' ? 2 : 3));
+  .transform((text): 2 | 3 => (text === '2' ? 2 : 3));
 export const redisUrlSchema = z
   .string()
   .refine(
@@ -67,17 +67,22 @@ export const publicUrlSchema = z
     (url) => /^https:\/\/[a-z0-9.-]+$/i.test(url) || (url.startsWith('http:') && isSafeOrigin(url)),
     'must be an https origin without a path; http only to loopback',
   );
+
+/** Settings say seconds, the code works with milliseconds. */
+const toMs = (seconds: number) => seconds * 1000;
 export const cronSchema = z.string().refine((text) => isCron(text), 'must be a cron expression');
 export const windowSchema = z
   .string()
   .regex(/^\d{1,5}$/, 'must be whole seconds')
   .transform(Number)
-  .refine((seconds) => seconds >= 1 && seconds <= 3600, 'must be between 1 and 3600');
+  .refine((seconds) => seconds >= 1 && seconds <= 3600, 'must be between 1 and 3600')
+  .transform(toMs);
 export const stopDelaySchema = z
   .string()
   .regex(/^\d{1,3}$/, 'must be whole seconds')
   .transform(Number)
-  .refine((seconds) => seconds <= 600, 'must be between 0 and 600');
+  .refine((seconds) => seconds <= 600, 'must be between 0 and 600')
+  .transform(toMs);
 
 /** What seals refresh tokens in Redis. */
 export interface EncryptionKey {
@@ -95,8 +100,8 @@ export const sealKeysSchema = z
     (entries) => entries.every((entry) => SEAL_KEY.test(entry)),
     'must be id:base64 of 32 bytes, comma-separated (npm run keys -- --sealing makes one)',
   )
-  .transform((entries) =>
-    entries.map((entry): EncryptionKey => {
+  .transform((entries): readonly EncryptionKey[] =>
+    entries.map((entry) => {
       const [id = '', key = ''] = entry.split(':');
       return { id, key };
     }),

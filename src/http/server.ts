@@ -2,6 +2,7 @@ import http from 'node:http';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { parse } from 'node:querystring';
 import type { Express } from 'express';
+import type { ConfigFault } from '../config/faults.ts';
 import { KeeperError } from '../lib/errors.ts';
 import type { RefusedRequest } from '../callbacks/refused.ts';
 import { watchConnections, type Cut } from './connections.ts';
@@ -216,7 +217,7 @@ export async function listenFault(
   listener: 'PUBLIC' | 'INTERNAL',
   host: string,
   port: number,
-): Promise<string | undefined> {
+): Promise<ConfigFault | undefined> {
   const server = net.createServer();
   const fault = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
     server.once('error', resolve);
@@ -224,8 +225,8 @@ export async function listenFault(
     server.listen(port < FIRST_FREE_PORT ? port : 0, host, () => resolve(undefined));
   });
   server.close();
-  const [setting, words] = LISTEN_FAULTS[fault?.code ?? ''] ?? [];
-  return setting === undefined ? undefined : `${listener}_${setting} ${words}`;
+  const known = LISTEN_FAULTS[fault?.code ?? ''];
+  return known && { setting: `${listener}_${known[0]}`, text: known[1] };
 }
 
 /**

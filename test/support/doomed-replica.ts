@@ -40,7 +40,7 @@ export function createDoomedReplica(station: Station, point: StoppingPoint): Doo
     log,
     memory: createLocalCopies(clock, store.time),
     replica: 'doomed',
-    windowMs: config.refreshWindowSeconds * 1000,
+    windowMs: config.refreshWindowMs,
     rateLimit: { perSecond: 50, burst: 100 },
     subjects: { components: config.components, accounts: config.accounts },
     async api(request) {

@@ -129,7 +129,7 @@ export function createExchanger(
     replica,
     api,
     keeper: app.keeper,
-    windowMs: config.refreshWindowSeconds * 1000,
+    windowMs: config.refreshWindowMs,
     components: [C],
     wechatNow: () => clock.now(),
     onAuthorized: (component, authorizer) => {

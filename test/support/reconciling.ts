@@ -74,7 +74,7 @@ export function createReader(station: Station, wrapApi: (api: WechatApi) => Wech
     wechatNow: () => clock.now(),
     api: wrapApi(createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log })),
     memory: createLocalCopies(clock, store.time),
-    windowMs: config.refreshWindowSeconds * 1000,
+    windowMs: config.refreshWindowMs,
     components: [COMPONENT.appid],
   });
 }

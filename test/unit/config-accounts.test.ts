@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
-import { ConfigError, loadConfig, secretsOf } from '../../src/config/load.ts';
+import { ConfigError } from '../../src/config/faults.ts';
+import { loadConfig, secretsOf } from '../../src/config/load.ts';
 
 const REDIS_URL = 'redis://127.0.0.1:6379';
 const COMPONENT = {
@@ -33,7 +34,7 @@ function faultsOf(env: Record<string, string>): readonly string[] {
   try {
     loadConfig(env);
   } catch (error) {
-    if (error instanceof ConfigError) return error.faults;
+    if (error instanceof ConfigError) return error.sentences;
     throw error;
   }
   return [];

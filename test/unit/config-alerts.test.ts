@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ConfigError, loadConfig, secretsOf } from '../../src/config/load.ts';
+import { ConfigError } from '../../src/config/faults.ts';
+import { loadConfig, secretsOf } from '../../src/config/load.ts';
 
 const GOOD: Record<string, string> = {
   REDIS_URL: 'redis://127.0.0.1:6379',
@@ -36,7 +37,7 @@ function faultsOf(env: Record<string, string>): readonly string[] {
   try {
     webhooksOf(env);
   } catch (error) {
-    if (error instanceof ConfigError) return error.faults;
+    if (error instanceof ConfigError) return error.sentences;
     throw error;
   }
   return [];

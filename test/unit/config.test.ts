@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
-import { ConfigError, loadConfig } from '../../src/config/load.ts';
+import { ConfigError } from '../../src/config/faults.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
 
 const KEY = 'abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG';
@@ -20,7 +21,7 @@ function faultsOf(env: Record<string, string>): readonly string[] {
   try {
     loadConfig(env);
   } catch (error) {
-    if (error instanceof ConfigError) return error.faults;
+    if (error instanceof ConfigError) return error.sentences;
     throw error;
   }
   return [];
@@ -133,6 +134,33 @@ describe('a wrong setting', () => {
     expect(fault).not.toContain('canary');
   });
 
+  it('is told as data: which setting, and what about it', () => {
+    let error: unknown;
+    try {
+      const api = { API_KEYS: `a:${HASH}:admin,canary`, COMPONENT_APPID: '' };
+      loadConfig({ ...GOOD, ...api, PUBLIC_PORT: '3001', COMPONENT_TOKEN_FILE: '/nowhere' });
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toBeInstanceOf(ConfigError);
+    const { faults, sentences, message } = error as ConfigError;
+    expect(faults).toEqual([
+      { setting: 'COMPONENT_TOKEN', text: 'and COMPONENT_TOKEN_FILE are both set' },
+      {
+        setting: 'COMPONENT_TOKEN_FILE',
+        text: 'names a file that cannot be read: there is no such file',
+      },
+      { setting: 'COMPONENT_APPID', text: 'is required' },
+      {
+        setting: 'API_KEYS',
+        text: expect.stringMatching(/^entry 2 must be id:sha256hex/) as string,
+      },
+      { setting: 'PUBLIC_PORT', text: 'and INTERNAL_PORT are the same' },
+    ]);
+    expect(sentences).toEqual(faults.map(({ setting = '', text }) => `${setting} ${text}`));
+    expect(message).toBe(`5 setting(s) are wrong:\n  - ${sentences.join('\n  - ')}`);
+  });
+
   it.each(Object.keys(GOOD))('%s is missed when it is not set, or set to nothing', (name) => {
     expect(faultsOf({ ...GOOD, [name]: '' })).toEqual([`${name} is required`]);
   });
@@ -188,7 +216,7 @@ describe('good settings', () => {
       publicBaseUrl: undefined,
       internalHost: '127.0.0.1',
       internalPort: 3001,
-      stopDelaySeconds: 0,
+      stopDelayMs: 0,
       redisUrl: GOOD.REDIS_URL,
       redisKeyPrefix: 'wx:',
       redisProtocol: 3,
@@ -218,7 +246,7 @@ describe('good settings', () => {
       },
       componentAccessTokenCron: '*/10 * * * *',
       preAuthCodeCron: '*/10 * * * *',
-      refreshWindowSeconds: 900,
+      refreshWindowMs: 900_000,
       authorizerRefreshesPerSecond: 50,
       apiKeys: [],
       refreshTokenKeys: [],
@@ -242,11 +270,11 @@ describe('good settings', () => {
     ['PUBLIC_BASE_URL', 'publicBaseUrl', 'http://localhost:3000/', 'http://localhost:3000'],
     ['INTERNAL_HOST', 'internalHost', '10.0.0.1', undefined],
     ['INTERNAL_PORT', 'internalPort', '0', 0],
-    ['STOP_DELAY_SECONDS', 'stopDelaySeconds', '600', 600],
+    ['STOP_DELAY_SECONDS', 'stopDelayMs', '600', 600_000],
     ['COMPONENT_ACCESS_TOKEN_CRON', 'componentAccessTokenCron', '*/5 * * * *', undefined],
     ['PRE_AUTH_CODE_CRON', 'preAuthCodeCron', '0 0 1 1 *', undefined],
-    ['REFRESH_WINDOW_SECONDS', 'refreshWindowSeconds', '3600', 3600],
-    ['REFRESH_WINDOW_SECONDS', 'refreshWindowSeconds', '1', 1],
+    ['REFRESH_WINDOW_SECONDS', 'refreshWindowMs', '3600', 3_600_000],
+    ['REFRESH_WINDOW_SECONDS', 'refreshWindowMs', '1', 1000],
     ['AUTHORIZER_REFRESHES_PER_SECOND', 'authorizerRefreshesPerSecond', '9999', 9999],
     ['REFRESH_TOKEN_KEYS', 'refreshTokenKeys', `a:${SEAL_KEY}`, [{ id: 'a', key: SEAL_KEY }]],
     ['LOG_LEVEL', 'logLevel', 'debug', undefined],

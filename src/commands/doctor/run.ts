@@ -1,4 +1,5 @@
-import { ConfigError, loadConfig } from '../../config/load.ts';
+import { ConfigError } from '../../config/faults.ts';
+import { loadConfig } from '../../config/load.ts';
 import { examine, isWell } from './examine.ts';
 import { readFlags, readLanguage } from './flags.ts';
 import { admit, release, type Patient } from './patient.ts';

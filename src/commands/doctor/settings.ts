@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import type { ConfigError } from '../../config/load.ts';
+import type { ConfigError } from '../../config/faults.ts';
 import { SETTINGS } from '../../config/settings.ts';
 import { both, failed, ok, skipped, warn, type Check } from './check.ts';
 import type { Patient } from './patient.ts';
@@ -8,16 +8,15 @@ import type { Patient } from './patient.ts';
 
 /** Every fault of the settings as a line. */
 export function faultChecks({ faults }: ConfigError): Check[] {
-  return faults.map((fault) => {
-    const [, name, more = fault] = /^([A-Z_]{3,}) (.+)$/s.exec(fault) ?? [];
-    return failed('settings', name ?? both('in general', '总体'), {
-      seen: both(more),
+  return faults.map(({ setting, text }) =>
+    failed('settings', setting ?? both('in general', '总体'), {
+      seen: both(text),
       advice: both(
         'Correct it where it is set (.env, the environment or CONFIG_FILE); wxkeeper does not start before.',
         '在设置它的地方（.env、环境变量或 CONFIG_FILE）改正；改好之前 wxkeeper 不会启动。',
       ),
-    });
-  });
+    }),
+  );
 }
 
 export function examineSettings(patient: Patient): Check[] {

@@ -81,7 +81,7 @@ function contextOf({ config, clock, store }: Patient): SnapshotContext {
     accounts,
     publicBaseUrl,
     version: VERSION,
-    windowMs: config.refreshWindowSeconds * 1000,
+    windowMs: config.refreshWindowMs,
     components: withoutSecrets(components),
     refreshesPerSecond: config.authorizerRefreshesPerSecond,
     reconciliation: (component) => readProgress(store, component),

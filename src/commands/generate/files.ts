@@ -1,4 +1,4 @@
-import { SETTINGS, type Setting } from '../../config/settings.ts';
+import { GROUPS, SETTINGS, type Setting } from '../../config/settings.ts';
 import { alertRulesFile } from '../../metrics/alert-rules.ts';
 import { alertsTable } from './alerts-table.ts';
 import { routesTable } from './routes-table.ts';
@@ -13,12 +13,9 @@ export const START_MARKER = '<!-- settings:start -->';
 export const END_MARKER = '<!-- settings:end -->';
 
 /** Needed too, unless CONFIG_FILE names the components. */
-const ONE_COMPONENT = [
-  'COMPONENT_APPID',
-  'COMPONENT_APPSECRET',
-  'COMPONENT_TOKEN',
-  'COMPONENT_ENCODING_AES_KEY',
-];
+const ONE_COMPONENT = Object.values<Setting>(GROUPS.component).flatMap(({ name, schema }) =>
+  schema.safeParse(undefined).success ? [] : [name],
+);
 
 const HEADINGS: Readonly<Record<Language, { columns: string; required: string; file: string }>> = {
   en: {

@@ -14,7 +14,8 @@ import {
 } from '../../../src/commands/doctor/redis.ts';
 import { examineSettings, faultChecks } from '../../../src/commands/doctor/settings.ts';
 import { readTraceFlags } from '../../../src/commands/doctor/trace.ts';
-import { ConfigError, loadConfig } from '../../../src/config/load.ts';
+import { ConfigError } from '../../../src/config/faults.ts';
+import { loadConfig } from '../../../src/config/load.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
 import { troubles } from '../../support/doctor.ts';
 import { stationEnv } from '../../support/station.ts';
@@ -91,7 +92,10 @@ describe('settings', () => {
   });
 
   it('that are wrong: a line each', () => {
-    const checks = faultChecks(new ConfigError(['REDIS_URL is required', 'an odd one']));
+    const missing = { setting: 'REDIS_URL', text: 'is required' };
+    const checks = faultChecks(
+      new ConfigError([missing, { setting: undefined, text: 'an odd one' }]),
+    );
     expect(checks.map(({ state, name, seen }) => [state, name.en, seen.en])).toEqual([
       ['failed', 'REDIS_URL', 'is required'],
       ['failed', 'in general', 'an odd one'],

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseEnv, promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import * as z from 'zod';
 import {
   END_MARKER,
   envExample,
@@ -12,13 +13,14 @@ import {
   TARGETS,
   withTable,
 } from '../../../src/commands/generate/files.ts';
-import { ConfigError, loadConfig } from '../../../src/config/load.ts';
+import { ConfigError } from '../../../src/config/faults.ts';
+import { loadConfig } from '../../../src/config/load.ts';
 import { SETTINGS, type Setting } from '../../../src/config/settings.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 
-const SETTING: Setting = { name: 'X', doc: { en: 'the `x`', zh: 'x' } };
+const SETTING: Setting = { name: 'X', schema: z.string(), doc: { en: 'the `x`', zh: 'x' } };
 
 describe('files made from the settings', () => {
   it.each(TARGETS)('$path is up to date (npm run generate)', ({ path, make }) => {
@@ -43,7 +45,7 @@ describe('.env.example', () => {
     try {
       loadConfig({ ...given, COMPONENT_APPID: 'wx0123456789abcdef' });
     } catch (error) {
-      faults = error instanceof ConfigError ? error.faults : [String(error)];
+      faults = error instanceof ConfigError ? error.sentences : [String(error)];
     }
     expect(faults).toEqual([
       'COMPONENT_APPSECRET is required',
