@@ -23,10 +23,7 @@ const MAY_IMPORT = {
   http: ['alerts', 'metrics', 'status', ...MIDDLE, 'credentials', ...SIDES],
 };
 const ROOMS = [...Object.keys(MAY_IMPORT), 'sandbox', 'commands'];
-const TOP = [
-  ...['app.ts', 'compose.ts', 'compose-ground.ts', 'compose-apps.ts', 'compose-internal.ts'],
-  'main.ts',
-];
+const TOP = ['main.ts', 'service.ts', 'parts.ts'];
 
 const zones = Object.entries(MAY_IMPORT).map(([room, below]) => ({
   target: `./src/${room}`,

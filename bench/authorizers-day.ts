@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { createApp, type App } from '../src/app.ts';
+import { createService, type Service } from '../src/service.ts';
 import type { RedisServer } from '../src/sandbox/redis/launch.ts';
 import { loadConfig } from '../src/config/load.ts';
 import type { StartCron } from '../src/schedule/cron.ts';
@@ -55,7 +55,7 @@ const CRON_MS = 10 * MINUTE;
 interface Platform {
   clock: ManualClock;
   simulator: Simulator;
-  apps: readonly App[];
+  apps: readonly Service[];
   redis: Redis;
   appids: readonly string[];
   /** Calls to WeChat so far: its ledger forgets. */
@@ -152,7 +152,7 @@ async function createPlatform(server: RedisServer, count: number): Promise<Platf
     COMPONENT_ENCODING_AES_KEY: COMPONENT.encodingAesKey,
   });
   const startCron = createCron(clock);
-  const apps = [1, 2].map(() => createApp(config, { clock, startCron, log: SILENT }));
+  const apps = [1, 2].map(() => createService(config, { clock, startCron, log: SILENT }));
   for (const app of apps) await app.start();
   const port = apps[0]?.publicPort() ?? 0;
   simulator.setCallbackUrl(COMPONENT.appid, `http://127.0.0.1:${port}/callback/${COMPONENT.appid}`);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { makeApiKey } from '../src/config/api-keys.ts';
-import { createApp } from '../src/app.ts';
+import { createService } from '../src/service.ts';
 import type { RedisServer } from '../src/sandbox/redis/launch.ts';
 import { loadConfig } from '../src/config/load.ts';
 import { createSimulator } from '../src/sandbox/wechat/simulator.ts';
@@ -82,7 +82,7 @@ async function measurePages(server: RedisServer): Promise<DashboardMeasurement[]
     COMPONENT_TOKEN: COMPONENT.token,
     COMPONENT_ENCODING_AES_KEY: COMPONENT.encodingAesKey,
   });
-  const app = createApp(config, { log: SILENT, clock, startCron: () => NEVER });
+  const app = createService(config, { log: SILENT, clock, startCron: () => NEVER });
   await app.start();
   try {
     await fillUp(server, clock.now());

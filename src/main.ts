@@ -1,4 +1,4 @@
-import type { App } from './app.ts';
+import type { Service } from './service.ts';
 import type { Config } from './config/load.ts';
 
 /** The process: load the configuration, start, stop on a signal. Exit codes as in sysexits.h. */
@@ -19,12 +19,12 @@ async function main(): Promise<void> {
   const { createLog } = await import('./lib/log.ts');
   const log = createLog({ level: config.logLevel, secrets: secretsOf(config) });
   // Only now: a wrong setting is reported before anything slow is loaded.
-  const { createApp } = await import('./app.ts');
+  const { createService } = await import('./service.ts');
   const exit = async (code: number) => {
     await log.close();
     process.exit(code);
   };
-  let app: App | undefined;
+  let service: Service | undefined;
   process.on('unhandledRejection', (error) => {
     log.error('unhandled rejection; the process ends', { error });
     void exit(1);
@@ -45,7 +45,7 @@ async function main(): Promise<void> {
     stopping = true;
     log.info('stopping', { signal, delay_seconds: stopDelayMs / 1000 });
     setTimeout(() => void exit(1), stopDelayMs + STOP_MS).unref();
-    (app?.stop(hurry.signal) ?? Promise.resolve()).then(
+    (service?.stop(hurry.signal) ?? Promise.resolve()).then(
       () => exit(0),
       (error: unknown) => {
         log.error('stopping failed', { error });
@@ -55,10 +55,10 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  process.on('SIGHUP', () => app?.readKeysAgain(loadConfig));
+  process.on('SIGHUP', () => service?.readKeysAgain(loadConfig));
   try {
-    app = createApp(config, { log });
-    await app.start();
+    service = createService(config, { log });
+    await service.start();
   } catch (error) {
     if (error instanceof ConfigError) {
       process.stderr.write(`wxkeeper: ${error.message}\n`);

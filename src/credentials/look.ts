@@ -1,13 +1,11 @@
-import type { Clock } from '../lib/clock.ts';
 import type { KeeperError } from '../lib/errors.ts';
-import type { Log } from '../lib/log.ts';
 import type { CredentialId } from '../store/redis/keys.ts';
 import type { MintBudget, Refusal } from '../store/credentials/mint.ts';
 import type { CredentialRecord, StoredError } from '../store/credentials/record.ts';
-import type { Store } from '../store/redis/store.ts';
-import type { WechatApi, WechatError } from '../wechat/client.ts';
+import type { WechatError } from '../wechat/client.ts';
 import type { Freshness } from './freshness.ts';
 import type { CredentialKind, KindContext, Preparation, TryOtherwise } from './kinds/kind.ts';
+import type { Deps } from './deps.ts';
 import type { LocalCopies } from './local-copy.ts';
 
 /** What a look at a credential needs, why it is done and what can come of it. */
@@ -60,16 +58,10 @@ export interface Target {
   afterRefusal(context: KindContext, error: WechatError): Promise<TryOtherwise | undefined>;
 }
 
-export interface RefreshContext {
-  store: Store;
-  api: WechatApi;
-  clock: Clock;
-  log: Log;
+export interface RefreshContext extends Deps {
   memory: LocalCopies;
   /** Upper bound of the refresh window, milliseconds. */
   windowMs: number;
-  /** Name of this process in records, history and the status. */
-  replica: string;
 }
 
 export interface Attempt {

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { App } from '../../src/app.ts';
+import type { Service } from '../../src/service.ts';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
@@ -48,7 +48,7 @@ async function platformWithToken(redisUrl?: string): Promise<void> {
   await station.pass(10_000);
 }
 
-async function readFrom(app: App, authorizer = AUTHORIZER) {
+async function readFrom(app: Service, authorizer = AUTHORIZER) {
   const path = `/v1/credentials/${AUTHORIZED.kind}/${COMPONENT.appid}:${authorizer}`;
   const answer = await fetch(`http://127.0.0.1:${app.internalPort()}${path}`, {
     headers: { authorization: `Bearer ${station.apiKey}` },

@@ -1,6 +1,6 @@
 import { createHmac, hkdfSync } from 'node:crypto';
 import { afterEach, describe, expect, inject, it } from 'vitest';
-import type { App } from '../../src/app.ts';
+import type { Service } from '../../src/service.ts';
 import { createSession } from '../../src/http/dashboard/session.ts';
 import { createSessionSecret } from '../../src/store/operations/session-secret.ts';
 import {
@@ -39,14 +39,14 @@ async function openBehindProxy(options: StationOptions = {}) {
 }
 
 /** Whether a cookie lets somebody in. */
-async function enters(app: App, cookie: string | undefined): Promise<boolean> {
+async function enters(app: Service, cookie: string | undefined): Promise<boolean> {
   const person = createPerson(app.internalPort());
   person.cookies.set(NAME, cookie ?? '');
   return (await person.get('/')).status === 200;
 }
 
 const cookieOf = (person: Person) => person.cookies.get(NAME);
-const enter = async (app: App) => cookieOf(await logIn(app.internalPort(), ADMIN.key));
+const enter = async (app: Service) => cookieOf(await logIn(app.internalPort(), ADMIN.key));
 
 describe('a session', () => {
   it('cannot be made by who knows only the settings', async () => {

@@ -2,8 +2,7 @@ import http from 'node:http';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeApiKey, parseApiKeyEntry, type ApiKey } from '../../src/config/api-keys.ts';
-import { composeInternal } from '../../src/compose-internal.ts';
-import { compose } from '../../src/compose.ts';
+import { createParts, loadTheRest, type Parts } from '../../src/parts.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
@@ -44,7 +43,7 @@ interface Answer {
 }
 
 let station: Station;
-let parts: ReturnType<typeof compose>;
+let parts: Parts;
 let listeners: Listener[];
 let ports: { front: number; express: number; both: number };
 let lines: LogLine[];
@@ -66,17 +65,17 @@ beforeEach(async () => {
       done();
     },
   });
-  parts = compose(config, { clock: station.clock, log: createLog({ level: 'debug', stream }) });
-  expect(await whenReady(parts.store.redis, 5_000)).toBe(true);
-  const internal = composeInternal(config, parts);
+  parts = createParts(config, { clock: station.clock, log: createLog({ level: 'debug', stream }) });
+  expect(await whenReady(parts.deps.store.redis, 5_000)).toBe(true);
+  const internal = await loadTheRest(config, parts);
   const front = (...exchange: Parameters<typeof internal.front>) => {
     const isTaken = internal.front(...exchange);
     if (isTaken) taken += 1;
     return isTaken;
   };
   listeners = [
-    await listen(internal.internalApp, '127.0.0.1', 0, { front }),
-    await listen(internal.internalApp, '127.0.0.1', 0),
+    await listen(internal.app, '127.0.0.1', 0, { front }),
+    await listen(internal.app, '127.0.0.1', 0),
     await listen(parts.publicApp, '127.0.0.1', 0),
   ];
   const [before, behind, pushing] = listeners.map(({ port }) => port);
@@ -88,7 +87,7 @@ afterEach(async () => {
   await Promise.all(listeners.map((one) => one.close(0)));
   await parts.keeper.stop();
   await parts.reconciler.stop();
-  parts.store.redis.disconnect();
+  parts.deps.store.redis.disconnect();
   await station.close();
 });
 
@@ -236,7 +235,7 @@ describe('both doors', () => {
     await station.pass(110 * MINUTE);
     const due = await askBoth(TOKEN, KEYS.all.key, true);
     expect(JSON.parse(due.body)).toMatchObject({ state: 'due', seq: 1 });
-    parts.store.redis.disconnect();
+    parts.deps.store.redis.disconnect();
     const remembered = await askBoth(TOKEN, KEYS.all.key, true);
     expect(JSON.parse(remembered.body)).toMatchObject({ source: 'memory', seq: 1 });
     expect((await askBoth(OF_AUTHORIZER, KEYS.all.key, true)).status).toBe(503);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { App } from '../../src/app.ts';
+import type { Service } from '../../src/service.ts';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
@@ -12,7 +12,7 @@ import { COMPONENT, MINUTE, type Station } from '../support/station.ts';
 describe('row 129: Redis is emptied under two replicas, each of which remembers other authorizers', () => {
   let server: RedisServer;
   let station: Station;
-  let other: App;
+  let other: Service;
   let appids: string[];
   let values: (string | null)[];
   const ids = () => appids.map((appid) => authorizerToken(COMPONENT.appid, appid));
@@ -27,7 +27,7 @@ describe('row 129: Redis is emptied under two replicas, each of which remembers 
     // What was minted within two minutes is in doubt after a restart.
     await pass(station, 5 * MINUTE);
     expect(await progressOf(station)).toMatchObject({ state: 'done' });
-    const apps: App[] = [station.app, other];
+    const apps: Service[] = [station.app, other];
     // Whichever of them minted it: half of them are seen by one, half by the other.
     for (const [index, id] of ids().entries()) {
       await apps[index % 2]?.keeper.ensureFresh(id, 'patrol');

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { App } from '../../src/app.ts';
+import type { Service } from '../../src/service.ts';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../support/observe.ts';
@@ -26,7 +26,7 @@ beforeEach(async () => {
 });
 afterEach(() => station.close());
 
-async function post(path: string, body?: unknown, more: RequestInit = {}, app?: App) {
+async function post(path: string, body?: unknown, more: RequestInit = {}, app?: Service) {
   const port = (app ?? station.app).internalPort();
   const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
     method: 'POST',

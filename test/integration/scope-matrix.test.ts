@@ -6,8 +6,7 @@ import {
   type ApiKey,
   type Scope,
 } from '../../src/config/api-keys.ts';
-import { composeInternal } from '../../src/compose-internal.ts';
-import { compose } from '../../src/compose.ts';
+import { createParts, loadTheRest, type Parts } from '../../src/parts.ts';
 import { createInternalApp } from '../../src/http/internal/app.ts';
 import type { InternalAppOptions } from '../../src/http/internal/routes.ts';
 import { tableOfRoutes } from '../../src/http/internal/routes.ts';
@@ -66,22 +65,22 @@ function expected(route: (typeof routes)[number], { scope, appid }: Caller): 'ye
 let station: Station;
 let app: Express;
 let listener: Listener;
-let parts: ReturnType<typeof compose>;
+let parts: Parts;
 
 beforeAll(async () => {
   station = await createStation({ startApp: false });
   const env = stationEnv(station.simulator, station.config.redisUrl, station.config.redisKeyPrefix);
   const config = loadConfig({ ...env, API_KEYS: callers.map(({ entry }) => entry).join(',') });
   // Nothing is started: no ticket comes, so whoever is let in is told that there is none.
-  parts = compose(config, { clock: station.clock, log: createLog({ level: 'error' }) });
-  app = composeInternal(config, parts).internalApp;
+  parts = createParts(config, { clock: station.clock, log: createLog({ level: 'error' }) });
+  app = (await loadTheRest(config, parts)).app;
   listener = await listen(app, '127.0.0.1', 0);
 });
 afterAll(async () => {
   await listener.close(0);
   await parts.keeper.stop();
   await parts.reconciler.stop();
-  parts.store.redis.disconnect();
+  parts.deps.store.redis.disconnect();
   await station.close();
 });
 
@@ -96,7 +95,7 @@ function pathOf(path: string): string {
 function anyParts(): InternalAppOptions {
   const keys = callers.map(({ entry }) => parseApiKeyEntry(entry));
   const apiKeys = keys.filter((key): key is ApiKey => key !== undefined);
-  const { log } = parts;
+  const { log } = parts.deps;
   const metrics = routes.find(({ path }) => path === '/metrics');
   const some = { apiKeys, log, notReady: () => undefined, authorizers: {}, authorizationLinks: {} };
   return { ...some, ...(metrics !== undefined && { metrics }) } as unknown as InternalAppOptions;

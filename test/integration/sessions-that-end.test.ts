@@ -2,7 +2,7 @@ import { writeFileSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, inject, it } from 'vitest';
-import type { App } from '../../src/app.ts';
+import type { Service } from '../../src/service.ts';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import {
@@ -37,7 +37,7 @@ async function open(options: StationOptions = {}): Promise<Station> {
 const cookieOf = (person: Person) => person.cookies.get(NAME) ?? '';
 
 /** Whether a copy of a cookie lets somebody in. */
-async function enters(app: App, cookie: string): Promise<boolean> {
+async function enters(app: Service, cookie: string): Promise<boolean> {
   const person = createPerson(app.internalPort());
   person.cookies.set(NAME, cookie);
   return (await person.get('/')).status === 200;

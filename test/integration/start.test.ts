@@ -53,7 +53,7 @@ describe('the service as it is built', () => {
   });
 
   it('takes pushes while the dashboard and the API are still being loaded', async () => {
-    change('main-compose-internal-', (text) => `await new Promise(() => {});${text}`);
+    change('main-listener-', (text) => `await new Promise(() => {});${text}`);
     const { port, output } = await start();
     const answer = () => fetch(`http://127.0.0.1:${port}/livez`).then((one) => one.text());
     await vi.waitFor(async () => {
@@ -67,7 +67,7 @@ describe('the service as it is built', () => {
     expect(output()).not.toContain('wxkeeper started');
   });
 
-  it.each(['main-compose-internal-', 'main-authorize-', 'main-registry-'])(
+  it.each(['main-listener-', 'main-authorize-', 'main-registry-'])(
     'ends at once, with 69, when %s cannot be loaded',
     async (file) => {
       change(file, (text) => `throw new Error('spoiled');${text}`);

@@ -1,4 +1,4 @@
-import { createApp, type App } from '../../src/app.ts';
+import { createService, type Service } from '../../src/service.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import { loadConfig, secretsOf } from '../../src/config/load.ts';
 import { createLog } from '../../src/lib/log.ts';
@@ -11,14 +11,14 @@ import type { Journal } from './journal.ts';
 export interface Replica {
   name: string;
   clock: ReplicaClock;
-  app: App;
+  app: Service;
   /** `frozen`: its timers and WeChat's answers wait. `down`: stopped or crashed. */
   state: 'up' | 'frozen' | 'down';
   /** Between this replica and WeChat. */
   wire: TcpProxy;
   /** The wire is broken: calls may hang. */
   cutOff: boolean;
-  makeApp(clock: ReplicaClock): App;
+  makeApp(clock: ReplicaClock): Service;
   newClock(): ReplicaClock;
 }
 
@@ -96,7 +96,7 @@ export function createReplica(
 ): Replica {
   const config = loadConfig(env);
   const makeApp = (clock: ReplicaClock) =>
-    createApp(config, {
+    createService(config, {
       clock,
       startCron: createCron(clock),
       log: createLog({ level: 'info', secrets: secretsOf(config), stream: journal.stream(name) }),

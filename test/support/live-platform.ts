@@ -3,7 +3,7 @@ import { Writable } from 'node:stream';
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
-import { createApp } from '../../src/app.ts';
+import { createService } from '../../src/service.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
@@ -44,7 +44,7 @@ export async function createLivePlatform(env: Record<string, string> = {}): Prom
     ...env,
   });
   const logs: LogLine[] = [];
-  const app = createApp(config, { log: createLog({ level: 'info', stream: parseInto(logs) }) });
+  const app = createService(config, { log: createLog({ level: 'info', stream: parseInto(logs) }) });
   await app.start();
   proxy.retarget({ port: app.publicPort() });
   const redis = new Redis(redisUrl);

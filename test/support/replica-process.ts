@@ -1,4 +1,4 @@
-import { createApp } from '../../src/app.ts';
+import { createService } from '../../src/service.ts';
 import { loadConfig, secretsOf } from '../../src/config/load.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { createManualClock } from './manual-clock.ts';
@@ -12,7 +12,7 @@ import { createManualCron } from './station.ts';
 const clock = createManualClock(Math.random);
 const config = loadConfig();
 const log = createLog({ level: config.logLevel, secrets: secretsOf(config) });
-const app = createApp(config, { clock, log, startCron: createManualCron(clock) });
+const app = createService(config, { clock, log, startCron: createManualCron(clock) });
 await app.start();
 
 process.on('message', (message: { advance: number; asleep?: number }) => {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Writable } from 'node:stream';
-import { createApp, type App } from '../../src/app.ts';
+import { createService, type Service } from '../../src/service.ts';
 import { createLog } from '../../src/lib/log.ts';
 import type { EncryptionKey } from '../../src/config/formats.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
@@ -24,7 +24,7 @@ export const settingOf = (keys: readonly EncryptionKey[]) =>
 
 /** A replica on the same Redis and simulator. */
 export interface Replica {
-  app: App;
+  app: Service;
   logs: string[];
   stop(): Promise<void>;
   /** What a service gets that asks this one for the token of `AUTHORIZED`. */
@@ -106,7 +106,7 @@ async function startReplica(station: Station, keys: readonly EncryptionKey[]): P
     },
   });
   const { clock, config, simulator, apiKey } = station;
-  const app = createApp(
+  const app = createService(
     { ...config, refreshTokenKeys: keys },
     { clock, startCron: createManualCron(clock), log: createLog({ level: 'debug', stream }) },
   );

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Writable } from 'node:stream';
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
-import { createApp, type App } from '../../src/app.ts';
+import { createService, type Service } from '../../src/service.ts';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { loadConfig, secretsOf, type Config } from '../../src/config/load.ts';
 import type { Limits } from '../../src/http/server.ts';
@@ -23,7 +23,7 @@ import { createManualClock, type ManualClock } from './manual-clock.ts';
 export interface Station {
   clock: ManualClock;
   simulator: Simulator;
-  app: App;
+  app: Service;
   redis: Redis;
   keys: Keys;
   /** The same two, as the functions of that room want them. */
@@ -43,7 +43,7 @@ export interface Station {
   /** The same for a stretch without trouble, at a tenth of the cost: see `skipQuietly`. */
   skip(ms: number): Promise<void>;
   /** Another replica on the same Redis and simulator, with its own log. */
-  addReplica(): Promise<App>;
+  addReplica(): Promise<Service>;
   close(): Promise<void>;
 }
 
@@ -117,7 +117,7 @@ export async function createStation(options: StationOptions = {}): Promise<Stati
   const startCron = options.startCron ?? createManualCron(clock);
   const { limits = {} } = options;
   const makeApp = () =>
-    createApp(config, { clock, startCron, limits, log: collectLog(config, logs) });
+    createService(config, { clock, startCron, limits, log: collectLog(config, logs) });
   const app = makeApp();
   const apps = [app];
   const redis = new Redis(redisUrl, { lazyConnect: false });
@@ -131,7 +131,7 @@ export async function createStation(options: StationOptions = {}): Promise<Stati
     }
   };
   const pass = (ms: number) => clock.advance(ms, settle).then(settle);
-  const start = async (one: App) => {
+  const start = async (one: Service) => {
     await one.start();
     simulator.setCallbackUrl(
       COMPONENT.appid,

@@ -1,0 +1,80 @@
+import type { Config } from '../../config/load.ts';
+import type { KeyRing } from '../../config/api-keys.ts';
+import type { Reconciler } from '../../authorizers/reconciliation/runner.ts';
+import type { ComponentCallContext } from '../../credentials/call-as-component.ts';
+import type { Deps } from '../../credentials/deps.ts';
+import type { Credential } from '../../credentials/read.ts';
+import { createReportLimit } from '../../credentials/report-invalid.ts';
+import { createSharedReads } from '../../credentials/shared-reads.ts';
+import type { Metrics } from '../../metrics/metrics.ts';
+import type { SnapshotContext } from '../../status/context.ts';
+import type { EndedSessions } from '../../store/operations/ended-sessions.ts';
+import type { SessionSecret } from '../../store/operations/session-secret.ts';
+import { createReadiness } from '../../store/redis/readiness.ts';
+import type { SelfTestWatch } from '../../store/redis/self-test-watch.ts';
+import { dashboardRoutes } from '../dashboard/routes.ts';
+import { createInternalApp } from './app.ts';
+import { createAudit } from './audit.ts';
+import type { AuthorizationLinks } from './authorization-link-routes.ts';
+import { metricsRoute } from './metrics-route.ts';
+import { createReadFront } from './read-front.ts';
+import type { InternalAppOptions } from './routes.ts';
+
+/** What is served to services and admins. */
+export interface InternalParts {
+  deps: Deps;
+  /** For reads of credentials, and calls in a component's name. */
+  reading: ComponentCallContext;
+  reconciler: Reconciler;
+  links: AuthorizationLinks;
+  status: SnapshotContext;
+  metrics: Metrics;
+  watch: SelfTestWatch;
+  sessionSecret: SessionSecret;
+  endedSessions: EndedSessions;
+  keyRing: KeyRing;
+  /** Of the process. */
+  state: { readonly stopping: boolean };
+}
+
+/**
+ * What services and admins reach. Nothing else imports this file, and most of the code behind it, such as
+ * the dashboard and the document of the API: it is loaded only once the public port takes pushes.
+ */
+export function createInternalListener(config: Config, parts: InternalParts) {
+  const { deps, reading, links, status, metrics, watch, state } = parts;
+  const { store, clock } = deps;
+  const log = deps.log.in('http');
+  const { components } = config;
+  const { onComplaint, onRequest, onRead } = metrics.counters;
+  const appids = [...components, ...config.accounts].map(({ appid }) => appid);
+  const readiness = createReadiness(store, () => watch.last(), appids);
+  const share = createSharedReads<Credential | undefined>(store.redis);
+  // What the API offers and what the dashboard does is the same.
+  const offered = {
+    apiKeys: parts.keyRing.list,
+    audit: createAudit({ log: deps.log, clock, onRead }),
+    reading: { ...reading, share, complaints: createReportLimit(clock), onComplaint },
+    authorizers: {
+      context: reading,
+      reconciler: parts.reconciler,
+      components: components.map(({ appid }) => appid),
+    },
+    status,
+    log,
+  };
+  const options: InternalAppOptions = {
+    ...offered,
+    authorizationLinks: links,
+    dashboard: dashboardRoutes({
+      ...offered,
+      operations: { ...reading, components },
+      sessionSecret: parts.sessionSecret,
+      endedSessions: parts.endedSessions,
+    }),
+    metrics: metricsRoute(metrics, status),
+    observe: (seen) => onRequest('internal', seen),
+    notReady: async () => (state.stopping ? 'stopping' : await readiness()),
+  };
+  return { app: createInternalApp(options), front: createReadFront(options) };
+}
