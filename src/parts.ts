@@ -9,13 +9,12 @@ import { createReceiver } from './callbacks/receiver.ts';
 import { createRefusedPushCounter } from './callbacks/refused.ts';
 import { createKeyRing } from './config/api-keys.ts';
 import { secretsOf, type Config } from './config/load.ts';
-import type { ComponentCallContext } from './credentials/call-as-component.ts';
 import { noteConsumed } from './credentials/consume.ts';
 import { inRoom, type Deps } from './credentials/deps.ts';
 import { createKeeper, type Keeper } from './credentials/keeper.ts';
 import { createLocalCopies } from './credentials/local-copy.ts';
 import { createMaintenanceLoop } from './credentials/maintenance-loop.ts';
-import { readCredential } from './credentials/read.ts';
+import { readCredential, type ReadContext } from './credentials/read.ts';
 import { createPublicApp } from './http/public/app.ts';
 import type { AuthorizationLinks } from './http/internal/authorization-link-routes.ts';
 import type { AuthorizationPages } from './http/public/authorize.ts';
@@ -163,11 +162,7 @@ function createGround(config: Config, { log: plainLog, clock = systemClock }: Pa
 }
 
 /** What becomes of the accounts that authorize a component. */
-function createAuthorizers(
-  config: Config,
-  reading: ComponentCallContext & Deps,
-  clocks: ClockWatch,
-) {
+function createAuthorizers(config: Config, reading: ReadContext, clocks: ClockWatch) {
   const { clock, keeper } = reading;
   const context = {
     ...inRoom(reading, 'authorizers'),

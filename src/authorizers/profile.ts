@@ -1,4 +1,5 @@
-import { callAsComponent, type ComponentCallContext } from '../credentials/call-as-component.ts';
+import { callAsComponent } from '../credentials/call-as-component.ts';
+import type { ReadContext } from '../credentials/read.ts';
 import { authorizerToken, replaceRefreshToken } from '../store/authorizers/authorization.ts';
 import { planCheck } from '../store/authorizers/due-queue.ts';
 import { readRecord } from '../store/credentials/record.ts';
@@ -11,7 +12,7 @@ import { fetchAuthorizerInfo } from '../wechat/calls/authorizer.ts';
  * @throws WechatError; KeeperError `store_unavailable`, or why there is no token to ask with
  */
 export async function refreshProfile(
-  context: ComponentCallContext,
+  context: ReadContext,
   component: string,
   authorizer: string,
 ): Promise<void> {

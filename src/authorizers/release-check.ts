@@ -1,7 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { sleep, type Clock } from '../lib/clock.ts';
 import { KeeperError } from '../lib/errors.ts';
-import { callAsComponent, type ComponentCallContext } from '../credentials/call-as-component.ts';
+import { callAsComponent } from '../credentials/call-as-component.ts';
+import type { ReadContext } from '../credentials/read.ts';
 import { SEEN_MS } from '../store/tickets/event-stream.ts';
 import { takeLease } from '../store/redis/lease.ts';
 import { WechatError } from '../wechat/client.ts';
@@ -74,9 +75,9 @@ export interface ReleaseCheck {
   idle(): Promise<void>;
 }
 
-type Work = ComponentCallContext & { pause: () => Promise<void> };
+type Work = ReadContext & { pause: () => Promise<void> };
 
-export function createReleaseCheck(context: ComponentCallContext): ReleaseCheck {
+export function createReleaseCheck(context: ReadContext): ReleaseCheck {
   let active = 0;
   const waiting = new Set<() => void>();
   const leave = (): void => {

@@ -1,11 +1,7 @@
 import type { PlatformCall } from '../wechat/calls/authorizer.ts';
 import { WechatError } from '../wechat/client.ts';
-import type { RefreshContext } from './look.ts';
 import { readCredential, type ReadContext } from './read.ts';
 import { noteRefusal } from './refusal.ts';
-
-/** What calls in the name of a platform need. */
-export type ComponentCallContext = ReadContext & Pick<RefreshContext, 'api'>;
 
 /**
  * Calls WeChat with a component's live token. When WeChat calls that token dead, it is renewed as after
@@ -13,7 +9,7 @@ export type ComponentCallContext = ReadContext & Pick<RefreshContext, 'api'>;
  * @throws WechatError; KeeperError as `readCredential` does when there is no live token
  */
 export async function callAsComponent<T>(
-  context: ComponentCallContext,
+  context: ReadContext,
   component: string,
   call: (platform: PlatformCall) => Promise<T>,
 ): Promise<T> {

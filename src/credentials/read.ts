@@ -34,14 +34,11 @@ export interface Credential {
   source: 'redis' | 'memory';
 }
 
-export type ReadContext = Pick<
-  RefreshContext,
-  'store' | 'clock' | 'memory' | 'log' | 'windowMs'
-> & {
+export interface ReadContext extends RefreshContext {
   keeper: Keeper;
   /** Where many ask for the same at once. */
   share?: ShareRead<Credential | undefined>;
-};
+}
 
 /**
  * Reads a credential. A single-use value is handed out: nobody else gets it.

@@ -8,7 +8,7 @@ import { readRepaired } from './read-repair.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import { readCredential, within, type Credential, type ReadContext } from './read.ts';
 import { noteRefusal } from './refusal.ts';
-import type { RefreshTrigger, RefreshContext } from './look.ts';
+import type { RefreshTrigger } from './look.ts';
 
 /**
  * Passive refresh: a service says that WeChat refused the value with this seq. Any number of such
@@ -74,7 +74,7 @@ export function createReportLimit(clock: Clock): ReportLimit {
   };
 }
 
-export interface ReportContext extends ReadContext, Pick<RefreshContext, 'log'> {
+export interface ReportContext extends ReadContext {
   complaints: ReportLimit;
   /** Called with how a complaint was answered, or the code of the error. */
   onComplaint?: (outcome: ReportAnswer['outcome'] | ErrorCode | 'bug') => void;

@@ -1,19 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import type { Deps } from '../credentials/deps.ts';
 import { KeeperError } from '../lib/errors.ts';
-import type { Log } from '../lib/log.ts';
 import { takeLease } from '../store/redis/lease.ts';
 import { onRedis } from '../store/redis/connection.ts';
-import type { Store } from '../store/redis/store.ts';
 import { notePushAsked } from '../store/tickets/ticket.ts';
-import type { WechatApi } from '../wechat/client.ts';
 import { startPushTicket } from '../wechat/calls/component.ts';
 
 /** A person asks WeChat to push tickets again, without waiting for the watchdog to do it. */
 
-export interface AskForTicketsContext {
-  store: Store;
-  api: WechatApi;
-  log: Log;
+export interface TicketsContext extends Deps {
   components: readonly { appid: string; appsecret: string }[];
 }
 
@@ -26,7 +21,7 @@ const ASK_EVERY_MS = 60_000;
  * @throws KeeperError `unknown_component`, `too_many_requests`, `store_unavailable`; WechatError
  */
 export async function askForTickets(
-  { store, api, log, components }: AskForTicketsContext,
+  { store, api, log, components }: TicketsContext,
   appid: string,
   by: string,
 ): Promise<void> {

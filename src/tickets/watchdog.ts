@@ -1,8 +1,7 @@
-import type { Log } from '../lib/log.ts';
-import type { Store } from '../store/redis/store.ts';
 import { notePushUnanswered, watchTicket } from '../store/tickets/ticket.ts';
-import { WechatError, type WechatApi } from '../wechat/client.ts';
+import { WechatError } from '../wechat/client.ts';
 import { startPushTicket } from '../wechat/calls/component.ts';
+import type { TicketsContext } from './request-push.ts';
 
 /**
  * Notices that WeChat has stopped pushing tickets. A ticket cannot be fetched; what one can do is
@@ -26,21 +25,14 @@ const ADVICE =
   'Check in the console that the authorization-event URL is right and its ticket push is on, and that ' +
   'WeChat can reach it; look in this log for refused pushes.';
 
-export interface WatchdogContext {
-  store: Store;
-  api: WechatApi;
-  log: Log;
-  components: readonly { appid: string; appsecret: string }[];
-}
-
 /** Looks once at the tickets of all components. @throws KeeperError `store_unavailable` */
-export async function watchTickets(context: WatchdogContext): Promise<void> {
+export async function watchTickets(context: TicketsContext): Promise<void> {
   for (const component of context.components) await watchOne(context, component);
 }
 
 async function watchOne(
-  context: WatchdogContext,
-  component: WatchdogContext['components'][number],
+  context: TicketsContext,
+  component: TicketsContext['components'][number],
 ): Promise<void> {
   const { store, log } = context;
   const { appid } = component;
@@ -63,7 +55,7 @@ async function watchOne(
 }
 
 async function askForPushes(
-  { store, api, log }: WatchdogContext,
+  { store, api, log }: TicketsContext,
   component: { appid: string; appsecret: string },
   facts: Record<string, unknown>,
 ): Promise<void> {

@@ -2,7 +2,8 @@ import { sleep } from '../../lib/clock.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import { describeFailure } from '../../credentials/failure.ts';
 import { decidedAt, readOrQuarantine } from '../../credentials/read-repair.ts';
-import { callAsComponent, type ComponentCallContext } from '../../credentials/call-as-component.ts';
+import { callAsComponent } from '../../credentials/call-as-component.ts';
+import type { ReadContext } from '../../credentials/read.ts';
 import { retryDelayMs } from '../../credentials/retry-delay.ts';
 import { authorizerToken, grantAuthorization } from '../../store/authorizers/authorization.ts';
 import { planCheck } from '../../store/authorizers/due-queue.ts';
@@ -28,7 +29,7 @@ import { healedBy } from '../../wechat/errcodes.ts';
  * refresh token in another way.
  */
 
-export interface ExchangeContext extends ComponentCallContext {
+export interface ExchangeContext extends ReadContext {
   replica: string;
   /** WeChat's clock as far as it is known, epoch ms. */
   wechatNow: () => number;

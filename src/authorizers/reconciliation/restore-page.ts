@@ -1,5 +1,5 @@
+import type { ReadContext } from '../../credentials/read.ts';
 import { decidedAt, readOrQuarantine } from '../../credentials/read-repair.ts';
-import type { ComponentCallContext } from '../../credentials/call-as-component.ts';
 import { forEachAtOnce } from '../../credentials/refresh-due.ts';
 import {
   authorizerToken,
@@ -108,7 +108,7 @@ function credibleTime(
  * ours stays: where refresh tokens change with each use, it may be newer than the list.
  */
 async function bringBack(
-  store: ComponentCallContext['store'],
+  store: ReadContext['store'],
   id: CredentialId,
   record: CredentialRecord,
   { refreshToken, authorizedAt }: { refreshToken: string; authorizedAt: number },
@@ -140,7 +140,7 @@ async function bringBack(
 
 /** For people: only what differs is written. */
 async function noteState(
-  store: ComponentCallContext['store'],
+  store: ReadContext['store'],
   component: string,
   authorizer: string,
   state: 'authorized' | 'unexchanged',

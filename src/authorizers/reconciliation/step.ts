@@ -1,11 +1,9 @@
-import type { ComponentCallContext } from '../../credentials/call-as-component.ts';
+import type { ReadContext } from '../../credentials/read.ts';
 import type { ReconcileRun } from '../../store/authorizers/reconciliation.ts';
 
 /** One step of a run: what it works on, and how it ends. */
 
-export interface ReconcileContext extends ComponentCallContext {
-  /** Name of this process. */
-  replica: string;
+export interface ReconcileContext extends ReadContext {
   /** WeChat's clock as far as it is known, epoch ms. */
   wechatNow: () => number;
 }

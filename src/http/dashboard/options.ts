@@ -1,7 +1,7 @@
 import type { ApiKey } from '../../config/api-keys.ts';
 import type { ReportContext } from '../../credentials/report-invalid.ts';
 import type { Log } from '../../lib/log.ts';
-import type { AskForTicketsContext } from '../../tickets/request-push.ts';
+import type { TicketsContext } from '../../tickets/request-push.ts';
 import type { SnapshotContext } from '../../status/context.ts';
 import type { EndedSessions } from '../../store/operations/ended-sessions.ts';
 import type { SessionSecret } from '../../store/operations/session-secret.ts';
@@ -16,7 +16,7 @@ export interface DashboardOptions {
   /** For "refresh now", and for what is remembered while Redis is away. */
   reading: ReportContext;
   authorizers: AuthorizersOptions;
-  operations: AskForTicketsContext;
+  operations: TicketsContext;
   sessionSecret: SessionSecret;
   endedSessions: EndedSessions;
   audit: Audit;

@@ -1,8 +1,8 @@
+import type { ReadContext } from '../../credentials/read.ts';
 import type { Request, RequestHandler, Response } from 'express';
 import * as z from 'zod';
 import { refreshProfile } from '../../authorizers/profile.ts';
 import type { Reconciler } from '../../authorizers/reconciliation/runner.ts';
-import type { ComponentCallContext } from '../../credentials/call-as-component.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import {
   AUTHORIZER_STATES,
@@ -19,7 +19,7 @@ import type { Route } from './route.ts';
 /** Who has authorized a component: the list, one of them, and the comparison with WeChat's own list. */
 
 export interface AuthorizersOptions {
-  context: ComponentCallContext;
+  context: ReadContext;
   reconciler: Reconciler;
   /** Appids of the configured components. */
   components: readonly string[];
@@ -108,7 +108,7 @@ function startReconciling({ reconciler, components }: AuthorizersOptions): Reque
 }
 
 async function answerOne(
-  context: ComponentCallContext,
+  context: ReadContext,
   component: string,
   request: Request,
   response: Response,

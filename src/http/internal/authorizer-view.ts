@@ -1,5 +1,5 @@
+import type { ReadContext } from '../../credentials/read.ts';
 import { isLive, judgeFreshness, windowOf } from '../../credentials/freshness.ts';
-import type { ComponentCallContext } from '../../credentials/call-as-component.ts';
 import { isoOrNull } from '../../status/units.ts';
 import { authorizerToken } from '../../store/authorizers/authorization.ts';
 import {
@@ -22,7 +22,7 @@ import type {
 const AT_ONCE = 50;
 
 export async function describeAuthorizers(
-  context: ComponentCallContext,
+  context: ReadContext,
   component: string,
   entries: readonly ListedEntry[],
 ) {
@@ -38,7 +38,7 @@ export async function describeAuthorizers(
 
 /** @throws KeeperError `store_unavailable` */
 export async function describeAuthorizer(
-  context: ComponentCallContext,
+  context: ReadContext,
   component: string,
   entry: ListedEntry,
 ) {
@@ -64,7 +64,7 @@ export async function describeAuthorizer(
 
 /** Undefined when a person has spoiled it: the next look puts it aside. */
 async function readForPeople(
-  { store }: ComponentCallContext,
+  { store }: ReadContext,
   component: string,
   authorizer: string,
 ): Promise<CredentialRecord | undefined> {
@@ -84,7 +84,7 @@ function stateOf(entry: AuthorizerProfile, record: CredentialRecord | undefined)
 }
 
 function describeToken(
-  { windowMs }: ComponentCallContext,
+  { windowMs }: ReadContext,
   component: string,
   authorizer: string,
   record: CredentialRecord,

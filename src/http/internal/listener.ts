@@ -1,9 +1,8 @@
 import type { Config } from '../../config/load.ts';
 import type { KeyRing } from '../../config/api-keys.ts';
 import type { Reconciler } from '../../authorizers/reconciliation/runner.ts';
-import type { ComponentCallContext } from '../../credentials/call-as-component.ts';
 import type { Deps } from '../../credentials/deps.ts';
-import type { Credential } from '../../credentials/read.ts';
+import type { Credential, ReadContext } from '../../credentials/read.ts';
 import { createReportLimit } from '../../credentials/report-invalid.ts';
 import { createSharedReads } from '../../credentials/shared-reads.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
@@ -24,7 +23,7 @@ import type { InternalAppOptions } from './routes.ts';
 export interface InternalParts {
   deps: Deps;
   /** For reads of credentials, and calls in a component's name. */
-  reading: ComponentCallContext;
+  reading: ReadContext;
   reconciler: Reconciler;
   links: AuthorizationLinks;
   status: SnapshotContext;

@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import { askForTickets, type AskForTicketsContext } from '../../tickets/request-push.ts';
+import { askForTickets, type TicketsContext } from '../../tickets/request-push.ts';
 import { callerOf } from './caller.ts';
 import { explain } from '../explain.ts';
 import { askedSchema } from './openapi/answers.ts';
@@ -9,7 +9,7 @@ import type { Route } from './route.ts';
 
 const START_PUSH_TICKET = '/v1/components/:component/start-push-ticket';
 
-export function operationsRoutes(context: AskForTicketsContext): readonly Route[] {
+export function operationsRoutes(context: TicketsContext): readonly Route[] {
   return [
     {
       method: 'post',
@@ -32,7 +32,7 @@ export function operationsRoutes(context: AskForTicketsContext): readonly Route[
   ];
 }
 
-function ask(context: AskForTicketsContext): RequestHandler {
+function ask(context: TicketsContext): RequestHandler {
   return async (request, response) => {
     const component = String(request.params.component);
     await askForTickets(context, component, callerOf(response).key.id).catch(explain);
