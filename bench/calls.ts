@@ -33,15 +33,18 @@ export async function measureCalls({ rounds, say }: Options): Promise<Report> {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const url = `https://localhost:${(server.address() as AddressInfo).port}/`;
   const measured = new Map<string, number[]>(WAYS.map((way) => [way, []]));
-  for (let round = 0; round < rounds; round += 1) {
-    for (const [way, noted] of measured) {
-      noted.push(await cpuOf(way, url));
-      say(`${way}: ${(noted.at(-1) ?? NaN).toFixed(2)} ms of CPU for each call`);
+  try {
+    for (let round = 0; round < rounds; round += 1) {
+      for (const [way, noted] of measured) {
+        noted.push(await cpuOf(way, url));
+        say(`${way}: ${(noted.at(-1) ?? NaN).toFixed(2)} ms of CPU for each call`);
+      }
     }
+  } finally {
+    server.closeAllConnections();
+    server.close();
+    leaveLoadCore();
   }
-  server.closeAllConnections();
-  server.close();
-  leaveLoadCore();
   const of = (way: (typeof WAYS)[number]) => median(measured.get(way) ?? []);
   return {
     bench: 'calls',

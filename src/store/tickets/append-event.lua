@@ -4,7 +4,7 @@
 -- KEYS  1 event stream   2 counters (hash)   then, for each push, its seen markers, the last of which is
 --       the number of its addresses (string) if those are counted
 -- ARGV  1 stream length   then each push: how many addresses it may have, 0 when they are not counted
---       number of its keys, one to four   ms for which each is kept, '' where there is none
+--       ms for which each of its keys is kept
 --       what `push.lua` says
 -- Returns for each 'stored', 'duplicate' or 'elsewhere'
 local function append(keys, lives, most, push)
@@ -31,13 +31,13 @@ end
 
 local results, key = {}, 2
 for i, texts in ipairs(decode_pushes(2)) do
-  local keys, lives = {}, {}
-  for n = 1, tonumber(texts[2]) do
+  local keys, most, lives = {}, texts[1], texts[2]
+  for n = 1, #lives do
     key = key + 1
-    keys[n], lives[n] = KEYS[key], texts[2 + n]
+    keys[n] = KEYS[key]
   end
-  local push = read_push(texts, 6, KEYS[1], ARGV[1])
-  local outcome = append(keys, lives, tonumber(texts[1]), push)
+  local push = read_push(texts, 2, KEYS[1], ARGV[1])
+  local outcome = append(keys, lives, most, push)
   -- What is refused is counted elsewhere.
   if outcome ~= 'elsewhere' then count(push, outcome) end
   results[i] = outcome

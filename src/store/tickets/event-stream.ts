@@ -37,9 +37,6 @@ export interface ArrivedEvent {
   counted?: Counted | undefined;
 }
 
-/** A push has as many names at most, with that of its addresses. */
-const MARKERS = [0, 1, 2, 3] as const;
-
 const append = createTogether(appendAll);
 
 /**
@@ -60,9 +57,9 @@ async function appendAll(
   for (const { identities, everywhere, event, counted } of pushes) {
     const all = everywhere === undefined ? identities : [...identities, everywhere];
     for (const { name } of all) names.push(keys.seen(appid, name));
-    const lives = MARKERS.map((index) => all[index]?.forMs ?? '');
+    const lives = all.map(({ forMs }) => forMs);
     const addresses = everywhere === undefined ? 0 : MOST_ADDRESSES;
-    args.push(pushArgument([addresses, all.length, ...lives], event, counted));
+    args.push(pushArgument([addresses, lives], event, counted));
   }
   return (await onRedis(() => runScript(redis, appendEventScript, names, args))) as Appended[];
 }

@@ -2,7 +2,7 @@
 -- hears in one turn, which cost a fraction when they are sent together. Each has its own result, as if
 -- they had come one by one; but what Redis refuses to one of them, it refuses to all.
 --
--- A push is one argument, a JSON array of texts: what its script wants to know, and behind that
+-- A push is one argument, a JSON array: what its script wants to know, and behind that these texts
 --   its moment ms, or '' if it is not to be counted   'event' or 'message'
 --   '1' if it came under the previous key, otherwise ''   the same of the previous token
 --   the texts of its event: names and values
@@ -16,7 +16,7 @@ local function decode_pushes(from)
   return pushes
 end
 
--- Takes apart what follows the first `own` texts: the command that adds the event, and what is counted.
+-- Takes apart what follows the first `own` elements: the command that adds the event, and what is counted.
 local function read_push(texts, own, stream, length)
   local event = { 'XADD', stream, 'MAXLEN', '~', length, '*' }
   for i = own + 5, #texts do

@@ -20,17 +20,17 @@ export interface Counted {
  * @param own what its script wants to know
  */
 export function pushArgument(
-  own: readonly (string | number)[],
+  own: readonly (string | number | readonly number[])[],
   event: EventFields,
   counted: Counted | undefined,
 ): string {
-  const texts = own.map(String);
-  texts.push(
+  const parts: unknown[] = [
+    ...own,
     String(counted?.at ?? ''),
     counted?.url ?? '',
     counted?.usedPreviousKey === true ? '1' : '',
     counted?.usedPreviousToken === true ? '1' : '',
-  );
-  for (const name in event) texts.push(name, (event[name] ?? '').toWellFormed());
-  return JSON.stringify(texts);
+  ];
+  for (const name in event) parts.push(name, (event[name] ?? '').toWellFormed());
+  return JSON.stringify(parts);
 }

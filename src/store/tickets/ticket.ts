@@ -84,7 +84,7 @@ async function acceptAll(
   for (const { ticket, createTime, receivedAt, rememberMs = SEEN_MS, ...one } of arrived) {
     names.push(keys.seen(appid, one.fingerprint));
     const life = Math.max(1, createTime + TICKET_LIFE_MS - now);
-    const own = [ticket, createTime, receivedAt, life, rememberMs];
+    const own = [ticket, createTime, receivedAt, life, rememberMs].map(String);
     args.push(pushArgument(own, one.event, one.counted));
   }
   return (await onRedis(() =>
