@@ -96,7 +96,8 @@ function withoutNeedlessDoubt(
 ): CredentialRecord {
   if (!record.suspectByEpochOnly || !isSettled(record.readAt, record)) return record;
   const isKnown = memory.lastRead(id)?.committedOp === record.committedOp;
-  return isKnown ? { ...record, suspect: false } : record;
+  // Not as it was read any more, which is what the digest stands for.
+  return isKnown ? { ...record, suspect: false, digest: undefined } : record;
 }
 
 function isSettled(now: number, { obtainedAt }: CredentialRecord): boolean {
@@ -148,11 +149,11 @@ export function decidedAt({ authorizedAt = 0, revokedAt = 0 }: CredentialRecord)
  * @throws KeeperError `store_unavailable`
  */
 export async function readOrQuarantine(
-  { store, log }: Pick<RepairContext, 'store' | 'log'>,
+  { store, log, memory }: Pick<RepairContext, 'store' | 'log'> & Partial<RepairContext>,
   id: CredentialId,
 ): Promise<CredentialRecord> {
   try {
-    return await readRecord(store, id);
+    return await readRecord(store, id, memory?.lastRead(id));
   } catch (error) {
     if (!(error instanceof SpoiledRecordError)) throw error;
     log.error('a record was edited by hand; it is kept aside and made anew', {

@@ -8,6 +8,7 @@ import {
   LEASE_MS,
   MAX_BACKOFF_MS,
   SETTLE_MS,
+  type CommitResult,
 } from '../store/credentials/mint.ts';
 import {
   readRecord,
@@ -155,11 +156,15 @@ const BUDGET_SPENT: StoredError = {
 
 /** The live value this kind is minted with; undefined when it needs none. */
 async function readParent(
-  { store }: RefreshContext,
+  { store, memory }: RefreshContext,
   { parent }: Target,
 ): Promise<{ value: string; seq: number } | KeeperError | undefined> {
   if (parent === undefined) return undefined;
-  const { value, seq, expiresAt, readAt } = await readRecord(store, parent);
+  const { value, seq, expiresAt, readAt } = await readRecord(
+    store,
+    parent,
+    memory.lastRead(parent),
+  );
   if (value !== undefined && expiresAt > readAt) return { value, seq };
   const message = `There is no live ${parent.kind} to ask WeChat with.`;
   return new KeeperError('wechat_unavailable', message, { retryAfterSeconds: 10 });
@@ -246,7 +251,7 @@ async function mintAndCommit(
 async function concludeCommit(
   context: RefreshContext,
   target: Target,
-  { outcome, seq }: Awaited<ReturnType<typeof commitMint>>,
+  { outcome, seq, record: stored }: CommitResult,
   doubtful: boolean,
   facts: Record<string, unknown>,
 ): Promise<RefreshOutcome> {
@@ -270,9 +275,9 @@ async function concludeCommit(
     const settled = now + SETTLE_MS;
     return { did: 'refreshed', seq, until: settled, dueAt: settled };
   }
-  // Read again rather than assumed: it is what everybody sees, and what is kept in memory.
-  const record = await readRepaired(context, target).catch(() => undefined);
-  if (record === undefined) return { did: 'refreshed', seq, until: now, dueAt: now };
+  // As it was stored rather than as we think: it is what everybody sees, and what is kept in memory.
+  if (stored === undefined) return { did: 'refreshed', seq, until: now, dueAt: now };
+  const record = context.memory.remember(target.id, stored);
   const { urgentAt, dueAt } = judgeFreshness(
     record,
     now,

@@ -27,7 +27,7 @@ describe('commit', () => {
     await fail('first');
     const begun = await granted('second', { ignoreBackoff: true });
     const stored = { outcome: 'stored', seq: 1, expiresAt: NOW + LIFE };
-    expect(await commit('second', begun, 'one')).toEqual(stored);
+    expect(await commit('second', begun, 'one')).toMatchObject(stored);
     expect(await readRecord(store, TOKEN)).toMatchObject({
       value: 'one',
       seq: 1,
@@ -42,6 +42,21 @@ describe('commit', () => {
     });
     expect(await mirror()).toBe('one');
     await granted('third', { judgedSeq: 1 });
+  });
+
+  it('returns the record as it stands then, also when it is repeated', async () => {
+    const begun = await granted('first');
+    const { record } = await commit('first', begun, 'one');
+    expect(record).toEqual(await readRecord(store, TOKEN));
+    expect((await commit('first', begun, 'one')).record).toEqual(record);
+  });
+
+  it('stores a value beside what a person has spoiled in the record', async () => {
+    const begun = await granted('first');
+    await store.redis.hset(store.keys.record(TOKEN), 'taken_at', 'yesterday', 'day', 'Monday');
+    const result = await commit('first', begun, 'one');
+    expect(result).toMatchObject({ outcome: 'stored', seq: 1, record: undefined });
+    expect(await mirror()).toBe('one');
   });
 
   it('changes nothing when it is repeated', async () => {
@@ -116,7 +131,7 @@ describe('commit', () => {
     await mint('first', 'one');
     await pass(1_000);
     const expiresAt = NOW + 1_000 + LIFE;
-    expect(await mint('second', 'one', 1)).toEqual({ outcome: 'stored', seq: 1, expiresAt });
+    expect(await mint('second', 'one', 1)).toMatchObject({ outcome: 'stored', seq: 1, expiresAt });
     expect(await readRecord(store, TOKEN)).toMatchObject({ expiresAt });
   });
 

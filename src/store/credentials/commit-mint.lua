@@ -12,13 +12,14 @@
 --       auth_epoch: of the authorization this was minted under; refresh_token: a new one, if any
 --       sent_refresh_token: the stored text that the call was made with
 --       reason, replica, kind, subject, channel, history_length
--- Returns {'stored' | 'overlapped' | 'superseded', seq, expires_at ms}
+-- Returns {'stored', seq, expires_at ms, the record as it stands then, see `whole` in `record.lua`},
+--         {'overlapped' | 'superseded', seq, expires_at ms}
 local r = read('seq', 'value', 'value_since', 'expires_at', 'committed_op', 'committed', 'lock_op', 'suspect',
   'auth_epoch', 'refresh_token', 'foreign_since', 'refused_seq', 'refused_at', 'counted_at', 'half_life_ms')
 local seq = tonumber(r.seq or 0)
 
 if r.committed_op == a.operation then
-  return { 'stored', seq, tonumber(r.expires_at) }
+  return { 'stored', seq, tonumber(r.expires_at), whole() }
 end
 drop_intent(a.operation)
 if r.lock_op == a.operation then
@@ -67,4 +68,4 @@ if alive_after_all or (r.foreign_since and now - blamed_at >= a.life_ms) then
   redis.call('HDEL', key, 'foreign_since', 'refusals', 'counted_at')
 end
 
-return { 'stored', seq, expires_at }
+return { 'stored', seq, expires_at, whole() }

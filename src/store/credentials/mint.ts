@@ -1,6 +1,12 @@
 import { loadRecordScript, runRecordScript } from '../redis/scripts.ts';
 import type { CredentialId } from '../redis/keys.ts';
-import type { StoredError } from './record.ts';
+import {
+  readStored,
+  SpoiledRecordError,
+  type CredentialRecord,
+  type StoredError,
+  type StoredRecord,
+} from './record.ts';
 import { encryptToken } from '../redis/encryption-keys.ts';
 import type { Store } from '../redis/store.ts';
 
@@ -122,6 +128,14 @@ export interface MintToCommit extends MintedValue {
   sentRefreshToken?: string | undefined;
 }
 
+export interface CommitResult {
+  outcome: 'stored' | 'overlapped' | 'superseded';
+  seq: number;
+  expiresAt: number;
+  /** As it stands once the value is stored; undefined when it is not, or a person has spoiled the record. */
+  record: CredentialRecord | undefined;
+}
+
 /**
  * Stores a minted value and gives the lock back. `overlapped`: another mint was committed after this
  * one began; the stored value stays, and one more mint will settle which is newer. `superseded`: the
@@ -133,9 +147,9 @@ export async function commitMint(
   store: Store,
   id: CredentialId,
   mint: MintToCommit,
-): Promise<{ outcome: 'stored' | 'overlapped' | 'superseded'; seq: number; expiresAt: number }> {
+): Promise<CommitResult> {
   const { begin, epoch, doubtful, singleUse, authEpoch, refreshToken, sentRefreshToken } = mint;
-  const [outcome, seq, expiresAt] = (await runRecordScript(
+  const [outcome, seq, expiresAt, stored] = (await runRecordScript(
     store,
     scripts.commit,
     [store.keys.record(id), store.keys.mirror(id), store.keys.history(id)],
@@ -150,8 +164,18 @@ export async function commitMint(
       sent_refresh_token: sentRefreshToken,
       settle_ms: SETTLE_MS,
     },
-  )) as ['stored' | 'overlapped' | 'superseded', number, number];
-  return { outcome, seq, expiresAt };
+  )) as [CommitResult['outcome'], number, number, StoredRecord?];
+  return { outcome, seq, expiresAt, record: stored && unlessSpoiled(store, id, stored) };
+}
+
+/** A value that was stored is not lost because of what somebody has written beside it. */
+function unlessSpoiled(store: Store, id: CredentialId, stored: StoredRecord) {
+  try {
+    return readStored(store, id, stored);
+  } catch (error) {
+    if (error instanceof SpoiledRecordError) return undefined;
+    throw error;
+  }
 }
 
 /** What `store_value` in `record.lua` takes. */

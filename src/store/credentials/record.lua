@@ -25,6 +25,22 @@ local function read(...)
   return record
 end
 
+-- All that judging the record takes, at one moment; KEYS[2] is its mirror.
+-- Returns {fields and values, mirror or nil, now ms, epoch, digest}: the digest stands for all but `now`.
+-- The fields and the mirror are left out when the digest is `a.known`.
+local function whole()
+  local fields = redis.call('HGETALL', key)
+  local mirror = redis.pcall('GET', KEYS[2])
+  mirror = type(mirror) == 'string' and mirror or false
+  -- Calls are counted by Beijing's day.
+  local day = math.floor((now + 28800000) / 86400000)
+  local digest = redis.sha1hex(table.concat(fields, '\0') .. '\0' .. tostring(mirror) .. '\0' .. epoch .. day)
+  if digest == a.known then
+    return { false, false, now, epoch, digest }
+  end
+  return { fields, mirror, now, epoch, digest }
+end
+
 local function write(fields)
   local flat = {}
   for name, value in pairs(fields) do

@@ -40,6 +40,8 @@ export const storedError = z
 export interface CredentialRecord {
   /** The store's time at which this was read. */
   readAt: number;
+  /** Stands for all that was read; undefined when time alone can change what it means. */
+  digest: string | undefined;
   /** Undefined until the first mint. */
   value: string | undefined;
   seq: number;
@@ -129,23 +131,49 @@ const DAY_MS = 86_400_000;
 /** WeChat counts by Beijing's day. */
 const BEIJING_MS = 8 * 3_600_000;
 
-/** @throws KeeperError `store_unavailable`, SpoiledRecordError */
-export async function readRecord(store: Store, id: CredentialId): Promise<CredentialRecord> {
+/** As `whole` in `record.lua` gives it; without fields when the reader knows them. */
+export type StoredRecord = [
+  fields: string[] | null,
+  mirror: string | null,
+  now: number,
+  epoch: string,
+  digest: string,
+];
+
+/**
+ * @param known what was read of this record before: when it still is as it was, it need not be sent again
+ * @throws KeeperError `store_unavailable`, SpoiledRecordError
+ */
+export async function readRecord(
+  store: Store,
+  id: CredentialId,
+  known?: CredentialRecord,
+): Promise<CredentialRecord> {
   const keys = [store.keys.record(id), store.keys.mirror(id)];
   let answer;
   try {
-    answer = await runRecordScript(store, readScript, keys, {});
+    answer = await runRecordScript(store, readScript, keys, { known: known?.digest });
   } catch (error) {
     if (isWrongType(error)) throw new SpoiledRecordError();
     throw error;
   }
-  const [flat, mirror, now, epoch] = answer as [string[], string | null, number, string];
+  return readStored(store, id, answer as StoredRecord, known);
+}
+
+/** @throws SpoiledRecordError */
+export function readStored(
+  store: Store,
+  id: CredentialId,
+  [flat, mirror, now, epoch, digest]: StoredRecord,
+  known?: CredentialRecord,
+): CredentialRecord {
   store.time.learn(now);
+  if (flat === null && known !== undefined) return { ...known, readAt: now };
   const fields: Record<string, string> = {};
-  for (let i = 0; i < flat.length; i += 2) fields[flat[i] ?? ''] = flat[i + 1] ?? '';
+  for (let i = 0; i < (flat ?? []).length; i += 2) fields[flat?.[i] ?? ''] = flat?.[i + 1] ?? '';
   const tokens = openRefreshToken(store, id, fields.refresh_token);
   // Not by a copy of both: this is done at each read.
-  return Object.assign(parseRecord(fields, mirror ?? undefined, now, epoch), tokens);
+  return Object.assign(parseRecord(fields, mirror ?? undefined, { now, epoch, digest }), tokens);
 }
 
 const NUMBERS = new Set(
@@ -162,8 +190,7 @@ const NUMBER = /^\d{1,15}$/;
 function parseRecord(
   fields: Readonly<Record<string, string>>,
   mirror: string | undefined,
-  now: number,
-  epoch: string,
+  { now, epoch, digest }: { now: number; epoch: string; digest: string | undefined },
 ): Omit<CredentialRecord, keyof ReturnType<typeof openRefreshToken>> {
   for (const name in fields) {
     if (NUMBERS.has(name) && !NUMBER.test(fields[name] ?? '')) throw new SpoiledRecordError();
@@ -179,6 +206,8 @@ function parseRecord(
   const epochChanged = fields.epoch !== undefined && fields.epoch !== epoch;
   return {
     readAt: now,
+    // An intent turns into a doubt when its time is over.
+    digest: intents.length === 0 ? digest : undefined,
     value,
     mirror,
     seq: number('seq'),
@@ -260,7 +289,7 @@ function parseError(text: string | undefined): StoredError | undefined {
 export function emptyRecord(readAt: number): CredentialRecord {
   const none = undefined;
   const tokens = { refreshToken: none, storedRefreshToken: none, unreadableRefreshToken: none };
-  return { ...parseRecord({}, undefined, readAt, ''), ...tokens };
+  return { ...parseRecord({}, undefined, { now: readAt, epoch: '', digest: none }), ...tokens };
 }
 
 /**
