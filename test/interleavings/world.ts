@@ -167,7 +167,8 @@ function describe({ script, args, reply }: Call): string {
     const told = Array.isArray(reply) ? reply.slice(0, 2).join(' ') : String(reply);
     return `${operation}${value}-> ${told}`;
   }
-  const flat = (reply as [string[]])[0];
+  const [flat] = reply as [string[] | null];
+  if (flat === null) return '-> as it was';
   const found = (name: string) => flat[flat.indexOf(name) + 1];
   const parts = ['value', 'seq', 'suspect', 'intents', 'refused_seq'].filter((name) =>
     flat.includes(name),
