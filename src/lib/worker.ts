@@ -47,6 +47,10 @@ export class KeyedWorker<Key extends string = string> {
     return run;
   }
 
+  isRunning(key: Key): boolean {
+    return this.#running.has(key);
+  }
+
   /** Whether the run under way will be followed by another one. */
   hasNews(key: Key): boolean {
     return this.#again.has(key);

@@ -1,5 +1,6 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
+import { KeyedWorker } from '../lib/worker.ts';
 import { saveJobRun } from '../store/operations/job-runs.ts';
 import type { Store } from '../store/redis/store.ts';
 import type { CronTask, StartCron } from './cron.ts';
@@ -20,87 +21,60 @@ export interface Scheduler {
 /** Ticks looked at to find the one that meets a moment; computing each takes a while. */
 const TICKS_AHEAD = 20;
 
-interface Slot {
-  job: Job;
-  running: Promise<void> | undefined;
-  /** A tick came while the job was running, so it runs once more. */
-  again: boolean;
-  cron: CronTask | undefined;
-}
-
-interface SchedulerState {
-  slots: readonly Slot[];
+interface RunContext {
   store: Store;
   clock: Clock;
   log: Log;
   replica: string;
-  stopping: boolean;
 }
 
-export function createScheduler(options: {
-  jobs: readonly Job[];
-  store: Store;
-  clock: Clock;
-  log: Log;
-  startCron: StartCron;
-  replica: string;
-}): Scheduler {
-  const { jobs, startCron, ...rest } = options;
-  const slots: Slot[] = jobs.map((job) => ({
-    job,
-    running: undefined,
-    again: false,
-    cron: undefined,
-  }));
-  const state: SchedulerState = { ...rest, slots, stopping: false };
+export function createScheduler({
+  jobs,
+  startCron,
+  ...context
+}: RunContext & { jobs: readonly Job[]; startCron: StartCron }): Scheduler {
+  const { clock, log } = context;
+  const byName = new Map(jobs.map((job) => [job.name, job]));
+  const crons = new Map<string, CronTask>();
+  /** Of the next run of each job. */
+  const triggers = new Map<string, Trigger>();
+  const worker = new KeyedWorker(clock, {
+    async run(name) {
+      const job = byName.get(name);
+      if (job !== undefined) await runOnce(context, job, triggers.get(name) ?? 'made_up');
+    },
+    onFailure: (job, error) => log.error('a job could not be run', { job, error }),
+  });
+  const run = (name: string, trigger: Trigger) => {
+    // A tick that comes while the job is running is made up for when that run has ended.
+    triggers.set(name, worker.isRunning(name) ? 'made_up' : trigger);
+    return worker.request(name, true);
+  };
   return {
     async start() {
-      for (const slot of slots) {
-        const { name, expression } = slot.job;
-        const onTick = (trigger: Trigger) => run(state, slot, trigger);
-        slot.cron = startCron({ name, expression, log: state.log, onTick });
+      for (const { name, expression } of jobs) {
+        crons.set(name, startCron({ name, expression, log, onTick: (why) => run(name, why) }));
       }
-      for (const slot of slots) await run(state, slot, 'start');
+      for (const { name } of jobs) await run(name, 'start');
     },
-    nextTick(jobName, notBefore) {
-      const cron = slots.find((slot) => slot.job.name === jobName)?.cron;
-      return cron?.nextTicks(TICKS_AHEAD).find((tick) => tick >= notBefore);
+    nextTick(name, notBefore) {
+      const ticks = crons.get(name)?.nextTicks(TICKS_AHEAD);
+      return ticks?.find((tick) => tick >= notBefore);
     },
-    idle: () => idle(state),
+    idle: () => worker.idle(),
     async stop() {
-      state.stopping = true;
-      for (const { cron } of slots) cron?.stop();
-      await idle(state);
+      for (const cron of crons.values()) cron.stop();
+      await worker.stop();
     },
   };
 }
 
-async function idle({ slots }: SchedulerState): Promise<void> {
-  for (const { running } of slots) await running;
-}
-
-function run(state: SchedulerState, slot: Slot, trigger: Trigger): Promise<void> {
-  if (state.stopping) return Promise.resolve();
-  if (slot.running !== undefined) {
-    slot.again = true;
-    return slot.running;
-  }
-  slot.running = runUntilDone(state, slot, trigger);
-  return slot.running;
-}
-
-async function runUntilDone(state: SchedulerState, slot: Slot, trigger: Trigger): Promise<void> {
-  await runOnce(state, slot.job, trigger);
-  while (slot.again && !state.stopping) {
-    slot.again = false;
-    await runOnce(state, slot.job, 'made_up');
-  }
-  slot.running = undefined;
-}
-
 /** Never rejects: a job that fails must not end the ticking. */
-async function runOnce(state: SchedulerState, job: Job, trigger: Trigger): Promise<void> {
-  const { store, clock, log, replica } = state;
+async function runOnce(
+  { store, clock, log, replica }: RunContext,
+  job: Job,
+  trigger: Trigger,
+): Promise<void> {
   const startedAt = clock.now();
   const started = clock.monotonic();
   let ok = true;
