@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
+import { storedError } from '../store/credentials/stored-error.ts';
 import { parseDisplay } from '../store/redis/connection.ts';
 import {
   identityOf,
@@ -61,15 +62,7 @@ const finding = z.object({
   kind: z.string().nullable(),
   since: time.nullable(),
   facts: z.record(z.string(), z.union([z.string(), z.number()])),
-  error: z
-    .object({
-      class: z.string(),
-      message: z.string(),
-      advice: z.string(),
-      errcode: z.number().optional(),
-    })
-    .loose()
-    .optional(),
+  error: storedError.optional(),
 });
 const entry = z.object({
   finding,

@@ -3,6 +3,8 @@ import { sleep, type Clock } from '../lib/clock.ts';
 import { KeeperError } from '../lib/errors.ts';
 import { callAsComponent } from '../credentials/call-as-component.ts';
 import type { ReadContext } from '../credentials/read.ts';
+import { sentenceOf } from '../credentials/error-words.ts';
+import { describeFailure } from '../credentials/failure.ts';
 import { SEEN_MS } from '../store/tickets/event-stream.ts';
 import { takeLease } from '../store/redis/lease.ts';
 import { WechatError } from '../wechat/client.ts';
@@ -199,6 +201,6 @@ async function twiceIfBusy<T>(pause: Work['pause'], call: () => Promise<T>): Pro
 }
 
 function inWords(error: unknown): string {
-  if (error instanceof WechatError) return `${error.message}. ${error.facts.advice}`;
+  if (error instanceof WechatError) return sentenceOf(describeFailure(error));
   return error instanceof KeeperError ? error.message : 'An unexpected fault inside wxkeeper.';
 }

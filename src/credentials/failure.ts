@@ -1,7 +1,9 @@
 import { failMint } from '../store/credentials/mint.ts';
-import type { StoredError } from '../store/credentials/record.ts';
+import type { StoredError } from '../store/credentials/stored-error.ts';
 import { WechatError } from '../wechat/client.ts';
 import { healedBy, type ErrorClass } from '../wechat/errcodes.ts';
+import { describeCall } from '../wechat/failure.ts';
+import { ownError } from './error-words.ts';
 import { isLive, type Freshness } from './freshness.ts';
 import {
   PausedError,
@@ -84,24 +86,12 @@ function needsPerson(errorClass: string, state: Freshness['state'], failures: nu
   return state === 'missing' && failures >= 3;
 }
 
-/** What is kept and shown of a failure: no secret, and words a person can act on. */
+/** What is kept of a failure, and shown of it. */
 export function describeFailure(thrown: unknown): StoredError & { class: ErrorClass } {
-  if (thrown instanceof PausedError) {
-    return { class: 'retry', message: thrown.message, advice: 'Nothing to do: it is tried again.' };
-  }
-  if (!(thrown instanceof WechatError)) {
-    return {
-      class: 'bug',
-      message: 'an unexpected fault inside wxkeeper',
-      advice: 'Look in the log for this moment and report it.',
-    };
-  }
-  const { class: cls, advice, errcode, rid } = thrown.facts;
-  return {
-    class: cls,
-    message: thrown.message,
-    advice,
-    ...(errcode === undefined ? {} : { errcode }),
-    ...(rid === undefined ? {} : { rid }),
-  };
+  if (thrown instanceof PausedError) return ownError('retry', 'paused');
+  if (!(thrown instanceof WechatError)) return ownError('bug', 'unexpected');
+  const { class: cls, fault, api, errcode, rid, address, field, undocumented } = thrown.facts;
+  const { message, advice } = describeCall(thrown.facts);
+  const words = { message: message.en, advice: advice.en };
+  return { class: cls, fault, api, errcode, rid, address, field, undocumented, ...words };
 }

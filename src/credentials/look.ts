@@ -1,7 +1,8 @@
 import type { KeeperError } from '../lib/errors.ts';
 import type { CredentialId } from '../store/redis/keys.ts';
 import type { MintBudget, Refusal } from '../store/credentials/mint.ts';
-import type { CredentialRecord, StoredError } from '../store/credentials/record.ts';
+import type { CredentialRecord } from '../store/credentials/record.ts';
+import type { StoredError } from '../store/credentials/stored-error.ts';
 import type { WechatError } from '../wechat/client.ts';
 import type { Freshness } from './freshness.ts';
 import type { CredentialKind, KindContext, Preparation, TryOtherwise } from './kinds/kind.ts';

@@ -1,7 +1,9 @@
 import { sleep, type Clock } from '../lib/clock.ts';
 import { KeeperError } from '../lib/errors.ts';
 import type { CredentialId } from '../store/redis/keys.ts';
-import { takeValue, type CredentialRecord, type StoredError } from '../store/credentials/record.ts';
+import { takeValue, type CredentialRecord } from '../store/credentials/record.ts';
+import type { StoredError } from '../store/credentials/stored-error.ts';
+import { explainError, sentenceOf } from './error-words.ts';
 import { isLive, judgeFreshness, windowOf, type FreshnessState } from './freshness.ts';
 import { readRepaired } from './read-repair.ts';
 import type { Keeper } from './keeper.ts';
@@ -155,9 +157,7 @@ export async function within<T>(
 
 function unavailable(error: StoredError | undefined, retryAfterSeconds: number): KeeperError {
   const message =
-    error === undefined
-      ? 'WeChat gave no answer in time.'
-      : `${error.message.replace(/\.$/, '')}. ${error.advice}`;
+    error === undefined ? 'WeChat gave no answer in time.' : sentenceOf(explainError(error, 'en'));
   return new KeeperError(codeOf(error?.class), message, {
     retryAfterSeconds: Math.max(1, Math.ceil(retryAfterSeconds)),
   });

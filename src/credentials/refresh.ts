@@ -10,11 +10,8 @@ import {
   SETTLE_MS,
   type CommitResult,
 } from '../store/credentials/mint.ts';
-import {
-  readRecord,
-  type CredentialRecord,
-  type StoredError,
-} from '../store/credentials/record.ts';
+import { readRecord, type CredentialRecord } from '../store/credentials/record.ts';
+import { ownError } from './error-words.ts';
 import { recordFailure } from './failure.ts';
 import { judgeFreshness, windowOf, type Freshness } from './freshness.ts';
 import { readRepaired } from './read-repair.ts';
@@ -104,7 +101,7 @@ async function refreshOnce(
       return { did: 'waited', until: begun.until, error: record.lastError };
     case 'throttled':
       if (begun.news) sayHeldBack(context, id, freshness, begun.until);
-      return { did: 'waited', until: begun.until, error: BUDGET_SPENT };
+      return { did: 'waited', until: begun.until, error: ownError('quota', 'budget_spent') };
     case 'locked':
     case 'unresolved':
     case 'quarantined':
@@ -147,12 +144,6 @@ function isLeftToTick(
   const onlyDue = freshness.reason === 'inside_window' && retryAt === 0;
   return reason === 'patrol' && onlyDue && kind.of !== 'authorizer';
 }
-
-const BUDGET_SPENT: StoredError = {
-  class: 'quota',
-  message: 'this credential was minted so often that wxkeeper has stopped for a while',
-  advice: 'Look in its history and the log for who keeps asking; it goes on by itself.',
-};
 
 /** The live value this kind is minted with; undefined when it needs none. */
 async function readParent(

@@ -1,4 +1,5 @@
 import type { Request } from 'express';
+import { sentenceOf } from '../credentials/error-words.ts';
 import { describeFailure } from '../credentials/failure.ts';
 import { KeeperError } from '../lib/errors.ts';
 import { WechatError } from '../wechat/client.ts';
@@ -20,9 +21,11 @@ export function knownComponent(components: readonly string[], request: Request):
  */
 export function explain(error: unknown): never {
   if (!(error instanceof WechatError)) throw error;
-  const { class: cls, message, advice } = describeFailure(error);
-  const heals = healedBy(cls) === 'itself';
+  const failure = describeFailure(error);
+  const heals = healedBy(failure.class) === 'itself';
   const code = heals ? 'wechat_unavailable' : 'wechat_refused';
-  const text = `${message.replace(/\.$/, '')}. ${advice}`;
-  throw new KeeperError(code, text, { cause: error, retryAfterSeconds: heals ? 5 : 600 });
+  throw new KeeperError(code, sentenceOf(failure), {
+    cause: error,
+    retryAfterSeconds: heals ? 5 : 600,
+  });
 }

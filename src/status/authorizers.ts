@@ -1,9 +1,10 @@
 import type { ReconcileProgress } from '../authorizers/reconciliation/runner.ts';
+import { ownError } from '../credentials/error-words.ts';
 import { dueBacklog } from '../store/authorizers/due-queue.ts';
 import { openExchanges } from '../store/authorizers/code-exchange.ts';
 import { isWrongType } from '../store/redis/connection.ts';
 import { countAuthorizers } from '../store/authorizers/profile.ts';
-import type { StoredError } from '../store/credentials/record.ts';
+import type { StoredError } from '../store/credentials/stored-error.ts';
 import type { Store } from '../store/redis/store.ts';
 import { finding, type Finding } from './problems.ts';
 import { isoOrNull, seconds } from './units.ts';
@@ -60,9 +61,8 @@ async function readExchanges(
     return { waiting: codes.length, error: stuck?.lastError ?? null };
   } catch (error) {
     if (!isWrongType(error)) throw error;
-    const message = 'the codes in Redis were edited by hand';
     const advice = `DEL ${store.keys.exchanges(component)}`;
-    return { waiting: 0, error: { class: 'config', message, advice } };
+    return { waiting: 0, error: ownError('config', 'codes_edited', advice) };
   }
 }
 

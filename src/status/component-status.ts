@@ -1,5 +1,6 @@
 import type { Language } from '../lib/language.ts';
 import type { Account } from '../credentials/kinds/kind.ts';
+import { describeError } from '../credentials/error-words.ts';
 import { configuredIds, targetOf } from '../credentials/catalog.ts';
 import { isWrongType } from '../store/redis/connection.ts';
 import { readPushStats } from '../store/tickets/push-stats.ts';
@@ -18,7 +19,7 @@ import {
 import { PROBLEMS, type Finding } from './problems.ts';
 import { describeRefused, flowOf, pointingAt, refusedFindings } from './refused.ts';
 import { isoOrNull, seconds } from './units.ts';
-import { explainError, inWords } from './wording.ts';
+import { inWords } from './wording.ts';
 
 /** One component or account, and what is wrong with it. */
 
@@ -43,6 +44,7 @@ export async function describeComponent(
     describeAuthorizers(context, appid),
   ]);
   const { counts, previousKeyAt, previousTokenAt } = pushes;
+  const { code_error: codeError } = authorizers;
   const flow = flowOf(pushes.acceptedAt, now);
   const ofRefused = refusedFindings(appid, refused, flow, now);
   const beginning = now - context.startedAt < PROBLEMS.no_ticket.afterSeconds * 1_000;
@@ -71,8 +73,8 @@ export async function describeComponent(
     callback_urls:
       callback === null ? null : { authorization: callback, message: `${callback}/$APPID$` },
     ticket: describeTicket(state, ticket, storeNow),
-    credentials: credentials.map((one) => translated(one, language)),
-    authorizers,
+    credentials: credentials.map((one) => inWordsOf(one, language)),
+    authorizers: { ...authorizers, code_error: codeError && describeError(codeError, 'en') },
     pushes: {
       ...counts,
       refused: describeRefused(refused, flow, now),
@@ -97,7 +99,7 @@ export async function describeAccount(
     appid: account.appid,
     problems: inWords(findings, language),
     access_token_call: account.accessToken,
-    credentials: credentials.map((one) => translated(one, language)),
+    credentials: credentials.map((one) => inWordsOf(one, language)),
   };
   return { status, findings };
 }
@@ -120,10 +122,10 @@ function describeCredentialsOf(context: SnapshotContext, { appid }: { appid: str
   );
 }
 
-function translated(credential: CredentialStatus, language: Language): CredentialStatus {
+function inWordsOf(credential: CredentialStatus, language: Language) {
   const { last_error: error } = credential;
-  if (error === null) return credential;
-  return { ...credential, last_error: { ...error, ...explainError(error, language) } };
+  const said = error === null ? null : { at: error.at, ...describeError(error, language) };
+  return { ...credential, last_error: said };
 }
 
 function describeTicket(state: TicketState, ticket: Ticket | undefined, now: number) {

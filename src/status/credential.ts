@@ -1,3 +1,4 @@
+import { ownError } from '../credentials/error-words.ts';
 import { isLive, judgeFreshness, windowOf } from '../credentials/freshness.ts';
 import type { Target } from '../credentials/look.ts';
 import {
@@ -84,12 +85,10 @@ async function read(store: Store, { id }: Target): Promise<CredentialRecord> {
     if (!(error instanceof SpoiledRecordError)) throw error;
     // The next look puts it aside and makes it anew; until then it is as good as none.
     const now = store.time.now();
-    const message = 'the record was edited by hand';
-    const advice = 'Nothing to do: it is put aside and made anew within seconds.';
     return {
       ...emptyRecord(now),
       failures: 1,
-      lastError: { class: 'retry', message, advice },
+      lastError: ownError('retry', 'record_edited'),
       lastErrorAt: now,
     };
   }

@@ -1,4 +1,4 @@
-import type { StoredError } from '../store/credentials/record.ts';
+import type { StoredError } from '../store/credentials/stored-error.ts';
 
 /**
  * Everything that can be wrong, once: the status, the dashboard, the alerts, the metrics and the doctor

@@ -1,10 +1,11 @@
 import type { FreshnessState } from '../credentials/freshness.ts';
 import type { ClockSkew } from '../store/operations/clock-skew.ts';
-import type { StoredError } from '../store/credentials/record.ts';
+import type { StoredError } from '../store/credentials/stored-error.ts';
 import type { RedisTrouble } from '../store/redis/health.ts';
 import type { EncryptionProblem } from '../store/redis/encryption-keys.ts';
 import type { SelfTest } from '../store/redis/self-test.ts';
 import type { Ticket } from '../store/tickets/ticket.ts';
+import { UNHEARD } from '../wechat/failure.ts';
 import { finding, type Facts, type Finding, type ProblemCode } from './problems.ts';
 import { iso } from './units.ts';
 
@@ -114,10 +115,9 @@ function refreshFindings(subject: string, credential: CredentialHealth): Finding
 }
 
 /** Troubles that a person must recognise at once, whichever credential they show in. */
-function causeOf({ class: cls, errcode, message }: StoredError): ProblemCode | undefined {
+function causeOf({ class: cls, errcode, fault }: StoredError): ProblemCode | undefined {
   if (errcode === undefined) {
-    const unheard = /: (?:unreachable|timeout|http_status): /.test(message);
-    return cls === 'retry' && unheard ? 'wechat_unreachable' : undefined;
+    return cls === 'retry' && UNHEARD.includes(fault) ? 'wechat_unreachable' : undefined;
   }
   if ([40164, 61004, 40090].includes(errcode)) return 'address_not_whitelisted';
   if (cls === 'config' && [40001, 40125, 41004, 40243].includes(errcode)) return 'secret_refused';

@@ -1,6 +1,5 @@
+import { explainError } from '../credentials/error-words.ts';
 import type { Language } from '../lib/language.ts';
-import type { StoredError } from '../store/credentials/record.ts';
-import { inChinese } from '../wechat/chinese.ts';
 import {
   PROBLEMS,
   rankFindings,
@@ -74,13 +73,4 @@ export function verdictSentence(problems: readonly Problem[], language: Language
   const [worst, ...more] = problems;
   if (worst === undefined) return WORDS[language].allWell;
   return WORDS[language].verdict(worst.title, worst.component, more.length);
-}
-
-/** What went wrong and what to do about it, in a language; it is stored in English. */
-export function explainError(
-  { message, advice }: Pick<StoredError, 'message' | 'advice'>,
-  language: Language,
-): { message: string; advice: string } {
-  if (language === 'en') return { message, advice };
-  return { message: inChinese(message), advice: inChinese(advice) };
 }

@@ -1,5 +1,6 @@
 import { notePushUnanswered, watchTicket } from '../store/tickets/ticket.ts';
 import { WechatError } from '../wechat/client.ts';
+import { explainCall } from '../wechat/failure.ts';
 import { startPushTicket } from '../wechat/calls/component.ts';
 import type { TicketsContext } from './request-push.ts';
 
@@ -64,12 +65,14 @@ async function askForPushes(
     log.warn('asked WeChat to push tickets again', facts);
   } catch (error) {
     if (!(error instanceof WechatError)) throw error;
-    const { class: errorClass, meaning, advice, errcode, rid } = error.facts;
+    const { class: errorClass, errcode, rid } = error.facts;
+    const { meaning, advice } = explainCall(error.facts);
     const answered = errcode !== undefined;
     const message = answered
       ? 'WeChat would not start pushing tickets; asked again in an hour'
       : 'WeChat could not be asked to push tickets; asked again in 5 minutes';
-    log.warn(message, { ...facts, failure: { class: errorClass, meaning, advice, errcode, rid } });
+    const failure = { class: errorClass, meaning: meaning.en, advice: advice.en, errcode, rid };
+    log.warn(message, { ...facts, failure });
     if (!answered) await notePushUnanswered(store, component.appid);
   }
 }

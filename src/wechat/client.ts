@@ -2,6 +2,7 @@ import { deadline, type Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import { addressesIn, integerIn, isGiven, parseAnswer } from './answer.ts';
 import { explainErrcode, type ErrorClass } from './errcodes.ts';
+import { describeCall, type CallFailure, type Fault } from './failure.ts';
 import {
   sendRequest,
   HttpClientError,
@@ -45,19 +46,8 @@ export interface WechatAnswer {
   mayHaveRunTwice: boolean;
 }
 
-type Fault =
-  'errcode' | 'unreachable' | 'timeout' | 'http_status' | 'redirect' | 'bad_body' | 'bad_value';
-
-interface WechatErrorFacts {
-  api: string;
+interface WechatErrorFacts extends CallFailure {
   host: string;
-  fault: Fault;
-  class: ErrorClass;
-  /** Plain words for people: what happened and what to do. */
-  meaning: string;
-  advice: string;
-  errcode?: number;
-  rid?: string;
   /** The request reached WeChat and its answer was lost or unreadable: it may have taken effect. */
   mayHaveRun: boolean;
 }
@@ -67,8 +57,7 @@ export class WechatError extends Error {
   readonly facts: WechatErrorFacts;
 
   constructor(facts: WechatErrorFacts, cause?: unknown) {
-    const code = facts.errcode === undefined ? facts.fault : `errcode ${facts.errcode}`;
-    super(`${facts.api}: ${code}: ${facts.meaning}`, cause === undefined ? undefined : { cause });
+    super(describeCall(facts).message.en, cause === undefined ? undefined : { cause });
     this.name = 'WechatError';
     this.facts = facts;
   }
@@ -159,13 +148,7 @@ async function callHost(
   const { status, body, date } = await send(baseUrl, request, clock, signal);
   if (date !== undefined) onDate?.(date);
   if (status >= 300 && status < 400) {
-    throw new WechatError({
-      ...facts,
-      ...ADVICE.redirect,
-      fault: 'redirect',
-      class: 'config',
-      mayHaveRun: false,
-    });
+    throw new WechatError({ ...facts, fault: 'redirect', class: 'config', mayHaveRun: false });
   }
   const fields = parseAnswer(body);
   const errcode = integerIn(fields?.errcode);
@@ -175,18 +158,20 @@ async function callHost(
   // With nothing in the field, the refusal says why.
   if (fields && expected && (isGiven(field) || !refused)) return fields;
   if (refused) {
-    const meaning = explainErrcode(errcode, request.issuesToken);
-    const rid = typeof fields?.errmsg === 'string' ? RID.exec(fields.errmsg)?.[1] : undefined;
-    const known = { ...facts, ...meaning, ...addressIn(fields?.errmsg, meaning.meaning), errcode };
+    const errmsg = typeof fields?.errmsg === 'string' ? fields.errmsg : '';
+    const addresses = addressesIn(errmsg);
     throw new WechatError({
-      ...known,
+      ...facts,
       fault: 'errcode',
+      class: explainErrcode(errcode, request.issuesToken).class,
+      errcode,
+      rid: RID.exec(errmsg)?.[1],
+      address: addresses.length === 0 ? undefined : addresses.join(', '),
       mayHaveRun: false,
-      ...(rid === undefined ? {} : { rid }),
     });
   }
   const fault = status >= 500 ? 'http_status' : 'bad_body';
-  throw new WechatError({ ...facts, ...ADVICE[fault], fault, class: 'retry', mayHaveRun: true });
+  throw new WechatError({ ...facts, fault, class: 'retry', mayHaveRun: true });
 }
 
 /** @throws WechatError */
@@ -207,30 +192,7 @@ async function send(
   } catch (error) {
     if (!(error instanceof HttpClientError)) throw error;
     const { fault, sent, cause } = error;
-    const facts = { api: request.name, host: url.host, fault, ...ADVICE[fault] };
-    throw new WechatError({ ...facts, class: 'retry', mayHaveRun: sent }, cause);
+    const facts = { api: request.name, host: url.host, fault, mayHaveRun: sent };
+    throw new WechatError({ ...facts, class: 'retry' }, cause);
   }
-}
-
-const ADVICE = {
-  redirect: {
-    meaning: 'something answered with a redirect',
-    advice: 'A proxy stands between this server and WeChat: let it pass api.weixin.qq.com through.',
-  },
-  http_status: { meaning: 'WeChat answered with a server error', advice: 'It is tried again.' },
-  bad_body: {
-    meaning: 'the answer was not what WeChat documents',
-    advice: 'It is tried again. If it stays, look for a proxy between this server and WeChat.',
-  },
-  timeout: { meaning: 'no answer in time', advice: 'It is tried again.' },
-  unreachable: {
-    meaning: 'no connection to WeChat',
-    advice: 'Check DNS, firewall and TLS between this server and WeChat.',
-  },
-} as const;
-
-/** 61004 and 40164 name the address that WeChat saw, which is what a person needs to know. */
-function addressIn(errmsg: unknown, meaning: string): { meaning: string } {
-  const addresses = typeof errmsg === 'string' ? addressesIn(errmsg) : [];
-  return { meaning: addresses.length === 0 ? meaning : `${meaning} (${addresses.join(', ')})` };
 }

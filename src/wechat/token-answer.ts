@@ -36,8 +36,7 @@ export function readTokenAnswer(
       host: '',
       fault: 'bad_value',
       class: 'retry',
-      meaning: `${field} in the answer is empty or malformed`,
-      advice: 'It is tried again. If it stays, look for a proxy between this server and WeChat.',
+      field,
       mayHaveRun: true,
     });
   }

@@ -21,6 +21,20 @@ beforeEach(async () => {
 });
 afterEach(() => station.close());
 
+async function status(language: string) {
+  const answer = await station.internal(`/status?lang=${language}`);
+  const { components } = (await answer.json()) as {
+    components: {
+      problems: { code: string }[];
+      credentials: { last_error: { message: string } }[];
+    }[];
+  };
+  const [component] = components;
+  const [credential] = component?.credentials ?? [];
+  if (component === undefined || credential === undefined) throw new Error('no component');
+  return { problems: component.problems, last_error: credential.last_error };
+}
+
 const key = () => station.keys.record(TOKEN);
 
 describe('row 84: two versions share one Redis', () => {
@@ -50,6 +64,34 @@ describe('row 84: two versions share one Redis', () => {
     await station.pass(30_000);
     expect(tokenMints(station)).toBe(2);
     await expectHealed(station);
+  });
+
+  it('shows the failure that 0.1.0 has written, in both languages, as the trouble that it is', async () => {
+    const unheard = 'api_component_token: unreachable: no connection to WeChat';
+    const error = { class: 'retry', message: unheard, advice: 'Check DNS.' };
+    const written = { last_error: JSON.stringify(error), failures: 2 };
+    await station.redis.hset(key(), { ...written, last_error_at: station.clock.now() });
+    const [en, zh] = [await status('en'), await status('zh')];
+    expect(en.problems).toMatchObject([{ code: 'wechat_unreachable' }]);
+    expect(Object.keys(en.last_error).sort()).toEqual(['advice', 'at', 'class', 'message']);
+    expect(en.last_error).toMatchObject({ class: 'retry', message: unheard });
+    expect(zh.last_error.message).toBe('api_component_token：连接不上微信');
+  });
+
+  it('writes a failure so that 0.1.0 can show it', async () => {
+    station.simulator.addFault({
+      api: 'api_component_token',
+      fault: { type: 'status', status: 500 },
+    });
+    await station.skip(2 * HOUR);
+    const stored = JSON.parse((await station.redis.hget(key(), 'last_error')) ?? '{}') as unknown;
+    expect(stored).toMatchObject({
+      class: 'retry',
+      fault: 'http_status',
+      api: 'api_component_token',
+      message: 'api_component_token: http_status: WeChat answered with a server error',
+      advice: 'It is tried again.',
+    });
   });
 
   it('keeps what a later version has written beside its own fields', async () => {

@@ -4,6 +4,7 @@ import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { CALL_DEADLINE_MS, createWechatApi, WechatError } from '../../src/wechat/client.ts';
 import type { WechatAnswer, WechatRequest } from '../../src/wechat/client.ts';
+import { explainCall } from '../../src/wechat/failure.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { createManualClock, type ManualClock } from '../support/manual-clock.ts';
 import { COMPONENT } from '../support/station.ts';
@@ -241,7 +242,7 @@ describe('one call to WeChat', () => {
     simulator.addFault({ api: API, fault: { type: 'errcode', errcode, errmsg } });
     const facts = await failure(call(simulator.urls, { issuesToken }));
     expect(facts).toMatchObject({ errcode, rid, class: row.class, mayHaveRun: false });
-    expect(facts.advice).not.toBe('');
+    expect(explainCall(facts).advice.en).not.toBe('');
     expect(hostsCalled()).toEqual([0]);
     expect(lines.join('\n')).toContain(rid);
   });

@@ -102,7 +102,5 @@ export function lostAnswer(fault: 'timeout' | 'unreachable'): WechatError {
     fault,
     class: 'retry',
     mayHaveRun: true,
-    meaning: 'the answer was lost',
-    advice: 'It is tried again.',
   });
 }

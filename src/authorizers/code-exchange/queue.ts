@@ -1,6 +1,6 @@
 import { sleep } from '../../lib/clock.ts';
 import { within } from '../../credentials/read.ts';
-import type { StoredError } from '../../store/credentials/record.ts';
+import type { StoredError } from '../../store/credentials/stored-error.ts';
 import {
   addExchange,
   openExchanges,

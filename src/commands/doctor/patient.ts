@@ -6,11 +6,8 @@ import type { AccountConfig, ComponentConfig } from '../../config/file.ts';
 import { secretsOf, type Config } from '../../config/load.ts';
 import type { Log } from '../../lib/log.ts';
 import { createKeys, type CredentialId } from '../../store/redis/keys.ts';
-import {
-  readRecord,
-  SpoiledRecordError,
-  type StoredError,
-} from '../../store/credentials/record.ts';
+import { readRecord, SpoiledRecordError } from '../../store/credentials/record.ts';
+import type { StoredError } from '../../store/credentials/stored-error.ts';
 import { connectRedis, onRedis } from '../../store/redis/connection.ts';
 import { wordOf, type RedisError } from '../../store/redis/words.ts';
 import { createTokenEncryption } from '../../store/redis/token-encryption.ts';

@@ -2,6 +2,7 @@ import type { Language, Text } from '../../lib/language.ts';
 import { noteQuotaCleared } from '../../credentials/quota.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import { WechatError } from '../../wechat/client.ts';
+import { explainCall } from '../../wechat/failure.ts';
 import {
   clearAccountQuota,
   clearComponentQuota,
@@ -151,9 +152,9 @@ async function row(
     return { lines: [text, `    ${USED_UP[language]}`], well: false };
   } catch (error) {
     if (!(error instanceof WechatError)) throw error;
-    const { errcode, fault, meaning, advice } = error.facts;
+    const { errcode, fault } = error.facts;
     const known = errcode === undefined ? undefined : REFUSED[errcode];
-    const said = known ?? explain(meaning, advice, undefined).seen;
+    const said = known ?? explainCall(error.facts).meaning;
     return { lines: [`  ${path}  ${said[language]} (${errcode ?? fault})`], well: false };
   }
 }
@@ -220,15 +221,14 @@ async function clear(patient: Patient, subject: Subject, language: Language): Pr
     return { lines: [done[language], ...(told === undefined ? [] : [told[language]])], well: true };
   } catch (error) {
     if (!(error instanceof WechatError)) throw error;
-    const { errcode, fault, meaning, advice } = error.facts;
-    const said = explain(meaning, advice, errcode ?? fault);
+    const said = explain(error.facts);
     const none = both(
       'All ten clearings of this month are used (48006): the quota comes back at midnight in Beijing, the ' +
         'clearings with the next month.',
       '本月十次清零已用完（48006）：额度在北京时间零点恢复，清零次数下个月恢复。',
     );
     const more =
-      errcode === 48006
+      error.facts.errcode === 48006
         ? none
         : both(`${said.seen.en}. ${said.advice.en}`, `${said.seen.zh}。${said.advice.zh}`);
     const words = both('WeChat did not clear it: ', '微信没有清零：');

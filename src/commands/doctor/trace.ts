@@ -83,7 +83,7 @@ const NO_TOKEN = both(
 );
 
 function refusal({ facts }: WechatError, rid: string, now: number): Text {
-  const { errcode, fault, meaning, advice } = facts;
+  const { errcode } = facts;
   const madeAt = Number.parseInt(rid.slice(0, 8), 16) * 1000;
   const old = now - madeAt > REMEMBERED_MS;
   if (errcode === 76001 && old) {
@@ -106,7 +106,7 @@ function refusal({ facts }: WechatError, rid: string, now: number): Text {
       '这是其他账号的请求：用 --appid 指定该账号（76003）。',
     );
   }
-  const said = explain(meaning, advice, errcode ?? fault);
+  const said = explain(facts);
   return both(`${said.seen.en}. ${said.advice.en}`, `${said.seen.zh}。${said.advice.zh}`);
 }
 
@@ -133,11 +133,10 @@ function describe(
   const errcode = /"errcode"\s*:\s*(-?\d+)/.exec(traced.responseBody)?.[1];
   if (errcode === undefined || errcode === '0') return [...lines, `  ${words.noError}`];
   const { meaning, advice } = explainErrcode(Number(errcode), ISSUES_TOKEN.test(path));
-  const said = explain(meaning, advice, undefined);
   return [
     ...lines,
-    `  ${words.errcode}${errcode}: ${said.seen[language]}`,
-    `  ${words.advice}${said.advice[language]}`,
+    `  ${words.errcode}${errcode}: ${meaning[language]}`,
+    `  ${words.advice}${advice[language]}`,
   ];
 }
 

@@ -1,6 +1,7 @@
-import type { StoredError } from '../../store/credentials/record.ts';
-import { explainError } from '../../status/wording.ts';
+import { explainError } from '../../credentials/error-words.ts';
+import type { StoredError } from '../../store/credentials/stored-error.ts';
 import { WechatError } from '../../wechat/client.ts';
+import { explainCall, type CallFailure } from '../../wechat/failure.ts';
 import { fetchQuota, type Quota } from '../../wechat/calls/operations.ts';
 import { both, failed, ok, skipped, warn, type Check } from './check.ts';
 import { configuredSubjects, storedToken, type Patient, type Subject } from './patient.ts';
@@ -64,8 +65,8 @@ async function examineComponent(patient: Patient, subject: Subject): Promise<Che
 }
 
 function refusalCheck(appid: string, { facts }: WechatError): Check {
-  const { errcode, meaning, advice, fault } = facts;
-  const said = explain(meaning, advice, errcode ?? fault);
+  const { errcode } = facts;
+  const said = explain(facts);
   if (errcode !== undefined && NOT_LISTED.includes(errcode)) {
     return failed('whitelist', appid, { code: 'address_not_whitelisted', ...said });
   }
@@ -87,25 +88,19 @@ async function examineAccount(patient: Patient, subject: Subject): Promise<Check
 
 function lastRefusal(appid: string, error: StoredError | undefined): Check | undefined {
   if (error?.errcode === undefined || !NOT_LISTED.includes(error.errcode)) return undefined;
-  const said = explain(error.message, error.advice, undefined);
-  return failed('whitelist', appid, { code: 'address_not_whitelisted', ...said });
+  const [en, zh] = [explainError(error, 'en'), explainError(error, 'zh')];
+  return failed('whitelist', appid, {
+    code: 'address_not_whitelisted',
+    seen: both(en.message, zh.message),
+    advice: both(en.advice, zh.advice),
+  });
 }
 
 /** What WeChat said, and what to do about it. */
-export function explain(
-  message: string,
-  advice: string,
-  errcode: number | string | undefined,
-): { seen: Text; advice: Text } {
-  const [en, zh] = [
-    explainError({ message, advice }, 'en'),
-    explainError({ message, advice }, 'zh'),
-  ];
-  const suffix = errcode === undefined ? ['', ''] : [` (${errcode})`, `（${errcode}）`];
-  return {
-    seen: both(`${en.message}${suffix[0]}`, `${zh.message}${suffix[1]}`),
-    advice: both(en.advice, zh.advice),
-  };
+export function explain(failure: CallFailure): { seen: Text; advice: Text } {
+  const { meaning, advice } = explainCall(failure);
+  const name = failure.errcode ?? failure.fault;
+  return { seen: both(`${meaning.en} (${name})`, `${meaning.zh}（${name}）`), advice };
 }
 
 /** @param quota of the call that issues component_access_token */

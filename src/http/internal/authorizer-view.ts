@@ -1,5 +1,6 @@
 import type { ReadContext } from '../../credentials/read.ts';
 import { isLive, judgeFreshness, windowOf } from '../../credentials/freshness.ts';
+import { describeError } from '../../credentials/error-words.ts';
 import { isoOrNull } from '../../status/units.ts';
 import { authorizerToken } from '../../store/authorizers/authorization.ts';
 import {
@@ -99,6 +100,6 @@ function describeToken(
     seq: record.seq,
     failures_in_a_row: failures,
     // Of a failure that is over, only the history tells.
-    last_error: failures === 0 ? null : (lastError ?? null),
+    last_error: failures === 0 || lastError === undefined ? null : describeError(lastError, 'en'),
   };
 }

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { linkFromJson, linkOfCode, linkToJson, type NotedLink } from './link-outcomes.ts';
 import { onRedis, parseDisplay } from '../redis/connection.ts';
 import { loadScript, runScript } from '../redis/scripts.ts';
-import { storedError, type StoredError } from '../credentials/record.ts';
+import { storedError, type StoredError } from '../credentials/stored-error.ts';
 import type { Store } from '../redis/store.ts';
 
 /**

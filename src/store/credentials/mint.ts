@@ -4,9 +4,9 @@ import {
   readStored,
   SpoiledRecordError,
   type CredentialRecord,
-  type StoredError,
   type StoredRecord,
 } from './record.ts';
+import type { StoredError } from './stored-error.ts';
 import { encryptToken } from '../redis/encryption-keys.ts';
 import type { Store } from '../redis/store.ts';
 

@@ -1,9 +1,9 @@
-import * as z from 'zod';
 import { isWrongType, onDisplayKey, onRedis, parseDisplay } from '../redis/connection.ts';
 import { loadRecordScript, runRecordScript } from '../redis/scripts.ts';
 import type { CredentialId } from '../redis/keys.ts';
 import { isEncrypted } from '../redis/token-encryption.ts';
 import type { Store } from '../redis/store.ts';
+import { storedError, type StoredError } from './stored-error.ts';
 
 /**
  * The record of one credential as it is read: its value, when it ends, and what the refresh protocol
@@ -13,29 +13,6 @@ import type { Store } from '../redis/store.ts';
 
 /** Milliseconds of life that a single-use value must have left to be worth handing out. */
 const MIN_TAKEN_LIFE_MS = 1_000;
-
-/** Why the last mint failed, in words a person can act on. Never holds a secret. */
-export interface StoredError {
-  class: string;
-  message: string;
-  advice: string;
-  errcode?: number;
-  rid?: string;
-}
-
-export const storedError = z
-  .object({
-    class: z.string(),
-    message: z.string(),
-    advice: z.string().catch(''),
-    errcode: z.number().optional().catch(undefined),
-    rid: z.string().optional(),
-  })
-  .transform(({ errcode, rid, ...error }): StoredError => ({
-    ...error,
-    ...(errcode === undefined ? {} : { errcode }),
-    ...(rid === undefined ? {} : { rid }),
-  }));
 
 export interface CredentialRecord {
   /** The store's time at which this was read. */
@@ -69,6 +46,7 @@ export interface CredentialRecord {
   failures: number;
   /** 0 when nothing failed. Until then nobody tries again. */
   retryAt: number;
+  /** Why the last mint failed. */
   lastError: StoredError | undefined;
   lastErrorAt: number | undefined;
   /** Why the value was minted, and by which replica. */

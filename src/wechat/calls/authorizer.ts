@@ -289,8 +289,7 @@ function shapedAnswer<T>(api: string, schema: z.ZodType<T>, value: unknown): T {
     host: '',
     fault: 'bad_value',
     class: 'retry',
-    meaning: `the answer is not what WeChat documents (${fields || 'shape'})`,
-    advice: 'It is tried again. If it stays, look for a proxy between this server and WeChat.',
+    undocumented: fields || 'shape',
     mayHaveRun: true,
   });
 }

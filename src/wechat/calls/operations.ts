@@ -141,7 +141,6 @@ function shaped<T>(api: string, schema: z.ZodType<T>, raw: unknown): T {
     fault: 'bad_body',
     class: 'retry',
     mayHaveRun: true,
-    meaning: 'the answer was not what WeChat documents',
-    advice: 'Try again. If it stays, look for a proxy between this server and WeChat.',
+    byHand: true,
   });
 }

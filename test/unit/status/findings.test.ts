@@ -37,7 +37,9 @@ describe('a credential that is not refreshed', () => {
   };
   const failed = (cls: string, errcode?: number, fault = '') => ({
     class: cls,
-    message: `api: ${fault}: text`,
+    api: 'api',
+    fault,
+    message: 'text',
     advice: 'do',
     ...(errcode === undefined ? {} : { errcode }),
   });

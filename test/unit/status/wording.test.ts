@@ -2,13 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { REFUSAL_REASONS } from '../../../src/lib/errors.ts';
 import { PUSH_URLS } from '../../../src/store/tickets/refused-pushes.ts';
 import { finding, PROBLEM_CODES, PROBLEMS, rankFindings } from '../../../src/status/problems.ts';
-import {
-  describeProblem,
-  explainError,
-  titleOf,
-  verdictSentence,
-} from '../../../src/status/wording.ts';
-import { inChinese } from '../../../src/wechat/chinese.ts';
+import { explainError, ownError } from '../../../src/credentials/error-words.ts';
+import { describeProblem, titleOf, verdictSentence } from '../../../src/status/wording.ts';
 import { explainErrcode } from '../../../src/wechat/errcodes.ts';
 
 const COMPONENT = 'wx0123456789abcdef';
@@ -89,8 +84,11 @@ describe('a problem in words', () => {
   it('says what WeChat said, and what to do about that', () => {
     const error = {
       class: 'config',
-      message: 'api_component_token: errcode 61004: ' + explainErrcode(61004, true).meaning,
-      advice: explainErrcode(61004, true).advice,
+      api: 'api_component_token',
+      fault: 'errcode',
+      errcode: 61004,
+      message: 'api_component_token: errcode 61004: ' + explainErrcode(61004, true).meaning.en,
+      advice: explainErrcode(61004, true).advice.en,
     };
     const found = finding('address_not_whitelisted', COMPONENT, {
       kind: 'component_access_token',
@@ -156,33 +154,65 @@ describe('an error in Chinese', () => {
     .filter(({ meaning }) => meaning !== unknown.meaning);
 
   it('is known for every errcode', () => {
-    const texts = new Set([...known, unknown].flatMap(({ meaning, advice }) => [meaning, advice]));
-    expect(texts.size).toBeGreaterThan(60);
-    expect([...texts].filter((text) => !HAN.test(inChinese(text)))).toEqual([]);
+    const texts = [...known, unknown].flatMap(({ meaning, advice }) => [meaning, advice]);
+    expect(new Set(texts.map(({ en }) => en)).size).toBeGreaterThan(60);
+    expect(texts.filter(({ zh }) => !HAN.test(zh))).toEqual([]);
+    expect(texts.filter(({ en }) => HAN.test(en))).toEqual([]);
   });
 
   it('keeps the address that WeChat has seen, the call and the errcode', () => {
-    const message = 'token: errcode 40164: this address is not on the IP whitelist (203.0.113.7)';
-    const advice = 'Nothing to do.';
-    expect(explainError({ message, advice }, 'zh')).toEqual({
+    const error = {
+      class: 'config',
+      api: 'token',
+      fault: 'errcode',
+      errcode: 40164,
+      address: '203.0.113.7',
+      message: '',
+      advice: '',
+    };
+    expect(explainError(error, 'zh')).toEqual({
       message: 'token：错误码 40164，出口 IP 不在白名单里（203.0.113.7）',
-      advice: '无需处理。',
+      advice: '在控制台把本机出口 IP 加入白名单；第三方平台的白名单要在下次全网发布后才生效。',
     });
-    expect(explainError({ message, advice }, 'en')).toEqual({ message, advice });
+    expect(explainError(error, 'en').message).toBe(
+      'token: errcode 40164: this address is not on the IP whitelist (203.0.113.7)',
+    );
   });
 
   it.each([
     [
+      { api: 'api_component_token', fault: 'unreachable' },
       'api_component_token: unreachable: no connection to WeChat',
       'api_component_token：连接不上微信',
     ],
     [
+      { api: 'token', fault: 'bad_value', field: 'access_token' },
       'token: bad_value: access_token in the answer is empty or malformed',
       'token：应答里的 access_token 为空或格式不对',
     ],
-    ['constructor', 'constructor'],
-    ['something new', 'something new'],
-  ])('%s: %s', (english, chinese) => {
-    expect(inChinese(english)).toBe(chinese);
+    [
+      { api: 'api_query_auth', fault: 'bad_value', undocumented: 'authorization_info' },
+      'api_query_auth: bad_value: the answer is not what WeChat documents (authorization_info)',
+      'api_query_auth：应答与微信文档不符（authorization_info）',
+    ],
+    [{ api: 'token', fault: 'constructor' }, 'something new', 'something new'],
+    [{ fault: 'invented_later' }, 'something new', 'something new'],
+    [{ fault: 'timeout' }, 'something new', 'something new'],
+    [{}, 'something new', 'something new'],
+  ])('%j: %s, %s', (facts, english, chinese) => {
+    const error = { class: 'retry', ...facts, message: 'something new', advice: 'Wait.' };
+    expect(explainError(error, 'en').message).toBe(english);
+    expect(explainError(error, 'zh').message).toBe(chinese);
   });
+
+  it.each(['paused', 'unexpected', 'budget_spent', 'record_edited', 'codes_edited'] as const)(
+    'says what is wrong with ourselves: %s',
+    (fault) => {
+      const error = ownError('retry', fault, 'DEL key');
+      const [en, zh] = [explainError(error, 'en'), explainError(error, 'zh')];
+      expect(en).toEqual({ message: error.message, advice: error.advice });
+      expect(HAN.test(zh.message)).toBe(true);
+      expect(HAN.test(zh.advice)).toBe(fault !== 'codes_edited');
+    },
+  );
 });

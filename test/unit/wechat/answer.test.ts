@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { addressesIn, integerIn, parseAnswer, unwrapped } from '../../../src/wechat/answer.ts';
-import { inChinese } from '../../../src/wechat/chinese.ts';
+import { describeCall } from '../../../src/wechat/failure.ts';
 
 const BOM = '\uFEFF';
 
@@ -99,8 +99,8 @@ describe('row 123: the address in a refusal', () => {
   it.each(['1.2.3.4', '2409:8a55::1', '1.2.3.4, 2409:8a55::1', '240e:3a1::1'])(
     'is there for people who read Chinese, too: %s',
     (address) => {
-      const text = `api_component_token: errcode 40164: this address is not on the IP whitelist (${address})`;
-      expect(inChinese(text)).toBe(
+      const call = { api: 'api_component_token', class: 'config', fault: 'errcode' } as const;
+      expect(describeCall({ ...call, errcode: 40164, address }).message.zh).toBe(
         `api_component_token：错误码 40164，出口 IP 不在白名单里（${address}）`,
       );
     },

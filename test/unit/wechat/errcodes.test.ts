@@ -39,6 +39,6 @@ describe('what an errcode means', () => {
       both: [/ \/cgi-bin\/component\/clear_quota\/v2/, / \/cgi-bin\/clear_quota\/v2/, /10 times/],
     },
   ])('the advice about $errcode fits a platform and an account', ({ errcode, both }) => {
-    for (const part of both) expect(explainErrcode(errcode, true).advice).toMatch(part);
+    for (const part of both) expect(explainErrcode(errcode, true).advice.en).toMatch(part);
   });
 });
