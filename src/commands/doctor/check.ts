@@ -7,6 +7,8 @@ export interface Check {
   group: Group;
   /** What was looked at: a setting, a host, an appid. */
   name: Text;
+  /** The appid it is about; null when it is about none. */
+  subject: string | null;
   state: CheckState;
   /** As the status calls the same trouble; null when it does not know it. */
   code: ProblemCode | null;
@@ -43,6 +45,7 @@ type Name = Text | string;
 const make = (group: Group, name: Name, state: CheckState, seen: Text): Check => ({
   group,
   name: typeof name === 'string' ? both(name) : name,
+  subject: null,
   state,
   code: null,
   seen,
@@ -62,6 +65,8 @@ interface Trouble {
   seen: Text;
   advice: Text;
   code?: ProblemCode;
+  /** The appid it is about. */
+  subject?: string;
 }
 
 export function warn(group: Group, name: Name, trouble: Trouble): Check {
@@ -73,8 +78,8 @@ export function failed(group: Group, name: Name, trouble: Trouble): Check {
 }
 
 function troubled(group: Group, name: Name, state: CheckState, trouble: Trouble): Check {
-  const { seen, advice, code } = trouble;
-  const check = { ...make(group, name, state, seen), advice };
+  const { seen, advice, code, subject = null } = trouble;
+  const check = { ...make(group, name, state, seen), subject, advice };
   return code === undefined ? check : { ...check, code, seen: titled(code, seen) };
 }
 
@@ -85,10 +90,11 @@ export function fromFinding(
   finding: Finding,
   state: CheckState = finding.severity === 'critical' ? 'failed' : 'warn',
 ): Check {
-  const { code } = finding;
+  const { code, subject } = finding;
   const [en, zh] = [describeProblem(finding, 'en'), describeProblem(finding, 'zh')];
   return {
     ...make(group, name, state, titled(code, both(en.message, zh.message))),
+    subject,
     code,
     advice: both(en.advice, zh.advice),
   };

@@ -16,7 +16,9 @@ export async function examineStatus(patient: Patient, told: readonly Check[]): P
   const context = contextOf(patient);
   const [en, zh] = [await takeSnapshot(context, 'en'), await takeSnapshot(context, 'zh')];
   const problems = problemChecks(en, zh).filter(
-    (check) => !told.some((one) => one.code === check.code && sameSubject(one, check)),
+    ({ code, subject }) =>
+      // A problem of the whole installation has no subject to compare.
+      !told.some((one) => one.code === code && (subject === null || one.subject === subject)),
   );
   return [
     replicas(en),
@@ -37,18 +39,13 @@ function problemChecks(en: StatusSnapshot, zh: StatusSnapshot): Check[] {
     return {
       group: 'status',
       name: both([component, kind].filter((one) => one !== null).join(' ') || 'wxkeeper'),
+      subject: component,
       state: severity === 'critical' ? 'failed' : 'warn',
       code,
       seen: both(`${title}: ${message}`, `${translated.title}：${translated.message}`),
       advice: both(advice, translated.advice),
     };
   });
-}
-
-/** A problem of the whole installation has no subject to compare. */
-function sameSubject(one: Check, other: Check): boolean {
-  const [appid = ''] = /^wx[0-9a-f]{16}/.exec(other.name.en) ?? [];
-  return one.name.en.startsWith(appid);
 }
 
 function replicas({ replicas: all }: StatusSnapshot): Check {

@@ -68,7 +68,7 @@ function refusalCheck(appid: string, { facts }: WechatError): Check {
   const { errcode } = facts;
   const said = explain(facts);
   if (errcode !== undefined && NOT_LISTED.includes(errcode)) {
-    return failed('whitelist', appid, { code: 'address_not_whitelisted', ...said });
+    return failed('whitelist', appid, { code: 'address_not_whitelisted', subject: appid, ...said });
   }
   if (facts.class === 'token') return skipped('whitelist', appid, said.seen);
   return warn('whitelist', appid, said);
@@ -91,6 +91,7 @@ function lastRefusal(appid: string, error: StoredError | undefined): Check | und
   const [en, zh] = [explainError(error, 'en'), explainError(error, 'zh')];
   return failed('whitelist', appid, {
     code: 'address_not_whitelisted',
+    subject: appid,
     seen: both(en.message, zh.message),
     advice: both(en.advice, zh.advice),
   });
@@ -114,7 +115,8 @@ export function quotaCheck(appid: string, { used, limit, remaining }: Quota): Ch
     'Find out what asks so often: npm run doctor -- quota shows all calls, and can clear the counters.',
     '查明是谁在频繁调用：npm run doctor -- quota 列出所有接口的用量，也可以清零。',
   );
-  if (remaining <= 0) return failed('wechat', name, { code: 'quota_exhausted', seen, advice });
+  const about = { subject: appid, seen, advice };
+  if (remaining <= 0) return failed('wechat', name, { ...about, code: 'quota_exhausted' });
   if (used < limit / 2) return ok('wechat', name, seen);
-  return warn('wechat', name, { code: 'quota_half_used', seen, advice });
+  return warn('wechat', name, { ...about, code: 'quota_half_used' });
 }
