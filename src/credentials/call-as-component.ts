@@ -19,7 +19,7 @@ export async function callAsComponent<T>(
     return await call({ componentAppid: component, componentAccessToken: token.value });
   } catch (error) {
     if (!(error instanceof WechatError) || error.facts.class !== 'token') throw error;
-    const by = `WeChat, when asked for ${error.facts.api}`;
+    const by = { call: error.facts.api };
     await noteRefusal(context, id, { seq: token.seq, by, ownDoing: false, quiet: true });
     await context.keeper.ensureFresh(id, 'refused');
     const renewed = await readCredential(context, id);

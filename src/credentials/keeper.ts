@@ -301,7 +301,7 @@ async function renewParentAndRetry(
 ): Promise<RefreshOutcome> {
   const { parent } = target;
   if (parent === undefined) return failure;
-  const by = `WeChat, when asked for ${target.id.kind}`;
+  const by = { call: target.id.kind };
   const refusal = await noteRefusal(state, parent, { seq: deadSeq, by, ownDoing: false });
   if (refusal.outcome === 'throttled') return failure;
   await ensureFresh(state, parent, 'refused');

@@ -1,5 +1,6 @@
 import type { CredentialId } from '../store/redis/keys.ts';
 import { refuseValue, type RefusalOutcome } from '../store/credentials/invalidate.ts';
+import { describeRefusedBy, type RefusedBy } from '../store/credentials/refused-by.ts';
 import type { RefreshContext } from './look.ts';
 
 /**
@@ -12,11 +13,12 @@ import type { RefreshContext } from './look.ts';
 export async function noteRefusal(
   { store, log }: Pick<RefreshContext, 'store' | 'log'>,
   id: CredentialId,
-  refusal: { seq: number; by: string; ownDoing: boolean; quiet?: boolean },
+  refusal: { seq: number; by: RefusedBy; ownDoing: boolean; quiet?: boolean },
 ): Promise<RefusalOutcome> {
   const result = await refuseValue(store, id, refusal);
   if (refusal.quiet === true && result.outcome === 'throttled') return result;
-  const facts = { kind: id.kind, subject: id.subject, seq: refusal.seq, by: refusal.by };
+  const by = describeRefusedBy(refusal.by);
+  const facts = { kind: id.kind, subject: id.subject, seq: refusal.seq, by };
   switch (result.outcome) {
     case 'accepted':
       if (refusal.ownDoing) log.info('another value is wanted', facts);

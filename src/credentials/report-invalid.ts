@@ -119,7 +119,7 @@ async function answerReport(
   }
   const refusal = await noteRefusal(context, id, {
     seq,
-    by: `${asked ? 'asked for' : `reported (errcode ${complaint.errcode})`} by ${complaint.caller}`,
+    by: { caller: complaint.caller, errcode: complaint.errcode },
     ownDoing: asked,
     quiet: complaints.isSpent(complaint.caller),
   });

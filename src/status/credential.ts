@@ -8,6 +8,7 @@ import {
   SpoiledRecordError,
   type CredentialRecord,
 } from '../store/credentials/record.ts';
+import { describeRefusedBy } from '../store/credentials/refused-by.ts';
 import type { Store } from '../store/redis/store.ts';
 import { summarizeHistory } from './history.ts';
 import { iso, isoOrNull, seconds } from './units.ts';
@@ -60,7 +61,10 @@ export async function describeCredential(context: CredentialStatusContext, targe
     last_refused:
       record.refusedAt === undefined
         ? null
-        : { at: iso(record.refusedAt), by: record.refusedBy ?? null },
+        : {
+            at: iso(record.refusedAt),
+            by: record.refusedBy === undefined ? null : describeRefusedBy(record.refusedBy),
+          },
     foreign_refresher_since: isoOrNull(record.foreignSince),
     history: summarizeHistory(history),
   };

@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { readEvents, type StoredEvent } from '../store/tickets/event-stream.ts';
 import type { CredentialId, CredentialKindName } from '../store/redis/keys.ts';
 import { readHistory, type HistoryEntry } from '../store/credentials/record.ts';
+import { readRefusedBy, type RefusedBy } from '../store/credentials/refused-by.ts';
 import type { Store } from '../store/redis/store.ts';
 import { readTicketArrivals } from '../store/tickets/ticket.ts';
 import type { SnapshotContext } from './context.ts';
@@ -26,6 +27,8 @@ export interface CredentialHistory {
   kind: CredentialKindName;
   /** Newest first; undefined when it cannot be read right now. */
   entries: readonly HistoryEntry[] | undefined;
+  /** Who called its value dead last; undefined when nobody did, or when it cannot be read right now. */
+  refusedBy: RefusedBy | undefined;
 }
 
 /** Tickets make up most of a stream, and they have a panel of their own. */
@@ -66,7 +69,11 @@ async function readOne(
   kind: CredentialKindName,
   subject: string,
 ): Promise<CredentialHistory> {
-  return { kind, entries: await orUndefined(readHistory(store, { kind, subject })) };
+  const [entries, refusedBy] = await Promise.all([
+    orUndefined(readHistory(store, { kind, subject })),
+    orUndefined(readRefusedBy(store, { kind, subject })),
+  ]);
+  return { kind, entries, refusedBy };
 }
 
 async function collect<T, V>(

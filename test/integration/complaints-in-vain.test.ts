@@ -179,7 +179,7 @@ describe('one real death', () => {
     await station.skip(3 * HOUR);
     const { seq = 0 } = await read(station, TOKEN);
     await station.redis.hset(station.keys.record(TOKEN), { suspect: 1 });
-    const explained = { seq, by: 'a service', ownDoing: false };
+    const explained = { seq, by: { caller: 'a service' }, ownDoing: false };
     expect(await refuseValue(station.store, TOKEN, explained)).toEqual({ outcome: 'accepted' });
     await station.pass(10 * MINUTE);
     expect(await reject(TOKEN)).toMatchObject({ outcome: 'refreshed' });

@@ -62,6 +62,9 @@ describe('a value that WeChat refused', () => {
     expect(logged(station, 'a value died before its time; another one is minted')).toMatchObject([
       { level: 'warn', seq: 1, by: 'reported (errcode 40001) by tests' },
     ]);
+    expect((await statusOf(station, TOKEN)).credential).toMatchObject({
+      last_refused: { by: 'reported (errcode 40001) by tests' },
+    });
     expect(await reject(1)).toMatchObject({
       status: 200,
       outcome: 'already_newer',

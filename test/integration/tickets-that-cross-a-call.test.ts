@@ -119,7 +119,7 @@ describe('a look that joins one under way', () => {
       simulator.addFault({ api: MINT_API, fault: { type: 'errcode', errcode: -1 } });
       expect(await app.keeper.ensureFresh(TOKEN, 'cron')).toMatchObject({ did: 'failed' });
       await station.pass(100);
-      const refusal = { seq: 1, by: 'a service', ownDoing: false };
+      const refusal = { seq: 1, by: { caller: 'a service' }, ownDoing: false };
       expect(await refuseValue(store, TOKEN, refusal)).toEqual({ outcome: 'accepted' });
       const under = app.keeper.ensureFresh(TOKEN, 'patrol');
       const joined = [app.keeper.ensureFresh(TOKEN, reason), app.keeper.ensureFresh(TOKEN, reason)];

@@ -1,6 +1,7 @@
 import { loadRecordScript, runRecordScript } from '../redis/scripts.ts';
 import type { CredentialId } from '../redis/keys.ts';
 import type { Store } from '../redis/store.ts';
+import type { RefusedBy } from './refused-by.ts';
 
 /** Values that WeChat called dead before their time. */
 
@@ -31,11 +32,11 @@ export type RefusalOutcome =
 export async function refuseValue(
   store: Store,
   id: CredentialId,
-  refusal: { seq: number; by: string; ownDoing: boolean },
+  refusal: { seq: number; by: RefusedBy; ownDoing: boolean },
 ): Promise<RefusalOutcome> {
   const [outcome, number] = (await runRecordScript(store, refuseScript, [store.keys.record(id)], {
     seq: refusal.seq,
-    by: refusal.by,
+    by: JSON.stringify(refusal.by),
     own_doing: refusal.ownDoing,
     young_ms: YOUNG_MS,
     interval_ms: REFUSAL_INTERVAL_MS,

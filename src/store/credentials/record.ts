@@ -3,6 +3,7 @@ import { loadRecordScript, runRecordScript } from '../redis/scripts.ts';
 import type { CredentialId } from '../redis/keys.ts';
 import { isEncrypted } from '../redis/token-encryption.ts';
 import type { Store } from '../redis/store.ts';
+import { parseRefusedBy, type RefusedBy } from './refused-by.ts';
 import { storedError, type StoredError } from './stored-error.ts';
 
 /**
@@ -37,7 +38,7 @@ export interface CredentialRecord {
   /** WeChat, or somebody who asked WeChat, called this value dead. */
   refused: boolean;
   refusedAt: number | undefined;
-  refusedBy: string | undefined;
+  refusedBy: RefusedBy | undefined;
   /** A person asked for another value, though nobody called this one dead. */
   forced: boolean;
   /** Since when somebody else has been minting with our secret. */
@@ -198,7 +199,7 @@ function parseRecord(
     suspectByEpochOnly: epochChanged && !inDoubt,
     refused: value !== undefined && fields.refused_seq === fields.seq,
     refusedAt: moment('refused_at'),
-    refusedBy: fields.refused_by,
+    refusedBy: fields.refused_by === undefined ? undefined : parseRefusedBy(fields.refused_by),
     forced: fields.forced !== undefined,
     foreignSince: moment('foreign_since'),
     failures: number('failures'),

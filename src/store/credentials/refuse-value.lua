@@ -6,7 +6,7 @@
 -- `refusals` counts, because only somebody else can explain it.
 --
 -- KEYS  1 record
--- a     seq: of the refused value   by: who says so
+-- a     seq: of the refused value   by: who says so (JSON text)
 --       young_ms: a complaint about a younger value may be older than the value itself
 --       interval_ms, foreign_interval_ms: least time between two refusals that are acted on
 --       own_doing: asked for by a person, which says nothing about others

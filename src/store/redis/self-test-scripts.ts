@@ -100,7 +100,7 @@ const STEPS: readonly Step[] = [
     });
   },
   async (store) => restoreRecord(store, TOKEN, await readRecord(store, TOKEN), true),
-  (store) => refuseValue(store, TOKEN, { seq: 1, by: APPID, ownDoing: true }),
+  (store) => refuseValue(store, TOKEN, { seq: 1, by: { caller: APPID }, ownDoing: true }),
   (store) => takeValue(store, TOKEN),
   (store) => {
     const failure = { operation: 'one', error: ERROR, retryInMs: 0, mayHaveMinted: false };

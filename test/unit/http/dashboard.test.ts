@@ -6,6 +6,7 @@ import {
   scaleOf,
   spanOf,
 } from '../../../src/http/dashboard/charts.ts';
+import type { RefusedBy } from '../../../src/store/credentials/refused-by.ts';
 import { credentialPanel } from '../../../src/http/dashboard/panels/credential.ts';
 import { ticketPanel } from '../../../src/http/dashboard/panels/ticket.ts';
 import { cut } from '../../../src/http/dashboard/panels/parts.ts';
@@ -211,6 +212,49 @@ describe('the span of a chart', () => {
   });
 });
 
+type Shown = Parameters<typeof credentialPanel>[2];
+const at = new Date(NOW).toISOString();
+const CREDENTIAL = {
+  kind: 'component_access_token',
+  state: 'fresh',
+  reason: 'fresh',
+  live: true,
+  seq: 1,
+  obtained_at: at,
+  expires_at: at,
+  due_at: at,
+  next_refresh_at: at,
+  calls_today: 1,
+  calls_allowed_a_day: null,
+  last_refused: null,
+  last_error: null,
+  failures_in_a_row: 0,
+} as unknown as Shown;
+
+describe('who called a value dead', () => {
+  const shown = (by: RefusedBy | undefined, language: 'en' | 'zh') => {
+    const refused = { ...CREDENTIAL, last_refused: { at: CREDENTIAL.obtained_at, by: 'as told' } };
+    const past = { entries: [], refusedBy: by };
+    return credentialPanel(view(language), 'wx1', refused as Shown, past).text;
+  };
+
+  it.each([
+    [{ caller: 'orders', errcode: 40001 }, 'reported by orders (errcode 40001)'],
+    [{ caller: 'orders' }, 'asked for by orders'],
+    [{ call: 'pre_auth_code' }, 'as told'],
+    [undefined, 'as told'],
+  ])('%j is %s', (by, said) =>
+    expect(shown(by, 'en')).toContain(`<span class="by">${said}</span>`),
+  );
+
+  it('is said in Chinese, too', () => {
+    expect(shown({ caller: 'orders', errcode: 40001 }, 'zh')).toContain(
+      'orders 报告（错误码 40001）',
+    );
+    expect(shown({ caller: 'orders' }, 'zh')).toContain('orders 要求刷新');
+  });
+});
+
 describe('the charts of a young installation', () => {
   const entry = (secondsAgo: number) => ({
     obtainedAt: NOW - secondsAgo * SECOND,
@@ -219,26 +263,9 @@ describe('the charts of a young installation', () => {
     reason: 'cron',
     replica: 'r1',
   });
-  type Shown = Parameters<typeof credentialPanel>[2];
-  const at = new Date(NOW).toISOString();
-  const credential = {
-    kind: 'component_access_token',
-    state: 'fresh',
-    reason: 'fresh',
-    live: true,
-    seq: 1,
-    obtained_at: at,
-    expires_at: at,
-    due_at: at,
-    next_refresh_at: at,
-    calls_today: 1,
-    calls_allowed_a_day: null,
-    last_refused: null,
-    last_error: null,
-    failures_in_a_row: 0,
-  } as unknown as Shown;
   const panel = (history: ReturnType<typeof entry>[], language: 'en' | 'zh' = 'en') =>
-    credentialPanel(view(language), 'wx1', credential, history).text;
+    credentialPanel(view(language), 'wx1', CREDENTIAL, { entries: history, refusedBy: undefined })
+      .text;
 
   it('are one, of all there is, in seconds where the refreshes are seconds apart', () => {
     const drawn = panel([entry(3), entry(23), entry(43), entry(63)]);

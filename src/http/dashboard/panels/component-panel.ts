@@ -82,9 +82,10 @@ function heading(what: string, appid: string): Html {
 function credentials(view: View, data: DashboardData, { appid, credentials }: Account | Component) {
   const histories = data.histories.get(appid) ?? [];
   return html`<div class="cards">
-    ${credentials.map((one) =>
-      credentialPanel(view, appid, one, histories.find(({ kind }) => kind === one.kind)?.entries),
-    )}
+    ${credentials.map((one) => {
+      const past = histories.find(({ kind }) => kind === one.kind);
+      return credentialPanel(view, appid, one, past);
+    })}
   </div>`;
 }
 

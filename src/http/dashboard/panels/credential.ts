@@ -1,4 +1,9 @@
-import { refreshIntervals, type DashboardData } from '../../../status/dashboard.ts';
+import {
+  refreshIntervals,
+  type CredentialHistory,
+  type DashboardData,
+} from '../../../status/dashboard.ts';
+import type { RefusedBy } from '../../../store/credentials/refused-by.ts';
 import type { HistoryEntry } from '../../../store/credentials/record.ts';
 import { html, type Html } from '../../pages/html.ts';
 import {
@@ -28,10 +33,11 @@ export function credentialPanel(
   view: View,
   subject: string,
   credential: Credential,
-  history: readonly HistoryEntry[] | undefined,
+  past: Pick<CredentialHistory, 'entries' | 'refusedBy'> | undefined,
 ): Html {
   const { words } = view;
   const { kind } = credential;
+  const history = past?.entries;
   const refresh = address('/dashboard/refresh', { kind, subject });
   // One that is used once is never refreshed, but made anew.
   const canRefresh = view.mayAct(subject) && kind !== 'pre_auth_code';
@@ -40,7 +46,7 @@ export function credentialPanel(
       ${title(words.kind[kind], kind)} ${pill(toneOf(credential), words.state[credential.state])}
       ${canRefresh ? action(refresh, words.refreshNow, kind) : undefined}
     </header>
-    ${countdown(view, credential)} ${facts(factsOf(view, credential))}
+    ${countdown(view, credential)} ${facts(factsOf(view, credential, past?.refusedBy))}
     ${lastError(view, credential)}
     ${history === undefined ? html`<p>${words.notReadable}</p>` : intervals(view, kind, history)}
   </article>`;
@@ -80,7 +86,7 @@ function countdown(view: View, credential: Credential): Html | undefined {
   </figure>`;
 }
 
-function factsOf(view: View, credential: Credential): Fact[] {
+function factsOf(view: View, credential: Credential, by: RefusedBy | undefined): Fact[] {
   const { words } = view;
   const { calls_today: calls, calls_allowed_a_day: allowed, last_refused: refused } = credential;
   return [
@@ -107,18 +113,16 @@ function factsOf(view: View, credential: Credential): Fact[] {
       : [
           words.replaced,
           html`${moment(view, refused.at)}
-          ${refused.by === null ? undefined : html`<span class="by">${complaintOf(view, refused.by)}</span>`}`,
+          ${refused.by === null ? undefined : html`<span class="by">${complaintOf(view, by) ?? refused.by}</span>`}`,
         ],
   ];
 }
 
-/** Who called it dead, as `report-invalid.ts` notes it. */
-function complaintOf({ words }: View, by: string): string {
-  const [, errcode, caller = ''] =
-    /^(?:asked for|reported \(errcode (-?\d+|undefined)\)) by (.+)$/s.exec(by) ?? [];
-  if (caller === '') return by;
-  if (errcode === undefined) return words.askedForBy(caller);
-  return words.reportedBy(errcode === 'undefined' ? undefined : errcode, caller);
+/** Undefined when it was no caller of ours. */
+function complaintOf({ words }: View, by: RefusedBy | undefined): string | undefined {
+  if (by === undefined || !('caller' in by)) return undefined;
+  const { caller, errcode } = by;
+  return errcode === undefined ? words.askedForBy(caller) : words.reportedBy(errcode, caller);
 }
 
 function lastError(view: View, credential: Credential): Html | undefined {

@@ -127,8 +127,7 @@ export const EN = {
   errcode: 'errcode',
   replaced: 'Called dead last',
   askedForBy: (caller: string) => `asked for by ${caller}`,
-  reportedBy: (errcode: string | undefined, caller: string) =>
-    `reported by ${caller}${errcode === undefined ? '' : ` (errcode ${errcode})`}`,
+  reportedBy: (errcode: number, caller: string) => `reported by ${caller} (errcode ${errcode})`,
   intervals: (unit: 's' | 'min') => `${unit === 's' ? 'Seconds' : 'Minutes'} between refreshes`,
   last24h: '24 h',
   last7d: '7 d',

@@ -120,8 +120,7 @@ export const ZH: Wording = {
   errcode: 'errcode',
   replaced: '最近一次被判失效',
   askedForBy: (caller) => `${caller} 要求刷新`,
-  reportedBy: (errcode, caller) =>
-    `${caller} 报告${errcode === undefined ? '' : `（错误码 ${errcode}）`}`,
+  reportedBy: (errcode, caller) => `${caller} 报告（错误码 ${errcode}）`,
   intervals: (unit) => `刷新间隔（${unit === 's' ? '秒' : '分钟'}）`,
   last24h: '24 小时',
   last7d: '7 天',
