@@ -1,6 +1,6 @@
 import type { Language } from '../lib/language.ts';
 import type { Severity } from '../status/problems.ts';
-import { iso } from '../status/units.ts';
+import { iso } from '../lib/time-format.ts';
 import { describeProblem } from '../status/wording.ts';
 import type { Notice } from './notice.ts';
 import { wording, type AlertWording } from './wording.ts';

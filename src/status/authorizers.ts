@@ -7,7 +7,7 @@ import { countAuthorizers } from '../store/authorizers/profile.ts';
 import type { StoredError } from '../store/credentials/stored-error.ts';
 import type { Store } from '../store/redis/store.ts';
 import { finding, type Finding } from './problems.ts';
-import { isoOrNull, seconds } from './units.ts';
+import { isoOrNull, seconds } from '../lib/time-format.ts';
 import { healedBy } from '../wechat/errcodes.ts';
 
 /** The accounts that authorized one component, as a whole: who waits, and for how long. */

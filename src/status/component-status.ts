@@ -18,7 +18,7 @@ import {
 } from './rules.ts';
 import { PROBLEMS, type Finding } from './problems.ts';
 import { describeRefused, flowOf, pointingAt, refusedFindings } from './refused.ts';
-import { isoOrNull, seconds } from './units.ts';
+import { isoOrNull, seconds } from '../lib/time-format.ts';
 import { inWords } from './wording.ts';
 
 /** One component or account, and what is wrong with it. */

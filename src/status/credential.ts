@@ -11,7 +11,7 @@ import {
 import { describeRefusedBy } from '../store/credentials/refused-by.ts';
 import type { Store } from '../store/redis/store.ts';
 import { summarizeHistory } from './history.ts';
-import { iso, isoOrNull, seconds } from './units.ts';
+import { iso, isoOrNull, seconds } from '../lib/time-format.ts';
 
 /** One credential as an admin sees it: never its value. */
 

@@ -1,5 +1,5 @@
 import type { HistoryEntry } from '../store/credentials/record.ts';
-import { isoOrNull } from './units.ts';
+import { isoOrNull } from '../lib/time-format.ts';
 
 /** What the intervals between mints say, in whole seconds. */
 export interface RefreshHistory {

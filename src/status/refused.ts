@@ -11,7 +11,7 @@ import {
   type ProblemCode,
   type Severity,
 } from './problems.ts';
-import { iso, isoOrNull } from './units.ts';
+import { iso, isoOrNull } from '../lib/time-format.ts';
 
 /** Pushes that are refused: what of it is worth saying, and how grave it is. */
 

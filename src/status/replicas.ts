@@ -1,6 +1,6 @@
 import type { Replica } from '../store/operations/replicas.ts';
 import { finding, type Finding } from './problems.ts';
-import { iso, isoOrNull } from './units.ts';
+import { iso, isoOrNull } from '../lib/time-format.ts';
 
 /** Which processes are there, and which one should be. */
 

@@ -7,7 +7,7 @@ import type { SelfTest } from '../store/redis/self-test.ts';
 import type { Ticket } from '../store/tickets/ticket.ts';
 import { UNHEARD } from '../wechat/failure.ts';
 import { finding, type Facts, type Finding, type ProblemCode } from './problems.ts';
-import { iso } from './units.ts';
+import { iso } from '../lib/time-format.ts';
 
 /** The rules: what is wrong with what was read. No findings mean that all is well. */
 

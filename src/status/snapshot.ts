@@ -14,7 +14,7 @@ import { rankFindings, type Finding } from './problems.ts';
 import { describeRefused, flowOfAll, refusedFindings } from './refused.ts';
 import { describeReplicas, replicaFindings } from './replicas.ts';
 import { describeAccount, describeComponent } from './component-status.ts';
-import { iso, isoOrNull, seconds } from './units.ts';
+import { iso, isoOrNull, seconds } from '../lib/time-format.ts';
 import { inWords, verdictSentence } from './wording.ts';
 
 /**

@@ -7,7 +7,7 @@ import {
   type ProblemCode,
   type Severity,
 } from './problems.ts';
-import { isoOrNull } from './units.ts';
+import { isoOrNull } from '../lib/time-format.ts';
 import { en } from './words/en.ts';
 import type { Words } from './words/words.ts';
 import { zh } from './words/zh.ts';

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { Language } from '../../lib/language.ts';
 import { PROBLEMS } from '../../status/problems.ts';
-import { iso, isoOrNull, seconds } from '../../status/units.ts';
+import { iso, isoOrNull, seconds } from '../../lib/time-format.ts';
 import { describeProblem } from '../../status/wording.ts';
 import type { Notice } from '../notice.ts';
 import { textOf } from '../message.ts';

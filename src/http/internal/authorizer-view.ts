@@ -1,7 +1,7 @@
 import type { ReadContext } from '../../credentials/read.ts';
 import { isLive, judgeFreshness, windowOf } from '../../credentials/freshness.ts';
 import { describeError } from '../../credentials/error-words.ts';
-import { isoOrNull } from '../../status/units.ts';
+import { isoOrNull } from '../../lib/time-format.ts';
 import { authorizerToken } from '../../store/authorizers/authorization.ts';
 import {
   readRecord,
