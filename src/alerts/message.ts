@@ -1,6 +1,6 @@
 import type { Language } from '../lib/language.ts';
 import type { Severity } from '../status/problems.ts';
-import { iso } from '../lib/time-format.ts';
+import { beijingTime, duration, iso } from '../lib/time-format.ts';
 import { describeProblem } from '../status/wording.ts';
 import type { Notice } from './notice.ts';
 import { wording, type AlertWording } from './wording.ts';
@@ -15,12 +15,6 @@ export interface NoticeText {
 /** How grave it is, or that it is over. */
 export type Tone = Severity | 'resolved';
 
-const SHANGHAI = new Intl.DateTimeFormat('sv-SE', {
-  timeZone: 'Asia/Shanghai',
-  dateStyle: 'short',
-  timeStyle: 'medium',
-});
-
 export function textOf(notice: Notice, language: Language, version: string): NoticeText {
   const words = wording[language];
   const from = words.from(notice.replica, version);
@@ -32,7 +26,7 @@ export function textOf(notice: Notice, language: Language, version: string): Not
   const { title, message, advice, alert, component } = describeProblem(finding, language);
   const { since } = finding;
   const over = ends !== undefined;
-  const lasted = since === null ? undefined : words.duration((ends ?? notice.at) - since);
+  const lasted = since === null ? undefined : duration((ends ?? notice.at) - since, language);
   const began = since === null ? [] : [words.since(timeOf(since, language))];
   return {
     heading: `[${prefix(notice, words)}] ${title}`,
@@ -120,5 +114,5 @@ function prefix({ status, problem }: Notice, words: AlertWording): string {
 }
 
 function timeOf(at: number, language: Language): string {
-  return language === 'zh' ? `${SHANGHAI.format(at)}（北京时间）` : iso(at);
+  return language === 'zh' ? `${beijingTime(at).join(' ')}（北京时间）` : iso(at);
 }

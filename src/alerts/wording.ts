@@ -17,15 +17,7 @@ export interface AlertWording {
   for: (duration: string) => string;
   over: (duration: string) => string;
   from: (replica: string, version: string) => string;
-  /** @param ms milliseconds */
-  duration: (ms: number) => string;
 }
-
-const units = (ms: number) => {
-  const minutes = Math.floor(ms / 60_000);
-  const [days, hours] = [Math.floor(minutes / 1_440), Math.floor(minutes / 60) % 24];
-  return { days, hours, minutes: minutes % 60, seconds: Math.floor(Math.max(0, ms) / 1_000) };
-};
 
 const en: AlertWording = {
   severities: { critical: 'critical', warning: 'warning', info: 'info' },
@@ -42,12 +34,6 @@ const en: AlertWording = {
   for: (duration) => `For ${duration} so far`,
   over: (duration) => `It lasted ${duration}`,
   from: (replica, version) => `wxkeeper ${version} · ${replica}`,
-  duration(ms) {
-    const { days, hours, minutes, seconds } = units(ms);
-    if (days > 0) return `${days} d ${hours} h`;
-    if (hours > 0) return `${hours} h ${minutes} min`;
-    return minutes > 0 ? `${minutes} min` : `${seconds} s`;
-  },
 };
 
 const zh: AlertWording = {
@@ -65,12 +51,6 @@ const zh: AlertWording = {
   for: (duration) => `已持续 ${duration}`,
   over: (duration) => `共持续 ${duration}`,
   from: (replica, version) => `wxkeeper ${version} · ${replica}`,
-  duration(ms) {
-    const { days, hours, minutes, seconds } = units(ms);
-    if (days > 0) return `${days} 天 ${hours} 小时`;
-    if (hours > 0) return `${hours} 小时 ${minutes} 分钟`;
-    return minutes > 0 ? `${minutes} 分钟` : `${seconds} 秒`;
-  },
 };
 
 export const wording: Readonly<Record<Language, AlertWording>> = { en, zh };

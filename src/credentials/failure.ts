@@ -1,3 +1,4 @@
+import { iso } from '../lib/time-format.ts';
 import { failMint } from '../store/credentials/mint.ts';
 import type { StoredError } from '../store/credentials/stored-error.ts';
 import { WechatError } from '../wechat/client.ts';
@@ -65,7 +66,7 @@ export async function recordFailure(
     state: freshness.state,
     failures,
     failure: error,
-    next_try_at: new Date(until).toISOString(),
+    next_try_at: iso(until),
     ...(facts === undefined && !paused ? { error: thrown } : {}),
   };
   const odd = facts?.fault === 'bad_value';

@@ -1,3 +1,4 @@
+import { iso } from '../lib/time-format.ts';
 import { randomUUID } from 'node:crypto';
 import { sleep } from '../lib/clock.ts';
 import { KeeperError } from '../lib/errors.ts';
@@ -116,7 +117,7 @@ function sayHeldBack(
   { state }: Freshness,
   until: number,
 ): void {
-  const facts = { kind, subject, state, until: new Date(until).toISOString() };
+  const facts = { kind, subject, state, until: iso(until) };
   log.warn('a mint was held back: its budget is spent', facts);
 }
 
@@ -227,7 +228,7 @@ async function mintAndCommit(
     subject: id.subject,
     seq: committed.seq,
     reason,
-    expires_at: new Date(committed.expiresAt).toISOString(),
+    expires_at: iso(committed.expiresAt),
     took_ms: Math.round(clock.monotonic() - begun.startedAt),
   };
   if (minted.lifeAssumed)

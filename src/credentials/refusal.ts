@@ -1,3 +1,4 @@
+import { iso } from '../lib/time-format.ts';
 import type { CredentialId } from '../store/redis/keys.ts';
 import { refuseValue, type RefusalOutcome } from '../store/credentials/invalidate.ts';
 import { describeRefusedBy, type RefusedBy } from '../store/credentials/refused-by.ts';
@@ -34,7 +35,7 @@ export async function noteRefusal(
     case 'throttled':
       log.warn('a value was called dead too soon after the last time; it stays', {
         ...facts,
-        until: new Date(result.until).toISOString(),
+        until: iso(result.until),
       });
       break;
     case 'joined':

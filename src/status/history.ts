@@ -1,5 +1,5 @@
 import type { HistoryEntry } from '../store/credentials/record.ts';
-import { isoOrNull } from '../lib/time-format.ts';
+import { isoOrNull, seconds } from '../lib/time-format.ts';
 
 /** What the intervals between mints say, in whole seconds. */
 export interface RefreshHistory {
@@ -23,8 +23,4 @@ export function summarizeHistory(entries: readonly HistoryEntry[]): RefreshHisto
     longest_interval_seconds: intervals.length === 0 ? null : seconds(Math.max(...intervals)),
     since: isoOrNull(oldest),
   };
-}
-
-function seconds(ms: number): number {
-  return Math.round(ms / 1000);
 }

@@ -1,3 +1,4 @@
+import { iso } from '../../lib/time-format.ts';
 import { sleep } from '../../lib/clock.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import { describeFailure } from '../../credentials/failure.ts';
@@ -178,7 +179,7 @@ async function noteFailure(
   const nextAt = store.time.now() + delay;
   const change = { attempts, maybeUsed, lastError: error, nextAt };
   await changeExchange(store, component, exchange.id, change);
-  const line = { ...fields, next_try_at: new Date(nextAt).toISOString() };
+  const line = { ...fields, next_try_at: iso(nextAt) };
   const heals = healedBy(error.class) === 'itself';
   if (heals) log.warn('an authorization code could not be exchanged yet', line);
   else log.error('an authorization code cannot be exchanged: a person should look', line);

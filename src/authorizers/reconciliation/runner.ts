@@ -7,6 +7,7 @@ import {
 } from '../../store/authorizers/reconciliation.ts';
 import type { Store } from '../../store/redis/store.ts';
 import { KeeperError } from '../../lib/errors.ts';
+import { isoOrNull } from '../../lib/time-format.ts';
 import { KeyedWorker } from '../../lib/worker.ts';
 import { createMemoryFirst, type MemoryFirst } from './memory-first.ts';
 import { nextStep } from './rules.ts';
@@ -153,14 +154,14 @@ function describe({ run, requestedAt, readAt }: ReconcileState): ReconcileProgre
   return {
     state: stateOf(run, readAt),
     cause: run?.cause ?? null,
-    started_at: iso(run?.begunAt),
+    started_at: isoOrNull(run?.begunAt),
     offset: Math.min(run?.offset ?? 0, run?.total ?? 0),
     total: run?.total ?? null,
     restored: run?.restored ?? 0,
     missing: run?.missing ?? 0,
     calls: run?.calls ?? 0,
-    last_completed_at: iso(run?.completedAt),
-    requested_at: asked ? iso(requestedAt) : null,
+    last_completed_at: isoOrNull(run?.completedAt),
+    requested_at: asked ? isoOrNull(requestedAt) : null,
     last_error: run?.lastError ?? null,
   };
 }
@@ -169,10 +170,4 @@ function stateOf(run: ReconcileState['run'], now: number): ReconcileProgress['st
   if (run === undefined) return 'never';
   if (run.phase === undefined) return run.outcome ?? 'never';
   return run.nextAt > now && run.lastError !== undefined ? 'waiting' : 'running';
-}
-
-/** Null also for what is no moment: somebody may have written it by hand. */
-function iso(ms = NaN): string | null {
-  const date = new Date(ms);
-  return Number.isNaN(date.valueOf()) ? null : date.toISOString();
 }

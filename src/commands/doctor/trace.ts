@@ -1,4 +1,5 @@
 import type { Language, Text } from '../../lib/language.ts';
+import { iso } from '../../lib/time-format.ts';
 import { WechatError } from '../../wechat/client.ts';
 import { explainErrcode } from '../../wechat/errcodes.ts';
 import { fetchTrace, type TracedRequest } from '../../wechat/calls/operations.ts';
@@ -162,7 +163,3 @@ const LABELS = {
     noError: '微信的应答里没有错误码：请求已成功。',
   },
 } as const;
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
-}

@@ -1,4 +1,5 @@
 import type { Gap, Interval } from '../../status/dashboard.ts';
+import { count } from '../../lib/time-format.ts';
 import { html, type Html } from '../pages/html.ts';
 import type { View } from './view.ts';
 
@@ -57,15 +58,11 @@ export function spanOf(
 }
 
 /** What is written under a drawing, all in one unit. */
-export function scaleBelow({ words }: View, { marks }: Span): Html {
+export function scaleBelow({ words, language }: View, { marks }: Span): Html {
   const step = marks.at(-2) ?? 0;
-  const length = (ms: number): string => {
-    if (step < MINUTE) return words.seconds(ms / SECOND);
-    if (step < HOUR) return words.minutes(ms / MINUTE);
-    return step < DAY ? words.hours(ms / HOUR, 0) : words.days(ms / DAY, 0);
-  };
+  const unit = step < MINUTE ? 'second' : step < HOUR ? 'minute' : step < DAY ? 'hour' : 'day';
   return html`<p class="scale" aria-hidden="true">
-    ${marks.map((ms) => html`<span>${ms === 0 ? words.now : words.ago(length(ms))}</span>`)}
+    ${marks.map((ms) => html`<span>${ms === 0 ? words.now : words.ago(count(ms, unit, language))}</span>`)}
   </p>`;
 }
 

@@ -1,5 +1,6 @@
 import type { Request } from 'express';
 import type { Language } from '../../lib/language.ts';
+import { beijingTime, duration } from '../../lib/time-format.ts';
 import { html, type Html } from '../pages/html.ts';
 import { readCookies } from './session.ts';
 import { EN, type Wording } from './wording/en.ts';
@@ -19,10 +20,6 @@ export const WORDS: Readonly<Record<Language, Wording>> = { en: EN, zh: ZH };
 export const LANGUAGE_COOKIE = 'wxkeeper_language';
 
 const SECOND = 1_000;
-const MINUTE = 60_000;
-const HOUR = 3_600_000;
-const DAY = 86_400_000;
-const BEIJING_MS = 8 * HOUR;
 /** A little less than the last moment that has a date. */
 const MAX_MS = 8.6e15;
 
@@ -34,20 +31,9 @@ export function languageOf(request: Request): Language {
   return request.acceptsLanguages('zh', 'en') === 'zh' ? 'zh' : 'en';
 }
 
-/** A length of time in two units at most, rounded down. */
-export function duration(words: Wording, ms: number): string {
-  const length = Math.max(0, ms);
-  if (length < 90 * SECOND) return words.seconds(Math.floor(length / SECOND));
-  if (length < 100 * MINUTE) return words.minutes(Math.floor(length / MINUTE));
-  if (length < 2 * DAY) {
-    return words.hours(Math.floor(length / HOUR), Math.floor((length % HOUR) / MINUTE));
-  }
-  return words.days(Math.floor(length / DAY), Math.floor((length % DAY) / HOUR));
-}
-
 /** A moment as the reader thinks of it: "in 12 min", "3 h ago". Nothing for what never was. */
 export function moment(view: View, at: string | number | null | undefined): Html {
-  const { words, now } = view;
+  const { words, now, language } = view;
   const ms = typeof at === 'string' ? Date.parse(at) : (at ?? NaN);
   if (!isMoment(ms)) return html`${words.never}`;
   const distance = ms - now;
@@ -55,16 +41,16 @@ export function moment(view: View, at: string | number | null | undefined): Html
     Math.abs(distance) < SECOND
       ? words.now
       : distance > 0
-        ? words.within(duration(words, distance))
-        : words.ago(duration(words, -distance));
+        ? words.within(duration(distance, language))
+        : words.ago(duration(-distance, language));
   return stamp(view, ms, text);
 }
 
 /** A moment as the clock shows it in Beijing: 14:03:22, or with its day when that is another one. */
 export function clockTime(view: View, ms: number): Html {
   if (!isMoment(ms)) return html`${view.words.unknown}`;
-  const [day, time] = beijing(ms);
-  return stamp(view, ms, day === beijing(view.now)[0] ? time : `${day.slice(5)} ${time}`);
+  const [day, time] = beijingTime(ms);
+  return stamp(view, ms, day === beijingTime(view.now)[0] ? time : `${day.slice(5)} ${time}`);
 }
 
 const ISO_TIME = /(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)/;
@@ -80,7 +66,7 @@ export function sentence(view: View, text: string): Html {
 
 /** Hours and minutes for the text of a chart. */
 export function shortTime(ms: number): string {
-  return beijing(ms)[1].slice(0, 5);
+  return beijingTime(ms)[1].slice(0, 5);
 }
 
 /** What a person has written into Redis by hand may be no time at all. */
@@ -90,11 +76,6 @@ function isMoment(ms: number): boolean {
 
 function stamp({ words }: View, ms: number, text: string): Html {
   const iso = new Date(ms).toISOString();
-  const title = `${beijing(ms).join(' ')} ${words.beijing} (${iso})`;
+  const title = `${beijingTime(ms).join(' ')} ${words.beijing} (${iso})`;
   return html`<time datetime="${iso}" title="${title}">${text}</time>`;
-}
-
-function beijing(ms: number): [string, string] {
-  const iso = new Date(ms + BEIJING_MS).toISOString();
-  return [iso.slice(0, 10), iso.slice(11, 19)];
 }

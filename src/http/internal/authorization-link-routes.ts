@@ -1,3 +1,4 @@
+import { iso } from '../../lib/time-format.ts';
 import express, { type RequestHandler } from 'express';
 import * as z from 'zod';
 import { AUTH_TYPES, createLink, DEFAULT_AUTH_TYPE, newLinkId } from '../../authorizers/link.ts';
@@ -120,7 +121,7 @@ function makeLink(links: AuthorizationLinks): RequestHandler {
     response.status(201).json({
       id,
       url: `${links.publicBaseUrl}/authorize/${appid}?link=${token}`,
-      expires_at: new Date(expiresAt).toISOString(),
+      expires_at: iso(expiresAt),
     });
   };
 }
@@ -138,13 +139,13 @@ function showOutcome(links: AuthorizationLinks): RequestHandler {
     const { id, state, expiresAt, authorizations } = outcome;
     const described = authorizations.map(({ authorizer, authorizedAt }) => ({
       authorizer_appid: authorizer,
-      authorized_at: new Date(authorizedAt).toISOString(),
+      authorized_at: iso(authorizedAt),
     }));
     response.json({
       id,
       component_appid: component,
       state: state ?? null,
-      expires_at: new Date(expiresAt).toISOString(),
+      expires_at: iso(expiresAt),
       ...described[0],
       authorizations: described,
     });

@@ -1,3 +1,4 @@
+import { iso } from '../../lib/time-format.ts';
 import express, { type Request, type RequestHandler } from 'express';
 import type * as z from 'zod';
 import {
@@ -140,7 +141,7 @@ function describe(id: CredentialId, credential: Credential) {
     kind: id.kind,
     subject: id.subject,
     value,
-    expires_at: new Date(expiresAt).toISOString(),
+    expires_at: iso(expiresAt),
     expires_in: Math.max(0, Math.floor(expiresInMs / 1000)),
     seq,
     state,

@@ -2,8 +2,8 @@ import { explainWord } from '../../store/redis/words.ts';
 import type { Facts } from '../problems.ts';
 import {
   because,
+  problem,
   refusalOf,
-  say,
   type PushUrlWords,
   type RefusalWords,
   type Words,
@@ -65,17 +65,17 @@ export const en: Words = {
     return `${title}${who}, and ${more} more ${more === 1 ? 'problem' : 'problems'}.`;
   },
   problems: {
-    store_unavailable: say(
+    store_unavailable: problem(
       'Redis cannot be reached',
       (facts) => `${unusable(facts)} Pushes are answered 503 and nothing is refreshed.`,
       (facts) => `${remedyOf(facts) ?? LOOK_AFTER} Everything goes on by itself when it is back.`,
     ),
-    redis_refuses_writes: say(
+    redis_refuses_writes: problem(
       'Redis takes no writes',
       ({ reason }) => `Redis takes nothing any more (${reason}): no ticket, no new token.`,
       ({ reason }) => remedyOf({ word: reason ?? '' }) ?? 'Look at the log of Redis.',
     ),
-    redis_forbids: say(
+    redis_forbids: problem(
       'Redis forbids commands that are needed',
       ({ commands, ...facts }) =>
         [
@@ -89,14 +89,14 @@ export const en: Words = {
           ? (remedyOf(facts) ?? 'Look at the log of Redis, and at what stands before it.')
           : 'Allow these commands in the ACL of the user in REDIS_URL.',
     ),
-    redis_key_spoiled: say(
+    redis_key_spoiled: problem(
       'A key of ours holds something else',
       ({ reason }) =>
         `Somebody has put something else where wxkeeper keeps its data (WRONGTYPE): ${reason}. ` +
         'What belongs there is not stored.',
       'Look at that key with TYPE, and RENAME it out of the way or delete it; wxkeeper makes it anew.',
     ),
-    seal_key_wrong: say(
+    seal_key_wrong: problem(
       'Refresh tokens cannot be unsealed',
       ({ reason }) =>
         `${reason}. Tokens of these authorizers are not refreshed; nothing is overwritten.`,
@@ -106,26 +106,26 @@ export const en: Words = {
             'the accounts authorize anew.'
           : 'Put the key that sealed them back into REFRESH_TOKEN_KEYS and restart wxkeeper.',
     ),
-    secret_refused: say('WeChat refuses the AppSecret', failing, remedy),
-    address_not_whitelisted: say(
+    secret_refused: problem('WeChat refuses the AppSecret', failing, remedy),
+    address_not_whitelisted: problem(
       "This server's address is not on WeChat's IP whitelist",
       failing,
       remedy,
     ),
-    no_ticket: say(
+    no_ticket: problem(
       'There is no ticket yet',
       () =>
         'No ticket has arrived since the first start, or since Redis was emptied: WeChat pushes one ' +
         'every 10 minutes.',
       callback,
     ),
-    ticket_expired: say(
+    ticket_expired: problem(
       'The last ticket has expired',
       () => 'The last ticket is more than 12 h old: no component_access_token can be refreshed.',
       (facts) => `${callback(facts)} The first new push repairs everything by itself.`,
     ),
-    quota_exhausted: say("WeChat's daily quota is used up", failing, remedy),
-    foreign_refresher: say(
+    quota_exhausted: problem("WeChat's daily quota is used up", failing, remedy),
+    foreign_refresher: problem(
       'Somebody else refreshes our credentials',
       ({ kind, since, refused }) =>
         `Somebody else mints ${kind} with our secret since ${since}: live values of ours die early, ` +
@@ -133,15 +133,15 @@ export const en: Words = {
       'Find the other program that holds the AppSecret (a test server, an old deployment) and let it ' +
         'read from here; or reset the AppSecret, which ends it at once.',
     ),
-    wechat_unreachable: say('WeChat cannot be reached', failing, remedy),
-    credential_dead: say('There is no live credential', failing, remedy),
-    authorization_code_stuck: say(
+    wechat_unreachable: problem('WeChat cannot be reached', failing, remedy),
+    credential_dead: problem('There is no live credential', failing, remedy),
+    authorization_code_stuck: problem(
       'An authorization cannot be completed',
       ({ reason }) => `An account has authorized, but its code cannot be exchanged: ${reason}.`,
       (facts) =>
         `${facts.remedy} The code lives for ten minutes; after that the merchant must authorize again.`,
     ),
-    ticket_silent: say(
+    ticket_silent: problem(
       'No ticket arrives',
       ({ minutes, refused }) =>
         refused === undefined
@@ -149,13 +149,13 @@ export const en: Words = {
           : `No ticket for ${minutes} minutes, and WeChat refuses the newest one that is stored.`,
       callback,
     ),
-    ticket_refused: say(
+    ticket_refused: problem(
       'WeChat refuses the newest ticket',
       () => 'WeChat refuses the newest ticket; new pushes were asked for.',
       `Nothing to do when a push arrives within minutes. Otherwise: ${CHECK}`,
     ),
-    credential_refresh_failing: say('A credential cannot be refreshed', failing, remedy),
-    clock_skew: say(
+    credential_refresh_failing: problem('A credential cannot be refreshed', failing, remedy),
+    clock_skew: problem(
       'Clocks disagree',
       ({ redis, wechat }) =>
         `This machine's clock differs by ${redis} s from Redis's` +
@@ -163,7 +163,7 @@ export const en: Words = {
       'Check NTP here and at Redis: pushes are refused when this clock is off by five minutes, and ' +
         "credentials are judged by Redis's.",
     ),
-    pushes_refused: say(
+    pushes_refused: problem(
       'Pushes are refused',
       (facts) => {
         const { count, since, path, kind, reason, others } = facts;
@@ -177,7 +177,7 @@ export const en: Words = {
       },
       (facts) => refusalOf(REFUSALS, facts.reason).remedy(facts),
     ),
-    previous_key_dropped: say(
+    previous_key_dropped: problem(
       'The previous key was dropped too early',
       ({ since }) =>
         `A push came under the previous Token or EncodingAESKey at ${since}, and neither is configured ` +
@@ -185,7 +185,7 @@ export const en: Words = {
       'Set COMPONENT_PREVIOUS_TOKEN and COMPONENT_PREVIOUS_ENCODING_AES_KEY again until no push has ' +
         'used them for a day, and check that the console has the new ones.',
     ),
-    previous_key_in_use: say(
+    previous_key_in_use: problem(
       'The previous key is still in use',
       ({ since }) =>
         `WeChat still uses the previous Token or EncodingAESKey, last at ${since}: without it these ` +
@@ -193,18 +193,18 @@ export const en: Words = {
       'Leave it configured until no push has used it for a day. A change in the console counts only ' +
         'after the platform is released again.',
     ),
-    redis_may_evict: say(
+    redis_may_evict: problem(
       'Redis may evict credentials',
       () => 'Redis may throw away any key when its memory is full, refresh tokens among them.',
       'Set maxmemory-policy noeviction, now and in its configuration file.',
     ),
-    replica_lost: say(
+    replica_lost: problem(
       'A replica is lost',
       ({ replica, seen }) => `Replica ${replica} was last seen at ${seen} and never said goodbye.`,
       'Look at its host and its log. The others do its work meanwhile. This ends when another one ' +
         'starts; when nobody takes its place on purpose, it is forgotten after a day.',
     ),
-    authorizers_behind: say(
+    authorizers_behind: problem(
       'Refreshing authorizers falls behind',
       ({ due, seconds }) =>
         `${due} authorizers wait for a new token, the first one for ${seconds} s. Tokens die when ` +
@@ -212,25 +212,25 @@ export const en: Words = {
       'After an outage it works itself off at AUTHORIZER_REFRESHES_PER_SECOND. If it grows, raise ' +
         'that, add a replica, or look for slow answers of WeChat in the log.',
     ),
-    quota_half_used: say(
+    quota_half_used: problem(
       "Half of WeChat's daily quota is used",
       ({ kind, calls, allowed }) =>
         `${calls} of ${allowed} calls for ${kind} were made today; at 90 % only needed ones are.`,
       'Look in history and log for what causes them, such as a service that reports good values as dead.',
     ),
-    refresh_tokens_unsealed: say(
+    refresh_tokens_unsealed: problem(
       'Refresh tokens are stored unsealed',
       ({ seen }) =>
         `${seen} refresh tokens that were read are not sealed although REFRESH_TOKEN_KEYS is set.`,
       'After sealing was switched on it takes two hours until all are sealed. If it lasts longer, or comes ' +
         'later, somebody has written them to Redis by hand: find out who.',
     ),
-    reconciliation_inconsistent: say(
+    reconciliation_inconsistent: problem(
       "WeChat's list of authorizers contradicts itself",
       () => "WeChat's list of authorizers contradicts itself, so nobody was marked as missing.",
       'Nothing to do: what was lost is restored, and the next run comes tomorrow.',
     ),
-    redis_was_restarted: say(
+    redis_was_restarted: problem(
       'Redis was restarted',
       ({ kind, until }) =>
         `Redis restarted or failed over; ${kind} is minted once more after ${until}.`,

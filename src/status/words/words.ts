@@ -19,7 +19,7 @@ export interface Words {
 }
 
 /** Writes down one problem. */
-export function say(
+export function problem(
   title: string,
   message: ProblemWords['message'],
   advice: string | ProblemWords['advice'],

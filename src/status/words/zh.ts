@@ -2,8 +2,8 @@ import { explainWord } from '../../store/redis/words.ts';
 import type { Facts } from '../problems.ts';
 import {
   because,
+  problem,
   refusalOf,
-  say,
   type PushUrlWords,
   type RefusalWords,
   type Words,
@@ -57,17 +57,17 @@ export const zh: Words = {
     return more === 0 ? `${title}${who}。` : `${title}${who}，另有 ${more} 个问题。`;
   },
   problems: {
-    store_unavailable: say(
+    store_unavailable: problem(
       'Redis 连不上',
       (facts) => `${unusable(facts)}：推送一律返回 503，任何凭据都不会刷新。`,
       (facts) => `${remedyOf(facts) ?? LOOK_AFTER}恢复后一切自动继续。`,
     ),
-    redis_refuses_writes: say(
+    redis_refuses_writes: problem(
       'Redis 拒绝写入',
       ({ reason }) => `Redis 不再接受写入（${reason}）：新票据、新 token 都存不进去。`,
       ({ reason }) => remedyOf({ word: reason ?? '' }) ?? '请查看 Redis 的日志。',
     ),
-    redis_forbids: say(
+    redis_forbids: problem(
       'Redis 禁止了必需的命令',
       ({ commands, ...facts }) =>
         [
@@ -79,13 +79,13 @@ export const zh: Words = {
           ? (remedyOf(facts) ?? '请查看 Redis 及其前面代理的日志。')
           : '请在 REDIS_URL 所用用户的 ACL 里放行这些命令。',
     ),
-    redis_key_spoiled: say(
+    redis_key_spoiled: problem(
       '本服务的键里存着别的东西',
       ({ reason }) =>
         `有人在 wxkeeper 存放数据的位置写入了别的类型（WRONGTYPE）：${reason}。应存的数据存不进去。`,
       '用 TYPE 检查该键，用 RENAME 改名或删除；wxkeeper 会重新建立。',
     ),
-    seal_key_wrong: say(
+    seal_key_wrong: problem(
       'refresh token 解不开',
       ({ reason }) => `${reason}。相关授权方的 token 不再刷新；已存的内容不会被覆盖。`,
       ({ cause }) =>
@@ -93,34 +93,34 @@ export const zh: Words = {
           ? '密钥并不缺少。请查明是谁改动了 Redis；从备份恢复这些记录，或让账号重新授权。'
           : '把加密时用的密钥放回 REFRESH_TOKEN_KEYS，然后重启 wxkeeper。',
     ),
-    secret_refused: say('微信不认 AppSecret', failing, remedy),
-    address_not_whitelisted: say('本机出口 IP 不在微信白名单里', failing, remedy),
-    no_ticket: say(
+    secret_refused: problem('微信不认 AppSecret', failing, remedy),
+    address_not_whitelisted: problem('本机出口 IP 不在微信白名单里', failing, remedy),
+    no_ticket: problem(
       '还没有票据',
       () => '自首次启动或 Redis 被清空以来，还没有收到票据：微信每 10 分钟推送一次。',
       callback,
     ),
-    ticket_expired: say(
+    ticket_expired: problem(
       '最后一张票据已过期',
       () => '最后一张票据已超过 12 小时：component_access_token 无法刷新。',
       (facts) => `${callback(facts)}收到下一张票据后，一切自动恢复。`,
     ),
-    quota_exhausted: say('微信接口当日额度已用完', failing, remedy),
-    foreign_refresher: say(
+    quota_exhausted: problem('微信接口当日额度已用完', failing, remedy),
+    foreign_refresher: problem(
       '有别的程序在刷新我们的凭据',
       ({ kind, since, refused }) =>
         `自 ${since} 起，有别的程序用同一个 AppSecret 获取 ${kind}，使我们的有效值提前失效，最近一次在 ` +
         `${refused}。我们每半小时最多重新获取一次。`,
       '找到持有 AppSecret 的另一个程序（测试机、旧部署），让它改从这里读取；或重置 AppSecret，可立即终止。',
     ),
-    wechat_unreachable: say('连不上微信', failing, remedy),
-    credential_dead: say('没有可用的凭据', failing, remedy),
-    authorization_code_stuck: say(
+    wechat_unreachable: problem('连不上微信', failing, remedy),
+    credential_dead: problem('没有可用的凭据', failing, remedy),
+    authorization_code_stuck: problem(
       '有授权无法完成',
       ({ reason }) => `有账号已授权，但它的授权码换不到 token：${reason}。`,
       (facts) => `${facts.remedy}授权码十分钟内有效，过后需要商家重新授权。`,
     ),
-    ticket_silent: say(
+    ticket_silent: problem(
       '票据推送中断',
       ({ minutes, refused }) =>
         refused === undefined
@@ -128,20 +128,20 @@ export const zh: Words = {
           : `已有 ${minutes} 分钟没有收到票据，而微信不认现存最新的一张。`,
       callback,
     ),
-    ticket_refused: say(
+    ticket_refused: problem(
       '微信不认最新的票据',
       () => '微信拒绝了最新的票据；已请求重新推送。',
       `几分钟内有新推送就不用处理。否则：${CHECK}`,
     ),
-    credential_refresh_failing: say('凭据刷新失败', failing, remedy),
-    clock_skew: say(
+    credential_refresh_failing: problem('凭据刷新失败', failing, remedy),
+    clock_skew: problem(
       '时钟不一致',
       ({ redis, wechat }) =>
         `本机时钟与 Redis 相差 ${redis} 秒` +
         `${wechat === undefined ? '' : `，与微信相差 ${wechat} 秒`}。`,
       '检查本机和 Redis 所在机器的 NTP：本机偏差到 5 分钟时推送会被拒绝，而凭据的时间以 Redis 为准。',
     ),
-    pushes_refused: say(
+    pushes_refused: problem(
       '推送被拒绝',
       (facts) => {
         const { count, since, path, kind, reason, others } = facts;
@@ -155,53 +155,53 @@ export const zh: Words = {
       },
       (facts) => refusalOf(REFUSALS, facts.reason).remedy(facts),
     ),
-    previous_key_dropped: say(
+    previous_key_dropped: problem(
       '旧密钥移除得太早',
       ({ since }) =>
         `${since} 还有推送使用旧的 Token 或 EncodingAESKey，而它们已不在配置里：这样的推送会被拒绝。`,
       '把 COMPONENT_PREVIOUS_TOKEN、COMPONENT_PREVIOUS_ENCODING_AES_KEY 加回来，直到一整天没有推送用到它们；' +
         '并确认控制台里填的是新值。',
     ),
-    previous_key_in_use: say(
+    previous_key_in_use: problem(
       '旧密钥仍在使用',
       ({ since }) =>
         `微信仍在用旧的 Token 或 EncodingAESKey，最近一次在 ${since}：现在移除会丢失这些推送。`,
       '保留旧值，直到一整天没有推送用到它。控制台里的修改要等平台重新全网发布后才生效。',
     ),
-    redis_may_evict: say(
+    redis_may_evict: problem(
       'Redis 可能淘汰凭据',
       () => 'Redis 内存满时可能丢掉任何键，包括 refresh token。',
       '把 maxmemory-policy 设为 noeviction：现在就改，并写进配置文件。',
     ),
-    replica_lost: say(
+    replica_lost: problem(
       '有副本失联',
       ({ replica, seen }) => `副本 ${replica} 最后一次出现在 ${seen}，没有正常退出。`,
       '查看它所在的主机和日志。其间由其他副本接手。有新副本启动后此项消失；若有意不再补上，一天后会自动忘记它。',
     ),
-    authorizers_behind: say(
+    authorizers_behind: problem(
       '授权方 token 刷新积压',
       ({ due, seconds }) =>
         `${due} 个授权方在等新 token，等得最久的已有 ${seconds} 秒。等待超过刷新窗口，token 就会失效。`,
       '故障恢复后会按 AUTHORIZER_REFRESHES_PER_SECOND 自动消化。如果还在增长：调高该值、增加副本，' +
         '或在日志里查微信的慢响应。',
     ),
-    quota_half_used: say(
+    quota_half_used: problem(
       '微信接口当日额度已用一半',
       ({ kind, calls, allowed }) =>
         `${kind} 今天已调用 ${calls} 次，上限 ${allowed} 次；到 90 % 后只做必需的调用。`,
       '在历史和日志里找原因，例如某个服务把好的凭据报成失效。',
     ),
-    refresh_tokens_unsealed: say(
+    refresh_tokens_unsealed: problem(
       'refresh token 未加密存放',
       ({ seen }) => `已设置 REFRESH_TOKEN_KEYS，但读到的 refresh token 中有 ${seen} 个没有加密。`,
       '开启加密后两小时内会全部加密。如果持续更久，或在之后才出现，说明有人手工写入了 Redis：请查明是谁。',
     ),
-    reconciliation_inconsistent: say(
+    reconciliation_inconsistent: problem(
       '微信的授权方列表自相矛盾',
       () => '微信的授权方列表自相矛盾，因此没有把任何账号标为缺失。',
       '无需处理：丢失的已恢复，明天会再核对一次。',
     ),
-    redis_was_restarted: say(
+    redis_was_restarted: problem(
       'Redis 重启过',
       ({ kind, until }) => `Redis 重启或发生了主备切换；${kind} 在 ${until} 之后会重新获取一次。`,
       '无需处理：其间照常提供现有的值。',

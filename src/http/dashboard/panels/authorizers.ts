@@ -1,8 +1,9 @@
 import type { DashboardData } from '../../../status/dashboard.ts';
 import { AUTHORIZER_STATES, type AuthorizerState } from '../../../store/authorizers/profile.ts';
 import type { describeAuthorizers } from '../../internal/authorizer-view.ts';
+import { duration } from '../../../lib/time-format.ts';
 import { html, type Html, type Part } from '../../pages/html.ts';
-import { duration, moment, type View } from '../view.ts';
+import { moment, type View } from '../view.ts';
 import { action, address, code, cut, facts, pill, table, type Tone } from './parts.ts';
 
 /** Who has authorized a platform: figures, search, and one page of the list. */
@@ -55,7 +56,7 @@ export function authorizersPanel(
       [words.authorizersKept, status.kept.toLocaleString('en')],
       [
         words.authorizersDue,
-        html`${backlog.due.toLocaleString('en')}${behind === 0 ? undefined : html` · ${words.behind(duration(words, behind * 1000))}`}`,
+        html`${backlog.due.toLocaleString('en')}${behind === 0 ? undefined : html` · ${words.behind(duration(behind * 1000, view.language))}`}`,
       ],
       status.codes_waiting === 0 ? undefined : [words.authorizersCodes, status.codes_waiting],
       [words.reconciliation, compared(view, reconciliation)],

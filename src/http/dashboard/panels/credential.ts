@@ -5,6 +5,7 @@ import {
 } from '../../../status/dashboard.ts';
 import type { RefusedBy } from '../../../store/credentials/refused-by.ts';
 import type { HistoryEntry } from '../../../store/credentials/record.ts';
+import { duration } from '../../../lib/time-format.ts';
 import { html, type Html } from '../../pages/html.ts';
 import {
   countdownBar,
@@ -15,7 +16,7 @@ import {
   spanOf,
   type Span,
 } from '../charts.ts';
-import { clockTime, duration, moment, type View } from '../view.ts';
+import { clockTime, moment, type View } from '../view.ts';
 import { action, address, code, facts, pill, table, title, type Fact, type Tone } from './parts.ts';
 
 /** One credential: how long it still lives, when it is refreshed, and how regularly that has happened. */
@@ -59,7 +60,7 @@ export function toneOf({ state, reason }: Credential): Tone {
 }
 
 function countdown(view: View, credential: Credential): Html | undefined {
-  const { words, now } = view;
+  const { words, now, language } = view;
   const { obtained_at: obtained, expires_at: expires, due_at: due, reason, live } = credential;
   if (reason === 'handed_out') return html`<p class="reading">${words.handedOut}</p>`;
   if (obtained === null || expires === null || due === null) return undefined;
@@ -69,8 +70,8 @@ function countdown(view: View, credential: Credential): Html | undefined {
     number,
   ];
   const life = Math.max(1, to - from);
-  const age = duration(words, now - from);
-  const label = live ? words.barText(age, duration(words, to - now)) : words.barDead(age);
+  const age = duration(now - from, language);
+  const label = live ? words.barText(age, duration(to - now, language)) : words.barDead(age);
   // What was called dead has no window any more: it is due at once.
   const windowAt = windowFrom > now || windowFrom > from ? (windowFrom - from) / life : 1;
   return html`<figure>
@@ -193,11 +194,11 @@ function firstMoment(history: readonly HistoryEntry[], now: number): number | un
   return past.length === 0 ? undefined : Math.min(...past);
 }
 
-function reading({ words }: View, some: ReturnType<typeof refreshIntervals>): string {
+function reading({ words, language }: View, some: ReturnType<typeof refreshIntervals>): string {
   if (some.length === 0) return words.intervalsNoneThen;
   const minutes = some.map((one) => one.minutes);
   const mean = minutes.reduce((sum, one) => sum + one, 0) / minutes.length;
-  const length = (value: number) => duration(words, value * 60_000);
+  const length = (value: number) => duration(value * 60_000, language);
   const early = some.filter(isUnplanned).length;
   return [
     words.intervalsText(some.length, length(mean), length(Math.max(...minutes))),
@@ -221,7 +222,7 @@ function intervalTable(
     .slice(0, ROWS)
     .map((one) => [
       clockTime(view, one.at),
-      duration(words, one.minutes * 60_000),
+      duration(one.minutes * 60_000, view.language),
       isUnplanned(one) ? html`<strong>${reasonOf(view, one)}</strong>` : reasonOf(view, one),
       one.replica,
     ]);

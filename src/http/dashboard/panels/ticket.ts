@@ -1,7 +1,8 @@
 import { ticketGaps, type DashboardData } from '../../../status/dashboard.ts';
+import { duration } from '../../../lib/time-format.ts';
 import { html, type Html } from '../../pages/html.ts';
 import { arrivalStrip, scaleBelow, spanOf } from '../charts.ts';
-import { duration, moment, shortTime, type View } from '../view.ts';
+import { moment, shortTime, type View } from '../view.ts';
 import { action, address, facts, pill, title, type Tone } from './parts.ts';
 
 /** The ticket of a platform, and the last day of its arrivals. */
@@ -53,13 +54,13 @@ const FULL = { ms: DAY, steps: 4 };
 const DIVISIONS = [3, 4, 5];
 
 function strip(view: View, arrivals: readonly number[]): Html {
-  const { words, now } = view;
+  const { words, now, language } = view;
   if (arrivals.length === 0) return html`<p class="reading">${words.stripNone}</p>`;
   const { gaps, since } = ticketGaps(arrivals, now);
   const span = spanOf(since, now, FULL, DIVISIONS);
   const count = arrivals.filter((at) => at <= now && at > now - DAY).length;
   const named = gaps.slice(0, GAPS_NAMED).map(({ from, to }) => {
-    const length = duration(words, to - from);
+    const length = duration(to - from, language);
     return to === now
       ? words.stripGapNow(shortTime(from), length)
       : words.stripGap(shortTime(from), shortTime(to), length);

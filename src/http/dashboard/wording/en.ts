@@ -32,11 +32,6 @@ export const EN = {
   back: 'Back to the dashboard',
 
   // Durations, e.g. "3 h 20 min"
-  seconds: (count: number) => `${count} s`,
-  minutes: (count: number) => `${count} min`,
-  hours: (hours: number, minutes: number) =>
-    minutes === 0 ? `${hours} h` : `${hours} h ${minutes} min`,
-  days: (days: number, hours: number) => (hours === 0 ? `${days} d` : `${days} d ${hours} h`),
   ago: (duration: string) => `${duration} ago`,
   within: (duration: string) => `in ${duration}`,
   now: 'now',

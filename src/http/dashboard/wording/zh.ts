@@ -31,10 +31,6 @@ export const ZH: Wording = {
   unknown: '未知',
   back: '返回控制面板',
 
-  seconds: (count) => `${count} 秒`,
-  minutes: (count) => `${count} 分钟`,
-  hours: (hours, minutes) => (minutes === 0 ? `${hours} 小时` : `${hours} 小时 ${minutes} 分`),
-  days: (days, hours) => (hours === 0 ? `${days} 天` : `${days} 天 ${hours} 小时`),
   ago: (duration) => `${duration}前`,
   within: (duration) => `${duration}后`,
   now: '现在',
