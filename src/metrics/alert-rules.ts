@@ -1,6 +1,7 @@
 import { PROBLEM_CODES, PROBLEMS, type ProblemCode, type Severity } from '../status/problems.ts';
 import { titleOf } from '../status/wording.ts';
 import type { Text } from '../lib/language.ts';
+import { SILENT_AFTER_MS, SILENT_LONG_AFTER_MS } from '../wechat/ticket-silence.ts';
 
 /**
  * The alerting rules for Prometheus, made from the list of problems: the same names, titles and
@@ -31,14 +32,15 @@ const NO_CAUSE =
   '  unless on (job, appid) max by (job, appid) ' +
   `(wxkeeper_problem{code=~"${[...CAUSES, 'quota_exhausted'].join('|')}"}) == 1`;
 
-const silentFor = (seconds: number) => [
-  `time() - ${RECEIVED} > ${seconds}`,
+const silentFor = (ms: number) => [
+  `time() - ${RECEIVED} > ${ms / 1_000}`,
   `unless ${TICKET_EXPIRES} <= time()`,
 ];
 
 /** Lines of PromQL, where more is known than that the status names the problem. */
 const EXPRESSIONS: Partial<Record<ProblemCode, (severity: Severity) => readonly string[]>> = {
-  ticket_silent: (severity) => silentFor(severity === 'critical' ? 3_600 : 1_500),
+  ticket_silent: (severity) =>
+    silentFor(severity === 'critical' ? SILENT_LONG_AFTER_MS : SILENT_AFTER_MS),
   ticket_expired: () => [`${TICKET_EXPIRES} <= time()`],
   credential_dead: (severity) => [
     reported('credential_dead', severity),

@@ -7,6 +7,7 @@ import type { CredentialId, CredentialKindName } from '../store/redis/keys.ts';
 import { readHistory, type HistoryEntry } from '../store/credentials/record.ts';
 import { readRefusedBy, type RefusedBy } from '../store/credentials/refused-by.ts';
 import type { Store } from '../store/redis/store.ts';
+import { SILENT_AFTER_MS } from '../wechat/ticket-silence.ts';
 import { readTicketArrivals } from '../store/tickets/ticket.ts';
 import type { SnapshotContext } from './context.ts';
 import { takeSnapshot, type StatusSnapshot } from './snapshot.ts';
@@ -119,9 +120,6 @@ export interface Gap {
   to: number;
 }
 
-/** A ticket comes every ten minutes; two that stay away are worth seeing. */
-const GAP_MS = 25 * 60_000;
-
 /**
  * The times of the last day in which tickets stayed away, the newest first.
  * @param arrivals epoch ms, newest first
@@ -137,7 +135,7 @@ export function ticketGaps(
   const gaps: Gap[] = [];
   let to = now;
   for (const from of arrivals) {
-    if (to > start && to - from > GAP_MS) gaps.push({ from: Math.max(from, start), to });
+    if (to > start && to - from > SILENT_AFTER_MS) gaps.push({ from: Math.max(from, start), to });
     to = Math.min(to, from);
   }
   return { gaps, since };

@@ -5,6 +5,7 @@ import type { RedisTrouble } from '../store/redis/health.ts';
 import type { EncryptionProblem } from '../store/redis/encryption-keys.ts';
 import type { SelfTest } from '../store/redis/self-test.ts';
 import type { Ticket } from '../store/tickets/ticket.ts';
+import { SILENT_AFTER_MS, SILENT_LONG_AFTER_MS } from '../wechat/ticket-silence.ts';
 import { UNHEARD } from '../wechat/failure.ts';
 import { finding, type Facts, type Finding, type ProblemCode } from './problems.ts';
 import { iso } from '../lib/time-format.ts';
@@ -29,10 +30,6 @@ export interface CredentialHealth {
 }
 
 const MINUTE_MS = 60_000;
-/** Two pushes and a half without a ticket: worth knowing, nothing is down yet. */
-const SILENT_AFTER_MS = 25 * MINUTE_MS;
-/** By then asking WeChat for pushes has not helped either. */
-const SILENT_LONG_MS = 60 * MINUTE_MS;
 /** WeChat's signatures are accepted for five minutes. */
 const GRAVE_SKEW_MS = 4 * MINUTE_MS;
 
@@ -76,7 +73,7 @@ function silentFindings(
 ): Finding[] {
   const silent = now - receivedAt;
   if (silent <= SILENT_AFTER_MS) return [];
-  const severity = silent > SILENT_LONG_MS ? 'critical' : 'warning';
+  const severity = silent > SILENT_LONG_AFTER_MS ? 'critical' : 'warning';
   const facts = { minutes: Math.floor(silent / MINUTE_MS), ...more };
   return [finding('ticket_silent', component, { severity, since: receivedAt, facts })];
 }

@@ -1,5 +1,6 @@
 import { notePushUnanswered, watchTicket } from '../store/tickets/ticket.ts';
 import { WechatError } from '../wechat/client.ts';
+import { SILENT_AFTER_MS, SILENT_LONG_AFTER_MS } from '../wechat/ticket-silence.ts';
 import { explainCall } from '../wechat/failure.ts';
 import { startPushTicket } from '../wechat/calls/component.ts';
 import type { TicketsContext } from './request-push.ts';
@@ -12,9 +13,9 @@ import type { TicketsContext } from './request-push.ts';
 const MINUTE_MS = 60_000;
 /** A push is due every 10 minutes; a ticket lives 12 hours. */
 const PATIENCE = {
-  warnAfter: 25 * MINUTE_MS,
+  warnAfter: SILENT_AFTER_MS,
   askAfter: 30 * MINUTE_MS,
-  alarmAfter: 60 * MINUTE_MS,
+  alarmAfter: SILENT_LONG_AFTER_MS,
   askEvery: 60 * MINUTE_MS,
   /** When WeChat did not answer: it has most likely not heard us. */
   askAgainAfter: 5 * MINUTE_MS,
