@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { BlockList, isIPv6 } from 'node:net';
+import { isLocalAddress } from '../../lib/addresses.ts';
 import type { ComponentConfig } from '../../config/file.ts';
 import { both, failed, ok, skipped, warn, type Check } from './check.ts';
 import type { Patient } from './patient.ts';
@@ -49,25 +49,9 @@ export async function examineCallback(patient: Patient): Promise<Check[]> {
   }
 }
 
-const PRIVATE = new BlockList();
-for (const [network, prefix] of [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.168.0.0', 16],
-] as const) {
-  PRIVATE.addSubnet(network, prefix, 'ipv4');
-}
-PRIVATE.addSubnet('fc00::', 7, 'ipv6');
-PRIVATE.addSubnet('fe80::', 10, 'ipv6');
-PRIVATE.addAddress('::1', 'ipv6');
-
 export function addressCheck(host: string, addresses: readonly string[]): Check {
   const text = `${host}: ${addresses.join(', ')}`;
-  const open = addresses.filter((one) => !PRIVATE.check(one, isIPv6(one) ? 'ipv6' : 'ipv4'));
+  const open = addresses.filter((one) => !isLocalAddress(one));
   if (open.length > 0) return ok('callback', NAMES.dns, here(both(text)));
   return warn('callback', NAMES.dns, {
     seen: here(both(`${text} is no public address`, `${text} 不是公网地址`)),

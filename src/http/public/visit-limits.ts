@@ -1,24 +1,13 @@
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import type { Request, RequestHandler, Response } from 'express';
 import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
+import { isLocalAddress } from '../../lib/addresses.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { KeeperError } from '../../lib/errors.ts';
 
 /** How often the pages of an authorization may be opened: a link that got out must not burn codes. */
 
 const WINDOW_MS = 10 * 60_000;
-
-/** Peers that are proxies of ours, most likely: everybody comes from such an address. */
-const LOCAL = new BlockList();
-LOCAL.addSubnet('127.0.0.0', 8);
-LOCAL.addSubnet('10.0.0.0', 8);
-LOCAL.addSubnet('172.16.0.0', 12);
-LOCAL.addSubnet('192.168.0.0', 16);
-LOCAL.addSubnet('100.64.0.0', 10);
-LOCAL.addSubnet('169.254.0.0', 16);
-LOCAL.addAddress('::1', 'ipv6');
-LOCAL.addSubnet('fc00::', 7, 'ipv6');
-LOCAL.addSubnet('fe80::', 10, 'ipv6');
 
 /** At most `limit` visits in ten minutes, by this process, with one link. */
 export function limitByLink(limit: number, linkOf: (response: Response) => string): RequestHandler {
@@ -89,5 +78,5 @@ function tooMany(): KeeperError {
 function isLocal(address: string): boolean {
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
   if (isIP(plain) === 0) return true;
-  return LOCAL.check(plain, isIP(plain) === 4 ? 'ipv4' : 'ipv6');
+  return isLocalAddress(plain);
 }
