@@ -20,10 +20,10 @@ import {
   failedPage,
   pendingPage,
   type NextSteps,
-} from '../pages/done.ts';
-import { sendPage } from '../pages/page.ts';
-import { problemPage } from '../pages/problem.ts';
-import { deviceOf, startPage } from '../pages/start.ts';
+} from './pages/done.ts';
+import { sendPage } from './pages/layout.ts';
+import { problemPage } from './pages/problem.ts';
+import { deviceOf, startPage } from './pages/start.ts';
 import { limitByAddress, limitByLink, limitCodes, type CodeLimit } from './visit-limits.ts';
 import type { Language } from '../../lib/language.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { html } from '../../../src/http/pages/html.ts';
-import { deviceOf } from '../../../src/http/pages/start.ts';
-import { WORDING } from '../../../src/http/pages/wording.ts';
+import { deviceOf } from '../../../src/http/public/pages/start.ts';
+import { WORDING } from '../../../src/http/public/pages/wording.ts';
 
 const HOSTILE = `"><script>alert('x')</script>&amp;`;
 

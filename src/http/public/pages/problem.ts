@@ -1,6 +1,6 @@
-import type { Language } from '../../lib/language.ts';
-import type { ErrorCode, KeeperError } from '../../lib/errors.ts';
-import { button, paragraph, type Page } from './page.ts';
+import type { Language } from '../../../lib/language.ts';
+import type { ErrorCode, KeeperError } from '../../../lib/errors.ts';
+import { button, paragraph, type Page } from './layout.ts';
 import { WORDING, type Wording } from './wording.ts';
 
 type Kind = 'invalid' | 'over' | 'notFound' | 'method' | 'tooMany' | 'damaged';

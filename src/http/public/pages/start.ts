@@ -1,6 +1,6 @@
-import type { Language } from '../../lib/language.ts';
-import { html } from './html.ts';
-import { button, hint, paragraph, type Page } from './page.ts';
+import type { Language } from '../../../lib/language.ts';
+import { html } from '../../pages/html.ts';
+import { button, hint, paragraph, type Page } from './layout.ts';
 import { WORDING } from './wording.ts';
 
 /** The page from which a merchant goes to WeChat. */

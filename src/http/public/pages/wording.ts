@@ -1,4 +1,4 @@
-import type { Language } from '../../lib/language.ts';
+import type { Language } from '../../../lib/language.ts';
 
 /** Every sentence a merchant reads, in both languages. Merchants know accounts, not tokens. */
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Response } from 'express';
-import type { Language } from '../../lib/language.ts';
-import { html, Html, type Part } from './html.ts';
+import type { Language } from '../../../lib/language.ts';
+import { html, Html, type Part } from '../../pages/html.ts';
 
 /** One page for a merchant: a title, a few sentences, a few links. No script, nothing from elsewhere. */
 

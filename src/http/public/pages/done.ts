@@ -1,6 +1,6 @@
-import type { Language } from '../../lib/language.ts';
-import type { Html } from './html.ts';
-import { button, paragraph, type Page } from './page.ts';
+import type { Language } from '../../../lib/language.ts';
+import type { Html } from '../../pages/html.ts';
+import { button, paragraph, type Page } from './layout.ts';
 import { WORDING, type Wording } from './wording.ts';
 
 /** What a merchant reads who comes back from WeChat. */
