@@ -1,13 +1,67 @@
 import type { ServerResponse } from 'node:http';
-import type { ErrorRequestHandler } from 'express';
+import type { ErrorRequestHandler, Request, Response } from 'express';
 import { asKeeperError, KeeperError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import type { RefusedPushCounter, RefusedRequest } from '../callbacks/refused.ts';
-import { entryOf, isRefusal, type Audit } from './internal/audit.ts';
-import { knownCaller } from './internal/caller.ts';
-import { requestIdOf, sendJson, sendText, type Answering, type Asked } from './request-response.ts';
+import type { Answering, Asked } from './request-response.ts';
 
-/** Turns whatever was thrown into the answer: one place for each listener's form. */
+/** Turns whatever was thrown into an answer: in one way, and in the form of each part of HTTP. */
+
+export interface ErrorRenderer<In extends Asked = Asked, Out extends ServerResponse = Answering> {
+  log: Log;
+  /** What the log says of a fault of ours, of what can be had later, and of whatever is refused. */
+  sentences: { fault: string; later?: string; refused: string };
+  fields(error: KeeperError, request: In, response: Out): Readonly<Record<string, unknown>>;
+  /** Tells of a refusal elsewhere than at `debug`. @returns whether it did */
+  tellRefusal?(error: KeeperError, request: In, response: Out): boolean;
+  /** Seconds for `Retry-After`; undefined: without one. */
+  retryAfter(error: KeeperError): number | undefined;
+  send(error: KeeperError, request: In, response: Out): void;
+}
+
+/** As Express's handler of errors: it cuts off an answer that has begun. */
+export function respondWith(renderer: ErrorRenderer<Request, Response>): ErrorRequestHandler {
+  return (thrown: unknown, request, response, next) => {
+    if (response.headersSent) next(thrown);
+    else respond(renderer, thrown, request, response);
+  };
+}
+
+/** The same for what is served before Express. */
+export function respondBeforeExpress<In extends Asked, Out extends ServerResponse>(
+  renderer: ErrorRenderer<In, Out>,
+  thrown: unknown,
+  request: In,
+  response: Out,
+): void {
+  // Nobody may take an answer that broke off for a whole one.
+  if (response.headersSent) request.socket.destroy();
+  else respond(renderer, thrown, request, response);
+}
+
+function respond<In extends Asked, Out extends ServerResponse>(
+  renderer: ErrorRenderer<In, Out>,
+  thrown: unknown,
+  request: In,
+  response: Out,
+): void {
+  const { log, sentences } = renderer;
+  const error = fromHttp(thrown);
+  const fields = renderer.fields(error, request, response);
+  if (error.code === 'internal') log.error(sentences.fault, { ...fields, error: thrown });
+  else if (error.status >= 500 && sentences.later !== undefined) {
+    log.warn(sentences.later, { ...fields, error });
+  } else if (renderer.tellRefusal?.(error, request, response) !== true) {
+    log.debug(sentences.refused, { ...fields });
+  }
+  const seconds = renderer.retryAfter(error);
+  if (seconds !== undefined) response.setHeader('Retry-After', String(seconds));
+  renderer.send(error, request, response);
+}
+
+/** For programs, which need no more than a moment. */
+export function soon({ retryAfterSeconds, retryable }: KeeperError): number | undefined {
+  return retryAfterSeconds ?? (retryable ? 1 : undefined);
+}
 
 /** The faults of the router and of the body's parser carry a status of their own. */
 interface HttpFault {
@@ -15,79 +69,8 @@ interface HttpFault {
   type?: unknown;
 }
 
-/** @param refused counts and tells of the pushes among what is refused */
-export function publicErrors(log: Log, refused?: RefusedPushCounter): ErrorRequestHandler {
-  return (thrown: unknown, request, response, next) => {
-    const { method, path, query, ip: address } = request;
-    const about = { method, path, query, address };
-    if (!answerPublicError({ log, refused }, thrown, about, response)) next(thrown);
-  };
-}
-
-/** @returns false when another answer has begun already */
-export function answerPublicError(
-  { log, refused }: { log: Log; refused?: RefusedPushCounter | undefined },
-  thrown: unknown,
-  about: RefusedRequest,
-  response: ServerResponse,
-): boolean {
-  if (response.headersSent) return false;
-  const error = fromHttp(thrown);
-  const { method, path } = about;
-  const fields = { method, path: path.slice(0, 100), status: error.status, code: error.code };
-  if (error.code === 'internal') {
-    log.error('a push met a fault of ours', { ...fields, error: thrown });
-  } else if (error.status >= 500) {
-    const message = 'a push could not be stored; WeChat was asked to send it again';
-    log.warn(message, { ...fields, error });
-  } else if (refused?.note(about, error) !== true) {
-    // The Internet's noise.
-    log.debug('request refused', fields);
-  }
-  setRetryAfter(response, error);
-  sendText(response, error.status, { text: error.message });
-  return true;
-}
-
-export function internalErrors(log: Log, audit: Pick<Audit, 'refused'>): ErrorRequestHandler {
-  const answer = errorAnswers(log, audit);
-  return (thrown: unknown, request, response, next) => {
-    if (response.headersSent) next(thrown);
-    else answer(thrown, request, response);
-  };
-}
-
-/** What an error of the internal listener is answered with, counted as and told of. */
-export type AnswerError = (thrown: unknown, request: Asked, response: Answering) => void;
-
-export function errorAnswers(log: Log, audit: Pick<Audit, 'refused'>): AnswerError {
-  return (thrown, request, response) => {
-    const error = fromHttp(thrown);
-    const { code, message, status } = error;
-    const requestId = requestIdOf(response);
-    response.locals.code = code;
-    const key = knownCaller(response)?.key.id;
-    const fields = { request_id: requestId, code, key };
-    if (code === 'internal') log.error('request failed', { ...fields, error: thrown });
-    else if (status >= 500) log.warn('request not served', { ...fields, error });
-    else if (isRefusal(error, response)) {
-      response.locals.refused = true;
-      audit.refused(entryOf(request, response));
-    } else log.debug('request refused', fields);
-    setRetryAfter(response, error);
-    const body = { error: { code, message, request_id: requestId } };
-    sendJson(response, status, JSON.stringify(body));
-  };
-}
-
-function setRetryAfter(response: ServerResponse, error: KeeperError): void {
-  if (error.retryAfterSeconds !== undefined) {
-    response.setHeader('Retry-After', String(error.retryAfterSeconds));
-  } else if (error.retryable) response.setHeader('Retry-After', '1');
-}
-
 /** What to answer to anything a handler or the router threw. */
-export function fromHttp(thrown: unknown): KeeperError {
+function fromHttp(thrown: unknown): KeeperError {
   const { status, type } = (thrown ?? {}) as HttpFault;
   if (thrown instanceof KeeperError || typeof status !== 'number') return asKeeperError(thrown);
   if (type === 'entity.parse.failed') {

@@ -5,6 +5,7 @@ import { askForTickets } from '../../tickets/request-push.ts';
 import type { CredentialId, CredentialKindName } from '../../store/redis/keys.ts';
 import { explain } from '../explain.ts';
 import { html } from '../pages/html.ts';
+import { sendPage } from '../pages/page.ts';
 import {
   chooseLanguage,
   entryOfPage,
@@ -14,11 +15,11 @@ import {
   sessionIn,
   setHeaders,
 } from './guard.ts';
-import { sendPage } from './layout.ts';
+import { dashboardPage } from './layout.ts';
 import { formBody } from './login.ts';
 import { leaveNotice, type Outcome } from './notice.ts';
 import type { DashboardOptions } from './options.ts';
-import { languageOf, WORDS } from './view.ts';
+import { chosenLanguage, WORDS } from './view.ts';
 
 /** What an admin can do from the dashboard. Each asks once more, on a page of its own. */
 
@@ -123,7 +124,7 @@ function describe({ kind, subject }: Action): string {
 
 function confirm(request: Request, response: Response, action: Action): void {
   const { name, subject, kind } = action;
-  const language = languageOf(request);
+  const language = chosenLanguage(request);
   const words = WORDS[language];
   const session = sessionIn(response);
   const title = words.confirmTitle[name];
@@ -143,5 +144,5 @@ function confirm(request: Request, response: Response, action: Action): void {
       </p>
     </form>
   </div>`;
-  sendPage(request, response, 200, { view: { language }, title, session, body: [form] });
+  sendPage(response, 200, dashboardPage(request, { language, title, session, body: [form] }));
 }

@@ -1,16 +1,19 @@
-import { createHash, randomBytes } from 'node:crypto';
-import type { Request, Response } from 'express';
+import { createHash } from 'node:crypto';
+import type { Request } from 'express';
+import type { Language } from '../../lib/language.ts';
 import { Html, html } from '../pages/html.ts';
+import { LANGUAGE_TAG } from '../pages/language.ts';
+import type { Page } from '../pages/page.ts';
 import { isRefresh, pathOf } from './guard.ts';
 import { SCRIPT } from './script.ts';
 import type { Session } from './session.ts';
 import { STYLE } from './style.ts';
 import { clockTime, WORDS, type View } from './view.ts';
 
-/** The frame of every page: headers, style, and who is logged in. */
+/** The frame of every page: style, script, and who is logged in. */
 
 export interface DashboardPage {
-  view: Pick<View, 'language'>;
+  language: Language;
   title: string;
   body: readonly (Html | undefined)[];
   /** Undefined on pages for those who have not logged in. */
@@ -23,56 +26,28 @@ const SCRIPT_VERSION = createHash('sha256').update(SCRIPT).digest('hex').slice(0
 const SCRIPT_PATH = '/dashboard/refresh.js';
 const RAW_STYLE = new Html(STYLE);
 
-export function sendPage(
-  request: Request,
-  response: Response,
-  status: number,
-  page: DashboardPage,
-): void {
-  const nonce = randomBytes(16).toString('base64');
-  response.status(status).set({
-    'Content-Security-Policy':
-      `default-src 'none'; script-src 'self'; style-src 'nonce-${nonce}'; connect-src 'self'; ` +
-      "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    'Content-Language': WORDS[page.view.language].htmlLang,
-    Vary: 'Accept-Language, Cookie',
-  });
-  // What makes the templates readable need not travel.
-  response.type('html').send(render(request, page, nonce).replace(/\s*\n\s*/g, '\n'));
-}
-
-function render(request: Request, page: DashboardPage, nonce: string): string {
-  const { view, title, live } = page;
-  const words = WORDS[view.language];
+export function dashboardPage(request: Request, page: DashboardPage): Page {
+  const { language, title, body, live } = page;
   const script =
     live === undefined
       ? undefined
       : html`<script src="${SCRIPT_PATH}?v=${SCRIPT_VERSION}" defer></script>`;
-  // Our script has it already, and its parser would apply the policy of the page that is there.
-  const style = isRefresh(request)
-    ? undefined
-    : html`<style nonce="${nonce}">
-        ${RAW_STYLE}
-      </style>`;
-  return html`<!doctype html>
-    <html lang="${words.htmlLang}">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="robots" content="noindex" />
-        <title>${title}</title>
-        ${style} ${script}
-      </head>
-      <body>
-        <a class="skip" href="#main">${words.skip}</a>
-        ${top(request, page)}
-        <main id="main">${page.body.filter((one) => one !== undefined)}</main>
-      </body>
-    </html> `.text;
+  return {
+    language,
+    title,
+    // Our script has it already, and its parser would apply the policy of the page that is there.
+    style: isRefresh(request) ? undefined : RAW_STYLE,
+    head: html`<meta name="robots" content="noindex" /> ${script}`,
+    body: html`<a class="skip" href="#main">${WORDS[language].skip}</a>
+      ${top(request, page)}
+      <main id="main">${body.filter((one) => one !== undefined)}</main>`,
+    interactive: true,
+    vary: 'Accept-Language, Cookie',
+  };
 }
 
-function top(request: Request, { view, session, live }: DashboardPage): Html {
-  const words = WORDS[view.language];
+function top(request: Request, { language, session, live }: DashboardPage): Html {
+  const words = WORDS[language];
   const updated =
     live === undefined
       ? undefined
@@ -92,12 +67,12 @@ function top(request: Request, { view, session, live }: DashboardPage): Html {
           >
           <button class="plain">${words.logout}</button>
         </form>`;
-  const other = words.otherLanguageCode;
-  const tongue = other === 'zh' ? 'zh-CN' : 'en';
+  const other: Language = language === 'zh' ? 'en' : 'zh';
+  const tag = LANGUAGE_TAG[other];
   return html`<header class="top">
     <span class="brand">wxkeeper</span>
     ${updated}
-    <a href="${withLanguage(request, other)}" lang="${tongue}" hreflang="${tongue}"
+    <a href="${withLanguage(request, other)}" lang="${tag}" hreflang="${tag}"
       >${words.otherLanguage}</a
     >
     ${out}

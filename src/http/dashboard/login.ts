@@ -2,6 +2,7 @@ import express, { type Request, type RequestHandler, type Response, type Router 
 import { claimedId, findApiKey } from '../../config/api-keys.ts';
 import { limitFailures } from '../internal/authentication.ts';
 import { html } from '../pages/html.ts';
+import { sendPage } from '../pages/page.ts';
 import {
   chooseLanguage,
   currentSession,
@@ -13,10 +14,10 @@ import {
   sessionIn,
   setHeaders,
 } from './guard.ts';
-import { sendPage } from './layout.ts';
+import { dashboardPage } from './layout.ts';
 import type { DashboardOptions } from './options.ts';
 import { clearSession, createSession, SESSION_MS, setSession } from './session.ts';
-import { languageOf, WORDS } from './view.ts';
+import { chosenLanguage, WORDS } from './view.ts';
 import type { Wording } from './wording/en.ts';
 
 /** In with an API key, and out again. */
@@ -98,13 +99,11 @@ export function loginRoutes(options: DashboardOptions): Router {
 }
 
 function sendLogin(request: Request, response: Response, trouble?: Trouble): void {
-  const language = languageOf(request);
+  const language = chosenLanguage(request);
   const words = WORDS[language];
-  sendPage(request, response, trouble === undefined ? 200 : STATUS[trouble], {
-    view: { language },
-    title: words.loginTitle,
-    body: [loginForm(words, trouble)],
-  });
+  const page = { language, title: words.loginTitle, body: [loginForm(words, trouble)] };
+  const status = trouble === undefined ? 200 : STATUS[trouble];
+  sendPage(response, status, dashboardPage(request, page));
 }
 
 function loginForm(words: Wording, trouble: Trouble | undefined) {

@@ -7,8 +7,9 @@ import { APPID } from '../../config/appid.ts';
 import { visibleTo } from '../internal/caller.ts';
 import { describeAuthorizers } from '../internal/authorizer-view.ts';
 import { html, type Html } from '../pages/html.ts';
+import { sendPage } from '../pages/page.ts';
 import { holds, isRefresh, sessionIn } from './guard.ts';
-import { sendPage } from './layout.ts';
+import { dashboardPage } from './layout.ts';
 import { noticePanel, takeNotice } from './notice.ts';
 import type { DashboardOptions } from './options.ts';
 import { PAGE_SIZE, type AuthorizerList, type AuthorizerSearch } from './panels/authorizers.ts';
@@ -21,7 +22,7 @@ import {
   platformTable,
 } from './panels/component-panel.ts';
 import { verdictPanel } from './panels/verdict.ts';
-import { languageOf, WORDS, type View } from './view.ts';
+import { chosenLanguage, WORDS, type View } from './view.ts';
 
 /** The one page with everything on it, what is broken first. */
 
@@ -30,7 +31,7 @@ const MAX_SEARCH = 100;
 export function serveOverview(options: DashboardOptions): RequestHandler {
   return async (request, response) => {
     const session = sessionIn(response);
-    const language = languageOf(request);
+    const language = chosenLanguage(request);
     const status = visibleTo(response, options.status);
     const again = isRefresh(request);
     const notice = again ? undefined : takeNotice(request, response);
@@ -51,7 +52,8 @@ export function serveOverview(options: DashboardOptions): RequestHandler {
       ...panels({ ...options, status }, view, data, { asked, list }),
     ];
     const title = `${data.status.summary} · wxkeeper`;
-    sendPage(request, response, 200, { view, title, session, live: view, body });
+    const page = { language, title, session, live: view, body };
+    sendPage(response, 200, dashboardPage(request, page));
   };
 }
 

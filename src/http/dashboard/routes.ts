@@ -1,17 +1,18 @@
-import express, { type ErrorRequestHandler, type Router } from 'express';
+import express, { type Request, type Response, type Router } from 'express';
 import { isRefusal } from '../internal/audit.ts';
-import { fromHttp } from '../errors.ts';
+import { respondWith, type ErrorRenderer } from '../errors.ts';
 import { requestIdOf } from '../request-response.ts';
-import { html } from '../pages/html.ts';
+import { html, type Html } from '../pages/html.ts';
+import { sendPage } from '../pages/page.ts';
 import { actionRoutes } from './actions.ts';
 import { chooseLanguage, entryOfPage, requireSession, setHeaders } from './guard.ts';
-import { sendPage } from './layout.ts';
+import { dashboardPage } from './layout.ts';
 import { loginRoutes } from './login.ts';
 import type { DashboardOptions } from './options.ts';
 import { serveOverview } from './overview.ts';
 import { SCRIPT } from './script.ts';
 import type { Session } from './session.ts';
-import { languageOf, WORDS } from './view.ts';
+import { chosenLanguage, WORDS } from './view.ts';
 import type { Wording } from './wording/en.ts';
 
 /** Pages for people, at `/` of the internal listener. */
@@ -24,7 +25,7 @@ export function dashboardRoutes(options: DashboardOptions): Router {
   });
   router.use(loginRoutes(options));
   router.use(actionRoutes(options));
-  router.use(pageErrors(options));
+  router.use(respondWith(pageErrors(options)));
   return router;
 }
 
@@ -34,37 +35,39 @@ const KINDS: Readonly<Record<number, keyof Wording['errorTitle']>> = {
   404: 'not_found',
 };
 
-function pageErrors({ log, audit }: DashboardOptions): ErrorRequestHandler {
-  return (thrown: unknown, request, response, next) => {
-    if (response.headersSent) {
-      next(thrown);
-      return;
-    }
-    const error = fromHttp(thrown);
-    const requestId = requestIdOf(response);
-    const fields = { request_id: requestId, path: request.path, code: error.code };
-    if (error.code === 'internal') log.error('page failed', { ...fields, error: thrown });
-    else if (isRefusal(error, response)) {
+function pageErrors({ log, audit }: DashboardOptions): ErrorRenderer<Request, Response> {
+  return {
+    log,
+    sentences: { fault: 'page failed', refused: 'page refused' },
+    fields: (error, { path }, response) => {
+      return { request_id: requestIdOf(response), path, code: error.code, error };
+    },
+    tellRefusal(error, request, response) {
+      if (!isRefusal(error, response)) return false;
       const session = response.locals.session as Session | undefined;
-      audit.refused({
-        ...entryOfPage(request, session),
-        result: error.code,
-        request_id: requestId,
-      });
-    } else log.debug('page refused', { ...fields, error });
-    const language = languageOf(request);
-    const words = WORDS[language];
-    const kind = KINDS[error.status] ?? 'other';
-    const number = kind === 'other' ? html`<p><code>${requestId}</code></p>` : undefined;
-    const body = html`<div class="alone">
-      <div class="card">
-        <h1>${words.errorTitle[kind]}</h1>
-        <p>${words.errorText[kind]}</p>
-        ${number}
-        <p><a class="button" href="/">${words.back}</a></p>
-      </div>
-    </div>`;
-    const page = { view: { language }, title: words.errorTitle[kind], body: [body] };
-    sendPage(request, response, error.status, page);
+      const entry = entryOfPage(request, session);
+      audit.refused({ ...entry, result: error.code, request_id: requestIdOf(response) });
+      return true;
+    },
+    // A person tries again when they like.
+    retryAfter: () => undefined,
+    send({ status }, request, response) {
+      const language = chosenLanguage(request);
+      const kind = KINDS[status] ?? 'other';
+      const title = WORDS[language].errorTitle[kind];
+      const body = [errorCard(WORDS[language], kind, requestIdOf(response))];
+      sendPage(response, status, dashboardPage(request, { language, title, body }));
+    },
   };
+}
+
+function errorCard(words: Wording, kind: keyof Wording['errorTitle'], requestId: string): Html {
+  return html`<div class="alone">
+    <div class="card">
+      <h1>${words.errorTitle[kind]}</h1>
+      <p>${words.errorText[kind]}</p>
+      ${kind === 'other' ? html`<p><code>${requestId}</code></p>` : undefined}
+      <p><a class="button" href="/">${words.back}</a></p>
+    </div>
+  </div>`;
 }

@@ -2,6 +2,7 @@ import type { Request } from 'express';
 import type { Language } from '../../lib/language.ts';
 import { beijingTime, duration } from '../../lib/time-format.ts';
 import { html, type Html } from '../pages/html.ts';
+import { languageOf } from '../pages/language.ts';
 import { readCookies } from './session.ts';
 import { EN, type Wording } from './wording/en.ts';
 import { ZH } from './wording/zh.ts';
@@ -24,11 +25,9 @@ const SECOND = 1_000;
 const MAX_MS = 8.6e15;
 
 /** What was chosen on the page, else what the browser asks for. */
-export function languageOf(request: Request): Language {
-  const chosen = readCookies(request, LANGUAGE_COOKIE)[0];
-  if (chosen === 'zh' || chosen === 'en') return chosen;
-  if ((request.get('accept-language') ?? '').trim() === '') return 'en';
-  return request.acceptsLanguages('zh', 'en') === 'zh' ? 'zh' : 'en';
+export function chosenLanguage(request: Request): Language {
+  const [chosen] = readCookies(request, LANGUAGE_COOKIE);
+  return chosen === 'zh' || chosen === 'en' ? chosen : languageOf(request, 'en');
 }
 
 /** A moment as the reader thinks of it: "in 12 min", "3 h ago". Nothing for what never was. */

@@ -2,8 +2,9 @@ import express, { type Express } from 'express';
 import { KeeperError } from '../../lib/errors.ts';
 import { createAudit } from './audit.ts';
 import { createAuthentication } from './authentication.ts';
-import { internalErrors } from '../errors.ts';
+import { respondWith } from '../errors.ts';
 import { beginAnswer } from '../request-response.ts';
+import { internalErrors } from './errors.ts';
 import { internalRoutes, type InternalAppOptions } from './routes.ts';
 import { observeResponses, registerRoutes } from './route.ts';
 
@@ -27,6 +28,6 @@ export function createInternalApp(options: InternalAppOptions): Express {
   app.use(() => {
     throw new KeeperError('not_found', 'Nothing is served at this path.');
   });
-  app.use(internalErrors(log, audit));
+  app.use(respondWith(internalErrors(log, audit)));
   return app;
 }

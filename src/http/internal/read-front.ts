@@ -2,8 +2,9 @@ import { admit } from './authentication.ts';
 import { createAudit, type Watched } from './audit.ts';
 import { setCaller } from './caller.ts';
 import { answerRead, idOf, readRoutes } from './credential-routes.ts';
-import { errorAnswers } from '../errors.ts';
+import { respondBeforeExpress } from '../errors.ts';
 import { beginAnswer, type Answering } from '../request-response.ts';
+import { internalErrors } from './errors.ts';
 import type { InternalAppOptions } from './routes.ts';
 import { observeResponse, type Route } from './route.ts';
 import type { Front } from '../server.ts';
@@ -21,7 +22,7 @@ const ADDRESS =
 export function createReadFront(options: InternalAppOptions): Front {
   const { apiKeys, log, reading, observe, audit = createAudit({ log }) } = options;
   const { ofOne, ofAuthorizer } = readRoutes(reading);
-  const answerError = errorAnswers(log, audit);
+  const errors = internalErrors(log, audit);
   return (request, plain) => {
     const watched = request.method === 'GET' ? match(request.url, ofOne, ofAuthorizer) : undefined;
     if (watched === undefined) return false;
@@ -41,9 +42,7 @@ export function createReadFront(options: InternalAppOptions): Front {
     audit.follow(watched, request, response);
     setCaller(response, caller);
     answerRead(reading, id, request, response).catch((thrown: unknown) => {
-      // As Express does with an answer that broke off: nobody may take it for a whole one.
-      if (response.headersSent) request.socket.destroy();
-      else answerError(thrown, request, response);
+      respondBeforeExpress(errors, thrown, request, response);
     });
     return true;
   };

@@ -5,8 +5,9 @@ import type { Receiver } from '../../callbacks/receiver.ts';
 import type { RefusedPushCounter } from '../../callbacks/refused.ts';
 import { readAppid } from '../../config/appid.ts';
 import type { AuthorizationPages } from './authorize.ts';
-import { publicErrors } from '../errors.ts';
+import { respondWith } from '../errors.ts';
 import { observeResponses, type Seen } from '../internal/route.ts';
+import { publicErrors } from './errors.ts';
 import { PUSH_PATHS, servePush } from './push-route.ts';
 
 /** What WeChat and the world can reach: callbacks, pages for merchants and a sign of life. */
@@ -52,7 +53,7 @@ export function createPublicApp(
   app.use(() => {
     throw new KeeperError('not_found', 'not found');
   });
-  app.use(publicErrors(log, refused));
+  app.use(respondWith(publicErrors(log, refused)));
   return app;
 }
 

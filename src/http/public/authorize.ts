@@ -1,4 +1,4 @@
-import express, { type ErrorRequestHandler, type Request, type Response } from 'express';
+import express, { type Request, type Response } from 'express';
 import type { Router } from 'express';
 import type { Authorizations } from '../../authorizers/code-exchange/queue.ts';
 import {
@@ -12,7 +12,7 @@ import { returnAddress, type AuthorizationResult } from '../../authorizers/retur
 import type { Clock } from '../../lib/clock.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
-import { fromHttp } from '../errors.ts';
+import { respondWith, type ErrorRenderer } from '../errors.ts';
 import {
   authorizedPage,
   cancelledPage,
@@ -21,7 +21,8 @@ import {
   pendingPage,
   type NextSteps,
 } from './pages/done.ts';
-import { sendPage } from './pages/layout.ts';
+import { languageOf } from '../pages/language.ts';
+import { sendPage } from '../pages/page.ts';
 import { problemPage } from './pages/problem.ts';
 import { deviceOf, startPage } from './pages/start.ts';
 import { limitByAddress, limitByLink, limitCodes, type CodeLimit } from './visit-limits.ts';
@@ -71,6 +72,8 @@ const RETRY_AFTER_SECONDS = 60;
 /** protocol: `expires_in` is 600; up to an hour was seen. */
 const DEFAULT_CODE_SECONDS = 600;
 const MAX_CODE_SECONDS = 3600;
+/** For those whose browser asks for no language: they are WeChat's merchants. */
+const OTHERWISE: Language = 'zh';
 const AUTH_CODE = /^[\x21-\x7E]{1,512}$/;
 
 /** Serves everything below /authorize, and every answer of it as a page. */
@@ -120,7 +123,7 @@ export function authorizationPages(pages: AuthorizationPages, log: Log): Router 
   router.use('/authorize', () => {
     throw new KeeperError('not_found', 'not found');
   });
-  router.use('/authorize', pageErrors(log));
+  router.use('/authorize', respondWith(pageErrors(log)));
   return router;
 }
 
@@ -222,7 +225,7 @@ function openVisit(pages: AuthorizationPages, request: Request, graceMs: number)
   const { appid, appsecret } = component;
   const token = typeof request.query.link === 'string' ? request.query.link : '';
   const link = openLink(appsecret, appid, token, now, graceMs);
-  return { component, link, token, language: link.language ?? languageOf(request) };
+  return { component, link, token, language: link.language ?? languageOf(request, OTHERWISE) };
 }
 
 /** Nobody may ever look at a page that a browser fetches on suspicion: no code is spent on it. */
@@ -232,6 +235,11 @@ function isLoadedAhead(request: Request): boolean {
 
 function visitOf(response: Response): Visit {
   return response.locals.visit as Visit;
+}
+
+/** Undefined when the link was not opened. */
+function visitBegun(response: Response): Visit | undefined {
+  return response.locals.visit as Visit | undefined;
 }
 
 /** @throws KeeperError `unknown_component` */
@@ -265,32 +273,24 @@ function readLife(life: unknown): number {
   return seconds === 0 ? DEFAULT_CODE_SECONDS : Math.min(seconds, MAX_CODE_SECONDS);
 }
 
-/** Chinese for those who do not say: they are WeChat's merchants. */
-function languageOf(request: Request): Language {
-  if ((request.get('accept-language') ?? '').trim() === '') return 'zh';
-  return request.acceptsLanguages('zh', 'en') === 'zh' ? 'zh' : 'en';
-}
-
-function pageErrors(log: Log): ErrorRequestHandler {
-  return (thrown: unknown, request, response, next) => {
-    if (response.headersSent) {
-      next(thrown);
-      return;
-    }
-    const error = fromHttp(thrown);
-    const visit = response.locals.visit as Visit | undefined;
+function pageErrors(log: Log): ErrorRenderer<Request, Response> {
+  return {
+    log,
+    sentences: {
+      fault: 'authorization page failed',
+      later: 'authorization page not served',
+      refused: 'authorization page refused',
+    },
     // The path only: link and code are in the query.
-    const path = `${request.baseUrl}${request.path}`.slice(0, 100);
-    const fields = { path, code: error.code, link: visit?.link.id };
-    if (error.code === 'internal')
-      log.error('authorization page failed', { ...fields, error: thrown });
-    else if (error.status >= 500) log.warn('authorization page not served', { ...fields, error });
-    else log.debug('authorization page refused', fields);
-    if (error.status === 503 || error.retryAfterSeconds !== undefined) {
-      response.set('Retry-After', String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS));
-    }
-    const onDone = request.path.endsWith('/done');
-    const language = visit?.language ?? languageOf(request);
-    sendPage(response, error.status, problemPage(language, error, onDone));
+    fields: ({ code }, { baseUrl, path }, response) => {
+      return { path: `${baseUrl}${path}`.slice(0, 100), code, link: visitBegun(response)?.link.id };
+    },
+    retryAfter: ({ status, retryAfterSeconds }) =>
+      retryAfterSeconds ?? (status === 503 ? RETRY_AFTER_SECONDS : undefined),
+    send(error, request, response) {
+      const onDone = request.path.endsWith('/done');
+      const language = visitBegun(response)?.language ?? languageOf(request, OTHERWISE);
+      sendPage(response, error.status, problemPage(language, error, onDone));
+    },
   };
 }

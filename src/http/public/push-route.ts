@@ -3,10 +3,11 @@ import { KeeperError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Answer, Receiver } from '../../callbacks/receiver.ts';
 import type { RefusedPushCounter } from '../../callbacks/refused.ts';
-import { answerPublicError } from '../errors.ts';
+import { respondBeforeExpress } from '../errors.ts';
 import { sendText } from '../request-response.ts';
 import { observeResponse, type Seen } from '../internal/route.ts';
 import { MAX_BODY_BYTES, type Front } from '../server.ts';
+import { publicErrors } from './errors.ts';
 
 /**
  * A push over HTTP, on Node's own request and response: nearly all requests to the public listener are
@@ -44,7 +45,8 @@ export interface PushFrontOptions {
 
 /** Serves pushes at plain addresses before Express. */
 export function createPushFront(options: PushFrontOptions): Front {
-  const { receiver, observe } = options;
+  const { receiver, log, observe, refused } = options;
+  const errors = publicErrors(log, refused);
   return (request, response) => {
     const { method, url = '' } = request;
     if (method !== 'POST') return false;
@@ -53,9 +55,8 @@ export function createPushFront(options: PushFrontOptions): Front {
     if (query === undefined || !receiver.knows(component)) return false;
     if (observe !== undefined) observeResponse({ request, response, routeOf, observe });
     servePush(receiver, request, response, { component, authorizer, query }).catch(
-      (error: unknown) => {
-        const about = { method, path, query, address: request.socket.remoteAddress };
-        if (!answerPublicError(options, error, about, response)) request.socket.destroy();
+      (thrown: unknown) => {
+        respondBeforeExpress(errors, thrown, Object.assign(request, { path, query }), response);
       },
     );
     return true;

@@ -1,9 +1,7 @@
 /** Every sentence of the dashboard in English. What is wrong, and what to do, is worded in `status`. */
 
 export const EN = {
-  htmlLang: 'en',
   otherLanguage: '中文',
-  otherLanguageCode: 'zh',
   skip: 'Skip to the status',
 
   // Log-in

@@ -3,9 +3,7 @@ import type { Wording } from './en.ts';
 /** 控制面板的全部中文文字。 */
 
 export const ZH: Wording = {
-  htmlLang: 'zh-CN',
   otherLanguage: 'English',
-  otherLanguageCode: 'en',
   skip: '跳到状态',
 
   loginTitle: '登录 wxkeeper',

@@ -1,6 +1,7 @@
 import type { Language } from '../../../lib/language.ts';
 import type { Html } from '../../pages/html.ts';
-import { button, paragraph, type Page } from './layout.ts';
+import type { Page } from '../../pages/page.ts';
+import { button, merchantPage, paragraph } from './layout.ts';
 import { WORDING, type Wording } from './wording.ts';
 
 /** What a merchant reads who comes back from WeChat. */
@@ -19,24 +20,24 @@ export interface NextSteps {
 export function authorizedPage(language: Language, appid: string): Page {
   const words = WORDING[language];
   const body = [paragraph(words.authorizedText(appid))];
-  return { language, title: words.authorizedTitle, body };
+  return merchantPage({ language, title: words.authorizedTitle, body });
 }
 
 /** Loads itself again: the code is in the address, and taking it twice does nothing twice. */
 export function pendingPage(language: Language): Page {
   const words = WORDING[language];
-  return {
+  return merchantPage({
     language,
     title: words.pendingTitle,
     body: [paragraph(words.pendingText), button('', words.reload, false)],
     refreshSeconds: LOOK_AGAIN_SECONDS,
-  };
+  });
 }
 
 export function expiredPage(next: NextSteps): Page {
   const words = WORDING[next.language];
   const body = [paragraph(words.expiredText), ...nextSteps(words, next)];
-  return { language: next.language, title: words.expiredTitle, body };
+  return merchantPage({ language: next.language, title: words.expiredTitle, body });
 }
 
 /**
@@ -49,13 +50,13 @@ export function failedPage(next: NextSteps, errcode: number | undefined): Page {
   // To authorize again would not help before that.
   const look = button('', words.reload, true);
   const body = [paragraph(words.failedText), ...code, look, ...nextSteps(words, next, false)];
-  return { language: next.language, title: words.failedTitle, body };
+  return merchantPage({ language: next.language, title: words.failedTitle, body });
 }
 
 export function cancelledPage(next: NextSteps): Page {
   const words = WORDING[next.language];
   const body = [paragraph(words.cancelledText), ...nextSteps(words, next)];
-  return { language: next.language, title: words.cancelledTitle, body };
+  return merchantPage({ language: next.language, title: words.cancelledTitle, body });
 }
 
 function nextSteps(words: Wording, { startAgain, back }: NextSteps, primary = true): Html[] {

@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import type { Response } from 'express';
 import type { Language } from '../../../lib/language.ts';
 import { html, Html, type Part } from '../../pages/html.ts';
+import type { Page } from '../../pages/page.ts';
 
-/** One page for a merchant: a title, a few sentences, a few links. No script, nothing from elsewhere. */
+/** One page for a merchant: a title, a few sentences, a few links. No script. */
 
-export interface Page {
+interface MerchantPage {
   language: Language;
   title: string;
   body: readonly Html[];
@@ -25,42 +24,22 @@ h1 { font-size: 1.5rem; line-height: 1.3; margin: 0 0 1rem; }
 .hint { margin: 0; font-size: .875rem; opacity: .8; }
 `);
 
-/** Sends a page with the headers that all of them have. */
-export function sendPage(response: Response, status: number, page: Page): void {
-  const nonce = randomBytes(16).toString('base64');
-  response.status(status).set({
-    'Content-Security-Policy':
-      `default-src 'none'; style-src 'nonce-${nonce}'; ` +
-      "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    'Content-Language': page.language === 'zh' ? 'zh-CN' : 'en',
-    Vary: 'Accept-Language, User-Agent',
-  });
-  response.type('html').send(render(page, nonce));
-}
-
-function render({ language, title, body, refreshSeconds }: Page, nonce: string): string {
-  const refresh =
-    refreshSeconds === undefined
-      ? undefined
-      : html`<meta http-equiv="refresh" content="${refreshSeconds}" />`;
-  return html`<!doctype html>
-    <html lang="${language === 'zh' ? 'zh-CN' : 'en'}">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        ${refresh}
-        <title>${title}</title>
-        <style nonce="${nonce}">
-          ${STYLE}
-        </style>
-      </head>
-      <body>
-        <main>
-          <h1>${title}</h1>
-          ${body}
-        </main>
-      </body>
-    </html> `.text;
+export function merchantPage({ language, title, body, refreshSeconds }: MerchantPage): Page {
+  return {
+    language,
+    title,
+    style: STYLE,
+    head:
+      refreshSeconds === undefined
+        ? undefined
+        : html`<meta http-equiv="refresh" content="${refreshSeconds}" />`,
+    body: html`<main>
+      <h1>${title}</h1>
+      ${body}
+    </main>`,
+    interactive: false,
+    vary: 'Accept-Language, User-Agent',
+  };
 }
 
 export function paragraph(...parts: readonly Part[]): Html {

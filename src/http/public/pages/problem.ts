@@ -1,6 +1,7 @@
 import type { Language } from '../../../lib/language.ts';
 import type { ErrorCode, KeeperError } from '../../../lib/errors.ts';
-import { button, paragraph, type Page } from './layout.ts';
+import type { Page } from '../../pages/page.ts';
+import { button, merchantPage, paragraph } from './layout.ts';
 import { WORDING, type Wording } from './wording.ts';
 
 type Kind = 'invalid' | 'over' | 'notFound' | 'method' | 'tooMany' | 'damaged';
@@ -20,7 +21,7 @@ export function problemPage(language: Language, error: KeeperError, onDone: bool
   const words = WORDING[language];
   const [title, text] = sentences(words, error, onDone);
   const again = error.status === 503 ? [button('', words.tryAgain, true)] : [];
-  return { language, title, body: [paragraph(text), ...again] };
+  return merchantPage({ language, title, body: [paragraph(text), ...again] });
 }
 
 function sentences(words: Wording, error: KeeperError, onDone: boolean): [string, string] {

@@ -1,6 +1,7 @@
 import type { Language } from '../../../lib/language.ts';
 import { html } from '../../pages/html.ts';
-import { button, hint, paragraph, type Page } from './layout.ts';
+import type { Page } from '../../pages/page.ts';
+import { button, hint, merchantPage, paragraph } from './layout.ts';
 import { WORDING } from './wording.ts';
 
 /** The page from which a merchant goes to WeChat. */
@@ -34,7 +35,7 @@ export function startPage(facts: StartFacts): Page {
     ...(device === 'pc' ? [hint(words.mobileHint)] : []),
   ];
   const minutes = Math.max(1, Math.floor(facts.expiresInMs / 60_000));
-  return {
+  return merchantPage({
     language,
     title: words.startTitle,
     body: [
@@ -47,7 +48,7 @@ export function startPage(facts: StartFacts): Page {
         <a class="again" href="">${words.startAgain}</a>
       </p>`,
     ],
-  };
+  });
 }
 
 /** WeChat on a computer says "MicroMessenger" too, but opens the page for phones no better. */
