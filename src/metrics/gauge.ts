@@ -1,5 +1,4 @@
-import type { CredentialStatus } from '../status/credential.ts';
-import type { StatusSnapshot } from '../status/snapshot.ts';
+import type { CredentialStatus, StatusSnapshot } from '../status/schema.ts';
 
 /** One metric that is read from the status at the moment it is asked for. */
 export interface Family {

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import type { SnapshotContext } from '../status/context.ts';
-import { takeSnapshot, type StatusSnapshot } from '../status/snapshot.ts';
+import type { StatusSnapshot } from '../status/schema.ts';
+import { takeSnapshot } from '../status/snapshot.ts';
 import { createCounters, type Counters } from './counters.ts';
 import { FAMILIES } from './gauges.ts';
 

@@ -8,7 +8,8 @@ import { readRefused } from '../store/tickets/refused-pushes.ts';
 import { readTicket, TICKET_LIFE_MS, type Ticket } from '../store/tickets/ticket.ts';
 import { authorizersFindings, describeAuthorizers } from './authorizers.ts';
 import type { SnapshotContext } from './context.ts';
-import { describeCredential, type CredentialStatus } from './credential.ts';
+import { describeCredential, type FoundCredential } from './credential.ts';
+import type { CredentialStatus } from './schema.ts';
 import {
   credentialFindings,
   previousSecretFindings,
@@ -122,7 +123,7 @@ function describeCredentialsOf(context: SnapshotContext, { appid }: { appid: str
   );
 }
 
-function inWordsOf(credential: CredentialStatus, language: Language) {
+function inWordsOf(credential: FoundCredential, language: Language): CredentialStatus {
   const { last_error: error } = credential;
   const said = error === null ? null : { at: error.at, ...describeError(error, language) };
   return { ...credential, last_error: said };

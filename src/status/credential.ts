@@ -9,9 +9,11 @@ import {
   type CredentialRecord,
 } from '../store/credentials/record.ts';
 import { describeRefusedBy } from '../store/credentials/refused-by.ts';
+import type { StoredError } from '../store/credentials/stored-error.ts';
 import type { Store } from '../store/redis/store.ts';
 import { summarizeHistory } from './history.ts';
 import { iso, isoOrNull, seconds } from '../lib/time-format.ts';
+import type { CredentialStatus } from './schema.ts';
 
 /** One credential as an admin sees it: never its value. */
 
@@ -23,8 +25,16 @@ export interface CredentialStatusContext {
   nextTick: (kind: string, notBefore: number) => number | undefined;
 }
 
+/** What is known of a credential, before there are words in any language for its last error. */
+export interface FoundCredential extends Omit<CredentialStatus, 'last_error'> {
+  last_error: (StoredError & { at: string | null }) | null;
+}
+
 /** @throws KeeperError `store_unavailable` */
-export async function describeCredential(context: CredentialStatusContext, target: Target) {
+export async function describeCredential(
+  context: CredentialStatusContext,
+  target: Target,
+): Promise<FoundCredential> {
   const { store, windowMs } = context;
   const { id, kind, budget } = target;
   const [record, history] = await Promise.all([read(store, target), readHistory(store, id)]);
@@ -69,8 +79,6 @@ export async function describeCredential(context: CredentialStatusContext, targe
     history: summarizeHistory(history),
   };
 }
-
-export type CredentialStatus = Awaited<ReturnType<typeof describeCredential>>;
 
 function nextRefresh(
   { nextTick }: CredentialStatusContext,

@@ -10,7 +10,8 @@ import type { Store } from '../store/redis/store.ts';
 import { SILENT_AFTER_MS } from '../wechat/ticket-silence.ts';
 import { readTicketArrivals } from '../store/tickets/ticket.ts';
 import type { SnapshotContext } from './context.ts';
-import { takeSnapshot, type StatusSnapshot } from './snapshot.ts';
+import type { StatusSnapshot } from './schema.ts';
+import { takeSnapshot } from './snapshot.ts';
 
 /** What the dashboard shows beyond the status: what has been, not only what is. Never a value. */
 

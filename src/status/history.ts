@@ -1,18 +1,12 @@
 import type { HistoryEntry } from '../store/credentials/record.ts';
 import { isoOrNull, seconds } from '../lib/time-format.ts';
+import type { CredentialStatus } from './schema.ts';
 
-/** What the intervals between mints say, in whole seconds. */
-export interface RefreshHistory {
-  /** Mints on record, the first one included. */
-  count: number;
-  mean_interval_seconds: number | null;
-  longest_interval_seconds: number | null;
-  /** ISO time of the oldest mint on record. */
-  since: string | null;
-}
-
-/** @param entries newest first */
-export function summarizeHistory(entries: readonly HistoryEntry[]): RefreshHistory {
+/**
+ * What the intervals between mints say, in whole seconds.
+ * @param entries newest first
+ */
+export function summarizeHistory(entries: readonly HistoryEntry[]): CredentialStatus['history'] {
   const times = entries.map((entry) => entry.obtainedAt);
   const intervals = times.slice(1).map((earlier, index) => (times[index] ?? 0) - earlier);
   const oldest = times.at(-1);

@@ -1,6 +1,7 @@
 import type { Replica } from '../store/operations/replicas.ts';
 import { finding, type Finding } from './problems.ts';
 import { iso, isoOrNull } from '../lib/time-format.ts';
+import type { StatusSnapshot } from './schema.ts';
 
 /** Which processes are there, and which one should be. */
 
@@ -12,10 +13,11 @@ const LOST_AFTER_MS = 60_000;
  */
 const WATCHED_MS = 30_000;
 
-export type ReplicaState = 'running' | 'stopped' | 'lost' | 'replaced';
+type ReplicaStatus = StatusSnapshot['replicas'][number];
+export type ReplicaState = ReplicaStatus['state'];
 
 /** @param now by the store's clock */
-export function describeReplicas(replicas: readonly Replica[], now: number) {
+export function describeReplicas(replicas: readonly Replica[], now: number): ReplicaStatus[] {
   const states = stateReplicas(replicas, now);
   return replicas.map((one) => ({
     id: one.id,

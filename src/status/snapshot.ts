@@ -9,6 +9,7 @@ import { firstWordsOf, wordOf } from '../store/redis/words.ts';
 import { readReplicas } from '../store/operations/replicas.ts';
 import { plainTokens, encryptionProblem } from '../store/redis/encryption-keys.ts';
 import type { SnapshotContext } from './context.ts';
+import type { StatusSnapshot } from './schema.ts';
 import { clockFindings, sealFindings, selfTestFindings, storeFinding } from './rules.ts';
 import { rankFindings, type Finding } from './problems.ts';
 import { describeRefused, flowOfAll, refusedFindings } from './refused.ts';
@@ -22,18 +23,23 @@ import { inWords, verdictSentence } from './wording.ts';
  * keeper acts on.
  */
 
-export type StatusSnapshot = Awaited<ReturnType<typeof takeSnapshot>>;
-
-type RedisState = 'ready' | 'unavailable';
-type StoredState = Awaited<ReturnType<typeof describeStored>>;
+/** What only a process knows of itself, and what there is to read of all of them. */
+type OfProcess = Pick<
+  StatusSnapshot,
+  'time' | 'version' | 'replica' | 'uptime_seconds' | 'tickets_waiting_for_redis'
+>;
+type Stored = Omit<StatusSnapshot, keyof OfProcess>;
 
 /**
  * Without Redis it says so, and what this process knows by itself. Never rejects for that.
  * @param language of what is said about problems and errors
  */
-export async function takeSnapshot(context: SnapshotContext, language: Language = 'en') {
+export async function takeSnapshot(
+  context: SnapshotContext,
+  language: Language = 'en',
+): Promise<StatusSnapshot> {
   const now = context.clock.now();
-  const self = {
+  const self: OfProcess = {
     time: iso(now),
     version: context.version,
     replica: context.replica,
@@ -90,7 +96,7 @@ function describeWithoutRedis(
   error: KeeperError,
   context: SnapshotContext,
   language: Language,
-): StoredState {
+): Stored {
   return {
     ...conclude(
       [storeFinding(error.message, troubleOf(error, context)), ...ownFindings(context)],
@@ -107,7 +113,10 @@ function describeWithoutRedis(
 }
 
 /** What is wrong, the gravest first, in one sentence and in full. */
-function conclude(findings: readonly Finding[], language: Language) {
+function conclude(
+  findings: readonly Finding[],
+  language: Language,
+): Pick<Stored, 'verdict' | 'summary' | 'problems'> {
   const problems = inWords(findings, language);
   return {
     verdict: problems.length === 0 ? 'ok' : 'attention',
@@ -117,7 +126,11 @@ function conclude(findings: readonly Finding[], language: Language) {
 }
 
 /** @throws KeeperError `store_unavailable` */
-async function describeStored(context: SnapshotContext, now: number, language: Language) {
+async function describeStored(
+  context: SnapshotContext,
+  now: number,
+  language: Language,
+): Promise<Stored> {
   const { clock, store } = context;
   const started = clock.monotonic();
   await onRedis(() => store.redis.ping());
@@ -128,7 +141,7 @@ async function describeStored(context: SnapshotContext, now: number, language: L
   ]);
   return {
     ...conclude(findings, language),
-    redis: { state: 'ready' as RedisState, latency_ms: latencyMs as number | null },
+    redis: { state: 'ready', latency_ms: latencyMs },
     clocks: describeClocks(context.clockSkew()),
     refused_elsewhere: elsewhere,
     components: components.map(({ status }) => status),
@@ -181,11 +194,10 @@ function describeRun({ startedAt, tookMs, trigger, replica, ok, summary }: JobRu
   return { at: iso(startedAt), took_ms: tookMs, trigger, replica, ok, summary };
 }
 
-function describeClocks(skew: ClockSkew): {
-  process_ahead_of_redis_seconds: number;
-  process_ahead_of_wechat_seconds: number | null;
-} | null {
-  const { processVsRedis, processVsWechat } = skew;
+function describeClocks({
+  processVsRedis,
+  processVsWechat,
+}: ClockSkew): NonNullable<StatusSnapshot['clocks']> {
   return {
     process_ahead_of_redis_seconds: Math.round(processVsRedis / 1000),
     process_ahead_of_wechat_seconds:

@@ -1,35 +1,13 @@
 import { explainError } from '../credentials/error-words.ts';
 import type { Language } from '../lib/language.ts';
-import {
-  PROBLEMS,
-  rankFindings,
-  type Finding,
-  type ProblemCode,
-  type Severity,
-} from './problems.ts';
 import { isoOrNull } from '../lib/time-format.ts';
+import { PROBLEMS, rankFindings, type Finding, type ProblemCode } from './problems.ts';
+import type { Problem } from './schema.ts';
 import { en } from './words/en.ts';
 import type { Words } from './words/words.ts';
 import { zh } from './words/zh.ts';
 
 /** What was found, in words an admin can act on at night. */
-
-/** One entry of `problems` in `GET /status`. */
-export interface Problem {
-  code: ProblemCode;
-  severity: Severity;
-  /** Its name in webhooks and in Prometheus. */
-  alert: string;
-  /** The appid of a component or an account; null when it is about no single one. */
-  component: string | null;
-  /** The kind of credential, or the replica; null when there is only one of it. */
-  kind: string | null;
-  /** ISO time; null when it is not known since when. */
-  since: string | null;
-  title: string;
-  message: string;
-  advice: string;
-}
 
 const WORDS: Readonly<Record<Language, Words>> = { en, zh };
 

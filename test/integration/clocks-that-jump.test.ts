@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { StatusSnapshot } from '../../src/status/snapshot.ts';
+import type { StatusSnapshot } from '../../src/status/schema.ts';
 import { CODE, TOKEN } from '../support/liveness.ts';
 import { logged, read } from '../support/observe.ts';
 import { ticketMirror, tokenMints } from '../support/redis-story.ts';

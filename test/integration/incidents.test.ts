@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createHeartbeat } from '../../src/status/heartbeat.ts';
 import { PROBLEMS, type ProblemCode } from '../../src/status/problems.ts';
-import type { StatusSnapshot } from '../../src/status/snapshot.ts';
+import type { StatusSnapshot } from '../../src/status/schema.ts';
 import { titleOf } from '../../src/status/wording.ts';
 import { VERSION } from '../../src/lib/version.ts';
 import { receiversOfAllKinds, ROUND } from '../support/alerting.ts';

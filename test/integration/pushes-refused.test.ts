@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import type { RefusalReason } from '../../src/lib/errors.ts';
-import type { StatusSnapshot } from '../../src/status/snapshot.ts';
+import type { StatusSnapshot } from '../../src/status/schema.ts';
 import { titleOf } from '../../src/status/wording.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 import { scrape } from '../support/metrics.ts';

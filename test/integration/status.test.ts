@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createHeartbeat } from '../../src/status/heartbeat.ts';
-import type { StatusSnapshot } from '../../src/status/snapshot.ts';
+import type { StatusSnapshot } from '../../src/status/schema.ts';
 import { readEvents } from '../../src/store/tickets/event-stream.ts';
 import { readReplicas } from '../../src/store/operations/replicas.ts';
 import { readTicketArrivals } from '../../src/store/tickets/ticket.ts';

@@ -1,6 +1,7 @@
 import { readProgress } from '../../authorizers/reconciliation/runner.ts';
 import { withoutSecrets, type SnapshotContext } from '../../status/context.ts';
-import { takeSnapshot, type StatusSnapshot } from '../../status/snapshot.ts';
+import type { StatusSnapshot } from '../../status/schema.ts';
+import { takeSnapshot } from '../../status/snapshot.ts';
 import { VERSION } from '../../lib/version.ts';
 import { both, ok, REPLICAS, skipped, warn, type Check, type Group } from './check.ts';
 import type { Patient } from './patient.ts';

@@ -5,6 +5,7 @@ import type { ReportContext } from '../../credentials/report-invalid.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { SnapshotContext } from '../../status/context.ts';
+import { statusSchema } from '../../status/schema.ts';
 import { takeSnapshot } from '../../status/snapshot.ts';
 import { visibleTo } from './caller.ts';
 import type { Audit } from './audit.ts';
@@ -15,7 +16,6 @@ import { metricsRoute } from './metrics-route.ts';
 import { operationsRoutes } from './operations-routes.ts';
 import { documentSchema, liveSchema, notReadySchema, readySchema } from './openapi/answers.ts';
 import { describeApi } from './openapi/document.ts';
-import { statusSchema } from './openapi/status-schema.ts';
 import type { Route, Seen } from './route.ts';
 
 export interface InternalAppOptions {

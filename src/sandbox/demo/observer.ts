@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import type { StatusSnapshot } from '../../status/snapshot.ts';
+import type { StatusSnapshot } from '../../status/schema.ts';
 import { createKeys, type CredentialKindName } from '../../store/redis/keys.ts';
 import { connectRedis, whenReady } from '../../store/redis/connection.ts';
 import { DEMO_COMPONENT } from './component.ts';

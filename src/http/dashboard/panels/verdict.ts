@@ -1,5 +1,5 @@
 import type { DashboardData } from '../../../status/dashboard.ts';
-import type { Problem } from '../../../status/wording.ts';
+import type { Problem } from '../../../status/schema.ts';
 import { html, type Html } from '../../pages/html.ts';
 import { moment, sentence, type View } from '../view.ts';
 import { code, facts, type Fact } from './parts.ts';

@@ -1,17 +1,17 @@
 import * as z from 'zod';
+import {
+  failureSchema,
+  freshnessSchema,
+  progressSchema,
+  time,
+  timeOrNull,
+} from '../../../status/schema.ts';
 import { AUTHORIZER_STATES } from '../../../store/authorizers/profile.ts';
 
 /** What the internal API answers, for its document. A test compares them with real answers. */
 
 const appid = z.string().meta({ example: 'wx0123456789abcdef' });
-export const time = z.iso.datetime().describe('ISO 8601, UTC.');
-export const timeOrNull = time.nullable();
 const seq = z.int().describe('Rises by one with each new value.');
-
-/** How near the end of its life a value is. */
-export const freshnessSchema = z
-  .enum(['fresh', 'due', 'urgent', 'expired', 'missing'])
-  .describe('fresh, due and urgent may be used.');
 
 const credentialShape = {
   kind: z.string(),
@@ -31,15 +31,6 @@ export const rejectionSchema = z.object({
     .describe('throttled: `value` is the reported one; Retry-After says when to report again.'),
   ...credentialShape,
   value: z.string().optional().describe('Only for a key that may read it. Secret.'),
-});
-
-/** Why the last call failed. */
-export const failureSchema = z.object({
-  class: z.string().describe('What kind of failure; see docs/troubleshooting.md.'),
-  message: z.string(),
-  advice: z.string().describe('What to do.'),
-  errcode: z.int().optional(),
-  rid: z.string().optional().describe("WeChat's request id."),
 });
 
 export const authorizerSchema = z.object({
@@ -75,21 +66,6 @@ export const authorizerListSchema = z.object({
   total: z.int().describe('In the registry, whatever the filter.'),
 });
 
-export const progressSchema = z.object({
-  state: z
-    .enum(['never', 'running', 'waiting', 'done', 'inconsistent'])
-    .describe('waiting: under way, held up by last_error.'),
-  cause: z.string().nullable(),
-  started_at: timeOrNull,
-  offset: z.int().describe("Entries of WeChat's list read so far."),
-  total: z.int().nullable(),
-  restored: z.int(),
-  missing: z.int(),
-  calls: z.int(),
-  last_completed_at: timeOrNull,
-  requested_at: timeOrNull.describe('A run was asked for that has not begun.'),
-  last_error: z.string().nullable(),
-});
 export const reconcileSchema = z.object({ reconcile: progressSchema });
 
 export const linkAnswerSchema = z.object({

@@ -2,10 +2,10 @@ import * as z from 'zod';
 import { CREDENTIAL_KINDS } from '../../../credentials/kinds/index.ts';
 import { KeeperError, type ErrorCode } from '../../../lib/errors.ts';
 import { VERSION } from '../../../lib/version.ts';
+import { statusSchema } from '../../../status/schema.ts';
 import type { Route, SuccessDoc } from '../route.ts';
 import * as answers from './answers.ts';
 import examples from './examples.json' with { type: 'json' };
-import { statusSchema } from './status-schema.ts';
 
 /** The internal API as an OpenAPI 3.1 document, made from the table of routes. */
 

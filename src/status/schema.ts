@@ -1,10 +1,46 @@
 import * as z from 'zod';
-import { REFUSAL_REASONS, type RefusalReason } from '../../../lib/errors.ts';
-import { PROBLEM_CODES, SEVERITIES } from '../../../status/problems.ts';
-import { PUSH_URLS } from '../../../store/tickets/refused-pushes.ts';
-import { failureSchema, freshnessSchema, progressSchema, time, timeOrNull } from './answers.ts';
+import { REFUSAL_REASONS, type RefusalReason } from '../lib/errors.ts';
+import { PROBLEM_CODES, SEVERITIES } from './problems.ts';
+import type { CredentialKindName } from '../store/redis/keys.ts';
+import { PUSH_URLS } from '../store/tickets/refused-pushes.ts';
 
-/** The answer of `GET /status`, for the document. docs/status.md explains it at length. */
+/**
+ * The answer of `GET /status`: its types and its part of the API's document are made from this.
+ * docs/status.md explains it at length.
+ */
+
+export const time = z.iso.datetime().describe('ISO 8601, UTC.');
+export const timeOrNull = time.nullable();
+
+/** How near the end of its life a value is. */
+export const freshnessSchema = z
+  .enum(['fresh', 'due', 'urgent', 'expired', 'missing'])
+  .describe('fresh, due and urgent may be used.');
+
+/** Why the last call failed. */
+export const failureSchema = z.object({
+  class: z.string().describe('What kind of failure; see docs/troubleshooting.md.'),
+  message: z.string(),
+  advice: z.string().describe('What to do.'),
+  errcode: z.int().exactOptional(),
+  rid: z.string().exactOptional().describe("WeChat's request id."),
+});
+
+export const progressSchema = z.object({
+  state: z
+    .enum(['never', 'running', 'waiting', 'done', 'inconsistent'])
+    .describe('waiting: under way, held up by last_error.'),
+  cause: z.string().nullable(),
+  started_at: timeOrNull,
+  offset: z.int().describe("Entries of WeChat's list read so far."),
+  total: z.int().nullable(),
+  restored: z.int(),
+  missing: z.int(),
+  calls: z.int(),
+  last_completed_at: timeOrNull,
+  requested_at: timeOrNull.describe('A run was asked for that has not begun.'),
+  last_error: z.string().nullable(),
+});
 
 const problemSchema = z.object({
   code: z.enum(PROBLEM_CODES),
@@ -23,8 +59,11 @@ const problemSchema = z.object({
 
 const secondsOrNull = z.int().nullable();
 
+/** The document names none of them: there will be more. */
+const kindSchema = z.string() as unknown as z.ZodType<CredentialKindName>;
+
 const credentialStatusSchema = z.object({
-  kind: z.string(),
+  kind: kindSchema,
   state: freshnessSchema,
   reason: z.string().describe('Why it is in this state.'),
   live: z.boolean(),
@@ -170,3 +209,8 @@ export const statusSchema = z.object({
   jobs: z.array(jobSchema),
   replicas: z.array(replicaSchema),
 });
+
+export type StatusSnapshot = z.infer<typeof statusSchema>;
+/** One entry of `problems`. */
+export type Problem = z.infer<typeof problemSchema>;
+export type CredentialStatus = z.infer<typeof credentialStatusSchema>;
