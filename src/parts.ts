@@ -238,21 +238,23 @@ function createStatus(config: Config, workers: Workers): SnapshotContext {
   return {
     store: deps.store,
     clock: deps.clock,
-    replica: deps.replica,
-    version: VERSION,
-    startedAt: workers.startedAt,
     windowMs: config.refreshWindowMs,
     refreshesPerSecond: config.authorizerRefreshesPerSecond,
     publicBaseUrl: config.publicBaseUrl,
     components: withoutSecrets(config.components),
     accounts: config.accounts,
-    jobs: workers.jobs,
-    nextTick: (kind, notBefore) => scheduler.nextTick(kind, notBefore),
-    ticketsWaiting: () => pendingTickets.components(),
-    writeRefused: () => refusedPushes.flush(),
-    selfTest: () => watch.last(),
-    clockSkew: () => clocks.skew(),
     reconciliation: (component) => reconciler.progress(component),
+    self: {
+      replica: deps.replica,
+      version: VERSION,
+      startedAt: workers.startedAt,
+      jobs: workers.jobs,
+      nextTick: (kind, notBefore) => scheduler.nextTick(kind, notBefore),
+      ticketsWaiting: () => pendingTickets.components(),
+      writeRefused: () => refusedPushes.flush(),
+      selfTest: () => watch.last(),
+      clockSkew: () => clocks.skew(),
+    },
   };
 }
 

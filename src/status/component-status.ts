@@ -7,8 +7,8 @@ import { readPushStats } from '../store/tickets/push-stats.ts';
 import { readRefused } from '../store/tickets/refused-pushes.ts';
 import { readTicket, TICKET_LIFE_MS, type Ticket } from '../store/tickets/ticket.ts';
 import { authorizersFindings, describeAuthorizers } from './authorizers.ts';
-import type { SnapshotContext } from './context.ts';
 import { describeCredential, type FoundCredential } from './credential.ts';
+import type { StoredStatus } from './context.ts';
 import type { CredentialStatus } from './schema.ts';
 import {
   credentialFindings,
@@ -29,8 +29,8 @@ import { inWords } from './wording.ts';
  * @throws KeeperError `store_unavailable`
  */
 export async function describeComponent(
-  context: SnapshotContext,
-  component: SnapshotContext['components'][number],
+  context: StoredStatus,
+  component: StoredStatus['components'][number],
   now: number,
   language: Language,
   refusedElsewhere: readonly Finding[],
@@ -48,7 +48,8 @@ export async function describeComponent(
   const { code_error: codeError } = authorizers;
   const flow = flowOf(pushes.acceptedAt, now);
   const ofRefused = refusedFindings(appid, refused, flow, now);
-  const beginning = now - context.startedAt < PROBLEMS.no_ticket.afterSeconds * 1_000;
+  const { startedAt = -Infinity } = context.self ?? {};
+  const beginning = now - startedAt < PROBLEMS.no_ticket.afterSeconds * 1_000;
   // By the clock that the keeper judges by: ours may be wrong, which is another problem.
   const storeNow = store.time.now();
   const state = ticketState(ticket, storeNow);
@@ -89,11 +90,7 @@ export async function describeComponent(
 }
 
 /** @throws KeeperError `store_unavailable` */
-export async function describeAccount(
-  context: SnapshotContext,
-  account: Account,
-  language: Language,
-) {
+export async function describeAccount(context: StoredStatus, account: Account, language: Language) {
   const credentials = await describeCredentialsOf(context, account);
   const findings = credentials.flatMap((one) => credentialFindings(account.appid, one));
   const status = {
@@ -110,7 +107,7 @@ function noneIfSpoiled(error: unknown): undefined {
   if (!isWrongType(error)) throw error;
 }
 
-function describeCredentialsOf(context: SnapshotContext, { appid }: { appid: string }) {
+function describeCredentialsOf(context: StoredStatus, { appid }: { appid: string }) {
   const components = context.components.map((one) => ({ ...one, appsecret: '' }));
   const subjects = { components, accounts: context.accounts };
   const ids = configuredIds(subjects).filter((id) => id.subject === appid);

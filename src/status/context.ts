@@ -5,13 +5,23 @@ import type { ClockSkew } from '../store/operations/clock-skew.ts';
 import type { SelfTest } from '../store/redis/self-test.ts';
 import type { AuthorizersContext } from './authorizers.ts';
 
-/** What the status looks at, and with it the dashboard, the alerts, the metrics and the doctor. */
-export interface SnapshotContext extends AuthorizersContext {
+/** What the status reads from Redis, whoever looks: a replica, or the doctor. */
+export interface StoredStatus extends AuthorizersContext {
   clock: Clock;
   /** Upper bound of the refresh window, milliseconds. */
   windowMs: number;
   components: readonly { appid: string; previousKeySet: boolean; previousTokenSet: boolean }[];
   accounts: readonly Account[];
+  publicBaseUrl: string | undefined;
+  /** Of the process that looks, if it is one that keeps credentials. */
+  self?: ProcessStatus;
+}
+
+/** What a process knows of itself. */
+export interface ProcessStatus {
+  replica: string;
+  version: string;
+  startedAt: number;
   /** Components with a ticket that waits in this process's memory for Redis. */
   ticketsWaiting: () => readonly string[];
   /** Lets this process write down which pushes it has refused lately. Never rejects. */
@@ -22,14 +32,15 @@ export interface SnapshotContext extends AuthorizersContext {
   /** What trying Redis out has shown; undefined before the first time. */
   selfTest: () => SelfTest | undefined;
   clockSkew: () => ClockSkew;
-  publicBaseUrl: string | undefined;
-  replica: string;
-  version: string;
-  startedAt: number;
+}
+
+/** What the status looks at, and with it the dashboard, the alerts and the metrics. */
+export interface SnapshotContext extends StoredStatus {
+  self: ProcessStatus;
 }
 
 /** What the status needs to know of the configured components. */
-export function withoutSecrets(components: Config['components']): SnapshotContext['components'] {
+export function withoutSecrets(components: Config['components']): StoredStatus['components'] {
   return components.map(({ appid, previousEncodingAesKey, previousToken }) => ({
     appid,
     previousKeySet: previousEncodingAesKey !== undefined,

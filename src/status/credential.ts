@@ -13,17 +13,10 @@ import type { StoredError } from '../store/credentials/stored-error.ts';
 import type { Store } from '../store/redis/store.ts';
 import { summarizeHistory } from './history.ts';
 import { iso, isoOrNull, seconds } from '../lib/time-format.ts';
+import type { StoredStatus } from './context.ts';
 import type { CredentialStatus } from './schema.ts';
 
 /** One credential as an admin sees it: never its value. */
-
-export interface CredentialStatusContext {
-  store: Store;
-  /** Upper bound of the refresh window, milliseconds. */
-  windowMs: number;
-  /** The first tick of a kind's job at or after a moment, epoch ms. */
-  nextTick: (kind: string, notBefore: number) => number | undefined;
-}
 
 /** What is known of a credential, before there are words in any language for its last error. */
 export interface FoundCredential extends Omit<CredentialStatus, 'last_error'> {
@@ -32,7 +25,7 @@ export interface FoundCredential extends Omit<CredentialStatus, 'last_error'> {
 
 /** @throws KeeperError `store_unavailable` */
 export async function describeCredential(
-  context: CredentialStatusContext,
+  context: StoredStatus,
   target: Target,
 ): Promise<FoundCredential> {
   const { store, windowMs } = context;
@@ -81,13 +74,13 @@ export async function describeCredential(
 }
 
 function nextRefresh(
-  { nextTick }: CredentialStatusContext,
+  { self }: StoredStatus,
   kind: string,
   { readAt, retryAt, quarantineUntil }: CredentialRecord,
   earliest: number,
 ): number {
   const held = Math.max(retryAt, quarantineUntil);
-  return held > readAt ? held : (nextTick(kind, earliest) ?? earliest);
+  return held > readAt ? held : (self?.nextTick(kind, earliest) ?? earliest);
 }
 
 async function read(store: Store, { id }: Target): Promise<CredentialRecord> {

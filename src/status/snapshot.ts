@@ -8,7 +8,7 @@ import { healthOf, type RedisTrouble } from '../store/redis/health.ts';
 import { firstWordsOf, wordOf } from '../store/redis/words.ts';
 import { readReplicas } from '../store/operations/replicas.ts';
 import { plainTokens, encryptionProblem } from '../store/redis/encryption-keys.ts';
-import type { SnapshotContext } from './context.ts';
+import type { SnapshotContext, StoredStatus } from './context.ts';
 import type { StatusSnapshot } from './schema.ts';
 import { clockFindings, sealFindings, selfTestFindings, storeFinding } from './rules.ts';
 import { rankFindings, type Finding } from './problems.ts';
@@ -39,26 +39,27 @@ export async function takeSnapshot(
   language: Language = 'en',
 ): Promise<StatusSnapshot> {
   const now = context.clock.now();
-  const self: OfProcess = {
+  const { version, replica, startedAt, ticketsWaiting } = context.self;
+  const own: OfProcess = {
     time: iso(now),
-    version: context.version,
-    replica: context.replica,
-    uptime_seconds: seconds(now - context.startedAt),
+    version,
+    replica,
+    uptime_seconds: seconds(now - startedAt),
     /** Appids whose newest ticket is in this process's memory until Redis takes it. */
-    tickets_waiting_for_redis: context
-      .ticketsWaiting()
-      .filter((waiting) => context.components.some(({ appid }) => appid === waiting)),
+    tickets_waiting_for_redis: ticketsWaiting().filter((waiting) =>
+      context.components.some(({ appid }) => appid === waiting),
+    ),
   };
   try {
-    return { ...self, ...(await describeStored(context, now, language)) };
+    return { ...own, ...(await describeStored(context, now, language)) };
   } catch (error) {
     if (!(error instanceof KeeperError) || error.code !== 'store_unavailable') throw error;
-    return { ...self, ...describeWithoutRedis(error, context, language) };
+    return { ...own, ...describeWithoutRedis(error, context, language) };
   }
 }
 
 /** What is wrong, the gravest first, before it is put into words. @throws as the store does */
-export async function findProblems(context: SnapshotContext): Promise<Finding[]> {
+export async function findProblems(context: StoredStatus): Promise<Finding[]> {
   return rankFindings((await readParts(context, context.clock.now(), 'en')).findings);
 }
 
@@ -75,7 +76,7 @@ export async function findOwnProblems(context: SnapshotContext): Promise<Finding
 }
 
 /** What stands between us and Redis, or what it said. */
-function troubleOf({ cause }: KeeperError, { store }: SnapshotContext): RedisTrouble | undefined {
+function troubleOf({ cause }: KeeperError, { store }: StoredStatus): RedisTrouble | undefined {
   const { trouble } = healthOf(store.redis) ?? {};
   if (trouble !== undefined || !(cause instanceof Error) || cause.name !== 'ReplyError') {
     return trouble;
@@ -83,12 +84,12 @@ function troubleOf({ cause }: KeeperError, { store }: SnapshotContext): RedisTro
   return { word: wordOf(cause), words: firstWordsOf(cause) };
 }
 
-function ownFindings({ selfTest, store, clockSkew, ...context }: SnapshotContext): Finding[] {
-  const subjects = [...context.components, ...context.accounts].map(({ appid }) => appid);
+function ownFindings({ store, components, accounts, self }: StoredStatus): Finding[] {
+  const subjects = [...components, ...accounts].map(({ appid }) => appid);
   return [
-    ...selfTestFindings(selfTest(), subjects),
+    ...selfTestFindings(self?.selfTest(), subjects),
     ...sealFindings(encryptionProblem(store), plainTokens(store)),
-    ...clockFindings(clockSkew()),
+    ...(self === undefined ? [] : clockFindings(self.clockSkew())),
   ];
 }
 
@@ -142,7 +143,7 @@ async function describeStored(
   return {
     ...conclude(findings, language),
     redis: { state: 'ready', latency_ms: latencyMs },
-    clocks: describeClocks(context.clockSkew()),
+    clocks: describeClocks(context.self.clockSkew()),
     refused_elsewhere: elsewhere,
     components: components.map(({ status }) => status),
     accounts: accounts.map(({ status }) => status),
@@ -152,9 +153,9 @@ async function describeStored(
 }
 
 /** Everything that is read, and all that is wrong with it. @throws KeeperError `store_unavailable` */
-async function readParts(context: SnapshotContext, now: number, language: Language) {
+async function readParts(context: StoredStatus, now: number, language: Language) {
   const { store } = context;
-  await context.writeRefused();
+  await context.self?.writeRefused();
   const refused = await readRefused(store, null);
   // How grave it is says the flow of tickets, which is not known yet; why they are refused is.
   const nowhere = { acceptedAt: { event: undefined, message: undefined }, tickets: true };
@@ -177,14 +178,14 @@ async function readParts(context: SnapshotContext, now: number, language: Langua
   return { components, accounts, replicas, findings, elsewhere };
 }
 
-async function describeJobs({ store, jobs, nextTick }: SnapshotContext, now: number) {
+async function describeJobs({ store, self }: SnapshotContext, now: number) {
   const runs = await readJobRuns(store);
-  return jobs.map(({ name, expression }) => {
+  return self.jobs.map(({ name, expression }) => {
     const run = runs[name];
     return {
       name,
       schedule: expression,
-      next_run_at: isoOrNull(nextTick(name, now)),
+      next_run_at: isoOrNull(self.nextTick(name, now)),
       last_run: run === undefined ? null : describeRun(run),
     };
   });

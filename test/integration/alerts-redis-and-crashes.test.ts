@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createAlerts, type Alerts } from '../../src/alerts/alerts.ts';
-import type { SnapshotContext } from '../../src/status/context.ts';
+import type { SnapshotContext, StoredStatus } from '../../src/status/context.ts';
 import { noteReplica } from '../../src/store/operations/replicas.ts';
 import type { Store } from '../../src/store/redis/store.ts';
 import { loseReplica, ROUND, statuses, toldOf } from '../support/alerting.ts';
@@ -48,26 +48,28 @@ describe('alerts without somebody', () => {
     clock: ManualClock,
     receiver: WebhookReceiver,
     replica: string,
-    more: Partial<SnapshotContext> = {},
+    more: Partial<Pick<StoredStatus, 'components' | 'reconciliation'>> = {},
   ) {
     const context: SnapshotContext = {
       store,
       clock,
-      replica,
-      version: '0',
-      startedAt: clock.now(),
       windowMs: 900_000,
       components: [],
       accounts: [],
-      jobs: [],
       publicBaseUrl: undefined,
-      ticketsWaiting: () => [],
-      nextTick: () => undefined,
-      selfTest: () => undefined,
-      writeRefused: () => Promise.resolve(),
-      clockSkew: () => ({ processVsRedis: 0, processVsWechat: null, wrong: false }),
       refreshesPerSecond: 50,
       reconciliation: () => Promise.reject(new Error('there are no components')),
+      self: {
+        replica,
+        version: '0',
+        startedAt: clock.now(),
+        jobs: [],
+        ticketsWaiting: () => [],
+        nextTick: () => undefined,
+        selfTest: () => undefined,
+        writeRefused: () => Promise.resolve(),
+        clockSkew: () => ({ processVsRedis: 0, processVsWechat: null, wrong: false }),
+      },
       ...more,
     };
     const webhook = { url: receiver.url, kind: 'json', secret: undefined, language: 'en' } as const;

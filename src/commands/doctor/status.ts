@@ -1,56 +1,44 @@
 import { readProgress } from '../../authorizers/reconciliation/runner.ts';
-import { withoutSecrets, type SnapshotContext } from '../../status/context.ts';
-import type { StatusSnapshot } from '../../status/schema.ts';
-import { takeSnapshot } from '../../status/snapshot.ts';
-import { VERSION } from '../../lib/version.ts';
-import { both, ok, REPLICAS, skipped, warn, type Check, type Group } from './check.ts';
+import { withoutSecrets, type StoredStatus } from '../../status/context.ts';
+import type { Finding } from '../../status/problems.ts';
+import { describeReplicas } from '../../status/replicas.ts';
+import { findProblems } from '../../status/snapshot.ts';
+import { readReplicas } from '../../store/operations/replicas.ts';
+import { both, fromFinding, ok, REPLICAS, skipped, warn, type Check } from './check.ts';
 import type { Patient } from './patient.ts';
 
-/** What `GET /status` would say, read from Redis without asking any process, as far as no line said it yet. */
+/** What the status finds wrong, read from Redis without asking any process, as far as no line said it yet. */
 
 /** @param told the lines so far, which are not repeated */
 export async function examineStatus(patient: Patient, told: readonly Check[]): Promise<Check[]> {
-  const group: Group = 'status';
+  const { store } = patient;
   if (patient.redisProblem !== undefined) {
-    return [skipped(group, 'wxkeeper', both('Redis cannot be used', '无法使用 Redis'))];
+    return [skipped('status', 'wxkeeper', both('Redis cannot be used', '无法使用 Redis'))];
   }
-  const context = contextOf(patient);
-  const [en, zh] = [await takeSnapshot(context, 'en'), await takeSnapshot(context, 'zh')];
-  const problems = problemChecks(en, zh).filter(
-    ({ code, subject }) =>
-      // A problem of the whole installation has no subject to compare.
-      !told.some((one) => one.code === code && (subject === null || one.subject === subject)),
-  );
+  const found = await findProblems(storedStatus(patient));
+  const replicas = describeReplicas(await readReplicas(store), store.time.now());
+  const problems = found
+    .map((one) => fromFinding('status', nameOf(one), one))
+    .filter(
+      ({ code, subject }) =>
+        // A problem of the whole installation has no subject to compare.
+        !told.some((one) => one.code === code && (subject === null || one.subject === subject)),
+    );
   return [
-    replicas(en),
+    whoRuns(replicas),
     ...problems,
     ...(problems.length > 0
       ? []
-      : [ok(group, 'wxkeeper', both('nothing else is wrong', '没有其他问题'))]),
+      : [ok('status', 'wxkeeper', both('nothing else is wrong', '没有其他问题'))]),
   ];
 }
 
-function problemChecks(en: StatusSnapshot, zh: StatusSnapshot): Check[] {
-  return en.problems.map((problem) => {
-    const { code, component, kind, severity, title, message, advice } = problem;
-    const translated =
-      zh.problems.find(
-        (one) => one.code === code && one.component === component && one.kind === kind,
-      ) ?? problem;
-    return {
-      group: 'status',
-      name: both([component, kind].filter((one) => one !== null).join(' ') || 'wxkeeper'),
-      subject: component,
-      state: severity === 'critical' ? 'failed' : 'warn',
-      code,
-      seen: both(`${title}: ${message}`, `${translated.title}：${translated.message}`),
-      advice: both(advice, translated.advice),
-    };
-  });
+function nameOf({ subject, kind }: Finding): string {
+  return [subject, kind].filter((one) => one !== null).join(' ') || 'wxkeeper';
 }
 
-function replicas({ replicas: all }: StatusSnapshot): Check {
-  const running = all.filter(({ state }) => state === 'running');
+function whoRuns(replicas: ReturnType<typeof describeReplicas>): Check {
+  const running = replicas.filter(({ state }) => state === 'running');
   const versions = [...new Set(running.map(({ version }) => version))].join(', ');
   if (running.length > 0) {
     return ok(
@@ -71,27 +59,15 @@ function replicas({ replicas: all }: StatusSnapshot): Check {
   });
 }
 
-function contextOf({ config, clock, store }: Patient): SnapshotContext {
-  const { components, accounts, publicBaseUrl } = config;
+function storedStatus({ config, clock, store }: Patient): StoredStatus {
   return {
     store,
     clock,
-    accounts,
-    publicBaseUrl,
-    version: VERSION,
+    accounts: config.accounts,
+    publicBaseUrl: config.publicBaseUrl,
     windowMs: config.refreshWindowMs,
-    components: withoutSecrets(components),
+    components: withoutSecrets(config.components),
     refreshesPerSecond: config.authorizerRefreshesPerSecond,
     reconciliation: (component) => readProgress(store, component),
-    // What only a running process knows; the doctor has looked at Redis and the clocks by itself.
-    ticketsWaiting: () => [],
-    writeRefused: () => Promise.resolve(),
-    nextTick: () => undefined,
-    jobs: [],
-    selfTest: () => undefined,
-    clockSkew: () => ({ processVsRedis: 0, processVsWechat: null, wrong: false }),
-    replica: 'doctor',
-    // How long the installation has been there, nobody can say.
-    startedAt: 0,
   };
 }
