@@ -16,7 +16,7 @@ import { createLocalCopies } from './credentials/local-copy.ts';
 import { createMaintenanceLoop } from './credentials/maintenance-loop.ts';
 import { readCredential, type ReadContext } from './credentials/read.ts';
 import { createPublicApp } from './http/public/app.ts';
-import type { AuthorizationLinks } from './http/internal/authorization-link-routes.ts';
+import type { AuthorizationLinks } from './http/internal/handlers/authorization-links.ts';
 import type { AuthorizationPages } from './http/public/authorize.ts';
 import { createPushFront } from './http/public/push-route.ts';
 import type { Limits } from './http/server.ts';

@@ -6,7 +6,7 @@ import type { SnapshotContext } from '../../status/context.ts';
 import type { EndedSessions } from '../../store/operations/ended-sessions.ts';
 import type { SessionSecret } from '../../store/operations/session-secret.ts';
 import type { Audit } from '../internal/audit.ts';
-import type { AuthorizersOptions } from '../internal/authorizer-routes.ts';
+import type { AuthorizersOptions } from '../internal/handlers/authorizers.ts';
 
 /** What the dashboard shows, and what can be done from it. */
 export interface DashboardOptions {

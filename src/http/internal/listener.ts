@@ -14,8 +14,8 @@ import type { SelfTestWatch } from '../../store/redis/self-test-watch.ts';
 import { dashboardRoutes } from '../dashboard/routes.ts';
 import { createInternalApp } from './app.ts';
 import { createAudit } from './audit.ts';
-import type { AuthorizationLinks } from './authorization-link-routes.ts';
-import { metricsRoute } from './metrics-route.ts';
+import type { AuthorizationLinks } from './handlers/authorization-links.ts';
+import { metricsRoute } from './handlers/service.ts';
 import { createReadFront } from './read-front.ts';
 import type { InternalAppOptions } from './routes.ts';
 

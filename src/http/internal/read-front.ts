@@ -1,7 +1,7 @@
 import { admit } from './authentication.ts';
 import { createAudit, type Watched } from './audit.ts';
 import { setCaller } from './caller.ts';
-import { answerRead, idOf, readRoutes } from './credential-routes.ts';
+import { answerRead, idOf, readRoutes } from './handlers/credentials.ts';
 import { respondBeforeExpress } from '../errors.ts';
 import { beginAnswer, type Answering } from '../request-response.ts';
 import { internalErrors } from './errors.ts';

@@ -9,11 +9,14 @@ import { statusSchema } from '../../status/schema.ts';
 import { takeSnapshot } from '../../status/snapshot.ts';
 import { visibleTo } from './caller.ts';
 import type { Audit } from './audit.ts';
-import { authorizationLinkRoutes, type AuthorizationLinks } from './authorization-link-routes.ts';
-import { authorizerRoutes, type AuthorizersOptions } from './authorizer-routes.ts';
-import { credentialRoutes } from './credential-routes.ts';
-import { metricsRoute } from './metrics-route.ts';
-import { operationsRoutes } from './operations-routes.ts';
+import {
+  authorizationLinkRoutes,
+  type AuthorizationLinks,
+} from './handlers/authorization-links.ts';
+import { authorizerRoutes, type AuthorizersOptions } from './handlers/authorizers.ts';
+import { credentialRoutes } from './handlers/credentials.ts';
+import { metricsRoute } from './handlers/service.ts';
+import { operationsRoutes } from './handlers/operations.ts';
 import { documentSchema, liveSchema, notReadySchema, readySchema } from './openapi/answers.ts';
 import { describeApi } from './openapi/document.ts';
 import type { Route, Seen } from './route.ts';

@@ -1,4 +1,4 @@
-import { iso } from '../../lib/time-format.ts';
+import { iso } from '../../../lib/time-format.ts';
 import express, { type Request, type RequestHandler } from 'express';
 import type * as z from 'zod';
 import {
@@ -6,15 +6,15 @@ import {
   readCredential,
   type Credential,
   type ReadContext,
-} from '../../credentials/read.ts';
-import { reportInvalid, type ReportContext } from '../../credentials/report-invalid.ts';
-import { mayUse } from '../../config/api-keys.ts';
-import { KeeperError } from '../../lib/errors.ts';
-import type { CredentialId, CredentialKindName } from '../../store/redis/keys.ts';
-import { callerOf, namedIn } from './caller.ts';
-import { sendJson, type Answering, type Asked } from '../request-response.ts';
-import { complaintDoc, complaintSchema, forcedDoc, readDoc } from './openapi/credential-docs.ts';
-import type { Route } from './route.ts';
+} from '../../../credentials/read.ts';
+import { reportInvalid, type ReportContext } from '../../../credentials/report-invalid.ts';
+import { mayUse } from '../../../config/api-keys.ts';
+import { KeeperError } from '../../../lib/errors.ts';
+import type { CredentialId, CredentialKindName } from '../../../store/redis/keys.ts';
+import { callerOf, namedIn } from '../caller.ts';
+import { sendJson, type Answering, type Asked } from '../../request-response.ts';
+import { complaintDoc, complaintSchema, forcedDoc, readDoc } from '../routes/credentials.ts';
+import type { Route } from '../route.ts';
 
 /** Reading a credential, complaining about one, and asking for another one. */
 

@@ -1,17 +1,17 @@
-import { iso } from '../../lib/time-format.ts';
+import { iso } from '../../../lib/time-format.ts';
 import express, { type RequestHandler } from 'express';
 import * as z from 'zod';
-import { AUTH_TYPES, createLink, DEFAULT_AUTH_TYPE, newLinkId } from '../../authorizers/link.ts';
-import { isAllowedReturnUrl } from '../../authorizers/return-urls.ts';
-import type { Clock } from '../../lib/clock.ts';
-import { KeeperError } from '../../lib/errors.ts';
-import { secretFormats } from '../../config/formats.ts';
-import type { LinkOutcome } from '../../store/authorizers/link-outcomes.ts';
-import { callerOf } from './caller.ts';
-import type { LinkedComponent } from '../public/authorize.ts';
-import { knownComponent } from '../explain.ts';
-import { linkAnswerSchema, linkOutcomeSchema } from './openapi/answers.ts';
-import type { Route } from './route.ts';
+import { AUTH_TYPES, createLink, DEFAULT_AUTH_TYPE, newLinkId } from '../../../authorizers/link.ts';
+import { isAllowedReturnUrl } from '../../../authorizers/return-urls.ts';
+import type { Clock } from '../../../lib/clock.ts';
+import { KeeperError } from '../../../lib/errors.ts';
+import { secretFormats } from '../../../config/formats.ts';
+import type { LinkOutcome } from '../../../store/authorizers/link-outcomes.ts';
+import { callerOf } from '../caller.ts';
+import type { LinkedComponent } from '../../public/authorize.ts';
+import { knownComponent } from '../../explain.ts';
+import { linkAnswerSchema, linkOutcomeSchema } from '../openapi/answers.ts';
+import type { Route } from '../route.ts';
 
 /** The links that merchants are sent, and what has come of them. */
 

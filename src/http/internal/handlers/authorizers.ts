@@ -1,20 +1,20 @@
-import type { ReadContext } from '../../credentials/read.ts';
+import type { ReadContext } from '../../../credentials/read.ts';
 import type { Request, RequestHandler, Response } from 'express';
 import * as z from 'zod';
-import { refreshProfile } from '../../authorizers/profile.ts';
-import type { Reconciler } from '../../authorizers/reconciliation/runner.ts';
-import { KeeperError } from '../../lib/errors.ts';
+import { refreshProfile } from '../../../authorizers/profile.ts';
+import type { Reconciler } from '../../../authorizers/reconciliation/runner.ts';
+import { KeeperError } from '../../../lib/errors.ts';
 import {
   AUTHORIZER_STATES,
   countAuthorizers,
   findAuthorizers,
   readAuthorizer,
-} from '../../store/authorizers/profile.ts';
-import { APPID } from '../../config/appid.ts';
-import { describeAuthorizer, describeAuthorizers } from './authorizer-view.ts';
-import { explain, knownComponent } from '../explain.ts';
-import { AUTHORIZER_DOCS } from './openapi/authorizer-docs.ts';
-import type { Route } from './route.ts';
+} from '../../../store/authorizers/profile.ts';
+import { APPID } from '../../../config/appid.ts';
+import { describeAuthorizer, describeAuthorizers } from '../authorizer-view.ts';
+import { explain, knownComponent } from '../../explain.ts';
+import { AUTHORIZER_DOCS } from '../routes/authorizers.ts';
+import type { Route } from '../route.ts';
 
 /** Who has authorized a component: the list, one of them, and the comparison with WeChat's own list. */
 

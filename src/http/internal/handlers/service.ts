@@ -1,8 +1,8 @@
 import type { RequestHandler } from 'express';
-import { METRICS_CONTENT_TYPE, type Metrics } from '../../metrics/metrics.ts';
-import type { SnapshotContext } from '../../status/context.ts';
-import { visibleTo } from './caller.ts';
-import type { Route } from './route.ts';
+import { METRICS_CONTENT_TYPE, type Metrics } from '../../../metrics/metrics.ts';
+import type { SnapshotContext } from '../../../status/context.ts';
+import { visibleTo } from '../caller.ts';
+import type { Route } from '../route.ts';
 
 /** `GET /metrics`, for Prometheus. A key that is narrowed to appids sees only those. */
 export function metricsRoute(metrics: Metrics, status: SnapshotContext): Route {

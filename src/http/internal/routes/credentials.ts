@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { ErrorCode } from '../../../lib/errors.ts';
 import type { RouteDoc } from '../route.ts';
-import { credentialSchema, rejectionSchema } from './answers.ts';
+import { credentialSchema, rejectionSchema } from '../openapi/answers.ts';
 
 /** What the document says about reading and refreshing a credential. */
 

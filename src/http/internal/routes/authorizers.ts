@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../../lib/errors.ts';
 import type { RouteDoc } from '../route.ts';
-import { authorizerListSchema, authorizerSchema, reconcileSchema } from './answers.ts';
+import { authorizerListSchema, authorizerSchema, reconcileSchema } from '../openapi/answers.ts';
 
 /** What the document says about authorizers and the comparison with WeChat's list. */
 

@@ -1,9 +1,9 @@
 import type { RequestHandler } from 'express';
-import { askForTickets, type TicketsContext } from '../../tickets/request-push.ts';
-import { callerOf } from './caller.ts';
-import { explain } from '../explain.ts';
-import { askedSchema } from './openapi/answers.ts';
-import type { Route } from './route.ts';
+import { askForTickets, type TicketsContext } from '../../../tickets/request-push.ts';
+import { callerOf } from '../caller.ts';
+import { explain } from '../../explain.ts';
+import { askedSchema } from '../openapi/answers.ts';
+import type { Route } from '../route.ts';
 
 /** What a person does when something is wrong at WeChat's side. */
 
