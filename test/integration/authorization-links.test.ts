@@ -2,9 +2,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeApiKey, parseApiKeyEntry, type ApiKey } from '../../src/config/api-keys.ts';
 import { openLink } from '../../src/authorizers/link.ts';
 import { createInternalApp } from '../../src/http/internal/app.ts';
-import type { InternalAppOptions } from '../../src/http/internal/routes.ts';
+import { authorizationLinkHandlers } from '../../src/http/internal/handlers/authorization-links.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
+import { NO_HANDLERS } from '../support/handlers.ts';
 import { createManualClock, CLOCK_START } from '../support/manual-clock.ts';
 import { AUTHORIZER, COMPONENT } from '../support/station.ts';
 
@@ -31,17 +32,17 @@ beforeEach(async () => {
     apiKeys: Object.values(keys)
       .map(({ entry }) => parseApiKeyEntry(entry))
       .filter((key): key is ApiKey => key !== undefined),
-    // Nothing but the links is asked for here.
-    ...({} as Pick<InternalAppOptions, 'reading' | 'status'>),
-    authorizationLinks: {
-      components,
-      get publicBaseUrl() {
-        return publicBaseUrl;
-      },
-      clock: createManualClock(),
-      readOutcome: () => Promise.resolve(undefined),
+    handlers: {
+      ...NO_HANDLERS,
+      ...authorizationLinkHandlers({
+        components,
+        get publicBaseUrl() {
+          return publicBaseUrl;
+        },
+        clock: createManualClock(),
+        readOutcome: () => Promise.resolve(undefined),
+      }),
     },
-    notReady: () => undefined,
     log: createLog({ level: 'error' }),
   });
   listener = await listen(app, '127.0.0.1', 0);

@@ -2,10 +2,10 @@ import express from 'express';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { makeApiKey, parseApiKeyEntry, type ApiKey } from '../../src/config/api-keys.ts';
 import { createInternalApp } from '../../src/http/internal/app.ts';
-import type { InternalAppOptions } from '../../src/http/internal/routes.ts';
 import type { Seen } from '../../src/http/internal/route.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
+import { NO_HANDLERS } from '../support/handlers.ts';
 import { COMPONENT } from '../support/station.ts';
 
 /** What is counted of responses: patterns, so that no appid becomes a label. */
@@ -19,9 +19,12 @@ beforeEach(async () => {
   const dashboard = express.Router();
   dashboard.get('/pages/:page', (_request, response) => void response.send('page'));
   const app = createInternalApp({
-    ...({} as Pick<InternalAppOptions, 'reading' | 'status'>),
+    handlers: {
+      ...NO_HANDLERS,
+      livez: (_request, response) => void response.send('ok'),
+      readyz: (_request, response) => void response.status(503).end(),
+    },
     apiKeys: [parseApiKeyEntry(entry)].filter((one): one is ApiKey => one !== undefined),
-    notReady: () => 'stopping',
     log: createLog({ level: 'error' }),
     dashboard,
     observe: (one) => seen.push(one),

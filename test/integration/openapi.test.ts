@@ -3,13 +3,15 @@ import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { format } from 'prettier';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { tableOfRoutes } from '../../src/http/internal/routes.ts';
+import type { Route } from '../../src/http/internal/route.ts';
+import { ROUTES } from '../../src/http/internal/routes.ts';
 import { errorSchema } from '../../src/http/internal/openapi/answers.ts';
 import { KeeperError } from '../../src/lib/errors.ts';
 import { takeExamples, type Examples } from '../support/api-examples.ts';
 import { createStation, type Station } from '../support/station.ts';
 
 const FILE = join(import.meta.dirname, '../../src/http/internal/openapi/examples.json');
+const routes: readonly Route[] = ROUTES;
 /** Its answer is the document in which the example would stand. */
 const WITHOUT_EXAMPLE = 'readOpenapi';
 
@@ -58,7 +60,7 @@ describe('the document of the internal API', () => {
     const described = Object.entries(document.paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method} ${path.replace(/\{(\w+)\}/g, ':$1')}`),
     );
-    const table = tableOfRoutes().map(({ method, path }) => `${method} ${path}`);
+    const table = routes.map(({ method, path }) => `${method} ${path}`);
     expect(described.sort()).toEqual(table.sort());
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(described.length);
   });
@@ -142,7 +144,7 @@ describe('its examples', () => {
   });
 
   it('have the form that the document gives them, and no field more', () => {
-    for (const { doc } of tableOfRoutes()) {
+    for (const { doc } of routes) {
       for (const { status, schema } of doc.success) {
         const example = taken[doc.operationId]?.[status];
         if (schema === undefined || doc.operationId === WITHOUT_EXAMPLE) continue;
@@ -154,7 +156,7 @@ describe('its examples', () => {
 
   it('of errors have one of the codes of their status', () => {
     const codesOf = new Map(
-      tableOfRoutes().map(({ doc }) => [doc.operationId, new Set<string>(doc.errors)]),
+      routes.map(({ doc }) => [doc.operationId, new Set<string>(doc.errors)]),
     );
     for (const [operation, byStatus] of Object.entries(taken)) {
       for (const [status, body] of Object.entries(byStatus)) {

@@ -7,12 +7,13 @@ import {
   type Scope,
 } from '../../src/config/api-keys.ts';
 import { createParts, loadTheRest, type Parts } from '../../src/parts.ts';
-import { createInternalApp } from '../../src/http/internal/app.ts';
-import type { InternalAppOptions } from '../../src/http/internal/routes.ts';
-import { tableOfRoutes } from '../../src/http/internal/routes.ts';
+import { createInternalApp, type InternalAppOptions } from '../../src/http/internal/app.ts';
+import type { Route } from '../../src/http/internal/route.ts';
+import { ROUTES } from '../../src/http/internal/routes.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { NO_HANDLERS } from '../support/handlers.ts';
 import { COMPONENT, createStation, stationEnv, type Station } from '../support/station.ts';
 
 /** Every route of the internal API, asked with every kind of key. */
@@ -50,7 +51,7 @@ const strangers: Caller[] = [
   { ...wrong, ...makeApiKey('key-3-0', 'admin') },
 ];
 
-const routes = tableOfRoutes();
+const routes: readonly Route[] = ROUTES;
 
 /** What should come of it, from the words of the documentation rather than from the code. */
 function expected(route: (typeof routes)[number], { scope, appid }: Caller): 'yes' | 401 | 403 {
@@ -95,10 +96,7 @@ function pathOf(path: string): string {
 function anyParts(): InternalAppOptions {
   const keys = callers.map(({ entry }) => parseApiKeyEntry(entry));
   const apiKeys = keys.filter((key): key is ApiKey => key !== undefined);
-  const { log } = parts.deps;
-  const metrics = routes.find(({ path }) => path === '/metrics');
-  const some = { apiKeys, log, notReady: () => undefined, authorizers: {}, authorizationLinks: {} };
-  return { ...some, ...(metrics !== undefined && { metrics }) } as unknown as InternalAppOptions;
+  return { apiKeys, log: parts.deps.log, handlers: NO_HANDLERS };
 }
 
 async function ask(method: string, path: string, { key }: Caller, port = listener.port) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeApiKey, type Scope } from '../../src/config/api-keys.ts';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
-import { tableOfRoutes } from '../../src/http/internal/routes.ts';
+import { ROUTES } from '../../src/http/internal/routes.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { CLASSIC, STABLE } from '../support/accounts.ts';
 import { authorize } from '../support/authorizers.ts';
@@ -61,7 +61,7 @@ interface Request {
 /** Every route of the table with these appids in its path, and with whatever it takes. */
 function requestsFor({ component, authorizer, account }: Place): Request[] {
   const kinds = ['component_access_token', 'pre_auth_code', 'access_token', 'jsapi_ticket', 'x'];
-  return tableOfRoutes().flatMap(({ method, path }) => {
+  return ROUTES.flatMap(({ method, path }) => {
     const ofAuthorizer = path.includes(':authorizer');
     const some = ofAuthorizer ? ['authorizer_access_token', 'x'] : kinds;
     const paths = path.includes(':kind') ? some.map((kind) => path.replace(':kind', kind)) : [path];

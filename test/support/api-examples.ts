@@ -1,12 +1,12 @@
 import { PassThrough } from 'node:stream';
 import { listen } from '../../src/http/server.ts';
 import { createInternalApp } from '../../src/http/internal/app.ts';
-import type { InternalAppOptions } from '../../src/http/internal/routes.ts';
 import { makeApiKey, parseApiKeyEntry } from '../../src/config/api-keys.ts';
 import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { authorizerToken, revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { createLinkedPlatform } from './authorizing.ts';
+import { NO_HANDLERS } from './handlers.ts';
 import { INFO_API, pass } from './reconciling.ts';
 import {
   AUTHORIZER,
@@ -226,14 +226,13 @@ async function withoutTicket(taken: Examples): Promise<void> {
   }
 }
 
-/** A fault of ours: the parts that the handlers work with are missing. */
+/** A fault of ours. */
 async function broken(taken: Examples): Promise<void> {
   const { key, entry } = makeApiKey('tests', 'admin');
   const parsed = parseApiKeyEntry(entry);
   const app = createInternalApp({
-    ...({} as Pick<InternalAppOptions, 'reading' | 'status'>),
+    handlers: NO_HANDLERS,
     apiKeys: parsed === undefined ? [] : [parsed],
-    notReady: () => undefined,
     log: createLog({ level: 'error', stream: new PassThrough().resume() }),
   });
   const listener = await listen(app, '127.0.0.1', 0);

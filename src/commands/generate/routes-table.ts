@@ -1,4 +1,4 @@
-import { tableOfRoutes } from '../../http/internal/routes.ts';
+import { ROUTES } from '../../http/internal/routes.ts';
 import type { Language } from '../../lib/language.ts';
 
 /** The table of routes in docs/http-api.md and its Chinese side. */
@@ -11,7 +11,7 @@ const WORDS: Readonly<Record<Language, { columns: string; open: string }>> = {
 /** A Markdown table of all routes of the internal listener but for the dashboard. */
 export function routesTable(language: Language): string {
   const { columns, open } = WORDS[language];
-  const rows = tableOfRoutes().map(({ method, path, scope, doc }) => {
+  const rows = ROUTES.map(({ method, path, scope, doc }) => {
     const request = `${method.toUpperCase()} ${path.replace(/:(\w+)/g, '{$1}')}`;
     const needs = scope === 'none' ? open : `\`${scope}\``;
     return `| \`${request}\` | ${needs} | ${doc.summary[language]} |`;

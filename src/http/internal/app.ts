@@ -1,17 +1,31 @@
-import express, { type Express } from 'express';
+import express, { type Express, type Router } from 'express';
+import type { ApiKey } from '../../config/api-keys.ts';
 import { KeeperError } from '../../lib/errors.ts';
-import { createAudit } from './audit.ts';
+import type { Log } from '../../lib/log.ts';
+import { createAudit, type Audit } from './audit.ts';
 import { createAuthentication } from './authentication.ts';
 import { respondWith } from '../errors.ts';
 import { beginAnswer } from '../request-response.ts';
 import { internalErrors } from './errors.ts';
-import { internalRoutes, type InternalAppOptions } from './routes.ts';
-import { observeResponses, registerRoutes } from './route.ts';
+import { observeResponses, registerRoutes, type HandlersOf, type Seen } from './route.ts';
+import { ROUTES } from './routes.ts';
 
 /** What services and admins can reach. Probes need no key; everything else does. */
 
+export interface InternalAppOptions {
+  apiKeys: readonly ApiKey[];
+  handlers: HandlersOf<typeof ROUTES>;
+  log: Log;
+  /** The trail; one that is only logged, unless given. */
+  audit?: Audit;
+  /** Pages for people. They authenticate by a session cookie, not by the table's scopes. */
+  dashboard?: Router;
+  /** Called once for each finished response. */
+  observe?: (seen: Seen) => void;
+}
+
 export function createInternalApp(options: InternalAppOptions): Express {
-  const { apiKeys, log, observe, audit = createAudit({ log }) } = options;
+  const { apiKeys, handlers, log, observe, audit = createAudit({ log }) } = options;
   const app = express();
   app.disable('x-powered-by').disable('etag');
   // A proxy in front of it may let pass by path, and knows upper case from lower case.
@@ -23,7 +37,7 @@ export function createInternalApp(options: InternalAppOptions): Express {
     next();
   });
   const requireScope = createAuthentication(apiKeys);
-  registerRoutes(app, internalRoutes(options), requireScope, (route) => audit.watch(route));
+  registerRoutes(app, ROUTES, handlers, requireScope, (route) => audit.watch(route));
   if (options.dashboard !== undefined) app.use(options.dashboard);
   app.use(() => {
     throw new KeeperError('not_found', 'Nothing is served at this path.');

@@ -14,10 +14,16 @@ import type { SelfTestWatch } from '../../store/redis/self-test-watch.ts';
 import { dashboardRoutes } from '../dashboard/routes.ts';
 import { createInternalApp } from './app.ts';
 import { createAudit } from './audit.ts';
-import type { AuthorizationLinks } from './handlers/authorization-links.ts';
-import { metricsRoute } from './handlers/service.ts';
+import {
+  authorizationLinkHandlers,
+  type AuthorizationLinks,
+} from './handlers/authorization-links.ts';
+import { authorizerHandlers } from './handlers/authorizers.ts';
+import { credentialHandlers } from './handlers/credentials.ts';
+import { operationsHandlers } from './handlers/operations.ts';
+import { serviceHandlers } from './handlers/service.ts';
 import { createReadFront } from './read-front.ts';
-import type { InternalAppOptions } from './routes.ts';
+import type { Seen } from './route.ts';
 
 /** What is served to services and admins. */
 export interface InternalParts {
@@ -59,21 +65,27 @@ export function createInternalListener(config: Config, parts: InternalParts) {
       reconciler: parts.reconciler,
       components: components.map(({ appid }) => appid),
     },
+    operations: { ...reading, components },
     status,
     log,
   };
-  const options: InternalAppOptions = {
+  const observe = (seen: Seen) => onRequest('internal', seen);
+  const notReady = async () => (state.stopping ? 'stopping' : await readiness());
+  const app = createInternalApp({
     ...offered,
-    authorizationLinks: links,
+    observe,
+    handlers: {
+      ...serviceHandlers({ status, metrics, notReady }),
+      ...credentialHandlers(offered.reading),
+      ...authorizationLinkHandlers(links),
+      ...authorizerHandlers(offered.authorizers),
+      ...operationsHandlers(offered.operations),
+    },
     dashboard: dashboardRoutes({
       ...offered,
-      operations: { ...reading, components },
       sessionSecret: parts.sessionSecret,
       endedSessions: parts.endedSessions,
     }),
-    metrics: metricsRoute(metrics, status),
-    observe: (seen) => onRequest('internal', seen),
-    notReady: async () => (state.stopping ? 'stopping' : await readiness()),
-  };
-  return { app: createInternalApp(options), front: createReadFront(options) };
+  });
+  return { app, front: createReadFront({ ...offered, observe }) };
 }

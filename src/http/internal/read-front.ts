@@ -1,12 +1,15 @@
 import { admit } from './authentication.ts';
-import { createAudit, type Watched } from './audit.ts';
+import type { ApiKey } from '../../config/api-keys.ts';
+import type { ReadContext } from '../../credentials/read.ts';
+import type { Log } from '../../lib/log.ts';
+import { createAudit, type Audit } from './audit.ts';
 import { setCaller } from './caller.ts';
-import { answerRead, idOf, readRoutes } from './handlers/credentials.ts';
+import { answerRead, idOf } from './handlers/credentials.ts';
 import { respondBeforeExpress } from '../errors.ts';
 import { beginAnswer, type Answering } from '../request-response.ts';
 import { internalErrors } from './errors.ts';
-import type { InternalAppOptions } from './routes.ts';
-import { observeResponse, type Route } from './route.ts';
+import { observeResponse, type Seen } from './route.ts';
+import { READ_OF_AUTHORIZER, READ_OF_ONE } from './routes/credentials.ts';
 import type { Front } from '../server.ts';
 
 /**
@@ -19,18 +22,25 @@ import type { Front } from '../server.ts';
 const ADDRESS =
   /^\/v1\/credentials\/([a-z_]{1,40})\/(wx[0-9a-zA-Z]{16})(?:\/(wx[0-9a-zA-Z]{16}))?$/;
 
-export function createReadFront(options: InternalAppOptions): Front {
+export interface ReadFrontOptions {
+  apiKeys: readonly ApiKey[];
+  reading: ReadContext;
+  log: Log;
+  /** The trail; one that is only logged, unless given. */
+  audit?: Audit;
+  observe?: (seen: Seen) => void;
+}
+
+export function createReadFront(options: ReadFrontOptions): Front {
   const { apiKeys, log, reading, observe, audit = createAudit({ log }) } = options;
-  const { ofOne, ofAuthorizer } = readRoutes(reading);
   const errors = internalErrors(log, audit);
   return (request, plain) => {
-    const watched = request.method === 'GET' ? match(request.url, ofOne, ofAuthorizer) : undefined;
+    const watched = request.method === 'GET' ? match(request.url) : undefined;
     if (watched === undefined) return false;
     const id = idOf(watched);
     const kind = reading.keeper.kindOf(id);
     if (kind === undefined || kind.singleUse) return false;
     const { route, named } = watched;
-    if (route.scope === 'none') return false;
     const { caller, passes } = admit(apiKeys, route.scope, request, named);
     if (caller === undefined || !passes) return false;
 
@@ -49,17 +59,13 @@ export function createReadFront(options: InternalAppOptions): Front {
 }
 
 /** The names in an address of the plainest form. */
-function match(
-  url: string | undefined,
-  ofOne: Route,
-  ofAuthorizer: Route,
-): (Watched & { named: string[] }) | undefined {
+function match(url: string | undefined) {
   const found = ADDRESS.exec(url ?? '');
   if (found === null) return undefined;
   const [, kind = '', component = '', authorizer] = found;
   if (authorizer === undefined) {
-    return { route: ofOne, params: { kind, component }, named: [component] };
+    return { route: READ_OF_ONE, params: { kind, component }, named: [component] };
   }
   const params = { kind, component, authorizer };
-  return { route: ofAuthorizer, params, named: [component, authorizer] };
+  return { route: READ_OF_AUTHORIZER, params, named: [component, authorizer] };
 }

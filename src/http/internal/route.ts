@@ -18,10 +18,13 @@ export interface Route {
   scope: Scope | 'none';
   /** It hands out what is as good as a key: each use leaves a line, as with the scope `admin`. */
   handsOut?: boolean;
-  /** They run after authentication. */
-  handlers: readonly RequestHandler[];
   doc: RouteDoc;
 }
+
+/** What serves some routes, by the name of the operation; it runs after authentication. */
+export type HandlersOf<Routes extends readonly Route[]> = Readonly<
+  Record<Routes[number]['doc']['operationId'], RequestHandler | RequestHandler[]>
+>;
 
 /** What a developer needs to know of a route. */
 export interface RouteDoc {
@@ -62,6 +65,7 @@ export interface SuccessDoc {
 export function registerRoutes(
   app: Express,
   routes: readonly Route[],
+  handlers: HandlersOf<readonly Route[]>,
   requireScope: RequireScope,
   watch: (route: Route) => RequestHandler,
 ): void {
@@ -70,9 +74,9 @@ export function registerRoutes(
     const served = routes.filter((one) => one.path === path);
     const registered = app.route(path);
     for (const route of served) {
-      const { method, scope, handlers } = route;
+      const { method, scope, doc } = route;
       const guards = scope === 'none' ? [] : [watch(route), requireScope(scope)];
-      registered[method](...guards, ...handlers);
+      registered[method](...guards, handlers[doc.operationId] ?? []);
     }
     registered.all(refuseMethod(served.map(({ method }) => method.toUpperCase())));
   }

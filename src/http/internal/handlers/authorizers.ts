@@ -1,20 +1,18 @@
 import type { ReadContext } from '../../../credentials/read.ts';
 import type { Request, RequestHandler, Response } from 'express';
-import * as z from 'zod';
+import type * as z from 'zod';
 import { refreshProfile } from '../../../authorizers/profile.ts';
 import type { Reconciler } from '../../../authorizers/reconciliation/runner.ts';
 import { KeeperError } from '../../../lib/errors.ts';
 import {
-  AUTHORIZER_STATES,
   countAuthorizers,
   findAuthorizers,
   readAuthorizer,
 } from '../../../store/authorizers/profile.ts';
-import { APPID } from '../../../config/appid.ts';
 import { describeAuthorizer, describeAuthorizers } from '../authorizer-view.ts';
 import { explain, knownComponent } from '../../explain.ts';
-import { AUTHORIZER_DOCS } from '../routes/authorizers.ts';
-import type { Route } from '../route.ts';
+import { authorizerQuery, type AUTHORIZER_ROUTES } from '../routes/authorizers.ts';
+import type { HandlersOf } from '../route.ts';
 
 /** Who has authorized a component: the list, one of them, and the comparison with WeChat's own list. */
 
@@ -25,39 +23,16 @@ export interface AuthorizersOptions {
   components: readonly string[];
 }
 
-const LIST = '/v1/components/:component/authorizers';
-const ONE = `${LIST}/:authorizer`;
-const PROFILE = `${ONE}/profile`;
-const RECONCILE = '/v1/components/:component/reconcile';
-
-const MAX_LIMIT = 200;
-
-const querySchema = z.strictObject({
-  limit: z
-    .string('must be given once')
-    .regex(/^(?:[1-9]|[1-9]\d|1\d\d|200)$/, `must be a whole number from 1 to ${MAX_LIMIT}`)
-    .default('50')
-    .transform(Number),
-  after: z.string('must be given once').regex(APPID, 'must be an appid').optional(),
-  search: z
-    .string('must be given once')
-    .min(1, 'must not be empty')
-    .max(100, 'must have at most 100 characters')
-    .optional(),
-  state: z.enum(AUTHORIZER_STATES, `must be one of ${AUTHORIZER_STATES.join(', ')}`).optional(),
-});
-
-export function authorizerRoutes(options: AuthorizersOptions): readonly Route[] {
-  const read = { method: 'get', scope: 'status:read' } as const;
-  const act = { method: 'post', scope: 'admin' } as const;
-  const docs = AUTHORIZER_DOCS;
-  return [
-    { ...read, path: LIST, handlers: [list(options)], doc: { ...docs.list, query: querySchema } },
-    { ...read, path: ONE, handlers: [showOne(options)], doc: docs.one },
-    { ...act, path: PROFILE, handlers: [askAgain(options)], doc: docs.profile },
-    { ...read, path: RECONCILE, handlers: [showProgress(options)], doc: docs.progress },
-    { ...act, path: RECONCILE, handlers: [startReconciling(options)], doc: docs.reconcile },
-  ];
+export function authorizerHandlers(
+  options: AuthorizersOptions,
+): HandlersOf<typeof AUTHORIZER_ROUTES> {
+  return {
+    listAuthorizers: list(options),
+    readAuthorizer: showOne(options),
+    refreshAuthorizerProfile: askAgain(options),
+    readReconciliation: showProgress(options),
+    startReconciliation: startReconciling(options),
+  };
 }
 
 function list(options: AuthorizersOptions): RequestHandler {
@@ -120,8 +95,8 @@ async function answerOne(
 }
 
 /** @throws KeeperError `bad_request` with every fault */
-function readQuery(request: Request): z.output<typeof querySchema> {
-  const result = querySchema.safeParse({ ...request.query });
+function readQuery(request: Request): z.output<typeof authorizerQuery> {
+  const result = authorizerQuery.safeParse({ ...request.query });
   if (result.success) return result.data;
   const faults = result.error.issues.map((issue) =>
     issue.code === 'unrecognized_keys'

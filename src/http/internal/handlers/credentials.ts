@@ -13,47 +13,25 @@ import { KeeperError } from '../../../lib/errors.ts';
 import type { CredentialId, CredentialKindName } from '../../../store/redis/keys.ts';
 import { callerOf, namedIn } from '../caller.ts';
 import { sendJson, type Answering, type Asked } from '../../request-response.ts';
-import { complaintDoc, complaintSchema, forcedDoc, readDoc } from '../routes/credentials.ts';
-import type { Route } from '../route.ts';
+import { complaintSchema, type CREDENTIAL_ROUTES } from '../routes/credentials.ts';
+import type { HandlersOf } from '../route.ts';
 
 /** Reading a credential, complaining about one, and asking for another one. */
 
-/** Whose credential it is, as in the names of the operations. */
-const PATHS = [
-  ['/v1/credentials/:kind/:component', ''],
-  ['/v1/credentials/:kind/:component/:authorizer', 'OfAuthorizer'],
-] as const;
 const MAX_BODY = '1kb';
 
-export function credentialRoutes(context: ReportContext): readonly Route[] {
+export function credentialHandlers(context: ReportContext): HandlersOf<typeof CREDENTIAL_ROUTES> {
   const json = express.json({ limit: MAX_BODY, inflate: false, type: () => true });
-  const complain = answerReport(context);
-  const force = answerReport(context, 'forced');
-  const reject = { method: 'post', scope: 'credentials:refresh' } as const;
-  const refresh = { method: 'post', scope: 'admin' } as const;
-  const { ofOne, ofAuthorizer } = readRoutes(context);
-  // Before the reads: `rejected` must not be taken for the appid of an authorizer.
-  return [
-    ...PATHS.map(([path, whose]): Route => {
-      const handlers = [json, complain];
-      return { ...reject, path: `${path}/rejected`, handlers, doc: complaintDoc(whose) };
-    }),
-    ...PATHS.map(([path, whose]): Route => {
-      return { ...refresh, path: `${path}/refresh`, handlers: [force], doc: forcedDoc(whose) };
-    }),
-    ofOne,
-    ofAuthorizer,
-  ];
-}
-
-/** Those that are also served before Express. */
-export function readRoutes(context: ReadContext): { ofOne: Route; ofAuthorizer: Route } {
-  const handlers = [serveCredential(context)];
-  const read = { method: 'get', scope: 'credentials:read', handlers } as const;
-  const [[ofOne], [ofAuthorizer]] = PATHS;
+  const report = [json, answerReport(context)];
+  const refresh = answerReport(context, 'forced');
+  const read = serveCredential(context);
   return {
-    ofOne: { ...read, path: ofOne, doc: readDoc('') },
-    ofAuthorizer: { ...read, path: ofAuthorizer, doc: readDoc('OfAuthorizer') },
+    rejectCredential: report,
+    rejectCredentialOfAuthorizer: report,
+    refreshCredential: refresh,
+    refreshCredentialOfAuthorizer: refresh,
+    readCredential: read,
+    readCredentialOfAuthorizer: read,
   };
 }
 
