@@ -17,6 +17,8 @@ cpSync(`${ROOT}src/store`, `${ROOT}dist/store`, {
   recursive: true,
   filter: (path) => !path.endsWith('.ts'),
 });
+// For browsers: it is served as it is.
+cpSync(`${ROOT}node_modules/idiomorph/dist/idiomorph.min.js`, `${ROOT}dist/idiomorph.min.js`);
 await build({
   absWorkingDir: ROOT,
   entryPoints: ['dist/main.js'],

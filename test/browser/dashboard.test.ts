@@ -186,6 +186,12 @@ describeInBrowser('the dashboard', () => {
     await page.getByLabel('Name or appid').fill('half a na');
     await page.evaluate('scrollTo(0, 700)');
     const place = async () => (await page.getByLabel('Name or appid').boundingBox())?.y;
+    await page.locator('select[name="state"]').selectOption('revoked');
+    await page.getByLabel('Name or appid').focus();
+    // Elements stay the same ones, wherever something has come in before them.
+    await page.evaluate(
+      `for (const one of document.querySelectorAll('main [id]')) one.seen = true`,
+    );
     const before = await place();
     const updated = await page.locator('#updated').innerText();
     await addMerchants(station, ['a', 'b', 'c', 'd', 'One who came later']);
@@ -195,6 +201,9 @@ describeInBrowser('the dashboard', () => {
     expect(await page.locator('#updated').innerText()).not.toBe(updated);
     expect(await page.locator(':focus').inputValue()).toBe('half a na');
     expect(await page.locator('details[open]').count()).toBe(1);
+    expect(await page.locator('select[name="state"]').inputValue()).toBe('revoked');
+    const others = `[...document.querySelectorAll('main [id]')].filter((one) => !one.seen).map(({ id }) => id)`;
+    expect(await page.evaluate(others)).toEqual([]);
     expect(await place()).toBe(before);
     expectQuiet(person);
     // While a result of a search is looked at, it stays.
