@@ -7,9 +7,7 @@ import type { OPERATIONS_ROUTES } from '../routes/operations.ts';
 
 /** What a person does when something is wrong at WeChat's side. */
 
-export function operationsHandlers(
-  context: TicketsContext,
-): HandlersOf<typeof OPERATIONS_ROUTES> {
+export function operationsHandlers(context: TicketsContext): HandlersOf<typeof OPERATIONS_ROUTES> {
   return { startPushTicket: ask(context) };
 }
 
