@@ -11,8 +11,8 @@ const WITH_MOCKS = [
 
 export default defineConfig({
   test: {
-    globalSetup: ['test/support/global-setup.ts'],
-    setupFiles: ['test/support/no-outside-network.ts'],
+    globalSetup: ['test/kit/global-setup.ts'],
+    setupFiles: ['test/kit/no-outside-network.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // Most tests wait for processes and sockets: one worker for each core would leave the cores idle.

@@ -1,5 +1,5 @@
 import type { Simulator } from '../src/sandbox/wechat/simulator.ts';
-import { countCommands, totalOf } from '../test/support/redis-commands.ts';
+import { countCommands, totalOf } from '../test/kit/redis-commands.ts';
 import type { Options } from './rig/options.ts';
 import { createPlatform, fillUp, KIND, makeDue, type Platform } from './rig/platform.ts';
 import { figure, median, ratio, type GoalLine, type Report } from './rig/report.ts';

@@ -1,14 +1,14 @@
 import { expect, it } from 'vitest';
 import { createLink } from '../../src/authorizers/link.ts';
-import { describeInBrowser, expectQuiet, IN_ENGLISH, type Visitor } from '../support/browser.ts';
+import { describeInBrowser, expectQuiet, IN_ENGLISH, type Visitor } from '../kit/browser.ts';
 import {
   confirm,
   expectTokenServed,
   heading,
   preAuthCodeOf,
   setUpMerchants,
-} from '../support/merchants.ts';
-import { COMPONENT, HOUR } from '../support/station.ts';
+} from '../kit/merchants.ts';
+import { COMPONENT, HOUR } from '../kit/station.ts';
 
 /**
  * What a merchant sees, and can do next, when something is not as it should be. Side by side, as one

@@ -6,7 +6,7 @@ import {
   IN_WECHAT,
   ON_A_COMPUTER,
   ON_A_PHONE,
-} from '../support/browser.ts';
+} from '../kit/browser.ts';
 import {
   confirm,
   exchangesAsked,
@@ -14,8 +14,8 @@ import {
   heading,
   preAuthCodeOf,
   setUpMerchants,
-} from '../support/merchants.ts';
-import { COMPONENT } from '../support/station.ts';
+} from '../kit/merchants.ts';
+import { COMPONENT } from '../kit/station.ts';
 
 /** A merchant's whole way, in a real browser: our page, WeChat's page, our page again. */
 

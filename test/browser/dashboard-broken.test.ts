@@ -6,13 +6,13 @@ import {
   launchBrowser,
   ON_A_COMPUTER,
   ON_A_PHONE,
-} from '../support/browser.ts';
+} from '../kit/browser.ts';
 import type { ProblemCode } from '../../src/status/problems.ts';
 import { titleOf } from '../../src/status/wording.ts';
-import { ADMIN, BROKEN, createHealthyStation } from '../support/dashboard.ts';
-import { expectNoOverflow, visitDashboard } from '../support/dashboard-browser.ts';
-import type { Station } from '../support/station.ts';
-import { createTcpProxy } from '../support/tcp-proxy.ts';
+import { ADMIN, BROKEN, createHealthyStation } from '../kit/dashboard.ts';
+import { expectNoOverflow, visitDashboard } from '../kit/dashboard-browser.ts';
+import type { Station } from '../kit/station.ts';
+import { createTcpProxy } from '../kit/tcp-proxy.ts';
 
 /** What the person sees who is called at night: the trouble first, in one sentence. */
 

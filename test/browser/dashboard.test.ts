@@ -7,20 +7,16 @@ import {
   launchBrowser,
   ON_A_COMPUTER,
   ON_A_PHONE,
-} from '../support/browser.ts';
+} from '../kit/browser.ts';
 import {
   ADMIN,
   addEvent,
   addMerchants,
   createDashboardStation,
   createHealthyStation,
-} from '../support/dashboard.ts';
-import {
-  expectAccessible,
-  expectNoOverflow,
-  visitDashboard,
-} from '../support/dashboard-browser.ts';
-import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../support/station.ts';
+} from '../kit/dashboard.ts';
+import { expectAccessible, expectNoOverflow, visitDashboard } from '../kit/dashboard-browser.ts';
+import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/station.ts';
 
 /** The dashboard as a person uses it. The broken ones have a file of their own. */
 

@@ -3,16 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { GIVE_UP_MS } from '../../src/alerts/delivery.ts';
-import { loseReplica, ROUND, toldOf } from '../support/alerting.ts';
-import { createManualClock } from '../support/manual-clock.ts';
-import { read } from '../support/observe.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { createStation, MINUTE, type Station } from '../support/station.ts';
+import { loseReplica, ROUND, toldOf } from '../kit/alerting.ts';
+import { createManualClock } from '../kit/manual-clock.ts';
+import { read } from '../kit/observe.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { createStation, MINUTE, type Station } from '../kit/station.ts';
 import {
   createWebhookReceiver,
   type Behaviour,
   type WebhookReceiver,
-} from '../support/webhook-receiver.ts';
+} from '../kit/webhook-receiver.ts';
 
 /** A webhook that does not do its part hurts nobody, and gets its messages as soon as it does. */
 describe('a webhook in trouble', () => {

@@ -6,8 +6,8 @@ import {
   SECRET,
   statuses,
   toldOf,
-} from '../support/alerting.ts';
-import { createManualClock } from '../support/manual-clock.ts';
+} from '../kit/alerting.ts';
+import { createManualClock } from '../kit/manual-clock.ts';
 import {
   COMPONENT,
   createStation,
@@ -15,8 +15,8 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
-import { createWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
+} from '../kit/station.ts';
+import { createWebhookReceiver, type WebhookReceiver } from '../kit/webhook-receiver.ts';
 
 /** Alerts from the rules to real receivers, with a clock that the test moves. */
 describe('alerts', () => {

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
-import { ADMIN, createDashboardStation, logIn, NARROWED, READER } from '../support/dashboard.ts';
-import { readMetrics } from '../support/metrics.ts';
-import { logged } from '../support/observe.ts';
-import { COMPONENT, MINUTE, type Station } from '../support/station.ts';
+import { ADMIN, createDashboardStation, logIn, NARROWED, READER } from '../kit/dashboard.ts';
+import { readMetrics } from '../kit/metrics.ts';
+import { logged } from '../kit/observe.ts';
+import { COMPONENT, MINUTE, type Station } from '../kit/station.ts';
 
 /** Who was refused, who did what only few may do, and who read how often. */
 

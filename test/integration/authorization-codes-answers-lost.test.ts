@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ApiFault } from '../../src/sandbox/wechat/faults.ts';
-import { AUTHORIZER_API, authorizationOf } from '../support/authorizers.ts';
-import { authorizedEvent, donePage, exchangesAsked } from '../support/authorizing.ts';
+import { AUTHORIZER_API, authorizationOf } from '../kit/authorizers.ts';
+import { authorizedEvent, donePage, exchangesAsked } from '../kit/authorizing.ts';
 import {
   AUTHORIZED,
   C,
@@ -16,10 +16,10 @@ import {
   QUERY,
   REFUSED,
   secondsUntilAlive,
-} from '../support/exchanging.ts';
-import { callsSince, logged, read } from '../support/observe.ts';
-import { AUTHORIZER, MINUTE, type Station } from '../support/station.ts';
-import { passUnanswered } from '../support/story.ts';
+} from '../kit/exchanging.ts';
+import { callsSince, logged, read } from '../kit/observe.ts';
+import { AUTHORIZER, MINUTE, type Station } from '../kit/station.ts';
+import { passUnanswered } from '../kit/story.ts';
 
 let station: Station;
 afterEach(async () => station.close());

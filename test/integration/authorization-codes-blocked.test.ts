@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
-import { authorize, AUTHORIZED } from '../support/authorizers.ts';
+import { authorize, AUTHORIZED } from '../kit/authorizers.ts';
 import {
   authorizedEvent,
   createLinkedPlatform,
   donePage,
   exchangesAsked,
-} from '../support/authorizing.ts';
+} from '../kit/authorizing.ts';
 import {
   accountOf,
   C,
@@ -17,16 +17,16 @@ import {
   opened,
   QUERY,
   secondsUntilAlive,
-} from '../support/exchanging.ts';
-import { callsSince, logged, read } from '../support/observe.ts';
-import { createSealedPlatform, newKey, OLD, type SealedPlatform } from '../support/sealing.ts';
+} from '../kit/exchanging.ts';
+import { callsSince, logged, read } from '../kit/observe.ts';
+import { createSealedPlatform, newKey, OLD, type SealedPlatform } from '../kit/sealing.ts';
 import {
   AUTHORIZER,
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 
 describe('row 88: there is no ticket, and thus no token to exchange a code with', () => {
   let station: Station;

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { AUTHORIZER_API } from '../support/authorizers.ts';
-import { authorizedEvent, donePage, exchangesAsked } from '../support/authorizing.ts';
+import { AUTHORIZER_API } from '../kit/authorizers.ts';
+import { authorizedEvent, donePage, exchangesAsked } from '../kit/authorizing.ts';
 import {
   AUTHORIZED,
   C,
@@ -16,9 +16,9 @@ import {
   opened,
   QUERY,
   secondsUntilAlive,
-} from '../support/exchanging.ts';
-import { callsSince, gaps, logged, read } from '../support/observe.ts';
-import { AUTHORIZER, MINUTE, type Station } from '../support/station.ts';
+} from '../kit/exchanging.ts';
+import { callsSince, gaps, logged, read } from '../kit/observe.ts';
+import { AUTHORIZER, MINUTE, type Station } from '../kit/station.ts';
 
 let station: Station;
 afterEach(async () => station.close());

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
-import { authorizationOf, AUTHORIZER_API, mintsFor } from '../support/authorizers.ts';
-import { authorizedEvent, donePage, exchangesAsked } from '../support/authorizing.ts';
+import { authorizationOf, AUTHORIZER_API, mintsFor } from '../kit/authorizers.ts';
+import { authorizedEvent, donePage, exchangesAsked } from '../kit/authorizing.ts';
 import {
   accountOf,
   AUTHORIZED,
@@ -19,9 +19,9 @@ import {
   opened,
   QUERY,
   secondsUntilAlive,
-} from '../support/exchanging.ts';
-import { callsSince, logged, read } from '../support/observe.ts';
-import { AUTHORIZER, MINUTE, type Station } from '../support/station.ts';
+} from '../kit/exchanging.ts';
+import { callsSince, logged, read } from '../kit/observe.ts';
+import { AUTHORIZER, MINUTE, type Station } from '../kit/station.ts';
 
 let station: Station;
 afterEach(async () => station.close());

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
-import { authorizedEvent, donePage, exchangesAsked } from '../support/authorizing.ts';
+import { authorizedEvent, donePage, exchangesAsked } from '../kit/authorizing.ts';
 import {
   accountOf,
   AUTHORIZED,
@@ -17,10 +17,10 @@ import {
   opened,
   QUERY,
   secondsUntilAlive,
-} from '../support/exchanging.ts';
-import { callsSince, logged, read } from '../support/observe.ts';
-import { becomes, POLLING, post } from '../support/redis-story.ts';
-import { AUTHORIZER, HOUR, MINUTE, type Station } from '../support/station.ts';
+} from '../kit/exchanging.ts';
+import { callsSince, logged, read } from '../kit/observe.ts';
+import { becomes, POLLING, post } from '../kit/redis-story.ts';
+import { AUTHORIZER, HOUR, MINUTE, type Station } from '../kit/station.ts';
 
 const KEPT_IN_HAND = 'what a code brought could not be stored yet';
 

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { addExchange } from '../../src/store/authorizers/code-exchange.ts';
-import { AUTHORIZER_API } from '../support/authorizers.ts';
-import { authorizedEvent, donePage, exchangesAsked } from '../support/authorizing.ts';
+import { AUTHORIZER_API } from '../kit/authorizers.ts';
+import { authorizedEvent, donePage, exchangesAsked } from '../kit/authorizing.ts';
 import {
   accountOf,
   AUTHORIZED,
@@ -18,10 +18,10 @@ import {
   QUERY,
   REFUSED,
   secondsUntilAlive,
-} from '../support/exchanging.ts';
-import { callsSince, logged, read } from '../support/observe.ts';
-import { POLLING } from '../support/redis-story.ts';
-import { AUTHORIZER, type Station } from '../support/station.ts';
+} from '../kit/exchanging.ts';
+import { callsSince, logged, read } from '../kit/observe.ts';
+import { POLLING } from '../kit/redis-story.ts';
+import { AUTHORIZER, type Station } from '../kit/station.ts';
 
 let station: Station;
 afterEach(async () => station.close());

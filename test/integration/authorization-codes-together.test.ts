@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { addExchange, openExchanges } from '../../src/store/authorizers/code-exchange.ts';
-import { mintsFor } from '../support/authorizers.ts';
-import { authorizedEvent, donePage, exchangesAsked, startLink } from '../support/authorizing.ts';
+import { mintsFor } from '../kit/authorizers.ts';
+import { authorizedEvent, donePage, exchangesAsked, startLink } from '../kit/authorizing.ts';
 import {
   accountOf,
   AUTHORIZED,
@@ -17,10 +17,10 @@ import {
   QUERY,
   REFUSED,
   secondsUntilAlive,
-} from '../support/exchanging.ts';
-import { callsSince, gaps, logged, read } from '../support/observe.ts';
-import { POLLING } from '../support/redis-story.ts';
-import { AUTHORIZER, MINUTE, type Station } from '../support/station.ts';
+} from '../kit/exchanging.ts';
+import { callsSince, gaps, logged, read } from '../kit/observe.ts';
+import { POLLING } from '../kit/redis-story.ts';
+import { AUTHORIZER, MINUTE, type Station } from '../kit/station.ts';
 
 let station: Station;
 afterEach(async () => station.close());

@@ -1,14 +1,14 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { openExchanges } from '../../src/store/authorizers/code-exchange.ts';
-import { AUTHORIZED, AUTHORIZER_API, authorizationOf } from '../support/authorizers.ts';
+import { AUTHORIZED, AUTHORIZER_API, authorizationOf } from '../kit/authorizers.ts';
 import {
   authorizedEvent,
   createLinkedPlatform,
   donePage,
   exchangesAsked,
-} from '../support/authorizing.ts';
-import { callsSince, logged, read } from '../support/observe.ts';
-import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../support/station.ts';
+} from '../kit/authorizing.ts';
+import { callsSince, logged, read } from '../kit/observe.ts';
+import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../kit/station.ts';
 
 /** WeChat says twice that an account has authorized, and either may be lost. */
 

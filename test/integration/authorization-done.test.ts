@@ -9,8 +9,8 @@ import {
   COMPONENT,
   linksOf,
   openPages,
-} from '../support/authorization-pages.ts';
-import { HOUR, MINUTE } from '../support/station.ts';
+} from '../kit/authorization-pages.ts';
+import { HOUR, MINUTE } from '../kit/station.ts';
 
 const REFUSED = {
   class: 'config',

@@ -10,10 +10,10 @@ import {
   createPlatform,
   expectServed,
   mintsFor,
-} from '../support/authorizers.ts';
-import { callsSince, logged, stored } from '../support/observe.ts';
-import { becomes, post } from '../support/redis-story.ts';
-import { AUTHORIZER, COMPONENT, HOUR, type Station } from '../support/station.ts';
+} from '../kit/authorizers.ts';
+import { callsSince, logged, stored } from '../kit/observe.ts';
+import { becomes, post } from '../kit/redis-story.ts';
+import { AUTHORIZER, COMPONENT, HOUR, type Station } from '../kit/station.ts';
 
 /** What the event `unauthorized` does, pushed as WeChat pushes it. */
 

@@ -1,9 +1,9 @@
 import { createHash, createHmac } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
-import { linksOf } from '../support/authorization-pages.ts';
-import { createLinkedPlatform } from '../support/authorizing.ts';
-import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../support/station.ts';
+import { linksOf } from '../kit/authorization-pages.ts';
+import { createLinkedPlatform } from '../kit/authorizing.ts';
+import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../kit/station.ts';
 
 /** Which account came by which link: asked here, and not read off an address that anybody can type. */
 

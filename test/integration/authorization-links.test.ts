@@ -5,9 +5,9 @@ import { createInternalApp } from '../../src/http/internal/app.ts';
 import { authorizationLinkHandlers } from '../../src/http/internal/handlers/authorization-links.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
-import { NO_HANDLERS } from '../support/handlers.ts';
-import { createManualClock, CLOCK_START } from '../support/manual-clock.ts';
-import { AUTHORIZER, COMPONENT } from '../support/station.ts';
+import { NO_HANDLERS } from '../kit/handlers.ts';
+import { createManualClock, CLOCK_START } from '../kit/manual-clock.ts';
+import { AUTHORIZER, COMPONENT } from '../kit/station.ts';
 
 const BASE = 'https://wx.example.com';
 const BACK = 'https://shop.example.com/wechat';

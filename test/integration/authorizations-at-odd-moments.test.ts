@@ -2,8 +2,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { addExchange, openExchanges } from '../../src/store/authorizers/code-exchange.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
-import { authorizationOf } from '../support/authorizers.ts';
-import { authorizedEvent, exchangesAsked } from '../support/authorizing.ts';
+import { authorizationOf } from '../kit/authorizers.ts';
+import { authorizedEvent, exchangesAsked } from '../kit/authorizing.ts';
 import {
   AUTHORIZED,
   C,
@@ -13,9 +13,9 @@ import {
   LOST,
   QUERY,
   secondsUntilAlive,
-} from '../support/exchanging.ts';
-import { LIST_API, reconcile } from '../support/reconciling.ts';
-import { AUTHORIZER, HOUR, MINUTE, type Station } from '../support/station.ts';
+} from '../kit/exchanging.ts';
+import { LIST_API, reconcile } from '../kit/reconciling.ts';
+import { AUTHORIZER, HOUR, MINUTE, type Station } from '../kit/station.ts';
 
 let station: Station;
 afterEach(async () => station.close());

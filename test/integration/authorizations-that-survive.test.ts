@@ -11,10 +11,10 @@ import { planCheck } from '../../src/store/authorizers/due-queue.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { mergeAuthorizer, readAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { restoreRecord } from '../../src/store/credentials/restore.ts';
-import { accountOf } from '../support/exchanging.ts';
-import { CLOCK_START as NOW } from '../support/manual-clock.ts';
-import { AUTHORIZER, COMPONENT } from '../support/station.ts';
-import { createTestStore, LIFE, type TestStore } from '../support/store.ts';
+import { accountOf } from '../kit/exchanging.ts';
+import { CLOCK_START as NOW } from '../kit/manual-clock.ts';
+import { AUTHORIZER, COMPONENT } from '../kit/station.ts';
+import { createTestStore, LIFE, type TestStore } from '../kit/store.ts';
 
 /** What must not end an authorization that stands, step by step on the real Redis. */
 

@@ -12,10 +12,10 @@ import {
   planCheck,
 } from '../../src/store/authorizers/due-queue.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
-import { CLOCK_START as NOW } from '../support/manual-clock.ts';
-import { countCommands } from '../support/redis-commands.ts';
-import { COMPONENT } from '../support/station.ts';
-import { createTestStore, type TestStore } from '../support/store.ts';
+import { CLOCK_START as NOW } from '../kit/manual-clock.ts';
+import { countCommands } from '../kit/redis-commands.ts';
+import { COMPONENT } from '../kit/station.ts';
+import { createTestStore, type TestStore } from '../kit/store.ts';
 
 /** Who may refresh which authorizer, and how many of them a second, on the real Redis. */
 

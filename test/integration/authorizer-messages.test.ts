@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { CLOCK_START } from '../support/manual-clock.ts';
-import { sealPush, ticketXml, type SealOptions } from '../support/seal.ts';
+import { CLOCK_START } from '../kit/manual-clock.ts';
+import { sealPush, ticketXml, type SealOptions } from '../kit/seal.ts';
 import {
   asMessage,
   contents,
@@ -11,8 +11,8 @@ import {
   newestEvents,
   post,
   pushCounts,
-} from '../support/public-listener.ts';
-import { AUTHORIZER, COMPONENT, createStation, MINUTE, type Station } from '../support/station.ts';
+} from '../kit/public-listener.ts';
+import { AUTHORIZER, COMPONENT, createStation, MINUTE, type Station } from '../kit/station.ts';
 
 const OTHER = 'wx00000000000000ff';
 

@@ -8,11 +8,11 @@ import {
   expectServed,
   mintsFor,
   platformBeforeRefresh,
-} from '../support/authorizers.ts';
-import { callsSince, gaps, logged, read, stored } from '../support/observe.ts';
-import { secondsUntil } from '../support/redis-story.ts';
-import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../support/station.ts';
-import { FAILED, NEEDS_PERSON, REFRESHED } from '../support/story.ts';
+} from '../kit/authorizers.ts';
+import { callsSince, gaps, logged, read, stored } from '../kit/observe.ts';
+import { secondsUntil } from '../kit/redis-story.ts';
+import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../kit/station.ts';
+import { FAILED, NEEDS_PERSON, REFRESHED } from '../kit/story.ts';
 
 /** Seconds: a due authorizer is found by the next patrol, a lost answer is waited for before. */
 const ROUND = 15;

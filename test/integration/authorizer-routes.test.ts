@@ -6,9 +6,9 @@ import {
   revokeAuthorization,
 } from '../../src/store/authorizers/authorization.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
-import { createPlatform } from '../support/authorizers.ts';
-import { INFO_API, pass } from '../support/reconciling.ts';
-import { COMPONENT, MINUTE, type InternalRequest, type Station } from '../support/station.ts';
+import { createPlatform } from '../kit/authorizers.ts';
+import { INFO_API, pass } from '../kit/reconciling.ts';
+import { COMPONENT, MINUTE, type InternalRequest, type Station } from '../kit/station.ts';
 
 const BASE = `/v1/components/${COMPONENT.appid}`;
 const LIST = `${BASE}/authorizers`;

@@ -9,11 +9,11 @@ import {
   expectServed,
   mintsFor,
   platformBeforeRefresh,
-} from '../support/authorizers.ts';
-import { callsSince, logged, read, stored } from '../support/observe.ts';
-import { POLLING, secondsUntil } from '../support/redis-story.ts';
-import { AUTHORIZER, COMPONENT, HOUR, MINUTE, type Station } from '../support/station.ts';
-import { FAILED, NEEDS_PERSON, REFRESHED } from '../support/story.ts';
+} from '../kit/authorizers.ts';
+import { callsSince, logged, read, stored } from '../kit/observe.ts';
+import { POLLING, secondsUntil } from '../kit/redis-story.ts';
+import { AUTHORIZER, COMPONENT, HOUR, MINUTE, type Station } from '../kit/station.ts';
+import { FAILED, NEEDS_PERSON, REFRESHED } from '../kit/story.ts';
 
 /** Seconds: an authorizer that is due is found by the next patrol. */
 const ROUND = 15;

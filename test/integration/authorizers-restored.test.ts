@@ -8,11 +8,11 @@ import {
   AUTHORIZER_API,
   createPlatform,
   mintsFor,
-} from '../support/authorizers.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { logged, read, stored } from '../support/observe.ts';
-import { becomes, secondsUntil } from '../support/redis-story.ts';
-import { COMPONENT, HOUR, MINUTE, type Station } from '../support/station.ts';
+} from '../kit/authorizers.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { logged, read, stored } from '../kit/observe.ts';
+import { becomes, secondsUntil } from '../kit/redis-story.ts';
+import { COMPONENT, HOUR, MINUTE, type Station } from '../kit/station.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
 /** Seconds in which what a replica remembers is back. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { TOKEN } from '../support/liveness.ts';
-import { createTestStore, mintSteps, type TestStore } from '../support/store.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { createTestStore, mintSteps, type TestStore } from '../kit/store.ts';
 
 let store: TestStore;
 beforeEach(() => {

@@ -1,19 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { StatusSnapshot } from '../../src/status/schema.ts';
-import { CODE, TOKEN } from '../support/liveness.ts';
-import { logged, read } from '../support/observe.ts';
-import { ticketMirror, tokenMints } from '../support/redis-story.ts';
-import { createManualClock } from '../support/manual-clock.ts';
-import { post } from '../support/public-listener.ts';
-import { sealPush, ticketXml } from '../support/seal.ts';
-import {
-  createStation,
-  HOUR,
-  MINUTE,
-  NO_PUSHES_ON_REQUEST,
-  type Station,
-} from '../support/station.ts';
-import { expectHealed, MINT_API, stationBeforeRefresh } from '../support/story.ts';
+import { CODE, TOKEN } from '../kit/liveness.ts';
+import { logged, read } from '../kit/observe.ts';
+import { ticketMirror, tokenMints } from '../kit/redis-story.ts';
+import { createManualClock } from '../kit/manual-clock.ts';
+import { post } from '../kit/public-listener.ts';
+import { sealPush, ticketXml } from '../kit/seal.ts';
+import { createStation, HOUR, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/station.ts';
+import { expectHealed, MINT_API, stationBeforeRefresh } from '../kit/story.ts';
 
 const DIFFER = 'clocks differ by more than a minute: check NTP here and at Redis';
 const AGREE = 'clocks agree again';

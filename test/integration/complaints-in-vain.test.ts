@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { refuseValue } from '../../src/store/credentials/invalidate.ts';
-import { CLASSIC, createAccountStation, STABLE } from '../support/accounts.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { callsSince, logged, read, statusOf } from '../support/observe.ts';
-import { createStation, HOUR, MINUTE, type Station } from '../support/station.ts';
-import { MINT_API } from '../support/story.ts';
+import { CLASSIC, createAccountStation, STABLE } from '../kit/accounts.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { callsSince, logged, read, statusOf } from '../kit/observe.ts';
+import { createStation, HOUR, MINUTE, type Station } from '../kit/station.ts';
+import { MINT_API } from '../kit/story.ts';
 import type { CredentialId } from '../../src/store/redis/keys.ts';
 
 /** Complaints that must not cost calls to WeChat, blame somebody who is not there, or hide a value. */

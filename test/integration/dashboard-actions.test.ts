@@ -7,9 +7,9 @@ import {
   logIn,
   NARROWED,
   READER,
-} from '../support/dashboard.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { COMPONENT, MINUTE, type Station } from '../support/station.ts';
+} from '../kit/dashboard.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { COMPONENT, MINUTE, type Station } from '../kit/station.ts';
 
 const { appid } = COMPONENT;
 

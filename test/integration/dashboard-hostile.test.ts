@@ -12,9 +12,9 @@ import {
   logIn,
   NARROWED,
   type Person,
-} from '../support/dashboard.ts';
-import { COMPONENT, createStation, type Station } from '../support/station.ts';
-import { createTcpProxy } from '../support/tcp-proxy.ts';
+} from '../kit/dashboard.ts';
+import { COMPONENT, createStation, type Station } from '../kit/station.ts';
+import { createTcpProxy } from '../kit/tcp-proxy.ts';
 
 /** What nobody sends who means well, and settings larger than most. */
 

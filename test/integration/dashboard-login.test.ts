@@ -9,8 +9,8 @@ import {
   logIn,
   READER,
   sharedSecret,
-} from '../support/dashboard.ts';
-import { COMPONENT, HOUR, type Station } from '../support/station.ts';
+} from '../kit/dashboard.ts';
+import { COMPONENT, HOUR, type Station } from '../kit/station.ts';
 
 const { appid } = COMPONENT;
 

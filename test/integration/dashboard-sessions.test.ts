@@ -10,10 +10,10 @@ import {
   logIn,
   sharedSecret,
   type Person,
-} from '../support/dashboard.ts';
-import { becomes } from '../support/redis-story.ts';
-import { MINUTE, type Station, type StationOptions } from '../support/station.ts';
-import { createTcpProxy } from '../support/tcp-proxy.ts';
+} from '../kit/dashboard.ts';
+import { becomes } from '../kit/redis-story.ts';
+import { MINUTE, type Station, type StationOptions } from '../kit/station.ts';
+import { createTcpProxy } from '../kit/tcp-proxy.ts';
 
 /** What signs a session is in no setting, shared by the replicas, and outlives what becomes of Redis. */
 

@@ -6,9 +6,9 @@ import {
   createDashboardStation,
   logIn,
   type Person,
-} from '../support/dashboard.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { COMPONENT, type Station } from '../support/station.ts';
+} from '../kit/dashboard.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { COMPONENT, type Station } from '../kit/station.ts';
 
 /** Whatever a person has written into one key, the status and the page say all the rest. */
 

@@ -1,16 +1,10 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
-import {
-  addEvent,
-  ADMIN,
-  addMerchants,
-  createHealthyStation,
-  logIn,
-} from '../support/dashboard.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { becomes } from '../support/redis-story.ts';
-import { COMPONENT, type Station } from '../support/station.ts';
-import { createTcpProxy } from '../support/tcp-proxy.ts';
+import { addEvent, ADMIN, addMerchants, createHealthyStation, logIn } from '../kit/dashboard.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { becomes } from '../kit/redis-story.ts';
+import { COMPONENT, type Station } from '../kit/station.ts';
+import { createTcpProxy } from '../kit/tcp-proxy.ts';
 
 const { appid } = COMPONENT;
 const ENGLISH = { 'accept-language': 'en' };

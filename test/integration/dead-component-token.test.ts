@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CODE, mintIntervals, TOKEN } from '../support/liveness.ts';
-import { callsSince, gaps, logged, read, statusOf, stored } from '../support/observe.ts';
-import { createStation, MINUTE, type Station } from '../support/station.ts';
+import { CODE, mintIntervals, TOKEN } from '../kit/liveness.ts';
+import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
+import { createStation, MINUTE, type Station } from '../kit/station.ts';
 
 const CREATE = 'api_create_preauthcode';
 const FAILED = 'refresh failed, trying again';

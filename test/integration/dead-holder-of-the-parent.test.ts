@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { beginMint, LEASE_MS } from '../../src/store/credentials/mint.ts';
-import { CODE, TOKEN } from '../support/liveness.ts';
-import { callsSince, passUntilAnswered, stored } from '../support/observe.ts';
-import { MINUTE, type Station } from '../support/station.ts';
-import { expectHealed, stationBeforeRefresh } from '../support/story.ts';
+import { CODE, TOKEN } from '../kit/liveness.ts';
+import { callsSince, passUntilAnswered, stored } from '../kit/observe.ts';
+import { MINUTE, type Station } from '../kit/station.ts';
+import { expectHealed, stationBeforeRefresh } from '../kit/story.ts';
 
 const CREATE = 'api_create_preauthcode';
 

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { textReport } from '../../src/commands/doctor/report.ts';
-import { admitStation, examineStation, lines, troubles } from '../support/doctor.ts';
+import { admitStation, examineStation, lines, troubles } from '../kit/doctor.ts';
 import { examine } from '../../src/commands/doctor/examine.ts';
-import { COMPONENT, createStation, type Station } from '../support/station.ts';
-import { createAccountStation } from '../support/accounts.ts';
+import { COMPONENT, createStation, type Station } from '../kit/station.ts';
+import { createAccountStation } from '../kit/accounts.ts';
 
 /** What the doctor says when a whole part is not there. */
 

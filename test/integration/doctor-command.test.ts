@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { runDoctor } from '../../src/commands/doctor/run.ts';
-import { stationEnv } from '../support/station.ts';
+import { stationEnv } from '../kit/station.ts';
 
 /** The command line of the doctor: what it takes, and how it ends. */
 

@@ -3,7 +3,7 @@ import { GROUPS, type Check } from '../../src/commands/doctor/check.ts';
 import { jsonReport, textReport } from '../../src/commands/doctor/report.ts';
 import type { FaultRule } from '../../src/sandbox/wechat/faults.ts';
 import { titleOf } from '../../src/status/wording.ts';
-import { admitStation, examineStation, lines, troubles } from '../support/doctor.ts';
+import { admitStation, examineStation, lines, troubles } from '../kit/doctor.ts';
 import { examine } from '../../src/commands/doctor/examine.ts';
 import {
   COMPONENT,
@@ -13,7 +13,7 @@ import {
   NO_PUSHES_ON_REQUEST,
   type Station,
   type StationOptions,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 
 /** The doctor's lines about WeChat, clocks, whitelist, tickets and the rest, on a whole arrangement. */
 

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { printed } from '../../src/commands/doctor/report.ts';
 import { quota, readQuotaFlags } from '../../src/commands/doctor/quota.ts';
 import { readTraceFlags, trace } from '../../src/commands/doctor/trace.ts';
-import { CLASSIC, createAccountStation, STABLE } from '../support/accounts.ts';
-import { admitStation } from '../support/doctor.ts';
+import { CLASSIC, createAccountStation, STABLE } from '../kit/accounts.ts';
+import { admitStation } from '../kit/doctor.ts';
 import {
   AUTHORIZER,
   COMPONENT,
@@ -11,7 +11,7 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 
 /** `doctor -- trace` and `doctor -- quota`, with WeChat's own counting and remembering. */
 

@@ -15,8 +15,8 @@ import {
   vi,
 } from 'vitest';
 import { runDoctor } from '../../src/commands/doctor/run.ts';
-import { killServices, nodeArguments, startService } from '../support/service.ts';
-import { COMPONENT, stationEnv } from '../support/station.ts';
+import { killServices, nodeArguments, startService } from '../kit/service.ts';
+import { COMPONENT, stationEnv } from '../kit/station.ts';
 
 /** The doctor and a service to examine: a process of its own, as a person starts it. */
 

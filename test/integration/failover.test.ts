@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { CODE, TOKEN } from '../support/liveness.ts';
-import { callsSince, logged, read, statusOf, stored } from '../support/observe.ts';
-import { createRedisPair, type RedisPair } from '../support/redis-pair.ts';
+import { CODE, TOKEN } from '../kit/liveness.ts';
+import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
+import { createRedisPair, type RedisPair } from '../kit/redis-pair.ts';
 import {
   becomes,
   newest,
@@ -9,15 +9,15 @@ import {
   secondsUntil,
   ticketMirror,
   tokenMints,
-} from '../support/redis-story.ts';
+} from '../kit/redis-story.ts';
 import {
   COMPONENT,
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
-import { expectHealed, MINT_API, REFRESHED } from '../support/story.ts';
+} from '../kit/station.ts';
+import { expectHealed, MINT_API, REFRESHED } from '../kit/story.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
 const TICKET_RESTORED = 'Redis had lost the ticket; restored from memory';

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createDoomedReplica, type StoppingPoint } from '../support/doomed-replica.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { logged, read, stored } from '../support/observe.ts';
-import { MINUTE, type Station } from '../support/station.ts';
-import { expectHealed, FAILED, REFRESHED, stationBeforeRefresh } from '../support/story.ts';
+import { createDoomedReplica, type StoppingPoint } from '../kit/doomed-replica.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { logged, read, stored } from '../kit/observe.ts';
+import { MINUTE, type Station } from '../kit/station.ts';
+import { expectHealed, FAILED, REFRESHED, stationBeforeRefresh } from '../kit/story.ts';
 
 const OVERLAPPED = 'another mint overlapped this one; one more settles which is newer';
 

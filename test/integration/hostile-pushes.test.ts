@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HOSTILE_ENVELOPES } from '../fixtures/hostile-envelopes.ts';
 import type { HostilePush } from '../fixtures/hostile-push.ts';
 import { HOSTILE_REQUESTS } from '../fixtures/hostile-requests.ts';
-import { contents } from '../support/public-listener.ts';
-import { COMPONENT, createStation, type Station } from '../support/station.ts';
+import { contents } from '../kit/public-listener.ts';
+import { COMPONENT, createStation, type Station } from '../kit/station.ts';
 
 const HOSTILE_PUSHES = [...HOSTILE_ENVELOPES, ...HOSTILE_REQUESTS];
 

@@ -5,22 +5,22 @@ import { PROBLEMS, type ProblemCode } from '../../src/status/problems.ts';
 import type { StatusSnapshot } from '../../src/status/schema.ts';
 import { titleOf } from '../../src/status/wording.ts';
 import { VERSION } from '../../src/lib/version.ts';
-import { receiversOfAllKinds, ROUND } from '../support/alerting.ts';
-import { logIn } from '../support/dashboard.ts';
-import { examineStation } from '../support/doctor.ts';
-import { createManualClock } from '../support/manual-clock.ts';
-import { scrape } from '../support/metrics.ts';
-import { alertsFiring, describeWithPromtool } from '../support/promtool.ts';
-import { post } from '../support/public-listener.ts';
-import { becomes } from '../support/redis-story.ts';
-import { sealPush, ticketXml } from '../support/seal.ts';
+import { receiversOfAllKinds, ROUND } from '../kit/alerting.ts';
+import { logIn } from '../kit/dashboard.ts';
+import { examineStation } from '../kit/doctor.ts';
+import { createManualClock } from '../kit/manual-clock.ts';
+import { scrape } from '../kit/metrics.ts';
+import { alertsFiring, describeWithPromtool } from '../kit/promtool.ts';
+import { post } from '../kit/public-listener.ts';
+import { becomes } from '../kit/redis-story.ts';
+import { sealPush, ticketXml } from '../kit/seal.ts';
 import {
   COMPONENT,
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 
 /**
  * What goes wrong at night, and what a person is told of it: the verdict of the status and of the

@@ -5,15 +5,15 @@ import {
   type ReleaseCheckOptions,
 } from '../../src/sandbox/wechat/release-checker.ts';
 import type { SimulatorOptions } from '../../src/sandbox/wechat/options.ts';
-import { authorizationOf, createPlatform } from '../support/authorizers.ts';
-import { eventCount, newestEvents, pushCounts } from '../support/public-listener.ts';
+import { authorizationOf, createPlatform } from '../kit/authorizers.ts';
+import { eventCount, newestEvents, pushCounts } from '../kit/public-listener.ts';
 import {
   AUTHORIZER,
   COMPONENT,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 
 /** Accounts whose console was told to push JSON, by a WeChat that does so: both URLs, end to end. */
 

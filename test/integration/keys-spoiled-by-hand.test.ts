@@ -1,15 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Redis } from 'ioredis';
 import type { Keys } from '../../src/store/redis/keys.ts';
-import { CODE, TOKEN } from '../support/liveness.ts';
-import { logged, read, statusOf, stored } from '../support/observe.ts';
-import { newest, secondsUntil, tokenMints } from '../support/redis-story.ts';
-import {
-  COMPONENT,
-  createStation,
-  NO_PUSHES_ON_REQUEST,
-  type Station,
-} from '../support/station.ts';
+import { CODE, TOKEN } from '../kit/liveness.ts';
+import { logged, read, statusOf, stored } from '../kit/observe.ts';
+import { newest, secondsUntil, tokenMints } from '../kit/redis-story.ts';
+import { COMPONENT, createStation, NO_PUSHES_ON_REQUEST, type Station } from '../kit/station.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
 const MIRROR_RESTORED = 'the key for readers was missing or wrong; written again';

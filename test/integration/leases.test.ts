@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { giveLeaseBack, takeLease } from '../../src/store/redis/lease.ts';
-import { createTestStore, type TestStore } from '../support/store.ts';
+import { createTestStore, type TestStore } from '../kit/store.ts';
 
 /** Work that one replica does at a time. */
 describe('a lease', () => {

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, inject, it, vi } from 'vitest';
 import type { ApiFault } from '../../src/sandbox/wechat/faults.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { callsSince, gaps, logged, read, statusOf, stored } from '../support/observe.ts';
-import { MINUTE, type Station } from '../support/station.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
+import { MINUTE, type Station } from '../kit/station.ts';
 import {
   expectHealed,
   FAILED,
@@ -12,8 +12,8 @@ import {
   REFRESHED,
   secondsUntilRenewed,
   stationBeforeRefresh,
-} from '../support/story.ts';
-import { createTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+} from '../kit/story.ts';
+import { createTcpProxy, type TcpProxy } from '../kit/tcp-proxy.ts';
 
 /** Milliseconds after the next tick: the refresh has been tried by then. */
 const JUST_AFTER = MINUTE + 500;

@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
-import { createAccountStation, STABLE } from '../support/accounts.ts';
-import { authorize, AUTHORIZED, createPlatform } from '../support/authorizers.ts';
-import { CODE, TOKEN } from '../support/liveness.ts';
-import { readMetrics, scrape } from '../support/metrics.ts';
-import { stored } from '../support/observe.ts';
-import { alertsFiring, describeWithPromtool, runPromtool } from '../support/promtool.ts';
-import { becomes } from '../support/redis-story.ts';
+import { createAccountStation, STABLE } from '../kit/accounts.ts';
+import { authorize, AUTHORIZED, createPlatform } from '../kit/authorizers.ts';
+import { CODE, TOKEN } from '../kit/liveness.ts';
+import { readMetrics, scrape } from '../kit/metrics.ts';
+import { stored } from '../kit/observe.ts';
+import { alertsFiring, describeWithPromtool, runPromtool } from '../kit/promtool.ts';
+import { becomes } from '../kit/redis-story.ts';
 import {
   AUTHORIZER,
   COMPONENT,
@@ -16,8 +16,8 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
-import { MINT_API } from '../support/story.ts';
+} from '../kit/station.ts';
+import { MINT_API } from '../kit/story.ts';
 
 /** What Prometheus reads, and what it would tell. */
 

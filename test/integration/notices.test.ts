@@ -2,9 +2,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { notices } from '../../src/callbacks/handlers/notices.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
-import { createPlatform, expectServed } from '../support/authorizers.ts';
-import { logged } from '../support/observe.ts';
-import { AUTHORIZER, COMPONENT, type Station } from '../support/station.ts';
+import { createPlatform, expectServed } from '../kit/authorizers.ts';
+import { logged } from '../kit/observe.ts';
+import { AUTHORIZER, COMPONENT, type Station } from '../kit/station.ts';
 
 /** What WeChat tells a platform about registrations and filings, pushed as WeChat pushes it. */
 

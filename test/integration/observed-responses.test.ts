@@ -5,8 +5,8 @@ import { createInternalApp } from '../../src/http/internal/app.ts';
 import type { Seen } from '../../src/http/internal/route.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
-import { NO_HANDLERS } from '../support/handlers.ts';
-import { COMPONENT } from '../support/station.ts';
+import { NO_HANDLERS } from '../kit/handlers.ts';
+import { COMPONENT } from '../kit/station.ts';
 
 /** What is counted of responses: patterns, so that no appid becomes a label. */
 

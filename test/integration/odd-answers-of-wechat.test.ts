@@ -2,10 +2,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { readHistory } from '../../src/store/credentials/record.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { callsSince, logged, read, statusOf, stored } from '../support/observe.ts';
-import { tokenMints } from '../support/redis-story.ts';
-import { createStation, MINUTE, type Station } from '../support/station.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
+import { tokenMints } from '../kit/redis-story.ts';
+import { createStation, MINUTE, type Station } from '../kit/station.ts';
 import {
   expectHealed,
   FAILED,
@@ -14,7 +14,7 @@ import {
   REFRESHED,
   secondsUntilRenewed,
   stationBeforeRefresh,
-} from '../support/story.ts';
+} from '../kit/story.ts';
 
 describe('row 34: something answers with a redirect to another host', () => {
   let station: Station;

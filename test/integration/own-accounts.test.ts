@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CLASSIC, createAccountStation, STABLE } from '../support/accounts.ts';
-import { watchMirrors } from '../support/liveness.ts';
-import { callsSince, logged, read } from '../support/observe.ts';
-import { HOUR, MINUTE, type Station } from '../support/station.ts';
+import { CLASSIC, createAccountStation, STABLE } from '../kit/accounts.ts';
+import { watchMirrors } from '../kit/liveness.ts';
+import { callsSince, logged, read } from '../kit/observe.ts';
+import { HOUR, MINUTE, type Station } from '../kit/station.ts';
 
 const TOKENS = [STABLE, CLASSIC].map(({ appid }) => ({
   kind: 'access_token' as const,

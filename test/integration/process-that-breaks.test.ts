@@ -3,9 +3,9 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { killServices, POLLING, startService } from '../support/service.ts';
-import { COMPONENT, stationEnv } from '../support/station.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { killServices, POLLING, startService } from '../kit/service.ts';
+import { COMPONENT, stationEnv } from '../kit/station.ts';
 
 const prefix = `test${randomBytes(6).toString('hex')}:`;
 const keys = createKeys(prefix);

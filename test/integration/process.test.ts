@@ -7,9 +7,9 @@ import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { systemClock } from '../../src/lib/clock.ts';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { killServices, POLLING, startService, type Service } from '../support/service.ts';
-import { COMPONENT, stationEnv } from '../support/station.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { killServices, POLLING, startService, type Service } from '../kit/service.ts';
+import { COMPONENT, stationEnv } from '../kit/station.ts';
 
 /** How long WeChat takes over the call that is in flight; the test ends it when it has seen enough. */
 const HELD_MS = 4_321;

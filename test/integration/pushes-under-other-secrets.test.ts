@@ -11,9 +11,9 @@ import {
   post,
   pushCounts,
   type PushCounts,
-} from '../support/public-listener.ts';
-import { outerXml, sealPush, ticketXml, wrapPush, type SealOptions } from '../support/seal.ts';
-import { AUTHORIZER, COMPONENT, createStation, MINUTE, type Station } from '../support/station.ts';
+} from '../kit/public-listener.ts';
+import { outerXml, sealPush, ticketXml, wrapPush, type SealOptions } from '../kit/seal.ts';
+import { AUTHORIZER, COMPONENT, createStation, MINUTE, type Station } from '../kit/station.ts';
 
 const STRANGER = 'wxaaaaaaaaaaaaaaaa';
 

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TOKEN } from '../support/liveness.ts';
-import { callsSince, gaps, logged, read, statusOf, stored } from '../support/observe.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
 import { quota, readQuotaFlags } from '../../src/commands/doctor/quota.ts';
 import { mergeAuthorizer } from '../../src/store/authorizers/profile.ts';
-import { authorize, AUTHORIZED, AUTHORIZER_API, createPlatform } from '../support/authorizers.ts';
-import { admitStation } from '../support/doctor.ts';
-import { CLOCK_START } from '../support/manual-clock.ts';
+import { authorize, AUTHORIZED, AUTHORIZER_API, createPlatform } from '../kit/authorizers.ts';
+import { admitStation } from '../kit/doctor.ts';
+import { CLOCK_START } from '../kit/manual-clock.ts';
 import {
   AUTHORIZER,
   COMPONENT,
@@ -13,8 +13,8 @@ import {
   HOUR,
   MINUTE,
   type Station,
-} from '../support/station.ts';
-import { expectHealed, MINT_API, NEEDS_PERSON, stationBeforeRefresh } from '../support/story.ts';
+} from '../kit/station.ts';
+import { expectHealed, MINT_API, NEEDS_PERSON, stationBeforeRefresh } from '../kit/story.ts';
 
 const COMPLAINT = {
   method: 'POST',

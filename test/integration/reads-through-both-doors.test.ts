@@ -8,7 +8,7 @@ import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { whenReady } from '../../src/store/redis/connection.ts';
 import { revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
-import { AUTHORIZED, authorize } from '../support/authorizers.ts';
+import { AUTHORIZED, authorize } from '../kit/authorizers.ts';
 import {
   COMPONENT,
   createStation,
@@ -16,7 +16,7 @@ import {
   stationEnv,
   type LogLine,
   type Station,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 
 /** A read of a credential is answered, counted and told alike before Express and by it. */
 

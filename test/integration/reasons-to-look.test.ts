@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { acceptTicket } from '../../src/store/tickets/ticket.ts';
-import { CODE, TOKEN } from '../support/liveness.ts';
-import { callsSince, read, stored } from '../support/observe.ts';
+import { CODE, TOKEN } from '../kit/liveness.ts';
+import { callsSince, read, stored } from '../kit/observe.ts';
 import {
   COMPONENT,
   createStation,
@@ -9,7 +9,7 @@ import {
   MINUTE,
   type Station,
   NO_PUSHES_ON_REQUEST,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 
 /** Besides the cron jobs: what makes the keeper look at a credential before the next tick. */
 describe('a credential is looked at', () => {

@@ -2,10 +2,10 @@ import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { readAuthorizers } from '../../src/store/authorizers/profile.ts';
-import { createPlatform } from '../support/authorizers.ts';
-import { callsSince } from '../support/observe.ts';
-import { INFO_API, LIST_API, pass, progressOf, reconcile } from '../support/reconciling.ts';
-import { COMPONENT, MINUTE, type Station } from '../support/station.ts';
+import { createPlatform } from '../kit/authorizers.ts';
+import { callsSince } from '../kit/observe.ts';
+import { INFO_API, LIST_API, pass, progressOf, reconcile } from '../kit/reconciling.ts';
+import { COMPONENT, MINUTE, type Station } from '../kit/station.ts';
 
 let station: Station;
 afterEach(async () => {

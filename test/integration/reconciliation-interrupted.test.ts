@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
-import { createPlatform } from '../support/authorizers.ts';
+import { createPlatform } from '../kit/authorizers.ts';
 import {
   callsOf,
   createReader,
@@ -11,9 +11,9 @@ import {
   NO_PROFILES,
   pass,
   progressOf,
-} from '../support/reconciling.ts';
-import { becomes } from '../support/redis-story.ts';
-import { COMPONENT, MINUTE, type Station } from '../support/station.ts';
+} from '../kit/reconciling.ts';
+import { becomes } from '../kit/redis-story.ts';
+import { COMPONENT, MINUTE, type Station } from '../kit/station.ts';
 
 /** Two pages. */
 const MANY = 501;

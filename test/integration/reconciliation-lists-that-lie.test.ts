@@ -3,8 +3,8 @@ import type { ApiFaultRule } from '../../src/sandbox/wechat/faults.ts';
 import { authorizerToken, revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
-import { AUTHORIZED, authorizationOf, createPlatform } from '../support/authorizers.ts';
-import { read } from '../support/observe.ts';
+import { AUTHORIZED, authorizationOf, createPlatform } from '../kit/authorizers.ts';
+import { read } from '../kit/observe.ts';
 import {
   callsOf,
   INFO_API,
@@ -15,8 +15,8 @@ import {
   progressOf,
   reconcile,
   said,
-} from '../support/reconciling.ts';
-import { AUTHORIZER, COMPONENT, HOUR, MINUTE, type Station } from '../support/station.ts';
+} from '../kit/reconciling.ts';
+import { AUTHORIZER, COMPONENT, HOUR, MINUTE, type Station } from '../kit/station.ts';
 
 const AGAIN = 'the list of authorizers contradicts itself; it is read again';
 const TOMORROW =

@@ -7,8 +7,8 @@ import {
 } from '../../src/store/authorizers/authorization.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
-import { authorizationOf, authorize, AUTHORIZED, createPlatform } from '../support/authorizers.ts';
-import { read } from '../support/observe.ts';
+import { authorizationOf, authorize, AUTHORIZED, createPlatform } from '../kit/authorizers.ts';
+import { read } from '../kit/observe.ts';
 import {
   callsOf,
   INFO_API,
@@ -18,7 +18,7 @@ import {
   progressOf,
   reconcile,
   said,
-} from '../support/reconciling.ts';
+} from '../kit/reconciling.ts';
 import {
   AUTHORIZER,
   COMPONENT,
@@ -27,7 +27,7 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 
 const NUMBER: unknown = expect.any(Number);
 const BEGUN = 'reading the list of authorizers';

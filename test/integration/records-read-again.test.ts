@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readRecord } from '../../src/store/credentials/record.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { createTestStore, mintSteps, type TestStore } from '../support/store.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { createTestStore, mintSteps, type TestStore } from '../kit/store.ts';
 
 /** A record that is as it was is not sent again; whatever has changed of it is. */
 

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken, grantAuthorization } from '../../src/store/authorizers/authorization.ts';
-import { CODE, TOKEN } from '../support/liveness.ts';
-import { callsSince, logged, read, statusOf, stored } from '../support/observe.ts';
+import { CODE, TOKEN } from '../kit/liveness.ts';
+import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
 import {
   becomes,
   newest,
@@ -10,7 +10,7 @@ import {
   secondsUntil,
   ticketMirror,
   tokenMints,
-} from '../support/redis-story.ts';
+} from '../kit/redis-story.ts';
 import {
   AUTHORIZER,
   COMPONENT,
@@ -19,8 +19,8 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
-import { expectHealed, MINT_API } from '../support/story.ts';
+} from '../kit/station.ts';
+import { expectHealed, MINT_API } from '../kit/story.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
 const RENUMBERED = 'a credential that Redis had lost was minted anew; its seq goes on';

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
-import { CODE, TOKEN } from '../support/liveness.ts';
-import { logged, read, statusOf, stored } from '../support/observe.ts';
-import { startRedisOnSmallDisk, WHY_NOT } from '../support/redis-on-small-disk.ts';
+import { CODE, TOKEN } from '../kit/liveness.ts';
+import { logged, read, statusOf, stored } from '../kit/observe.ts';
+import { startRedisOnSmallDisk, WHY_NOT } from '../kit/redis-on-small-disk.ts';
 import {
   becomes,
   newest,
@@ -16,9 +16,9 @@ import {
   secondsUntil,
   ticketMirror,
   tokenMints,
-} from '../support/redis-story.ts';
-import { createStation, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../support/station.ts';
-import { expectHealed, stationBeforeRefresh } from '../support/story.ts';
+} from '../kit/redis-story.ts';
+import { createStation, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/station.ts';
+import { expectHealed, stationBeforeRefresh } from '../kit/story.ts';
 
 const WAITS = 'Redis is away: a ticket waits in memory until it is back';
 const AWAY = 'Redis connection failed, reconnecting';

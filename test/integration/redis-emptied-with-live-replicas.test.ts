@@ -3,11 +3,11 @@ import type { Service } from '../../src/service.ts';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
-import { AUTHORIZER_API, createPlatform } from '../support/authorizers.ts';
-import { callsSince } from '../support/observe.ts';
-import { LIST_API, pass, progressOf } from '../support/reconciling.ts';
-import { becomes, POLLING } from '../support/redis-story.ts';
-import { COMPONENT, MINUTE, type Station } from '../support/station.ts';
+import { AUTHORIZER_API, createPlatform } from '../kit/authorizers.ts';
+import { callsSince } from '../kit/observe.ts';
+import { LIST_API, pass, progressOf } from '../kit/reconciling.ts';
+import { becomes, POLLING } from '../kit/redis-story.ts';
+import { COMPONENT, MINUTE, type Station } from '../kit/station.ts';
 
 describe('row 129: Redis is emptied under two replicas, each of which remembers other authorizers', () => {
   let server: RedisServer;

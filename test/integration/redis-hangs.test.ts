@@ -1,9 +1,9 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
-import { createDoomedReplica } from '../support/doomed-replica.ts';
-import { CODE, TOKEN } from '../support/liveness.ts';
-import { logged, read, stored } from '../support/observe.ts';
+import { createDoomedReplica } from '../kit/doomed-replica.ts';
+import { CODE, TOKEN } from '../kit/liveness.ts';
+import { logged, read, stored } from '../kit/observe.ts';
 import {
   becomes,
   newest,
@@ -14,16 +14,16 @@ import {
   secondsUntil,
   ticketMirror,
   tokenMints,
-} from '../support/redis-story.ts';
+} from '../kit/redis-story.ts';
 import {
   COMPONENT,
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
-import { expectHealed, REFRESHED, stationBeforeRefresh } from '../support/story.ts';
-import { createTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+} from '../kit/station.ts';
+import { expectHealed, REFRESHED, stationBeforeRefresh } from '../kit/story.ts';
+import { createTcpProxy, type TcpProxy } from '../kit/tcp-proxy.ts';
 
 /** Real milliseconds that a command may wait for Redis, and some for a busy machine. */
 const NO_ANSWER_MS = 1_000 + 500;

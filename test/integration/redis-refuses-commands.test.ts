@@ -12,12 +12,12 @@ import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts
 import { neededCommands, testStore } from '../../src/store/redis/self-test.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
-import { MACHINE } from '../support/doctor.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { createManualClock } from '../support/manual-clock.ts';
-import { read } from '../support/observe.ts';
-import { becomes, newTicketPush, POLLING, post, readiness } from '../support/redis-story.ts';
-import { COMPONENT, createStation, MINUTE, type Station } from '../support/station.ts';
+import { MACHINE } from '../kit/doctor.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { createManualClock } from '../kit/manual-clock.ts';
+import { read } from '../kit/observe.ts';
+import { becomes, newTicketPush, POLLING, post, readiness } from '../kit/redis-story.ts';
+import { COMPONENT, createStation, MINUTE, type Station } from '../kit/station.ts';
 
 /** What Redis refuses is seen before it hurts, and said in Redis's own words. */
 

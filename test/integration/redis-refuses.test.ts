@@ -1,9 +1,9 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { logged, read, stored, type ServiceStatus } from '../support/observe.ts';
-import { createRedisPair } from '../support/redis-pair.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { logged, read, stored, type ServiceStatus } from '../kit/observe.ts';
+import { createRedisPair } from '../kit/redis-pair.ts';
 import {
   becomes,
   newest,
@@ -13,16 +13,16 @@ import {
   secondsUntil,
   ticketMirror,
   tokenMints,
-} from '../support/redis-story.ts';
+} from '../kit/redis-story.ts';
 import {
   COMPONENT,
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
-import { startRedisOnSmallDisk, WHY_NOT } from '../support/redis-on-small-disk.ts';
-import { expectHealed, stationBeforeRefresh } from '../support/story.ts';
+} from '../kit/station.ts';
+import { startRedisOnSmallDisk, WHY_NOT } from '../kit/redis-on-small-disk.ts';
+import { expectHealed, stationBeforeRefresh } from '../kit/story.ts';
 
 const TAKES_NOTHING = 'Redis takes nothing any more: look at its memory, its disk and its role';
 const WAITS = 'Redis is away: a ticket waits in memory until it is back';

@@ -1,8 +1,8 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { read, type ServiceStatus } from '../support/observe.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { read, type ServiceStatus } from '../kit/observe.ts';
 import {
   becomes,
   newest,
@@ -11,8 +11,8 @@ import {
   post,
   readiness,
   ticketMirror,
-} from '../support/redis-story.ts';
-import { createStation, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../support/station.ts';
+} from '../kit/redis-story.ts';
+import { createStation, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/station.ts';
 
 const EVICTS = /^Redis may evict any key when its memory is full/;
 const FORBIDS = 'Redis forbids commands that wxkeeper needs; change the ACL of its user';

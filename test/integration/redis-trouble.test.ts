@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
-import { TOKEN } from '../support/liveness.ts';
+import { TOKEN } from '../kit/liveness.ts';
 import {
   COMPONENT,
   createStation,
@@ -9,7 +9,7 @@ import {
   MINUTE,
   type Station,
   NO_PUSHES_ON_REQUEST,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 
 /** WeChat hangs up after 5 s; this is what a refusal may take at most. */
 const ANSWER_MS = 4_000;

@@ -12,10 +12,10 @@ import { examineRedis } from '../../src/commands/doctor/redis.ts';
 import { findRedis, startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { connectRedis } from '../../src/store/redis/connection.ts';
 import { explainWord, firstWordsOf, wordOf } from '../../src/store/redis/words.ts';
-import { MACHINE } from '../support/doctor.ts';
-import type { ServiceStatus } from '../support/observe.ts';
-import { becomes, newTicketPush, POLLING, post, readiness } from '../support/redis-story.ts';
-import { createStation, type Station } from '../support/station.ts';
+import { MACHINE } from '../kit/doctor.ts';
+import type { ServiceStatus } from '../kit/observe.ts';
+import { becomes, newTicketPush, POLLING, post, readiness } from '../kit/redis-story.ts';
+import { createStation, type Station } from '../kit/station.ts';
 
 /** Whatever is at the other end of REDIS_URL and is not the Redis that was meant. */
 

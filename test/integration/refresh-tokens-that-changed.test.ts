@@ -7,12 +7,12 @@ import {
   revokeAuthorization,
 } from '../../src/store/authorizers/authorization.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
-import { authorize, AUTHORIZED, AUTHORIZER_API, expectServed } from '../support/authorizers.ts';
-import { logged } from '../support/observe.ts';
-import { POLLING, readiness } from '../support/redis-story.ts';
-import { createStation, MINUTE, type Station } from '../support/station.ts';
-import { createTestStore, mintSteps, type TestStore } from '../support/store.ts';
-import { FAILED, NEEDS_PERSON } from '../support/story.ts';
+import { authorize, AUTHORIZED, AUTHORIZER_API, expectServed } from '../kit/authorizers.ts';
+import { logged } from '../kit/observe.ts';
+import { POLLING, readiness } from '../kit/redis-story.ts';
+import { createStation, MINUTE, type Station } from '../kit/station.ts';
+import { createTestStore, mintSteps, type TestStore } from '../kit/store.ts';
+import { FAILED, NEEDS_PERSON } from '../kit/story.ts';
 
 describe('row 127: a mint whose value is not taken, and the refresh token that it brought', () => {
   let store: TestStore;

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Service } from '../../src/service.ts';
 import { makeApiKey } from '../../src/config/api-keys.ts';
-import { CODE, TOKEN } from '../support/liveness.ts';
-import { callsSince, logged, read, statusOf, stored } from '../support/observe.ts';
-import { createStation, HOUR, MINUTE, type Station } from '../support/station.ts';
+import { CODE, TOKEN } from '../kit/liveness.ts';
+import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
+import { createStation, HOUR, MINUTE, type Station } from '../kit/station.ts';
 
 const PATH = `/v1/credentials/${TOKEN.kind}/${TOKEN.subject}`;
 const MINT = 'api_component_token';

@@ -6,13 +6,13 @@ import {
   type CheckResult,
 } from '../../src/sandbox/wechat/release-checker.ts';
 import { openEnvelope } from '../../src/wechat/push/envelope.ts';
-import { parsePushXml } from '../support/parse-push-xml.ts';
+import { parsePushXml } from '../kit/parse-push-xml.ts';
 import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
-import { createPlatform } from '../support/authorizers.ts';
-import { createTcpProxy } from '../support/tcp-proxy.ts';
-import { asMessage, contents, EVENTS, MESSAGES, post } from '../support/public-listener.ts';
-import { sealPush, type SealOptions } from '../support/seal.ts';
-import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../support/station.ts';
+import { createPlatform } from '../kit/authorizers.ts';
+import { createTcpProxy } from '../kit/tcp-proxy.ts';
+import { asMessage, contents, EVENTS, MESSAGES, post } from '../kit/public-listener.ts';
+import { sealPush, type SealOptions } from '../kit/seal.ts';
+import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/station.ts';
 
 /** WeChat's check before a release; each pitfall that people report of it has a case here. */
 

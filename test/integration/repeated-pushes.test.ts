@@ -10,9 +10,9 @@ import {
   newestEvents,
   post,
   pushCounts,
-} from '../support/public-listener.ts';
-import { authorize, AUTHORIZED } from '../support/authorizers.ts';
-import { sealPush, ticketXml, type SealedPush } from '../support/seal.ts';
+} from '../kit/public-listener.ts';
+import { authorize, AUTHORIZED } from '../kit/authorizers.ts';
+import { sealPush, ticketXml, type SealedPush } from '../kit/seal.ts';
 import {
   AUTHORIZER,
   COMPONENT,
@@ -21,7 +21,7 @@ import {
   MINUTE,
   type Station,
   NO_PUSHES_ON_REQUEST,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 
 /** Longest distance between a signed timestamp and our clock, seconds. */
 const WINDOW = 300;

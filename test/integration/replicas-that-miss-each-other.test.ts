@@ -2,8 +2,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createHeartbeat } from '../../src/status/heartbeat.ts';
 import { replicaFindings } from '../../src/status/replicas.ts';
 import { readReplicas } from '../../src/store/operations/replicas.ts';
-import { MINUTE } from '../support/station.ts';
-import { createTestStore, type TestStore } from '../support/store.ts';
+import { MINUTE } from '../kit/station.ts';
+import { createTestStore, type TestStore } from '../kit/store.ts';
 
 describe('replicas on one Redis', () => {
   let store: TestStore;

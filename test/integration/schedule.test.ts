@@ -7,9 +7,9 @@ import { startNodeCron, type StartCron } from '../../src/schedule/cron.ts';
 import type { Job, Trigger } from '../../src/schedule/jobs.ts';
 import { createScheduler, type Scheduler } from '../../src/schedule/scheduler.ts';
 import { readJobRuns } from '../../src/store/operations/job-runs.ts';
-import { createManualClock } from '../support/manual-clock.ts';
-import { HOUR, MINUTE, type LogLine } from '../support/station.ts';
-import { createTestStore, type TestStore } from '../support/store.ts';
+import { createManualClock } from '../kit/manual-clock.ts';
+import { HOUR, MINUTE, type LogLine } from '../kit/station.ts';
+import { createTestStore, type TestStore } from '../kit/store.ts';
 
 /** 08:00 in Shanghai. */
 const MORNING = Date.UTC(2026, 10, 21, 0, 0, 0);

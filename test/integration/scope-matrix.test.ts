@@ -13,8 +13,8 @@ import { ROUTES } from '../../src/http/internal/routes.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { NO_HANDLERS } from '../support/handlers.ts';
-import { COMPONENT, createStation, stationEnv, type Station } from '../support/station.ts';
+import { NO_HANDLERS } from '../kit/handlers.ts';
+import { COMPONENT, createStation, stationEnv, type Station } from '../kit/station.ts';
 
 /** Every route of the internal API, asked with every kind of key. */
 

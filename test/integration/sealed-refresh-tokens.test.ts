@@ -2,9 +2,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { EncryptionKey } from '../../src/config/formats.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
-import { authorizationOf, authorize, AUTHORIZED, mintsFor } from '../support/authorizers.ts';
-import { logged, read } from '../support/observe.ts';
-import { secondsUntil } from '../support/redis-story.ts';
+import { authorizationOf, authorize, AUTHORIZED, mintsFor } from '../kit/authorizers.ts';
+import { logged, read } from '../kit/observe.ts';
+import { secondsUntil } from '../kit/redis-story.ts';
 import {
   CANNOT,
   createSealedPlatform,
@@ -13,8 +13,8 @@ import {
   OTHER,
   type Replica,
   type SealedPlatform,
-} from '../support/sealing.ts';
-import { HOUR, MINUTE, type Station } from '../support/station.ts';
+} from '../kit/sealing.ts';
+import { HOUR, MINUTE, type Station } from '../kit/station.ts';
 
 /** From one mint to the next, and a little. */
 const ONE_LIFE = 2 * HOUR;

@@ -12,12 +12,12 @@ import {
   createPerson,
   logIn,
   type Person,
-} from '../support/dashboard.ts';
-import { logged } from '../support/observe.ts';
-import { becomes } from '../support/redis-story.ts';
-import { killServices, POLLING, startService } from '../support/service.ts';
-import { HOUR, MINUTE, stationEnv, type Station, type StationOptions } from '../support/station.ts';
-import { createTcpProxy } from '../support/tcp-proxy.ts';
+} from '../kit/dashboard.ts';
+import { logged } from '../kit/observe.ts';
+import { becomes } from '../kit/redis-story.ts';
+import { killServices, POLLING, startService } from '../kit/service.ts';
+import { HOUR, MINUTE, stationEnv, type Station, type StationOptions } from '../kit/station.ts';
+import { createTcpProxy } from '../kit/tcp-proxy.ts';
 
 /** When a session ends before its eight hours: a person logs out or stays away, or the key goes. */
 

@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
-import { callsSince } from '../support/observe.ts';
+import { callsSince } from '../kit/observe.ts';
 import {
   COMPONENT,
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 
 const API = 'api_start_push_ticket';
 const PATH = `/v1/components/${COMPONENT.appid}/start-push-ticket`;

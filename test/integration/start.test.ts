@@ -5,8 +5,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
-import { POLLING } from '../support/service.ts';
-import { stationEnv } from '../support/station.ts';
+import { POLLING } from '../kit/service.ts';
+import { stationEnv } from '../kit/station.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 

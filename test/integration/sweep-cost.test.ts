@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
-import { authorize, AUTHORIZER_API, createPlatform } from '../support/authorizers.ts';
-import { countCommands, totalOf } from '../support/redis-commands.ts';
-import { COMPONENT, type Station } from '../support/station.ts';
+import { authorize, AUTHORIZER_API, createPlatform } from '../kit/authorizers.ts';
+import { countCommands, totalOf } from '../kit/redis-commands.ts';
+import { COMPONENT, type Station } from '../kit/station.ts';
 
 /** Commands that a look may cost: its record, its platform's token, begin, commit, index. */
 const COMMANDS_EACH = 50;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CODE, TOKEN } from '../support/liveness.ts';
-import { callsSince, gaps, logged, read, statusOf, stored } from '../support/observe.ts';
+import { CODE, TOKEN } from '../kit/liveness.ts';
+import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
 import {
   COMPONENT,
   createStation,
@@ -8,7 +8,7 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 import {
   expectHealed,
   FAILED,
@@ -16,7 +16,7 @@ import {
   NEEDS_PERSON,
   secondsUntilRenewed,
   stationBeforeRefresh,
-} from '../support/story.ts';
+} from '../kit/story.ts';
 
 const START_PUSH = 'api_start_push_ticket';
 const ASKED = 'asked WeChat to push tickets again';

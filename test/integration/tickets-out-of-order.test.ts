@@ -9,8 +9,8 @@ import {
   readTicket,
   TICKET_LIFE_MS,
 } from '../../src/store/tickets/ticket.ts';
-import { eventCount, post, pushCounts } from '../support/public-listener.ts';
-import { sealPush, ticketXml } from '../support/seal.ts';
+import { eventCount, post, pushCounts } from '../kit/public-listener.ts';
+import { sealPush, ticketXml } from '../kit/seal.ts';
 import {
   COMPONENT,
   createStation,
@@ -18,7 +18,7 @@ import {
   MINUTE,
   type Station,
   NO_PUSHES_ON_REQUEST,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 
 let station: Station;
 beforeAll(async () => {

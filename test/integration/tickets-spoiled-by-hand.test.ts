@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Redis } from 'ioredis';
-import { TOKEN } from '../support/liveness.ts';
-import { logged, read, statusOf } from '../support/observe.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { logged, read, statusOf } from '../kit/observe.ts';
 import {
   newest,
   newTicketPush,
@@ -9,14 +9,14 @@ import {
   readiness,
   secondsUntil,
   ticketMirror,
-} from '../support/redis-story.ts';
+} from '../kit/redis-story.ts';
 import {
   COMPONENT,
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 
 const RESTORED = 'Redis had lost the ticket; restored from memory';
 const MIRROR_RESTORED = 'the key of the ticket was missing or wrong; written again';

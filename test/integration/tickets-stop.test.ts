@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { CODE, TOKEN, watchMirrors } from '../support/liveness.ts';
-import { callsSince, gaps, logged, read, statusOf, stored } from '../support/observe.ts';
+import { CODE, TOKEN, watchMirrors } from '../kit/liveness.ts';
+import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
 import {
   COMPONENT,
   createStation,
@@ -8,8 +8,8 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
-import { expectHealed } from '../support/story.ts';
+} from '../kit/station.ts';
+import { expectHealed } from '../kit/story.ts';
 
 const START_PUSH = 'api_start_push_ticket';
 const SILENT = 'no ticket push for 25 minutes; the stored ticket serves for its 12 hours';

@@ -1,16 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { refuseValue } from '../../src/store/credentials/invalidate.ts';
 import { acceptTicket, refuseTicket } from '../../src/store/tickets/ticket.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { logged, read, statusOf } from '../support/observe.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { logged, read, statusOf } from '../kit/observe.ts';
 import {
   COMPONENT,
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../support/station.ts';
-import { expectHealed, FAILED, MINT_API } from '../support/story.ts';
+} from '../kit/station.ts';
+import { expectHealed, FAILED, MINT_API } from '../kit/story.ts';
 
 const CALL_MS = 2_000;
 

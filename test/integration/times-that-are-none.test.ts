@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { authorizationOf, AUTHORIZED, createPlatform } from '../support/authorizers.ts';
-import { logged, read } from '../support/observe.ts';
+import { authorizationOf, AUTHORIZED, createPlatform } from '../kit/authorizers.ts';
+import { logged, read } from '../kit/observe.ts';
 import {
   asMessage,
   eventCount,
@@ -8,9 +8,9 @@ import {
   MESSAGES,
   newestEvents,
   post,
-} from '../support/public-listener.ts';
-import { sealPush } from '../support/seal.ts';
-import { AUTHORIZER, COMPONENT, type Station } from '../support/station.ts';
+} from '../kit/public-listener.ts';
+import { sealPush } from '../kit/seal.ts';
+import { AUTHORIZER, COMPONENT, type Station } from '../kit/station.ts';
 
 /** The signature of a push is fresh, and its CreateTime is none, or none that can be. */
 

@@ -3,9 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { afterEach, describe, expect, inject, it, vi } from 'vitest';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
-import { mintIntervals } from '../support/liveness.ts';
-import { createManualClock, type ManualClock } from '../support/manual-clock.ts';
-import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, stationEnv } from '../support/station.ts';
+import { mintIntervals } from '../kit/liveness.ts';
+import { createManualClock, type ManualClock } from '../kit/manual-clock.ts';
+import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, stationEnv } from '../kit/station.ts';
 
 const TICKS = 200;
 /** Milliseconds of real time: some 40 seconds on a machine that has nothing else to do. */
@@ -120,7 +120,7 @@ async function letCallsMeet(clock: ManualClock, work: Promise<void>[]): Promise<
 }
 
 async function startReplica(env: Record<string, string>): Promise<Replica> {
-  const child = fork('test/support/replica-process.ts', {
+  const child = fork('test/kit/replica-process.ts', {
     execArgv: ['--import', 'tsx'],
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],

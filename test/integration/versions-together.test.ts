@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TOKEN } from '../support/liveness.ts';
-import { logged, read } from '../support/observe.ts';
-import { newest, tokenMints } from '../support/redis-story.ts';
-import { createStation, HOUR, MINUTE, type Station } from '../support/station.ts';
-import { expectHealed, REFRESHED } from '../support/story.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { logged, read } from '../kit/observe.ts';
+import { newest, tokenMints } from '../kit/redis-story.ts';
+import { createStation, HOUR, MINUTE, type Station } from '../kit/station.ts';
+import { expectHealed, REFRESHED } from '../kit/story.ts';
 
 /** A number and a field that this version has never heard of. */
 const LATER = { schema: '9', invented_later: 'kept' };

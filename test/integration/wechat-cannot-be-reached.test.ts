@@ -3,16 +3,16 @@ import dns from 'node:dns';
 import { connect, type AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { TOKEN } from '../support/liveness.ts';
-import { callsSince, logged, read, statusOf, stored } from '../support/observe.ts';
-import { secondsUntil, tokenMints } from '../support/redis-story.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
+import { secondsUntil, tokenMints } from '../kit/redis-story.ts';
 import {
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
   type StationOptions,
-} from '../support/station.ts';
+} from '../kit/station.ts';
 import {
   expectHealed,
   FAILED,
@@ -20,8 +20,8 @@ import {
   NEEDS_PERSON,
   REFRESHED,
   secondsUntilRenewed,
-} from '../support/story.ts';
-import { createTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+} from '../kit/story.ts';
+import { createTcpProxy, type TcpProxy } from '../kit/tcp-proxy.ts';
 
 const pem = (name: string) =>
   readFileSync(new URL(`../fixtures/tls/localhost-test-${name}.pem`, import.meta.url));

@@ -4,13 +4,13 @@ import {
   AUTHORIZED,
   AUTHORIZER_API,
   platformBeforeRefresh,
-} from '../support/authorizers.ts';
-import { examineStation } from '../support/doctor.ts';
-import { TOKEN } from '../support/liveness.ts';
-import { callsSince, logged, read, statusOf, stored } from '../support/observe.ts';
-import { secondsUntil } from '../support/redis-story.ts';
-import { AUTHORIZER, createStation, MINUTE, type Station } from '../support/station.ts';
-import { FAILED, MINT_API, NEEDS_PERSON } from '../support/story.ts';
+} from '../kit/authorizers.ts';
+import { examineStation } from '../kit/doctor.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
+import { secondsUntil } from '../kit/redis-story.ts';
+import { AUTHORIZER, createStation, MINUTE, type Station } from '../kit/station.ts';
+import { FAILED, MINT_API, NEEDS_PERSON } from '../kit/story.ts';
 
 const INFO_API = 'api_get_authorizer_info';
 

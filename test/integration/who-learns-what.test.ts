@@ -6,10 +6,10 @@ import { makeApiKey, type Scope } from '../../src/config/api-keys.ts';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { ROUTES } from '../../src/http/internal/routes.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
-import { CLASSIC, STABLE } from '../support/accounts.ts';
-import { authorize } from '../support/authorizers.ts';
-import { logIn, type Person } from '../support/dashboard.ts';
-import { COMPONENT, createStation, MINUTE, type Station } from '../support/station.ts';
+import { CLASSIC, STABLE } from '../kit/accounts.ts';
+import { authorize } from '../kit/authorizers.ts';
+import { logIn, type Person } from '../kit/dashboard.ts';
+import { COMPONENT, createStation, MINUTE, type Station } from '../kit/station.ts';
 
 /** All routes of the internal API and all pages, with live values behind them: who may learn what. */
 

@@ -3,8 +3,8 @@ import type { EncryptionKey } from '../../src/config/formats.ts';
 import { readyEncryption } from '../../src/store/redis/encryption-keys.ts';
 import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import type { Store } from '../../src/store/redis/store.ts';
-import { authorizationOf, authorize, AUTHORIZED, mintsFor } from '../support/authorizers.ts';
-import { read } from '../support/observe.ts';
+import { authorizationOf, authorize, AUTHORIZED, mintsFor } from '../kit/authorizers.ts';
+import { read } from '../kit/observe.ts';
 import {
   CANNOT,
   createSealedPlatform,
@@ -14,9 +14,9 @@ import {
   OTHER,
   settingOf,
   type SealedPlatform,
-} from '../support/sealing.ts';
-import { killServices, startService } from '../support/service.ts';
-import { HOUR, MINUTE, stationEnv, type Station } from '../support/station.ts';
+} from '../kit/sealing.ts';
+import { killServices, startService } from '../kit/service.ts';
+import { HOUR, MINUTE, stationEnv, type Station } from '../kit/station.ts';
 
 const ONE_LIFE = 2 * HOUR;
 

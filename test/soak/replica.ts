@@ -3,8 +3,8 @@ import type { Clock } from '../../src/lib/clock.ts';
 import { loadConfig, secretsOf } from '../../src/config/load.ts';
 import { createLog } from '../../src/lib/log.ts';
 import type { StartCron } from '../../src/schedule/cron.ts';
-import type { ManualClock } from '../support/manual-clock.ts';
-import type { TcpProxy } from '../support/tcp-proxy.ts';
+import type { ManualClock } from '../kit/manual-clock.ts';
+import type { TcpProxy } from '../kit/tcp-proxy.ts';
 import type { Journal } from './journal.ts';
 
 /** One replica of the service inside this process, with a clock that can be wrong or stand still. */

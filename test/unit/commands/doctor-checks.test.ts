@@ -16,9 +16,9 @@ import { examineSettings, faultChecks } from '../../../src/commands/doctor/setti
 import { readTraceFlags } from '../../../src/commands/doctor/trace.ts';
 import { ConfigError } from '../../../src/config/faults.ts';
 import { loadConfig } from '../../../src/config/load.ts';
-import { createManualClock } from '../../support/manual-clock.ts';
-import { troubles } from '../../support/doctor.ts';
-import { stationEnv } from '../../support/station.ts';
+import { createManualClock } from '../../kit/manual-clock.ts';
+import { troubles } from '../../kit/doctor.ts';
+import { stationEnv } from '../../kit/station.ts';
 
 /** The judgements of the doctor that need no server. */
 

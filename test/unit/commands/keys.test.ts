@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { findApiKey } from '../../../src/config/api-keys.ts';
 import { loadConfig } from '../../../src/config/load.ts';
-import { nodeArguments } from '../../support/service.ts';
+import { nodeArguments } from '../../kit/service.ts';
 
 async function keys(...flags: string[]) {
   return promisify(execFile)(process.execPath, [...nodeArguments('commands/keys'), ...flags]);

@@ -8,7 +8,7 @@ import {
   STEP_SECONDS,
   failuresOf,
   type RuleTest,
-} from '../../support/promtool.ts';
+} from '../../kit/promtool.ts';
 
 /** Time in these tests begins at 0, so a moment before the beginning is negative. */
 

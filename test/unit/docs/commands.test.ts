@@ -9,8 +9,8 @@ import { startRedisServer, type RedisServer } from '../../../src/sandbox/redis/l
 import { loadConfig } from '../../../src/config/load.ts';
 import { SETTINGS } from '../../../src/config/settings.ts';
 import { createKeys } from '../../../src/store/redis/keys.ts';
-import { createRedisPair } from '../../support/redis-pair.ts';
-import { COMPONENT, createStation, stationEnv, type Station } from '../../support/station.ts';
+import { createRedisPair } from '../../kit/redis-pair.ts';
+import { COMPONENT, createStation, stationEnv, type Station } from '../../kit/station.ts';
 import { ruleOf, RULES, shellBlocks, type Block } from './commands.ts';
 import { ROOT } from './markdown.ts';
 

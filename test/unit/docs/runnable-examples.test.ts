@@ -11,8 +11,8 @@ import { createKeys } from '../../../src/store/redis/keys.ts';
 import { neededCommands, testStore } from '../../../src/store/redis/self-test.ts';
 import { createTokenEncryption } from '../../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../../src/store/redis/time.ts';
-import { CODE, TOKEN } from '../../support/liveness.ts';
-import { COMPONENT, createStation, MINUTE, type Station } from '../../support/station.ts';
+import { CODE, TOKEN } from '../../kit/liveness.ts';
+import { COMPONENT, createStation, MINUTE, type Station } from '../../kit/station.ts';
 import { readDocument, ROOT, type Document } from './markdown.ts';
 
 /** The examples of the documents, executed against a running service and simulator. */

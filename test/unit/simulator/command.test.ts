@@ -1,6 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { nodeArguments } from '../../support/service.ts';
+import { nodeArguments } from '../../kit/service.ts';
 import { startReceiver, open, until } from './harness.ts';
 
 interface Run {

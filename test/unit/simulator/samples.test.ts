@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { SAMPLE_AUTHORIZER, SAMPLED } from '../../../src/sandbox/wechat/samples.ts';
-import { parsePushXml } from '../../support/parse-push-xml.ts';
+import { parsePushXml } from '../../kit/parse-push-xml.ts';
 import { callApi, COMPONENT, control, mintToken, open, startWithReceiver } from './harness.ts';
 import type { Json } from './platform.ts';
 

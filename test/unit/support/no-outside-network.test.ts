@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
-import { isOnThisMachine, takeRefusals } from '../../support/no-outside-network.ts';
+import { isOnThisMachine, takeRefusals } from '../../kit/no-outside-network.ts';
 
 // TEST-NET-1 and its IPv6 sister: addresses that belong to nobody.
 const OUTSIDE = '192.0.2.1';

@@ -15,9 +15,9 @@ import {
   type EnvelopeSecrets,
   type OpenedEnvelope,
 } from '../../../src/wechat/push/envelope.ts';
-import { parsePushXml } from '../../support/parse-push-xml.ts';
-import { encryptByHand, sealPush, wrapPush, type SealedPush } from '../../support/seal.ts';
-import { COMPONENT } from '../../support/station.ts';
+import { parsePushXml } from '../../kit/parse-push-xml.ts';
+import { encryptByHand, sealPush, wrapPush, type SealedPush } from '../../kit/seal.ts';
+import { COMPONENT } from '../../kit/station.ts';
 
 vi.mock('@wecom/crypto', async (original) => {
   const real = await original<typeof wecom>();

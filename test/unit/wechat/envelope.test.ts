@@ -12,15 +12,15 @@ import {
   verifyEcho,
   type EnvelopeSecrets,
 } from '../../../src/wechat/push/envelope.ts';
-import { parsePushXml } from '../../support/parse-push-xml.ts';
+import { parsePushXml } from '../../kit/parse-push-xml.ts';
 import {
   encryptByHand,
   sealPush,
   wrapPush,
   type SealedPush,
   type SealOptions,
-} from '../../support/seal.ts';
-import { COMPONENT } from '../../support/station.ts';
+} from '../../kit/seal.ts';
+import { COMPONENT } from '../../kit/station.ts';
 
 vi.mock('@wecom/crypto', async (original) => ({
   ...(await original<typeof wecom>()),

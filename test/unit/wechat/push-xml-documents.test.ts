@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KeeperError } from '../../../src/lib/errors.ts';
 import type { PushValue } from '../../../src/wechat/push/push-fields.ts';
-import { parsePushXml } from '../../support/parse-push-xml.ts';
+import { parsePushXml } from '../../kit/parse-push-xml.ts';
 
 const MUTATIONS = 50_000;
 const element = (name: string, content: string) => `<${name}>${content}</${name}>`;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KeeperError } from '../../../src/lib/errors.ts';
-import { parsePushXml } from '../../support/parse-push-xml.ts';
+import { parsePushXml } from '../../kit/parse-push-xml.ts';
 
 const malformed = expect.objectContaining({ code: 'malformed_push' }) as Error;
 
