@@ -6,7 +6,7 @@ import type { StartCron } from '../src/schedule/cron.ts';
 import { createSimulator, type Simulator } from '../src/sandbox/wechat/simulator.ts';
 import { authorizerToken } from '../src/store/authorizers/authorization.ts';
 import { createKeys } from '../src/store/redis/keys.ts';
-import { createManualClock, type ManualClock } from '../test/kit/manual-clock.ts';
+import { createManualClock, type ManualClock } from '../test/kit/clock.ts';
 import { COMPONENT } from './rig/component.ts';
 import type { Report } from './rig/report.ts';
 import { SILENT } from './rig/silent.ts';

@@ -1,6 +1,6 @@
 import type { RedisServer } from '../src/sandbox/redis/launch.ts';
 import { authorizerToken } from '../src/store/authorizers/authorization.ts';
-import { COMPONENT, createStation, type Station } from '../test/kit/station.ts';
+import { COMPONENT, createStation, type Station } from '../test/kit/platform.ts';
 import type { Report } from './rig/report.ts';
 
 /**

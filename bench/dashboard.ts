@@ -7,7 +7,7 @@ import { createSimulator } from '../src/sandbox/wechat/simulator.ts';
 import { authorizerToken } from '../src/store/authorizers/authorization.ts';
 import { createKeys } from '../src/store/redis/keys.ts';
 import { connectRedis, whenReady } from '../src/store/redis/connection.ts';
-import { createManualClock } from '../test/kit/manual-clock.ts';
+import { createManualClock } from '../test/kit/clock.ts';
 import { COMPONENT } from './rig/component.ts';
 import type { Report } from './rig/report.ts';
 import { SILENT } from './rig/silent.ts';

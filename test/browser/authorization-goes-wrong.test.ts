@@ -8,7 +8,7 @@ import {
   preAuthCodeOf,
   setUpMerchants,
 } from '../kit/merchants.ts';
-import { COMPONENT, HOUR } from '../kit/station.ts';
+import { COMPONENT, HOUR } from '../kit/platform.ts';
 
 /**
  * What a merchant sees, and can do next, when something is not as it should be. Side by side, as one

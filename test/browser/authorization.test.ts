@@ -15,7 +15,7 @@ import {
   preAuthCodeOf,
   setUpMerchants,
 } from '../kit/merchants.ts';
-import { COMPONENT } from '../kit/station.ts';
+import { COMPONENT } from '../kit/platform.ts';
 
 /** A merchant's whole way, in a real browser: our page, WeChat's page, our page again. */
 

@@ -11,7 +11,7 @@ import type { ProblemCode } from '../../src/status/problems.ts';
 import { titleOf } from '../../src/status/wording.ts';
 import { ADMIN, BROKEN, createHealthyStation } from '../kit/dashboard.ts';
 import { expectNoOverflow, visitDashboard } from '../kit/dashboard-browser.ts';
-import type { Station } from '../kit/station.ts';
+import type { Station } from '../kit/platform.ts';
 import { createTcpProxy } from '../kit/tcp-proxy.ts';
 
 /** What the person sees who is called at night: the trouble first, in one sentence. */

@@ -16,7 +16,7 @@ import {
   createHealthyStation,
 } from '../kit/dashboard.ts';
 import { expectAccessible, expectNoOverflow, visitDashboard } from '../kit/dashboard-browser.ts';
-import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/station.ts';
+import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/platform.ts';
 
 /** The dashboard as a person uses it. The broken ones have a file of their own. */
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { mean, mintIntervals, watchMirrors } from '../kit/liveness.ts';
-import { createStation, HOUR, MINUTE, type Station } from '../kit/station.ts';
+import { createStation, HOUR, MINUTE, type Station } from '../kit/platform.ts';
 
 /**
  * The measurement this service is judged by: a night of 15 h 4 min with a push every ten minutes.

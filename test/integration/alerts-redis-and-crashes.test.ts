@@ -6,9 +6,9 @@ import type { SnapshotContext, StoredStatus } from '../../src/status/context.ts'
 import { noteReplica } from '../../src/store/operations/replicas.ts';
 import type { Store } from '../../src/store/redis/store.ts';
 import { loseReplica, ROUND, statuses, toldOf } from '../kit/alerting.ts';
-import { createManualClock, type ManualClock } from '../kit/manual-clock.ts';
-import { becomes, POLLING } from '../kit/redis-story.ts';
-import { createStation, MINUTE } from '../kit/station.ts';
+import { createManualClock, type ManualClock } from '../kit/clock.ts';
+import { becomes, POLLING } from '../kit/redis-trouble.ts';
+import { createStation, MINUTE } from '../kit/platform.ts';
 import { createTestStore } from '../kit/store.ts';
 import { createTcpProxy } from '../kit/tcp-proxy.ts';
 import { createWebhookReceiver, type WebhookReceiver } from '../kit/webhook-receiver.ts';

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { GIVE_UP_MS } from '../../src/alerts/delivery.ts';
 import { loseReplica, ROUND, toldOf } from '../kit/alerting.ts';
-import { createManualClock } from '../kit/manual-clock.ts';
+import { createManualClock } from '../kit/clock.ts';
 import { read } from '../kit/observe.ts';
 import { TOKEN } from '../kit/liveness.ts';
-import { createStation, MINUTE, type Station } from '../kit/station.ts';
+import { createStation, MINUTE, type Station } from '../kit/platform.ts';
 import {
   createWebhookReceiver,
   type Behaviour,

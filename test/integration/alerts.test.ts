@@ -7,7 +7,7 @@ import {
   statuses,
   toldOf,
 } from '../kit/alerting.ts';
-import { createManualClock } from '../kit/manual-clock.ts';
+import { createManualClock } from '../kit/clock.ts';
 import {
   COMPONENT,
   createStation,
@@ -15,7 +15,7 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 import { createWebhookReceiver, type WebhookReceiver } from '../kit/webhook-receiver.ts';
 
 /** Alerts from the rules to real receivers, with a clock that the test moves. */

@@ -3,7 +3,7 @@ import { makeApiKey } from '../../src/config/api-keys.ts';
 import { ADMIN, createDashboardStation, logIn, NARROWED, READER } from '../kit/dashboard.ts';
 import { readMetrics } from '../kit/metrics.ts';
 import { logged } from '../kit/observe.ts';
-import { COMPONENT, MINUTE, type Station } from '../kit/station.ts';
+import { COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
 
 /** Who was refused, who did what only few may do, and who read how often. */
 

@@ -18,8 +18,8 @@ import {
   secondsUntilAlive,
 } from '../kit/exchanging.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
-import { AUTHORIZER, MINUTE, type Station } from '../kit/station.ts';
-import { passUnanswered } from '../kit/story.ts';
+import { AUTHORIZER, MINUTE, type Station } from '../kit/platform.ts';
+import { passUnanswered } from '../kit/scenario.ts';
 
 let station: Station;
 afterEach(async () => station.close());

@@ -19,14 +19,14 @@ import {
   secondsUntilAlive,
 } from '../kit/exchanging.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
-import { createSealedPlatform, newKey, OLD, type SealedPlatform } from '../kit/sealing.ts';
+import { createSealedPlatform, newKey, OLD, type SealedPlatform } from '../kit/encrypted-tokens.ts';
 import {
   AUTHORIZER,
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 describe('row 88: there is no ticket, and thus no token to exchange a code with', () => {
   let station: Station;

@@ -21,7 +21,7 @@ import {
   secondsUntilAlive,
 } from '../kit/exchanging.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
-import { AUTHORIZER, MINUTE, type Station } from '../kit/station.ts';
+import { AUTHORIZER, MINUTE, type Station } from '../kit/platform.ts';
 
 let station: Station;
 afterEach(async () => station.close());

@@ -19,8 +19,8 @@ import {
   secondsUntilAlive,
 } from '../kit/exchanging.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
-import { becomes, POLLING, post } from '../kit/redis-story.ts';
-import { AUTHORIZER, HOUR, MINUTE, type Station } from '../kit/station.ts';
+import { becomes, POLLING, post } from '../kit/redis-trouble.ts';
+import { AUTHORIZER, HOUR, MINUTE, type Station } from '../kit/platform.ts';
 
 const KEPT_IN_HAND = 'what a code brought could not be stored yet';
 

@@ -20,8 +20,8 @@ import {
   secondsUntilAlive,
 } from '../kit/exchanging.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
-import { POLLING } from '../kit/redis-story.ts';
-import { AUTHORIZER, type Station } from '../kit/station.ts';
+import { POLLING } from '../kit/redis-trouble.ts';
+import { AUTHORIZER, type Station } from '../kit/platform.ts';
 
 let station: Station;
 afterEach(async () => station.close());

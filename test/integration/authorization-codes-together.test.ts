@@ -19,8 +19,8 @@ import {
   secondsUntilAlive,
 } from '../kit/exchanging.ts';
 import { callsSince, gaps, logged, read } from '../kit/observe.ts';
-import { POLLING } from '../kit/redis-story.ts';
-import { AUTHORIZER, MINUTE, type Station } from '../kit/station.ts';
+import { POLLING } from '../kit/redis-trouble.ts';
+import { AUTHORIZER, MINUTE, type Station } from '../kit/platform.ts';
 
 let station: Station;
 afterEach(async () => station.close());

@@ -8,7 +8,7 @@ import {
   exchangesAsked,
 } from '../kit/authorizing.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
-import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../kit/station.ts';
+import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
 
 /** WeChat says twice that an account has authorized, and either may be lost. */
 

@@ -10,7 +10,7 @@ import {
   linksOf,
   openPages,
 } from '../kit/authorization-pages.ts';
-import { HOUR, MINUTE } from '../kit/station.ts';
+import { HOUR, MINUTE } from '../kit/platform.ts';
 
 const REFUSED = {
   class: 'config',

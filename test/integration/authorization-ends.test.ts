@@ -12,8 +12,8 @@ import {
   mintsFor,
 } from '../kit/authorizers.ts';
 import { callsSince, logged, stored } from '../kit/observe.ts';
-import { becomes, post } from '../kit/redis-story.ts';
-import { AUTHORIZER, COMPONENT, HOUR, type Station } from '../kit/station.ts';
+import { becomes, post } from '../kit/redis-trouble.ts';
+import { AUTHORIZER, COMPONENT, HOUR, type Station } from '../kit/platform.ts';
 
 /** What the event `unauthorized` does, pushed as WeChat pushes it. */
 

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { linksOf } from '../kit/authorization-pages.ts';
 import { createLinkedPlatform } from '../kit/authorizing.ts';
-import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../kit/station.ts';
+import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
 
 /** Which account came by which link: asked here, and not read off an address that anybody can type. */
 

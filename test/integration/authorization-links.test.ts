@@ -6,8 +6,8 @@ import { authorizationLinkHandlers } from '../../src/http/internal/handlers/auth
 import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { NO_HANDLERS } from '../kit/handlers.ts';
-import { createManualClock, CLOCK_START } from '../kit/manual-clock.ts';
-import { AUTHORIZER, COMPONENT } from '../kit/station.ts';
+import { createManualClock, CLOCK_START } from '../kit/clock.ts';
+import { AUTHORIZER, COMPONENT } from '../kit/platform.ts';
 
 const BASE = 'https://wx.example.com';
 const BACK = 'https://shop.example.com/wechat';

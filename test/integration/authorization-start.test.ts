@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { KeeperError } from '../../src/lib/errors.ts';
 import { closePages, COMPONENT, linksOf, openPages } from '../kit/authorization-pages.ts';
-import { HOUR } from '../kit/station.ts';
+import { HOUR } from '../kit/platform.ts';
 
 const PHONE_IN_WECHAT = 'Mozilla/5.0 (iPhone; CPU iPhone OS 17_0) Mobile/15E148 MicroMessenger/8.0';
 const PHONE = 'Mozilla/5.0 (Linux; Android 14) Chrome/120 Mobile Safari/537.36';

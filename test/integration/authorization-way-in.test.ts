@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { linksOf } from '../kit/authorization-pages.ts';
-import { COMPONENT, createStation, type Station } from '../kit/station.ts';
+import { COMPONENT, createStation, type Station } from '../kit/platform.ts';
 
 /** The service as a whole: a link over the internal API, pages on the public one. */
 

@@ -15,7 +15,7 @@ import {
   secondsUntilAlive,
 } from '../kit/exchanging.ts';
 import { LIST_API, reconcile } from '../kit/reconciling.ts';
-import { AUTHORIZER, HOUR, MINUTE, type Station } from '../kit/station.ts';
+import { AUTHORIZER, HOUR, MINUTE, type Station } from '../kit/platform.ts';
 
 let station: Station;
 afterEach(async () => station.close());

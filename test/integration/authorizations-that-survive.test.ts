@@ -12,8 +12,8 @@ import { readRecord } from '../../src/store/credentials/record.ts';
 import { mergeAuthorizer, readAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { restoreRecord } from '../../src/store/credentials/restore.ts';
 import { accountOf } from '../kit/exchanging.ts';
-import { CLOCK_START as NOW } from '../kit/manual-clock.ts';
-import { AUTHORIZER, COMPONENT } from '../kit/station.ts';
+import { CLOCK_START as NOW } from '../kit/clock.ts';
+import { AUTHORIZER, COMPONENT } from '../kit/platform.ts';
 import { createTestStore, LIFE, type TestStore } from '../kit/store.ts';
 
 /** What must not end an authorization that stands, step by step on the real Redis. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { CLOCK_START } from '../kit/manual-clock.ts';
-import { sealPush, ticketXml, type SealOptions } from '../kit/seal.ts';
+import { CLOCK_START } from '../kit/clock.ts';
+import { sealPush, ticketXml, type SealOptions } from '../kit/push-envelope.ts';
 import {
   asMessage,
   contents,
@@ -12,7 +12,7 @@ import {
   post,
   pushCounts,
 } from '../kit/public-listener.ts';
-import { AUTHORIZER, COMPONENT, createStation, MINUTE, type Station } from '../kit/station.ts';
+import { AUTHORIZER, COMPONENT, createStation, MINUTE, type Station } from '../kit/platform.ts';
 
 const OTHER = 'wx00000000000000ff';
 

@@ -10,9 +10,9 @@ import {
   platformBeforeRefresh,
 } from '../kit/authorizers.ts';
 import { callsSince, gaps, logged, read, stored } from '../kit/observe.ts';
-import { secondsUntil } from '../kit/redis-story.ts';
-import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../kit/station.ts';
-import { FAILED, NEEDS_PERSON, REFRESHED } from '../kit/story.ts';
+import { secondsUntil } from '../kit/redis-trouble.ts';
+import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
+import { FAILED, NEEDS_PERSON, REFRESHED } from '../kit/scenario.ts';
 
 /** Seconds: a due authorizer is found by the next patrol, a lost answer is waited for before. */
 const ROUND = 15;

@@ -8,7 +8,7 @@ import {
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { createPlatform } from '../kit/authorizers.ts';
 import { INFO_API, pass } from '../kit/reconciling.ts';
-import { COMPONENT, MINUTE, type InternalRequest, type Station } from '../kit/station.ts';
+import { COMPONENT, MINUTE, type InternalRequest, type Station } from '../kit/platform.ts';
 
 const BASE = `/v1/components/${COMPONENT.appid}`;
 const LIST = `${BASE}/authorizers`;

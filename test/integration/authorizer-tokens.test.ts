@@ -11,9 +11,9 @@ import {
   platformBeforeRefresh,
 } from '../kit/authorizers.ts';
 import { callsSince, logged, read, stored } from '../kit/observe.ts';
-import { POLLING, secondsUntil } from '../kit/redis-story.ts';
-import { AUTHORIZER, COMPONENT, HOUR, MINUTE, type Station } from '../kit/station.ts';
-import { FAILED, NEEDS_PERSON, REFRESHED } from '../kit/story.ts';
+import { POLLING, secondsUntil } from '../kit/redis-trouble.ts';
+import { AUTHORIZER, COMPONENT, HOUR, MINUTE, type Station } from '../kit/platform.ts';
+import { FAILED, NEEDS_PERSON, REFRESHED } from '../kit/scenario.ts';
 
 /** Seconds: an authorizer that is due is found by the next patrol. */
 const ROUND = 15;

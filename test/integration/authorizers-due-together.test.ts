@@ -3,9 +3,9 @@ import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import type { CredentialId } from '../../src/store/redis/keys.ts';
 import { authorize, AUTHORIZER_API, createPlatform } from '../kit/authorizers.ts';
 import { callsSince, logged, read, stored } from '../kit/observe.ts';
-import { POLLING } from '../kit/redis-story.ts';
-import { COMPONENT, MINUTE, type Station } from '../kit/station.ts';
-import { FAILED, NEEDS_PERSON, REFRESHED } from '../kit/story.ts';
+import { POLLING } from '../kit/redis-trouble.ts';
+import { COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
+import { FAILED, NEEDS_PERSON, REFRESHED } from '../kit/scenario.ts';
 
 const THOUSAND: CredentialId[] = Array.from({ length: 1_000 }, (_, index) =>
   authorizerToken(COMPONENT.appid, `wx${index.toString(16).padStart(16, '0')}`),

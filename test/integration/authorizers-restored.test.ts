@@ -11,8 +11,8 @@ import {
 } from '../kit/authorizers.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, read, stored } from '../kit/observe.ts';
-import { becomes, secondsUntil } from '../kit/redis-story.ts';
-import { COMPONENT, HOUR, MINUTE, type Station } from '../kit/station.ts';
+import { becomes, secondsUntil } from '../kit/redis-trouble.ts';
+import { COMPONENT, HOUR, MINUTE, type Station } from '../kit/platform.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
 /** Seconds in which what a replica remembers is back. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { sealPush, ticketXml } from '../kit/seal.ts';
+import { sealPush, ticketXml } from '../kit/push-envelope.ts';
 import { contents, eventCount, exchange, newestEvents } from '../kit/public-listener.ts';
-import { AUTHORIZER, COMPONENT, createStation, type Station } from '../kit/station.ts';
+import { AUTHORIZER, COMPONENT, createStation, type Station } from '../kit/platform.ts';
 
 /** Under which addresses pushes are taken, and what is said under others. */
 

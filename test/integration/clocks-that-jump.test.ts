@@ -2,12 +2,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { StatusSnapshot } from '../../src/status/schema.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { logged, read } from '../kit/observe.ts';
-import { ticketMirror, tokenMints } from '../kit/redis-story.ts';
-import { createManualClock } from '../kit/manual-clock.ts';
+import { ticketMirror, tokenMints } from '../kit/redis-trouble.ts';
+import { createManualClock } from '../kit/clock.ts';
 import { post } from '../kit/public-listener.ts';
-import { sealPush, ticketXml } from '../kit/seal.ts';
-import { createStation, HOUR, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/station.ts';
-import { expectHealed, MINT_API, stationBeforeRefresh } from '../kit/story.ts';
+import { sealPush, ticketXml } from '../kit/push-envelope.ts';
+import { createStation, HOUR, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/platform.ts';
+import { expectHealed, MINT_API, stationBeforeRefresh } from '../kit/scenario.ts';
 
 const DIFFER = 'clocks differ by more than a minute: check NTP here and at Redis';
 const AGREE = 'clocks agree again';

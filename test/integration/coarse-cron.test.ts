@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { mintIntervals, TOKEN, CODE, watchMirrors } from '../kit/liveness.ts';
-import { createManualCron, createStation, HOUR, type Station } from '../kit/station.ts';
-import { createManualClock } from '../kit/manual-clock.ts';
+import { createManualCron, createStation, HOUR, type Station } from '../kit/platform.ts';
+import { createManualClock } from '../kit/clock.ts';
 
 /** A tick is a heartbeat: what would die before the next one is looked at in time all the same. */
 describe('a credential whose life ends between two ticks', () => {

@@ -3,8 +3,8 @@ import { refuseValue } from '../../src/store/credentials/invalidate.ts';
 import { CLASSIC, createAccountStation, STABLE } from '../kit/accounts.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { callsSince, logged, read, statusOf } from '../kit/observe.ts';
-import { createStation, HOUR, MINUTE, type Station } from '../kit/station.ts';
-import { MINT_API } from '../kit/story.ts';
+import { createStation, HOUR, MINUTE, type Station } from '../kit/platform.ts';
+import { MINT_API } from '../kit/scenario.ts';
 import type { CredentialId } from '../../src/store/redis/keys.ts';
 
 /** Complaints that must not cost calls to WeChat, blame somebody who is not there, or hide a value. */

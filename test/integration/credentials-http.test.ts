@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { read, stored, type Seen } from '../kit/observe.ts';
-import { COMPONENT, createStation, HOUR, MINUTE, type Station } from '../kit/station.ts';
+import { COMPONENT, createStation, HOUR, MINUTE, type Station } from '../kit/platform.ts';
 
 const OTHER_APPID = 'wx00000000000000ff';
 const TOKEN_PATH = `/v1/credentials/${TOKEN.kind}/${COMPONENT.appid}`;

@@ -9,7 +9,7 @@ import {
   READER,
 } from '../kit/dashboard.ts';
 import { TOKEN } from '../kit/liveness.ts';
-import { COMPONENT, MINUTE, type Station } from '../kit/station.ts';
+import { COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
 
 const { appid } = COMPONENT;
 

@@ -13,7 +13,7 @@ import {
   NARROWED,
   type Person,
 } from '../kit/dashboard.ts';
-import { COMPONENT, createStation, type Station } from '../kit/station.ts';
+import { COMPONENT, createStation, type Station } from '../kit/platform.ts';
 import { createTcpProxy } from '../kit/tcp-proxy.ts';
 
 /** What nobody sends who means well, and settings larger than most. */

@@ -10,7 +10,7 @@ import {
   READER,
   sharedSecret,
 } from '../kit/dashboard.ts';
-import { COMPONENT, HOUR, type Station } from '../kit/station.ts';
+import { COMPONENT, HOUR, type Station } from '../kit/platform.ts';
 
 const { appid } = COMPONENT;
 

@@ -11,8 +11,8 @@ import {
   sharedSecret,
   type Person,
 } from '../kit/dashboard.ts';
-import { becomes } from '../kit/redis-story.ts';
-import { MINUTE, type Station, type StationOptions } from '../kit/station.ts';
+import { becomes } from '../kit/redis-trouble.ts';
+import { MINUTE, type Station, type StationOptions } from '../kit/platform.ts';
 import { createTcpProxy } from '../kit/tcp-proxy.ts';
 
 /** What signs a session is in no setting, shared by the replicas, and outlives what becomes of Redis. */

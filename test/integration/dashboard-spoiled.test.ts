@@ -8,7 +8,7 @@ import {
   type Person,
 } from '../kit/dashboard.ts';
 import { TOKEN } from '../kit/liveness.ts';
-import { COMPONENT, type Station } from '../kit/station.ts';
+import { COMPONENT, type Station } from '../kit/platform.ts';
 
 /** Whatever a person has written into one key, the status and the page say all the rest. */
 

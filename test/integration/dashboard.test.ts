@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { addEvent, ADMIN, addMerchants, createHealthyStation, logIn } from '../kit/dashboard.ts';
 import { TOKEN } from '../kit/liveness.ts';
-import { becomes } from '../kit/redis-story.ts';
-import { COMPONENT, type Station } from '../kit/station.ts';
+import { becomes } from '../kit/redis-trouble.ts';
+import { COMPONENT, type Station } from '../kit/platform.ts';
 import { createTcpProxy } from '../kit/tcp-proxy.ts';
 
 const { appid } = COMPONENT;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CODE, mintIntervals, TOKEN } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { createStation, MINUTE, type Station } from '../kit/station.ts';
+import { createStation, MINUTE, type Station } from '../kit/platform.ts';
 
 const CREATE = 'api_create_preauthcode';
 const FAILED = 'refresh failed, trying again';

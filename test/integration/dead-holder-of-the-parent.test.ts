@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { beginMint, LEASE_MS } from '../../src/store/credentials/mint.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { callsSince, passUntilAnswered, stored } from '../kit/observe.ts';
-import { MINUTE, type Station } from '../kit/station.ts';
-import { expectHealed, stationBeforeRefresh } from '../kit/story.ts';
+import { MINUTE, type Station } from '../kit/platform.ts';
+import { expectHealed, stationBeforeRefresh } from '../kit/scenario.ts';
 
 const CREATE = 'api_create_preauthcode';
 

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { textReport } from '../../src/commands/doctor/report.ts';
 import { admitStation, examineStation, lines, troubles } from '../kit/doctor.ts';
 import { examine } from '../../src/commands/doctor/examine.ts';
-import { COMPONENT, createStation, type Station } from '../kit/station.ts';
+import { COMPONENT, createStation, type Station } from '../kit/platform.ts';
 import { createAccountStation } from '../kit/accounts.ts';
 
 /** What the doctor says when a whole part is not there. */

@@ -8,7 +8,7 @@ import { examineCallback } from '../../src/commands/doctor/callback.ts';
 import type { PatientOptions } from '../../src/commands/doctor/patient.ts';
 import { examineWechat } from '../../src/commands/doctor/wechat.ts';
 import { admitStation, lines, troubles } from '../kit/doctor.ts';
-import { COMPONENT, createStation, type Station } from '../kit/station.ts';
+import { COMPONENT, createStation, type Station } from '../kit/platform.ts';
 
 /** What the doctor sees on the way to PUBLIC_BASE_URL, and to WeChat when TLS is in it. */
 

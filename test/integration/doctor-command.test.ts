@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { runDoctor } from '../../src/commands/doctor/run.ts';
-import { stationEnv } from '../kit/station.ts';
+import { stationEnv } from '../kit/platform.ts';
 
 /** The command line of the doctor: what it takes, and how it ends. */
 

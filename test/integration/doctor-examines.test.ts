@@ -13,7 +13,7 @@ import {
   NO_PUSHES_ON_REQUEST,
   type Station,
   type StationOptions,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 /** The doctor's lines about WeChat, clocks, whitelist, tickets and the rest, on a whole arrangement. */
 

@@ -11,7 +11,7 @@ import { loadConfig, type Config } from '../../src/config/load.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
 import { neededCommands } from '../../src/store/redis/self-test.ts';
 import { lines, MACHINE, troubles } from '../kit/doctor.ts';
-import { stationEnv } from '../kit/station.ts';
+import { stationEnv } from '../kit/platform.ts';
 
 /** The doctor's lines about Redis, on one that is set up in every wrong way. */
 

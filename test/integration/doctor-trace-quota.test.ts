@@ -11,7 +11,7 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 /** `doctor -- trace` and `doctor -- quota`, with WeChat's own counting and remembering. */
 

@@ -16,7 +16,7 @@ import {
 } from 'vitest';
 import { runDoctor } from '../../src/commands/doctor/run.ts';
 import { killServices, nodeArguments, startService } from '../kit/service.ts';
-import { COMPONENT, stationEnv } from '../kit/station.ts';
+import { COMPONENT, stationEnv } from '../kit/platform.ts';
 
 /** The doctor and a service to examine: a process of its own, as a person starts it. */
 

@@ -4,7 +4,7 @@ import express, { type Express, type Response } from 'express';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Cut } from '../../src/http/connections.ts';
 import { listen, type Front, type Limits, type Listener } from '../../src/http/server.ts';
-import { createStation, type Station } from '../kit/station.ts';
+import { createStation, type Station } from '../kit/platform.ts';
 
 /** So long that nothing but the limit under test can have ended a connection. */
 const NEVER = 600_000;

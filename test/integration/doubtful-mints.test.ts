@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, stored } from '../kit/observe.ts';
-import { createStation, MINUTE, type Station } from '../kit/station.ts';
+import { createStation, MINUTE, type Station } from '../kit/platform.ts';
 
 /** WeChat may have minted without our hearing of it, and the last minted token kills the others. */
 describe('a mint of which not everything is known', () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { AUTHORIZER, COMPONENT, createStation, type Station } from '../kit/station.ts';
+import { AUTHORIZER, COMPONENT, createStation, type Station } from '../kit/platform.ts';
 
 /** What other services read from `events:{C}`. */
 describe('the event stream', () => {

@@ -9,15 +9,15 @@ import {
   secondsUntil,
   ticketMirror,
   tokenMints,
-} from '../kit/redis-story.ts';
+} from '../kit/redis-trouble.ts';
 import {
   COMPONENT,
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
-import { expectHealed, MINT_API, REFRESHED } from '../kit/story.ts';
+} from '../kit/platform.ts';
+import { expectHealed, MINT_API, REFRESHED } from '../kit/scenario.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
 const TICKET_RESTORED = 'Redis had lost the ticket; restored from memory';

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createDoomedReplica, type StoppingPoint } from '../kit/doomed-replica.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, read, stored } from '../kit/observe.ts';
-import { MINUTE, type Station } from '../kit/station.ts';
-import { expectHealed, FAILED, REFRESHED, stationBeforeRefresh } from '../kit/story.ts';
+import { MINUTE, type Station } from '../kit/platform.ts';
+import { expectHealed, FAILED, REFRESHED, stationBeforeRefresh } from '../kit/scenario.ts';
 
 const OVERLAPPED = 'another mint overlapped this one; one more settles which is newer';
 

@@ -3,7 +3,7 @@ import { HOSTILE_ENVELOPES } from '../fixtures/hostile-envelopes.ts';
 import type { HostilePush } from '../fixtures/hostile-push.ts';
 import { HOSTILE_REQUESTS } from '../fixtures/hostile-requests.ts';
 import { contents } from '../kit/public-listener.ts';
-import { COMPONENT, createStation, type Station } from '../kit/station.ts';
+import { COMPONENT, createStation, type Station } from '../kit/platform.ts';
 
 const HOSTILE_PUSHES = [...HOSTILE_ENVELOPES, ...HOSTILE_REQUESTS];
 

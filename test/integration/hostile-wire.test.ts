@@ -5,8 +5,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { HOSTILE_WIRE } from '../fixtures/hostile-wire.ts';
 import { good, goodQuery, NOW } from '../fixtures/hostile-push.ts';
 import { contents, EVENTS, exchange, MESSAGES, post, pushCounts } from '../kit/public-listener.ts';
-import { sealPush, ticketXml } from '../kit/seal.ts';
-import { COMPONENT, createStation, type Station } from '../kit/station.ts';
+import { sealPush, ticketXml } from '../kit/push-envelope.ts';
+import { COMPONENT, createStation, type Station } from '../kit/platform.ts';
 import { sign } from '../../src/wechat/push/envelope.ts';
 
 const RANDOM_REQUESTS = 1_500;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import examples from '../../src/http/internal/openapi/examples.json' with { type: 'json' };
-import { COMPONENT, createStation, type Station } from '../kit/station.ts';
+import { COMPONENT, createStation, type Station } from '../kit/platform.ts';
 import { readDocument } from '../unit/docs/markdown.ts';
 
 /** The commands of docs/http-api.md, as printed, but for the port. */

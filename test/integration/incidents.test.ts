@@ -8,19 +8,19 @@ import { VERSION } from '../../src/lib/version.ts';
 import { receiversOfAllKinds, ROUND } from '../kit/alerting.ts';
 import { logIn } from '../kit/dashboard.ts';
 import { examineStation } from '../kit/doctor.ts';
-import { createManualClock } from '../kit/manual-clock.ts';
+import { createManualClock } from '../kit/clock.ts';
 import { scrape } from '../kit/metrics.ts';
 import { alertsFiring, describeWithPromtool } from '../kit/promtool.ts';
 import { post } from '../kit/public-listener.ts';
-import { becomes } from '../kit/redis-story.ts';
-import { sealPush, ticketXml } from '../kit/seal.ts';
+import { becomes } from '../kit/redis-trouble.ts';
+import { sealPush, ticketXml } from '../kit/push-envelope.ts';
 import {
   COMPONENT,
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 /**
  * What goes wrong at night, and what a person is told of it: the verdict of the status and of the

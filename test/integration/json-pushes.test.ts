@@ -13,7 +13,7 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 /** Accounts whose console was told to push JSON, by a WeChat that does so: both URLs, end to end. */
 

@@ -3,8 +3,8 @@ import type { Redis } from 'ioredis';
 import type { Keys } from '../../src/store/redis/keys.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { logged, read, statusOf, stored } from '../kit/observe.ts';
-import { newest, secondsUntil, tokenMints } from '../kit/redis-story.ts';
-import { COMPONENT, createStation, NO_PUSHES_ON_REQUEST, type Station } from '../kit/station.ts';
+import { newest, secondsUntil, tokenMints } from '../kit/redis-trouble.ts';
+import { COMPONENT, createStation, NO_PUSHES_ON_REQUEST, type Station } from '../kit/platform.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
 const MIRROR_RESTORED = 'the key for readers was missing or wrong; written again';

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, inject, it, vi } from 'vitest';
 import type { ApiFault } from '../../src/sandbox/wechat/faults.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { MINUTE, type Station } from '../kit/station.ts';
+import { MINUTE, type Station } from '../kit/platform.ts';
 import {
   expectHealed,
   FAILED,
@@ -12,7 +12,7 @@ import {
   REFRESHED,
   secondsUntilRenewed,
   stationBeforeRefresh,
-} from '../kit/story.ts';
+} from '../kit/scenario.ts';
 import { createTcpProxy, type TcpProxy } from '../kit/tcp-proxy.ts';
 
 /** Milliseconds after the next tick: the refresh has been tried by then. */

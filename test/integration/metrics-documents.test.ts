@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ALERT_RULES } from '../../src/metrics/alert-rules.ts';
 import { declaredNames, scrape } from '../kit/metrics.ts';
 import { describeWithPromtool, runPromtool } from '../kit/promtool.ts';
-import { createStation, type Station } from '../kit/station.ts';
+import { createStation, type Station } from '../kit/platform.ts';
 import { readDocument, ROOT, tableRows } from '../unit/docs/markdown.ts';
 
 /** The alerting rules, the Grafana dashboard and docs/metrics.md, against a real scrape. */

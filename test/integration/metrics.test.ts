@@ -7,7 +7,7 @@ import { CODE, TOKEN } from '../kit/liveness.ts';
 import { readMetrics, scrape } from '../kit/metrics.ts';
 import { stored } from '../kit/observe.ts';
 import { alertsFiring, describeWithPromtool, runPromtool } from '../kit/promtool.ts';
-import { becomes } from '../kit/redis-story.ts';
+import { becomes } from '../kit/redis-trouble.ts';
 import {
   AUTHORIZER,
   COMPONENT,
@@ -16,8 +16,8 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
-import { MINT_API } from '../kit/story.ts';
+} from '../kit/platform.ts';
+import { MINT_API } from '../kit/scenario.ts';
 
 /** What Prometheus reads, and what it would tell. */
 

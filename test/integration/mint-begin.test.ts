@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { TOKEN } from '../kit/liveness.ts';
-import { CLOCK_START as NOW } from '../kit/manual-clock.ts';
+import { CLOCK_START as NOW } from '../kit/clock.ts';
 import { createTestStore, mintSteps, BUDGET, LIFE, type TestStore } from '../kit/store.ts';
 
 /** The first step of a mint, in orders that whole processes rarely produce. */

@@ -4,7 +4,7 @@ import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { createPlatform, expectServed } from '../kit/authorizers.ts';
 import { logged } from '../kit/observe.ts';
-import { AUTHORIZER, COMPONENT, type Station } from '../kit/station.ts';
+import { AUTHORIZER, COMPONENT, type Station } from '../kit/platform.ts';
 
 /** What WeChat tells a platform about registrations and filings, pushed as WeChat pushes it. */
 

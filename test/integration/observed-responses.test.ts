@@ -6,7 +6,7 @@ import type { Seen } from '../../src/http/internal/route.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { NO_HANDLERS } from '../kit/handlers.ts';
-import { COMPONENT } from '../kit/station.ts';
+import { COMPONENT } from '../kit/platform.ts';
 
 /** What is counted of responses: patterns, so that no appid becomes a label. */
 

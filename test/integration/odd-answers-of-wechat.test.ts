@@ -4,8 +4,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { readHistory } from '../../src/store/credentials/record.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { tokenMints } from '../kit/redis-story.ts';
-import { createStation, MINUTE, type Station } from '../kit/station.ts';
+import { tokenMints } from '../kit/redis-trouble.ts';
+import { createStation, MINUTE, type Station } from '../kit/platform.ts';
 import {
   expectHealed,
   FAILED,
@@ -14,7 +14,7 @@ import {
   REFRESHED,
   secondsUntilRenewed,
   stationBeforeRefresh,
-} from '../kit/story.ts';
+} from '../kit/scenario.ts';
 
 describe('row 34: something answers with a redirect to another host', () => {
   let station: Station;

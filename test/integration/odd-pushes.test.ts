@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { userNameOf } from '../../src/sandbox/wechat/authorizer-profile.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { mergeAuthorizer } from '../../src/store/authorizers/profile.ts';
-import { outerXml, sealPush, ticketXml, type SealOptions } from '../kit/seal.ts';
+import { outerXml, sealPush, ticketXml, type SealOptions } from '../kit/push-envelope.ts';
 import {
   EVENTS,
   eventCount,
@@ -20,7 +20,7 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 /** What WeChat signed is stored and acted upon, whatever in it is odd. */
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { TOKEN, watchMirrors } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { createStation, MINUTE, type Station } from '../kit/station.ts';
+import { createStation, MINUTE, type Station } from '../kit/platform.ts';
 
 const API = 'api_component_token';
 

@@ -8,7 +8,7 @@ import { ROUTES } from '../../src/http/internal/routes.ts';
 import { errorSchema } from '../../src/http/internal/openapi/answers.ts';
 import { KeeperError } from '../../src/lib/errors.ts';
 import { takeExamples, type Examples } from '../kit/api-examples.ts';
-import { createStation, type Station } from '../kit/station.ts';
+import { createStation, type Station } from '../kit/platform.ts';
 
 const FILE = join(import.meta.dirname, '../../src/http/internal/openapi/examples.json');
 const routes: readonly Route[] = ROUTES;

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CLASSIC, createAccountStation, STABLE } from '../kit/accounts.ts';
 import { watchMirrors } from '../kit/liveness.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
-import { HOUR, MINUTE, type Station } from '../kit/station.ts';
+import { HOUR, MINUTE, type Station } from '../kit/platform.ts';
 
 const TOKENS = [STABLE, CLASSIC].map(({ appid }) => ({
   kind: 'access_token' as const,

@@ -5,7 +5,7 @@ import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simula
 import { createKeys } from '../../src/store/redis/keys.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { killServices, POLLING, startService } from '../kit/service.ts';
-import { COMPONENT, stationEnv } from '../kit/station.ts';
+import { COMPONENT, stationEnv } from '../kit/platform.ts';
 
 const prefix = `test${randomBytes(6).toString('hex')}:`;
 const keys = createKeys(prefix);

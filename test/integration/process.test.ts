@@ -9,7 +9,7 @@ import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simula
 import { createKeys } from '../../src/store/redis/keys.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { killServices, POLLING, startService, type Service } from '../kit/service.ts';
-import { COMPONENT, stationEnv } from '../kit/station.ts';
+import { COMPONENT, stationEnv } from '../kit/platform.ts';
 
 /** How long WeChat takes over the call that is in flight; the test ends it when it has seen enough. */
 const HELD_MS = 4_321;

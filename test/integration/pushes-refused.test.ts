@@ -7,14 +7,14 @@ import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/laun
 import type { RefusalReason } from '../../src/lib/errors.ts';
 import type { StatusSnapshot } from '../../src/status/schema.ts';
 import { titleOf } from '../../src/status/wording.ts';
-import { createManualClock } from '../kit/manual-clock.ts';
+import { createManualClock } from '../kit/clock.ts';
 import { scrape } from '../kit/metrics.ts';
 import { examineStation } from '../kit/doctor.ts';
 import { ROUND } from '../kit/alerting.ts';
 import { logIn } from '../kit/dashboard.ts';
 import { countCommands, totalOf } from '../kit/redis-commands.ts';
 import { asMessage, EVENTS, exchange, MESSAGES, post } from '../kit/public-listener.ts';
-import { sealPush, ticketXml, type SealOptions } from '../kit/seal.ts';
+import { sealPush, ticketXml, type SealOptions } from '../kit/push-envelope.ts';
 import {
   COMPONENT,
   createStation,
@@ -22,7 +22,7 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 import { createWebhookReceiver, type WebhookReceiver } from '../kit/webhook-receiver.ts';
 
 /** Nothing is refused in silence: who is refused in a row, where and why, is what everybody says. */

@@ -12,8 +12,8 @@ import {
   pushCounts,
   type PushCounts,
 } from '../kit/public-listener.ts';
-import { outerXml, sealPush, ticketXml, wrapPush, type SealOptions } from '../kit/seal.ts';
-import { AUTHORIZER, COMPONENT, createStation, MINUTE, type Station } from '../kit/station.ts';
+import { outerXml, sealPush, ticketXml, wrapPush, type SealOptions } from '../kit/push-envelope.ts';
+import { AUTHORIZER, COMPONENT, createStation, MINUTE, type Station } from '../kit/platform.ts';
 
 const STRANGER = 'wxaaaaaaaaaaaaaaaa';
 

@@ -5,7 +5,7 @@ import { quota, readQuotaFlags } from '../../src/commands/doctor/quota.ts';
 import { mergeAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { authorize, AUTHORIZED, AUTHORIZER_API, createPlatform } from '../kit/authorizers.ts';
 import { admitStation } from '../kit/doctor.ts';
-import { CLOCK_START } from '../kit/manual-clock.ts';
+import { CLOCK_START } from '../kit/clock.ts';
 import {
   AUTHORIZER,
   COMPONENT,
@@ -13,8 +13,8 @@ import {
   HOUR,
   MINUTE,
   type Station,
-} from '../kit/station.ts';
-import { expectHealed, MINT_API, NEEDS_PERSON, stationBeforeRefresh } from '../kit/story.ts';
+} from '../kit/platform.ts';
+import { expectHealed, MINT_API, NEEDS_PERSON, stationBeforeRefresh } from '../kit/scenario.ts';
 
 const COMPLAINT = {
   method: 'POST',

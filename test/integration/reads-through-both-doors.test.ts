@@ -16,7 +16,7 @@ import {
   stationEnv,
   type LogLine,
   type Station,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 /** A read of a credential is answered, counted and told alike before Express and by it. */
 

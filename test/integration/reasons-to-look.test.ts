@@ -9,7 +9,7 @@ import {
   MINUTE,
   type Station,
   NO_PUSHES_ON_REQUEST,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 /** Besides the cron jobs: what makes the keeper look at a credential before the next tick. */
 describe('a credential is looked at', () => {

@@ -5,7 +5,7 @@ import { readAuthorizers } from '../../src/store/authorizers/profile.ts';
 import { createPlatform } from '../kit/authorizers.ts';
 import { callsSince } from '../kit/observe.ts';
 import { INFO_API, LIST_API, pass, progressOf, reconcile } from '../kit/reconciling.ts';
-import { COMPONENT, MINUTE, type Station } from '../kit/station.ts';
+import { COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
 
 let station: Station;
 afterEach(async () => {

@@ -12,8 +12,8 @@ import {
   pass,
   progressOf,
 } from '../kit/reconciling.ts';
-import { becomes } from '../kit/redis-story.ts';
-import { COMPONENT, MINUTE, type Station } from '../kit/station.ts';
+import { becomes } from '../kit/redis-trouble.ts';
+import { COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
 
 /** Two pages. */
 const MANY = 501;

@@ -16,7 +16,7 @@ import {
   reconcile,
   said,
 } from '../kit/reconciling.ts';
-import { AUTHORIZER, COMPONENT, HOUR, MINUTE, type Station } from '../kit/station.ts';
+import { AUTHORIZER, COMPONENT, HOUR, MINUTE, type Station } from '../kit/platform.ts';
 
 const AGAIN = 'the list of authorizers contradicts itself; it is read again';
 const TOMORROW =

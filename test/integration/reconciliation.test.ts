@@ -27,7 +27,7 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 const NUMBER: unknown = expect.any(Number);
 const BEGUN = 'reading the list of authorizers';

@@ -10,7 +10,7 @@ import {
   secondsUntil,
   ticketMirror,
   tokenMints,
-} from '../kit/redis-story.ts';
+} from '../kit/redis-trouble.ts';
 import {
   AUTHORIZER,
   COMPONENT,
@@ -19,8 +19,8 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
-import { expectHealed, MINT_API } from '../kit/story.ts';
+} from '../kit/platform.ts';
+import { expectHealed, MINT_API } from '../kit/scenario.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
 const RENUMBERED = 'a credential that Redis had lost was minted anew; its seq goes on';

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, stored } from '../kit/observe.ts';
-import { createStation, type Station } from '../kit/station.ts';
+import { createStation, type Station } from '../kit/platform.ts';
 
 const POLLING = { timeout: 20_000, interval: 20 };
 const NOT_YET = 'a minted value could not be stored yet';

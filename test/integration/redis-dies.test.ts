@@ -16,9 +16,9 @@ import {
   secondsUntil,
   ticketMirror,
   tokenMints,
-} from '../kit/redis-story.ts';
-import { createStation, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/station.ts';
-import { expectHealed, stationBeforeRefresh } from '../kit/story.ts';
+} from '../kit/redis-trouble.ts';
+import { createStation, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/platform.ts';
+import { expectHealed, stationBeforeRefresh } from '../kit/scenario.ts';
 
 const WAITS = 'Redis is away: a ticket waits in memory until it is back';
 const AWAY = 'Redis connection failed, reconnecting';

@@ -6,8 +6,8 @@ import { readRecord } from '../../src/store/credentials/record.ts';
 import { AUTHORIZER_API, createPlatform } from '../kit/authorizers.ts';
 import { callsSince } from '../kit/observe.ts';
 import { LIST_API, pass, progressOf } from '../kit/reconciling.ts';
-import { becomes, POLLING } from '../kit/redis-story.ts';
-import { COMPONENT, MINUTE, type Station } from '../kit/station.ts';
+import { becomes, POLLING } from '../kit/redis-trouble.ts';
+import { COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
 
 describe('row 129: Redis is emptied under two replicas, each of which remembers other authorizers', () => {
   let server: RedisServer;

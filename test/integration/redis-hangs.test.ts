@@ -14,15 +14,15 @@ import {
   secondsUntil,
   ticketMirror,
   tokenMints,
-} from '../kit/redis-story.ts';
+} from '../kit/redis-trouble.ts';
 import {
   COMPONENT,
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
-import { expectHealed, REFRESHED, stationBeforeRefresh } from '../kit/story.ts';
+} from '../kit/platform.ts';
+import { expectHealed, REFRESHED, stationBeforeRefresh } from '../kit/scenario.ts';
 import { createTcpProxy, type TcpProxy } from '../kit/tcp-proxy.ts';
 
 /** Real milliseconds that a command may wait for Redis, and some for a busy machine. */

@@ -14,10 +14,10 @@ import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
 import { MACHINE } from '../kit/doctor.ts';
 import { TOKEN } from '../kit/liveness.ts';
-import { createManualClock } from '../kit/manual-clock.ts';
+import { createManualClock } from '../kit/clock.ts';
 import { read } from '../kit/observe.ts';
-import { becomes, newTicketPush, POLLING, post, readiness } from '../kit/redis-story.ts';
-import { COMPONENT, createStation, MINUTE, type Station } from '../kit/station.ts';
+import { becomes, newTicketPush, POLLING, post, readiness } from '../kit/redis-trouble.ts';
+import { COMPONENT, createStation, MINUTE, type Station } from '../kit/platform.ts';
 
 /** What Redis refuses is seen before it hurts, and said in Redis's own words. */
 

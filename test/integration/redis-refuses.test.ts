@@ -13,16 +13,16 @@ import {
   secondsUntil,
   ticketMirror,
   tokenMints,
-} from '../kit/redis-story.ts';
+} from '../kit/redis-trouble.ts';
 import {
   COMPONENT,
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 import { startRedisOnSmallDisk, WHY_NOT } from '../kit/redis-on-small-disk.ts';
-import { expectHealed, stationBeforeRefresh } from '../kit/story.ts';
+import { expectHealed, stationBeforeRefresh } from '../kit/scenario.ts';
 
 const TAKES_NOTHING = 'Redis takes nothing any more: look at its memory, its disk and its role';
 const WAITS = 'Redis is away: a ticket waits in memory until it is back';

@@ -11,8 +11,8 @@ import {
   post,
   readiness,
   ticketMirror,
-} from '../kit/redis-story.ts';
-import { createStation, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/station.ts';
+} from '../kit/redis-trouble.ts';
+import { createStation, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/platform.ts';
 
 const EVICTS = /^Redis may evict any key when its memory is full/;
 const FORBIDS = 'Redis forbids commands that wxkeeper needs; change the ACL of its user';

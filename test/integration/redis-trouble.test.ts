@@ -9,7 +9,7 @@ import {
   MINUTE,
   type Station,
   NO_PUSHES_ON_REQUEST,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 /** WeChat hangs up after 5 s; this is what a refusal may take at most. */
 const ANSWER_MS = 4_000;

@@ -14,8 +14,8 @@ import { connectRedis } from '../../src/store/redis/connection.ts';
 import { explainWord, firstWordsOf, wordOf } from '../../src/store/redis/words.ts';
 import { MACHINE } from '../kit/doctor.ts';
 import type { ServiceStatus } from '../kit/observe.ts';
-import { becomes, newTicketPush, POLLING, post, readiness } from '../kit/redis-story.ts';
-import { createStation, type Station } from '../kit/station.ts';
+import { becomes, newTicketPush, POLLING, post, readiness } from '../kit/redis-trouble.ts';
+import { createStation, type Station } from '../kit/platform.ts';
 
 /** Whatever is at the other end of REDIS_URL and is not the Redis that was meant. */
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TOKEN } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { createStation, MINUTE, type Station } from '../kit/station.ts';
+import { createStation, MINUTE, type Station } from '../kit/platform.ts';
 
 const API = 'api_component_token';
 const FAILED = 'refresh failed, trying again';

@@ -9,10 +9,10 @@ import {
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { authorize, AUTHORIZED, AUTHORIZER_API, expectServed } from '../kit/authorizers.ts';
 import { logged } from '../kit/observe.ts';
-import { POLLING, readiness } from '../kit/redis-story.ts';
-import { createStation, MINUTE, type Station } from '../kit/station.ts';
+import { POLLING, readiness } from '../kit/redis-trouble.ts';
+import { createStation, MINUTE, type Station } from '../kit/platform.ts';
 import { createTestStore, mintSteps, type TestStore } from '../kit/store.ts';
-import { FAILED, NEEDS_PERSON } from '../kit/story.ts';
+import { FAILED, NEEDS_PERSON } from '../kit/scenario.ts';
 
 describe('row 127: a mint whose value is not taken, and the refresh token that it brought', () => {
   let store: TestStore;

@@ -3,7 +3,7 @@ import type { Service } from '../../src/service.ts';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { createStation, HOUR, MINUTE, type Station } from '../kit/station.ts';
+import { createStation, HOUR, MINUTE, type Station } from '../kit/platform.ts';
 
 const PATH = `/v1/credentials/${TOKEN.kind}/${TOKEN.subject}`;
 const MINT = 'api_component_token';

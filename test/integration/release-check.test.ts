@@ -11,8 +11,8 @@ import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createPlatform } from '../kit/authorizers.ts';
 import { createTcpProxy } from '../kit/tcp-proxy.ts';
 import { asMessage, contents, EVENTS, MESSAGES, post } from '../kit/public-listener.ts';
-import { sealPush, type SealOptions } from '../kit/seal.ts';
-import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/station.ts';
+import { sealPush, type SealOptions } from '../kit/push-envelope.ts';
+import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/platform.ts';
 
 /** WeChat's check before a release; each pitfall that people report of it has a case here. */
 

@@ -12,7 +12,7 @@ import {
   pushCounts,
 } from '../kit/public-listener.ts';
 import { authorize, AUTHORIZED } from '../kit/authorizers.ts';
-import { sealPush, ticketXml, type SealedPush } from '../kit/seal.ts';
+import { sealPush, ticketXml, type SealedPush } from '../kit/push-envelope.ts';
 import {
   AUTHORIZER,
   COMPONENT,
@@ -21,7 +21,7 @@ import {
   MINUTE,
   type Station,
   NO_PUSHES_ON_REQUEST,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 /** Longest distance between a signed timestamp and our clock, seconds. */
 const WINDOW = 300;

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createHeartbeat } from '../../src/status/heartbeat.ts';
 import { replicaFindings } from '../../src/status/replicas.ts';
 import { readReplicas } from '../../src/store/operations/replicas.ts';
-import { MINUTE } from '../kit/station.ts';
+import { MINUTE } from '../kit/platform.ts';
 import { createTestStore, type TestStore } from '../kit/store.ts';
 
 describe('replicas on one Redis', () => {

@@ -7,8 +7,8 @@ import { startNodeCron, type StartCron } from '../../src/schedule/cron.ts';
 import type { Job, Trigger } from '../../src/schedule/jobs.ts';
 import { createScheduler, type Scheduler } from '../../src/schedule/scheduler.ts';
 import { readJobRuns } from '../../src/store/operations/job-runs.ts';
-import { createManualClock } from '../kit/manual-clock.ts';
-import { HOUR, MINUTE, type LogLine } from '../kit/station.ts';
+import { createManualClock } from '../kit/clock.ts';
+import { HOUR, MINUTE, type LogLine } from '../kit/platform.ts';
 import { createTestStore, type TestStore } from '../kit/store.ts';
 
 /** 08:00 in Shanghai. */

@@ -14,7 +14,7 @@ import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { NO_HANDLERS } from '../kit/handlers.ts';
-import { COMPONENT, createStation, stationEnv, type Station } from '../kit/station.ts';
+import { COMPONENT, createStation, stationEnv, type Station } from '../kit/platform.ts';
 
 /** Every route of the internal API, asked with every kind of key. */
 

@@ -4,7 +4,7 @@ import { readRecord } from '../../src/store/credentials/record.ts';
 import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { authorizationOf, authorize, AUTHORIZED, mintsFor } from '../kit/authorizers.ts';
 import { logged, read } from '../kit/observe.ts';
-import { secondsUntil } from '../kit/redis-story.ts';
+import { secondsUntil } from '../kit/redis-trouble.ts';
 import {
   CANNOT,
   createSealedPlatform,
@@ -13,8 +13,8 @@ import {
   OTHER,
   type Replica,
   type SealedPlatform,
-} from '../kit/sealing.ts';
-import { HOUR, MINUTE, type Station } from '../kit/station.ts';
+} from '../kit/encrypted-tokens.ts';
+import { HOUR, MINUTE, type Station } from '../kit/platform.ts';
 
 /** From one mint to the next, and a little. */
 const ONE_LIFE = 2 * HOUR;

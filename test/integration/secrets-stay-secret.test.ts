@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { passUntilAnswered } from '../kit/observe.ts';
-import { AUTHORIZER, COMPONENT, createStation, HOUR, type Station } from '../kit/station.ts';
+import { AUTHORIZER, COMPONENT, createStation, HOUR, type Station } from '../kit/platform.ts';
 
 /**
  * Every secret is searched for in everything that leaves the process: the log at debug, the status

@@ -14,9 +14,9 @@ import {
   type Person,
 } from '../kit/dashboard.ts';
 import { logged } from '../kit/observe.ts';
-import { becomes } from '../kit/redis-story.ts';
+import { becomes } from '../kit/redis-trouble.ts';
 import { killServices, POLLING, startService } from '../kit/service.ts';
-import { HOUR, MINUTE, stationEnv, type Station, type StationOptions } from '../kit/station.ts';
+import { HOUR, MINUTE, stationEnv, type Station, type StationOptions } from '../kit/platform.ts';
 import { createTcpProxy } from '../kit/tcp-proxy.ts';
 
 /** When a session ends before its eight hours: a person logs out or stays away, or the key goes. */

@@ -7,7 +7,7 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 const API = 'api_start_push_ticket';
 const PATH = `/v1/components/${COMPONENT.appid}/start-push-ticket`;

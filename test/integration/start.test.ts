@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
 import { POLLING } from '../kit/service.ts';
-import { stationEnv } from '../kit/station.ts';
+import { stationEnv } from '../kit/platform.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 

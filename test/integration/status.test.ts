@@ -14,7 +14,7 @@ import {
   HOUR,
   MINUTE,
   type Station,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 /** What an admin reads, from the calm day to the night when Redis is gone. */
 describe('the status', () => {

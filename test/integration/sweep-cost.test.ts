@@ -3,7 +3,7 @@ import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/laun
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { authorize, AUTHORIZER_API, createPlatform } from '../kit/authorizers.ts';
 import { countCommands, totalOf } from '../kit/redis-commands.ts';
-import { COMPONENT, type Station } from '../kit/station.ts';
+import { COMPONENT, type Station } from '../kit/platform.ts';
 
 /** Commands that a look may cost: its record, its platform's token, begin, commit, index. */
 const COMMANDS_EACH = 50;

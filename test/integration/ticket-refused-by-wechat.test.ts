@@ -8,7 +8,7 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 import {
   expectHealed,
   FAILED,
@@ -16,7 +16,7 @@ import {
   NEEDS_PERSON,
   secondsUntilRenewed,
   stationBeforeRefresh,
-} from '../kit/story.ts';
+} from '../kit/scenario.ts';
 
 const START_PUSH = 'api_start_push_ticket';
 const ASKED = 'asked WeChat to push tickets again';

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { acceptTicket, readTicket } from '../../src/store/tickets/ticket.ts';
-import { ticketXml } from '../kit/seal.ts';
-import { COMPONENT, createStation, MINUTE, type Station } from '../kit/station.ts';
+import { ticketXml } from '../kit/push-envelope.ts';
+import { COMPONENT, createStation, MINUTE, type Station } from '../kit/platform.ts';
 
 const token = { kind: 'component_access_token', subject: COMPONENT.appid } as const;
 const code = { kind: 'pre_auth_code', subject: COMPONENT.appid } as const;

@@ -10,7 +10,7 @@ import {
   TICKET_LIFE_MS,
 } from '../../src/store/tickets/ticket.ts';
 import { eventCount, post, pushCounts } from '../kit/public-listener.ts';
-import { sealPush, ticketXml } from '../kit/seal.ts';
+import { sealPush, ticketXml } from '../kit/push-envelope.ts';
 import {
   COMPONENT,
   createStation,
@@ -18,7 +18,7 @@ import {
   MINUTE,
   type Station,
   NO_PUSHES_ON_REQUEST,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 let station: Station;
 beforeAll(async () => {

@@ -9,14 +9,14 @@ import {
   readiness,
   secondsUntil,
   ticketMirror,
-} from '../kit/redis-story.ts';
+} from '../kit/redis-trouble.ts';
 import {
   COMPONENT,
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 
 const RESTORED = 'Redis had lost the ticket; restored from memory';
 const MIRROR_RESTORED = 'the key of the ticket was missing or wrong; written again';

@@ -8,8 +8,8 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
-import { expectHealed } from '../kit/story.ts';
+} from '../kit/platform.ts';
+import { expectHealed } from '../kit/scenario.ts';
 
 const START_PUSH = 'api_start_push_ticket';
 const SILENT = 'no ticket push for 25 minutes; the stored ticket serves for its 12 hours';

@@ -9,8 +9,8 @@ import {
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
-} from '../kit/station.ts';
-import { expectHealed, FAILED, MINT_API } from '../kit/story.ts';
+} from '../kit/platform.ts';
+import { expectHealed, FAILED, MINT_API } from '../kit/scenario.ts';
 
 const CALL_MS = 2_000;
 

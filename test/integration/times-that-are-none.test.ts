@@ -9,8 +9,8 @@ import {
   newestEvents,
   post,
 } from '../kit/public-listener.ts';
-import { sealPush } from '../kit/seal.ts';
-import { AUTHORIZER, COMPONENT, type Station } from '../kit/station.ts';
+import { sealPush } from '../kit/push-envelope.ts';
+import { AUTHORIZER, COMPONENT, type Station } from '../kit/platform.ts';
 
 /** The signature of a push is fresh, and its CreateTime is none, or none that can be. */
 

@@ -5,7 +5,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { sendRequest, type HttpAnswer } from '../../src/lib/http-client.ts';
-import { createManualClock, type ManualClock } from '../kit/manual-clock.ts';
+import { createManualClock, type ManualClock } from '../kit/clock.ts';
 
 const MINUTE = 60_000;
 const file = (name: string) =>

@@ -2,8 +2,8 @@ import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readMetrics } from '../kit/metrics.ts';
 import { newestEvents, pushCounts, type PostedPush } from '../kit/public-listener.ts';
-import { outerXml, sealPush, ticketXml, type SealOptions } from '../kit/seal.ts';
-import { AUTHORIZER, COMPONENT, createStation, type Station } from '../kit/station.ts';
+import { outerXml, sealPush, ticketXml, type SealOptions } from '../kit/push-envelope.ts';
+import { AUTHORIZER, COMPONENT, createStation, type Station } from '../kit/platform.ts';
 
 /**
  * A push at its plain address is served before Express, one at an unusual address by it. Nobody may be

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { afterEach, describe, expect, inject, it, vi } from 'vitest';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { mintIntervals } from '../kit/liveness.ts';
-import { createManualClock, type ManualClock } from '../kit/manual-clock.ts';
-import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, stationEnv } from '../kit/station.ts';
+import { createManualClock, type ManualClock } from '../kit/clock.ts';
+import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, stationEnv } from '../kit/platform.ts';
 
 const TICKS = 200;
 /** Milliseconds of real time: some 40 seconds on a machine that has nothing else to do. */

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, read } from '../kit/observe.ts';
-import { newest, tokenMints } from '../kit/redis-story.ts';
-import { createStation, HOUR, MINUTE, type Station } from '../kit/station.ts';
-import { expectHealed, REFRESHED } from '../kit/story.ts';
+import { newest, tokenMints } from '../kit/redis-trouble.ts';
+import { createStation, HOUR, MINUTE, type Station } from '../kit/platform.ts';
+import { expectHealed, REFRESHED } from '../kit/scenario.ts';
 
 /** A number and a field that this version has never heard of. */
 const LATER = { schema: '9', invented_later: 'kept' };

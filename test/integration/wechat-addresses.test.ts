@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
 import { sendRequest, HttpClientError, MAX_ANSWER_BYTES } from '../../src/lib/http-client.ts';
-import { createManualClock } from '../kit/manual-clock.ts';
+import { createManualClock } from '../kit/clock.ts';
 
 /** A name that a test may look up; what it stands for is up to each test. */
 const NAME = 'localhost';

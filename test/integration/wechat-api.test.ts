@@ -6,8 +6,8 @@ import { CALL_DEADLINE_MS, createWechatApi, WechatError } from '../../src/wechat
 import type { WechatAnswer, WechatRequest } from '../../src/wechat/client.ts';
 import { explainCall } from '../../src/wechat/failure.ts';
 import type { Log } from '../../src/lib/log.ts';
-import { createManualClock, type ManualClock } from '../kit/manual-clock.ts';
-import { COMPONENT } from '../kit/station.ts';
+import { createManualClock, type ManualClock } from '../kit/clock.ts';
+import { COMPONENT } from '../kit/platform.ts';
 
 const API = 'api_component_token';
 const KIND = 'component_access_token';

@@ -10,7 +10,7 @@ import {
 } from '../../src/wechat/calls/account.ts';
 import { createWechatApi, WechatError, type WechatApi } from '../../src/wechat/client.ts';
 import { fetchAuthorizerToken } from '../../src/wechat/calls/authorizer.ts';
-import { createManualClock } from '../kit/manual-clock.ts';
+import { createManualClock } from '../kit/clock.ts';
 
 interface Received {
   method: string | undefined;

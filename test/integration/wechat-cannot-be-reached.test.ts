@@ -5,14 +5,14 @@ import tls from 'node:tls';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { TOKEN } from '../kit/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { secondsUntil, tokenMints } from '../kit/redis-story.ts';
+import { secondsUntil, tokenMints } from '../kit/redis-trouble.ts';
 import {
   createStation,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
   type Station,
   type StationOptions,
-} from '../kit/station.ts';
+} from '../kit/platform.ts';
 import {
   expectHealed,
   FAILED,
@@ -20,7 +20,7 @@ import {
   NEEDS_PERSON,
   REFRESHED,
   secondsUntilRenewed,
-} from '../kit/story.ts';
+} from '../kit/scenario.ts';
 import { createTcpProxy, type TcpProxy } from '../kit/tcp-proxy.ts';
 
 const pem = (name: string) =>

@@ -8,9 +8,9 @@ import {
 import { examineStation } from '../kit/doctor.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { secondsUntil } from '../kit/redis-story.ts';
-import { AUTHORIZER, createStation, MINUTE, type Station } from '../kit/station.ts';
-import { FAILED, MINT_API, NEEDS_PERSON } from '../kit/story.ts';
+import { secondsUntil } from '../kit/redis-trouble.ts';
+import { AUTHORIZER, createStation, MINUTE, type Station } from '../kit/platform.ts';
+import { FAILED, MINT_API, NEEDS_PERSON } from '../kit/scenario.ts';
 
 const INFO_API = 'api_get_authorizer_info';
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createLog } from '../../src/lib/log.ts';
 import { createWechatApi, WechatError } from '../../src/wechat/client.ts';
-import { createManualClock } from '../kit/manual-clock.ts';
+import { createManualClock } from '../kit/clock.ts';
 
 const file = (name: string) =>
   readFileSync(new URL(`../fixtures/tls/localhost-test-${name}.pem`, import.meta.url));

@@ -9,7 +9,7 @@ import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { CLASSIC, STABLE } from '../kit/accounts.ts';
 import { authorize } from '../kit/authorizers.ts';
 import { logIn, type Person } from '../kit/dashboard.ts';
-import { COMPONENT, createStation, MINUTE, type Station } from '../kit/station.ts';
+import { COMPONENT, createStation, MINUTE, type Station } from '../kit/platform.ts';
 
 /** All routes of the internal API and all pages, with live values behind them: who may learn what. */
 

@@ -14,9 +14,9 @@ import {
   OTHER,
   settingOf,
   type SealedPlatform,
-} from '../kit/sealing.ts';
+} from '../kit/encrypted-tokens.ts';
 import { killServices, startService } from '../kit/service.ts';
-import { HOUR, MINUTE, stationEnv, type Station } from '../kit/station.ts';
+import { HOUR, MINUTE, stationEnv, type Station } from '../kit/platform.ts';
 
 const ONE_LIFE = 2 * HOUR;
 

@@ -4,7 +4,7 @@ import { readCredential, type Credential } from '../../src/credentials/read.ts';
 import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import { beginMint, commitMint } from '../../src/store/credentials/mint.ts';
-import { CLOCK_START } from '../kit/manual-clock.ts';
+import { CLOCK_START } from '../kit/clock.ts';
 import type { Violation } from './invariants.ts';
 import { afterWriting, noteAge, violationOfReader, type Marks } from './invariants.ts';
 import { createRandom, type Random } from './random.ts';

@@ -1,7 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createStation, type Station, type StationOptions } from './station.ts';
+import { createStation, type Station, type StationOptions } from './platform.ts';
 
 /** Official accounts of our own, in the settings and at WeChat. */
 

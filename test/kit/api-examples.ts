@@ -15,7 +15,7 @@ import {
   MINUTE,
   type InternalRequest,
   type Station,
-} from './station.ts';
+} from './platform.ts';
 
 /**
  * Takes one answer for each operation of the internal API and each status it is documented with, from a

@@ -6,8 +6,8 @@ import { createPublicApp } from '../../src/http/public/app.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import type { Log, LogFields, LogLevel } from '../../src/lib/log.ts';
 import type { Receiver } from '../../src/callbacks/receiver.ts';
-import { createManualClock } from './manual-clock.ts';
-import { HOUR, MINUTE } from './station.ts';
+import { createManualClock } from './clock.ts';
+import { HOUR, MINUTE } from './platform.ts';
 
 /** The pages for merchants on a real listener, with the rest of the service played by the test. */
 

@@ -9,7 +9,7 @@ import {
   createStation,
   type Station,
   type StationOptions,
-} from './station.ts';
+} from './platform.ts';
 
 /** Accounts that have authorized the platform, at WeChat and in Redis. */
 

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { createPlatform } from './authorizers.ts';
-import { AUTHORIZER, COMPONENT, type Station, type StationOptions } from './station.ts';
+import { AUTHORIZER, COMPONENT, type Station, type StationOptions } from './platform.ts';
 
 /** A merchant authorizes the platform: by WeChat's redirect, by its event, or both. */
 

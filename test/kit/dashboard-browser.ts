@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { openVisitor, type Visitor } from './browser.ts';
-import type { Station } from './station.ts';
+import type { Station } from './platform.ts';
 
 /** A person in front of the dashboard, in a real browser. */
 

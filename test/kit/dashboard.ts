@@ -1,5 +1,5 @@
 import { post } from './public-listener.ts';
-import { sealPush, ticketXml } from './seal.ts';
+import { sealPush, ticketXml } from './push-envelope.ts';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { mergeAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
@@ -13,7 +13,7 @@ import {
   NO_PUSHES_ON_REQUEST,
   type Station,
   type StationOptions,
-} from './station.ts';
+} from './platform.ts';
 
 /** The service as the dashboard shows it, and a person in front of it without a browser. */
 

@@ -8,7 +8,7 @@ import {
   type PatientOptions,
 } from '../../src/commands/doctor/patient.ts';
 import type { Config } from '../../src/config/load.ts';
-import type { Station } from './station.ts';
+import type { Station } from './platform.ts';
 
 /** A machine of which there is nothing to say. */
 export const MACHINE = { nodeVersion: 'v24.0.0', inContainer: false, dotenv: '/nowhere/.env' };

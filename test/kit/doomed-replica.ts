@@ -3,7 +3,7 @@ import { createKeeper, type Keeper } from '../../src/credentials/keeper.ts';
 import { createLocalCopies } from '../../src/credentials/local-copy.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { createWechatApi } from '../../src/wechat/client.ts';
-import type { LogLine, Station } from './station.ts';
+import type { LogLine, Station } from './platform.ts';
 
 /**
  * The part of a replica that mints, stopped at chosen points: between begin and send, between WeChat's

@@ -11,7 +11,7 @@ import { createWechatApi, type WechatApi } from '../../src/wechat/client.ts';
 import { AUTHORIZED } from './authorizers.ts';
 import { createLinkedPlatform } from './authorizing.ts';
 import { read } from './observe.ts';
-import { POLLING, secondsUntil } from './redis-story.ts';
+import { POLLING, secondsUntil } from './redis-trouble.ts';
 import {
   AUTHORIZER,
   COMPONENT,
@@ -19,7 +19,7 @@ import {
   type LogLine,
   type Station,
   type StationOptions,
-} from './station.ts';
+} from './platform.ts';
 
 /** What the stories of authorization codes that meet trouble have in common. */
 

@@ -7,7 +7,7 @@ import { createService } from '../../src/service.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
-import { COMPONENT, stationEnv, type LogLine } from './station.ts';
+import { COMPONENT, stationEnv, type LogLine } from './platform.ts';
 import { createTcpProxy } from './tcp-proxy.ts';
 
 /** The service as merchants meet it: in real time, behind a proxy, and WeChat on two hosts. */

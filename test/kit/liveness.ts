@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { MintKind } from '../../src/sandbox/wechat/ledger.ts';
 import type { CredentialId } from '../../src/store/redis/keys.ts';
-import { COMPONENT, type Station } from './station.ts';
+import { COMPONENT, type Station } from './platform.ts';
 
 export const TOKEN = { kind: 'component_access_token', subject: COMPONENT.appid } as const;
 export const CODE = { kind: 'pre_auth_code', subject: COMPONENT.appid } as const;

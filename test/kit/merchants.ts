@@ -4,7 +4,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { launchBrowser, ON_A_COMPUTER, openVisitor, type Visitor } from './browser.ts';
 import { createLivePlatform, type LivePlatform } from './live-platform.ts';
-import { COMPONENT } from './station.ts';
+import { COMPONENT } from './platform.ts';
 
 /** Merchants who authorize the platform, each in a browser window of their own. */
 

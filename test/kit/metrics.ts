@@ -1,4 +1,4 @@
-import type { Station } from './station.ts';
+import type { Station } from './platform.ts';
 
 /** A scrape as Prometheus would make it. */
 

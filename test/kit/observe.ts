@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { CredentialId } from '../../src/store/redis/keys.ts';
-import type { LogLine, Station } from './station.ts';
+import type { LogLine, Station } from './platform.ts';
 
 /** What can be seen of one credential from outside, and in Redis. */
 

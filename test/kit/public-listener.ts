@@ -1,5 +1,5 @@
 import net from 'node:net';
-import { AUTHORIZER, COMPONENT, type Station } from './station.ts';
+import { AUTHORIZER, COMPONENT, type Station } from './platform.ts';
 
 /** The public listener as WeChat and strangers meet it, and what it left behind in Redis. */
 

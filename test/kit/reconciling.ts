@@ -10,7 +10,7 @@ import { CALL_DEADLINE_MS, createWechatApi, type WechatApi } from '../../src/wec
 import { listAuthorizers } from '../../src/wechat/calls/authorizer.ts';
 import { TOKEN } from './liveness.ts';
 import { read } from './observe.ts';
-import { COMPONENT, type LogLine, type Station } from './station.ts';
+import { COMPONENT, type LogLine, type Station } from './platform.ts';
 
 /** How a station compares its authorizers with WeChat's list, and what can be seen of that. */
 

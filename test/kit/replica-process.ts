@@ -1,8 +1,8 @@
 import { createService } from '../../src/service.ts';
 import { loadConfig, secretsOf } from '../../src/config/load.ts';
 import { createLog } from '../../src/lib/log.ts';
-import { createManualClock } from './manual-clock.ts';
-import { createManualCron } from './station.ts';
+import { createManualClock } from './clock.ts';
+import { createManualCron } from './platform.ts';
 
 /**
  * A replica in a process of its own, on a manual clock that the test moves over IPC:

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { vi } from 'vitest';
-import type { LogLine } from './station.ts';
+import type { LogLine } from './platform.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** For what happens in real processes. */

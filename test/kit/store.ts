@@ -11,7 +11,7 @@ import {
 import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
-import { createManualClock, type ManualClock } from './manual-clock.ts';
+import { createManualClock, type ManualClock } from './clock.ts';
 
 /** A store of its own on the real Redis of all tests, with a clock that the test moves. */
 export interface TestStore extends Store {

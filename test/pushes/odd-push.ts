@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { encryptByHand, wrapPush } from '../kit/seal.ts';
-import { AUTHORIZER, COMPONENT } from '../kit/station.ts';
+import { encryptByHand, wrapPush } from '../kit/push-envelope.ts';
+import { AUTHORIZER, COMPONENT } from '../kit/platform.ts';
 
 /** Pushes that are rightly signed, and odd in every other way that was ever seen or thought of. */
 export interface OddPush {

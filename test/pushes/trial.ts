@@ -11,8 +11,8 @@ import { createKeys } from '../../src/store/redis/keys.ts';
 import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
-import { createManualClock } from '../kit/manual-clock.ts';
-import { AUTHORIZER, COMPONENT } from '../kit/station.ts';
+import { createManualClock } from '../kit/clock.ts';
+import { AUTHORIZER, COMPONENT } from '../kit/platform.ts';
 import { oddPush, sealDeliveries, type OddPush } from './odd-push.ts';
 
 /**

@@ -8,7 +8,7 @@ import {
 } from '../../src/wechat/push/envelope.ts';
 import { readPush } from '../../src/wechat/push/read-push.ts';
 import { createUsualOpener, readUsual } from '../../src/wechat/push/usual-push.ts';
-import { COMPONENT } from '../kit/station.ts';
+import { COMPONENT } from '../kit/platform.ts';
 
 /**
  * Pushes that are nearly as WeChat sends them, through the short way and through the strict one. Whatever

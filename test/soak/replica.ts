@@ -3,7 +3,7 @@ import type { Clock } from '../../src/lib/clock.ts';
 import { loadConfig, secretsOf } from '../../src/config/load.ts';
 import { createLog } from '../../src/lib/log.ts';
 import type { StartCron } from '../../src/schedule/cron.ts';
-import type { ManualClock } from '../kit/manual-clock.ts';
+import type { ManualClock } from '../kit/clock.ts';
 import type { TcpProxy } from '../kit/tcp-proxy.ts';
 import type { Journal } from './journal.ts';
 

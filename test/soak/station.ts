@@ -8,7 +8,7 @@ import type { CallRecord, MintKind, PushRecord } from '../../src/sandbox/wechat/
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { createKeys, type CredentialId, type Keys } from '../../src/store/redis/keys.ts';
 import { createRandom, type Random } from '../interleavings/random.ts';
-import { createManualClock, type ManualClock } from '../kit/manual-clock.ts';
+import { createManualClock, type ManualClock } from '../kit/clock.ts';
 import { createTcpProxy } from '../kit/tcp-proxy.ts';
 import { createJournal, type Journal } from './journal.ts';
 import { createReplica, createReplicaClock, type Replica } from './replica.ts';

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createLog } from '../../src/lib/log.ts';
 import { startNodeCron, type CronTask } from '../../src/schedule/cron.ts';
-import { HOUR, MINUTE } from '../kit/station.ts';
+import { HOUR, MINUTE } from '../kit/platform.ts';
 
 /** 08:00 in Shanghai. */
 const MORNING = Date.UTC(2026, 10, 21, 0, 0, 0);

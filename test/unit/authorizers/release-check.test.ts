@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { answerReleaseCheck, TEST_ACCOUNTS } from '../../../src/authorizers/release-check.ts';
 import { parsePushXml } from '../../kit/parse-push-xml.ts';
-import { CLOCK_START } from '../../kit/manual-clock.ts';
-import { AUTHORIZER, COMPONENT } from '../../kit/station.ts';
+import { CLOCK_START } from '../../kit/clock.ts';
+import { AUTHORIZER, COMPONENT } from '../../kit/platform.ts';
 
 const [ACCOUNT = { appid: '', userName: '' }] = TEST_ACCOUNTS;
 const clock = { now: () => CLOCK_START + 999 };

@@ -16,9 +16,9 @@ import { examineSettings, faultChecks } from '../../../src/commands/doctor/setti
 import { readTraceFlags } from '../../../src/commands/doctor/trace.ts';
 import { ConfigError } from '../../../src/config/faults.ts';
 import { loadConfig } from '../../../src/config/load.ts';
-import { createManualClock } from '../../kit/manual-clock.ts';
+import { createManualClock } from '../../kit/clock.ts';
 import { troubles } from '../../kit/doctor.ts';
-import { stationEnv } from '../../kit/station.ts';
+import { stationEnv } from '../../kit/platform.ts';
 
 /** The judgements of the doctor that need no server. */
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPlatform } from '../../kit/authorizers.ts';
-import { AUTHORIZER, COMPONENT, type Station } from '../../kit/station.ts';
+import { AUTHORIZER, COMPONENT, type Station } from '../../kit/platform.ts';
 import { readDocument } from './markdown.ts';
 
 /** The requests about links and authorizers as the documents show them, sent to a running service. */

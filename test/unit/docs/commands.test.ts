@@ -10,7 +10,7 @@ import { loadConfig } from '../../../src/config/load.ts';
 import { SETTINGS } from '../../../src/config/settings.ts';
 import { createKeys } from '../../../src/store/redis/keys.ts';
 import { createRedisPair } from '../../kit/redis-pair.ts';
-import { COMPONENT, createStation, stationEnv, type Station } from '../../kit/station.ts';
+import { COMPONENT, createStation, stationEnv, type Station } from '../../kit/platform.ts';
 import { ruleOf, RULES, shellBlocks, type Block } from './commands.ts';
 import { ROOT } from './markdown.ts';
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { startRedisServer } from '../../../src/sandbox/redis/launch.ts';
 import { CREDENTIAL_KINDS } from '../../../src/credentials/kinds/index.ts';
 import { createKeys } from '../../../src/store/redis/keys.ts';
-import { COMPONENT } from '../../kit/station.ts';
+import { COMPONENT } from '../../kit/platform.ts';
 import { readDocument, tableRows } from './markdown.ts';
 
 /** What docs/redis.md promises to those who read Redis themselves. */

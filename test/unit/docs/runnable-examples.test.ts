@@ -12,7 +12,7 @@ import { neededCommands, testStore } from '../../../src/store/redis/self-test.ts
 import { createTokenEncryption } from '../../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../../src/store/redis/time.ts';
 import { CODE, TOKEN } from '../../kit/liveness.ts';
-import { COMPONENT, createStation, MINUTE, type Station } from '../../kit/station.ts';
+import { COMPONENT, createStation, MINUTE, type Station } from '../../kit/platform.ts';
 import { readDocument, ROOT, type Document } from './markdown.ts';
 
 /** The examples of the documents, executed against a running service and simulator. */

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { KeyedWorker } from '../../../src/lib/worker.ts';
-import { createManualClock, type ManualClock } from '../../kit/manual-clock.ts';
+import { createManualClock, type ManualClock } from '../../kit/clock.ts';
 
 /** Runs that the test ends one by one. */
 let clock: ManualClock;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSimulator, type Simulator } from '../../../src/sandbox/wechat/simulator.ts';
-import { createManualClock, type ManualClock } from '../../kit/manual-clock.ts';
-import { COMPONENT } from '../../kit/station.ts';
+import { createManualClock, type ManualClock } from '../../kit/clock.ts';
+import { COMPONENT } from '../../kit/platform.ts';
 
 const ACCOUNT = { appid: 'wx00000000000000a1', secret: 'secret-of-the-account' };
 const AUTHORIZER = 'wx5ca6a28cbf8bf405';

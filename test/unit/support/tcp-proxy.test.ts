@@ -4,7 +4,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createManualClock } from '../../kit/manual-clock.ts';
+import { createManualClock } from '../../kit/clock.ts';
 import { createTcpProxy, type Direction, type TcpProxy } from '../../kit/tcp-proxy.ts';
 
 const POLLING = { timeout: 5_000, interval: 5 };

@@ -16,8 +16,8 @@ import {
   type OpenedEnvelope,
 } from '../../../src/wechat/push/envelope.ts';
 import { parsePushXml } from '../../kit/parse-push-xml.ts';
-import { encryptByHand, sealPush, wrapPush, type SealedPush } from '../../kit/seal.ts';
-import { COMPONENT } from '../../kit/station.ts';
+import { encryptByHand, sealPush, wrapPush, type SealedPush } from '../../kit/push-envelope.ts';
+import { COMPONENT } from '../../kit/platform.ts';
 
 vi.mock('@wecom/crypto', async (original) => {
   const real = await original<typeof wecom>();

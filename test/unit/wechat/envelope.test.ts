@@ -19,8 +19,8 @@ import {
   wrapPush,
   type SealedPush,
   type SealOptions,
-} from '../../kit/seal.ts';
-import { COMPONENT } from '../../kit/station.ts';
+} from '../../kit/push-envelope.ts';
+import { COMPONENT } from '../../kit/platform.ts';
 
 vi.mock('@wecom/crypto', async (original) => ({
   ...(await original<typeof wecom>()),

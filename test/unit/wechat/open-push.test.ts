@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { KeeperError } from '../../../src/lib/errors.ts';
 import { openPush, type EnvelopeSecrets } from '../../../src/wechat/push/envelope.ts';
-import { outerXml, sealPush, wrapPush, type SealedPush } from '../../kit/seal.ts';
-import { COMPONENT } from '../../kit/station.ts';
+import { outerXml, sealPush, wrapPush, type SealedPush } from '../../kit/push-envelope.ts';
+import { COMPONENT } from '../../kit/platform.ts';
 
 const secrets: EnvelopeSecrets = { ...COMPONENT, componentAppid: COMPONENT.appid };
 const MESSAGE = '<xml><AppId>a</AppId></xml>';

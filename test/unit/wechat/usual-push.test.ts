@@ -3,8 +3,8 @@ import { openPush } from '../../../src/wechat/push/envelope.ts';
 import { readPush } from '../../../src/wechat/push/read-push.ts';
 import { createUsualOpener, readUsual } from '../../../src/wechat/push/usual-push.ts';
 import { compareVerdicts } from '../../pushes/verdicts.ts';
-import { sealPush, ticketXml } from '../../kit/seal.ts';
-import { COMPONENT } from '../../kit/station.ts';
+import { sealPush, ticketXml } from '../../kit/push-envelope.ts';
+import { COMPONENT } from '../../kit/platform.ts';
 
 const SECRETS = { ...COMPONENT, componentAppid: COMPONENT.appid };
 

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { CALL_DEADLINE_MS } from '../../src/wechat/client.ts';
 import { TOKEN } from './liveness.ts';
 import { stored } from './observe.ts';
-import { createStation, MINUTE, type Station, type StationOptions } from './station.ts';
+import { createStation, MINUTE, type Station, type StationOptions } from './platform.ts';
 
 /** How the stories of single faults begin, go on and end. */
 

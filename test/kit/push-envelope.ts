@@ -1,6 +1,6 @@
 import { createCipheriv } from 'node:crypto';
 import { sign } from '../../src/wechat/push/envelope.ts';
-import { COMPONENT } from './station.ts';
+import { COMPONENT } from './platform.ts';
 
 /** What can be wrong inside an envelope whose signature is right. */
 export interface SealOptions {

@@ -14,7 +14,7 @@ import { createKeys, type Keys } from '../../src/store/redis/keys.ts';
 import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
-import { createManualClock, type ManualClock } from './manual-clock.ts';
+import { createManualClock, type ManualClock } from './clock.ts';
 
 /**
  * The whole arrangement: the service on real Redis, WeChat's simulator over real HTTP, one clock

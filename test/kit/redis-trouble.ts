@@ -1,6 +1,6 @@
 import { expect, vi } from 'vitest';
 import { TOKEN } from './liveness.ts';
-import { COMPONENT, type Station } from './station.ts';
+import { COMPONENT, type Station } from './platform.ts';
 
 /** What the stories about a Redis in trouble have in common. */
 

@@ -6,7 +6,7 @@ import type { EncryptionKey } from '../../src/config/formats.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { AUTHORIZED, createPlatform } from './authorizers.ts';
 import type { Seen } from './observe.ts';
-import { COMPONENT, createManualCron, skipQuietly, type Station } from './station.ts';
+import { COMPONENT, createManualCron, skipQuietly, type Station } from './platform.ts';
 
 /** Stations that seal refresh tokens, and replicas beside them that have other keys. */
 
