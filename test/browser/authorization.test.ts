@@ -1,4 +1,5 @@
 import { afterEach, expect, it } from 'vitest';
+import { exchangesAsked } from '../kit/authorizing.ts';
 import {
   describeInBrowser,
   expectQuiet,
@@ -9,7 +10,6 @@ import {
 } from '../kit/browser.ts';
 import {
   confirm,
-  exchangesAsked,
   expectTokenServed,
   heading,
   preAuthCodeOf,
@@ -184,14 +184,14 @@ describeInBrowser('a merchant authorizes the platform', () => {
     const account = 'wxb00000000000e005';
     const merchant = await visitor();
     const { page } = merchant;
-    const before = exchangesAsked(platform());
+    const before = exchangesAsked(platform()).length;
     await page.goto(await platform().makeLink({ biz_appid: account }));
     await page.locator('a.primary').click();
     await confirm(page, account);
     await page.waitForURL('**/done?*');
     await page.reload();
     expect(await heading(page)).toBe('授权成功');
-    expect(exchangesAsked(platform()) - before).toBe(1);
+    expect(exchangesAsked(platform()).length - before).toBe(1);
     await expectTokenServed(platform(), account);
     expectQuiet(merchant);
   });

@@ -7,12 +7,12 @@ import {
   ON_A_COMPUTER,
   ON_A_PHONE,
 } from '../kit/browser.ts';
+import { expectNoOverflow, visitDashboard } from '../kit/dashboard-browser.ts';
+import { ADMIN, BROKEN, createHealthyPlatform } from '../kit/dashboard.ts';
+import type { TestPlatform } from '../kit/platform.ts';
+import { createTcpProxy } from '../kit/tcp-proxy.ts';
 import type { ProblemCode } from '../../src/status/problems.ts';
 import { titleOf } from '../../src/status/wording.ts';
-import { ADMIN, BROKEN, createHealthyStation } from '../kit/dashboard.ts';
-import { expectNoOverflow, visitDashboard } from '../kit/dashboard-browser.ts';
-import type { Station } from '../kit/platform.ts';
-import { createTcpProxy } from '../kit/tcp-proxy.ts';
 
 /** What the person sees who is called at night: the trouble first, in one sentence. */
 
@@ -20,7 +20,7 @@ const DARK_PHONE = { ...ON_A_PHONE, colorScheme: 'dark' } as const;
 
 describeInBrowser('the dashboard of a service in trouble shows first that', () => {
   let browser: Browser;
-  const stations: Station[] = [];
+  const stations: TestPlatform[] = [];
   beforeAll(async () => {
     browser = await launchBrowser();
   });
@@ -29,7 +29,7 @@ describeInBrowser('the dashboard of a service in trouble shows first that', () =
     await Promise.all(stations.map((one) => one.close()));
   });
 
-  async function expectSeenFirst(station: Station, name: string, problem: ProblemCode) {
+  async function expectSeenFirst(station: TestPlatform, name: string, problem: ProblemCode) {
     for (const [language, device] of [
       ['en', IN_ENGLISH],
       ['zh', { ...ON_A_COMPUTER, colorScheme: 'dark' }],
@@ -59,7 +59,7 @@ describeInBrowser('the dashboard of a service in trouble shows first that', () =
     ['quotaUsedUp', 'quota_exhausted'],
     ['foreignRefresher', 'foreign_refresher'],
   ] as const)('%s', async (name, problem) => {
-    const station = await createHealthyStation();
+    const station = await createHealthyPlatform();
     stations.push(station);
     await BROKEN[name](station);
     await expectSeenFirst(station, name, problem);
@@ -67,7 +67,7 @@ describeInBrowser('the dashboard of a service in trouble shows first that', () =
 
   it.concurrent('redisDown', async () => {
     const proxy = await createTcpProxy({ socketPath: inject('redisUrl') });
-    const station = await createHealthyStation({ redisUrl: proxy.url('redis') });
+    const station = await createHealthyPlatform({ redisUrl: proxy.url('redis') });
     stations.push(station);
     station.redis.on('error', () => undefined);
     await proxy.close();

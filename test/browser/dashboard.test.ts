@@ -8,15 +8,15 @@ import {
   ON_A_COMPUTER,
   ON_A_PHONE,
 } from '../kit/browser.ts';
+import { expectAccessible, expectNoOverflow, visitDashboard } from '../kit/dashboard-browser.ts';
 import {
-  ADMIN,
   addEvent,
   addMerchants,
-  createDashboardStation,
-  createHealthyStation,
+  ADMIN,
+  createDashboardPlatform,
+  createHealthyPlatform,
 } from '../kit/dashboard.ts';
-import { expectAccessible, expectNoOverflow, visitDashboard } from '../kit/dashboard-browser.ts';
-import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/platform.ts';
+import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, type TestPlatform } from '../kit/platform.ts';
 
 /** The dashboard as a person uses it. The broken ones have a file of their own. */
 
@@ -25,9 +25,9 @@ const DARK = { colorScheme: 'dark' } as const;
 
 describeInBrowser('the dashboard', () => {
   let browser: Browser;
-  let station: Station;
+  let station: TestPlatform;
   beforeAll(async () => {
-    [browser, station] = await Promise.all([launchBrowser(), createHealthyStation()]);
+    [browser, station] = await Promise.all([launchBrowser(), createHealthyPlatform()]);
   });
   afterAll(async () => {
     await browser.close();
@@ -258,7 +258,7 @@ const VECTORS = [
 ] as const;
 
 /** In every place that somebody else fills. */
-async function writeVectors(station: Station): Promise<void> {
+async function writeVectors(station: TestPlatform): Promise<void> {
   const { redis, keys, clock } = station;
   const id = { kind: 'component_access_token', subject: appid } as const;
   const all = VECTORS.join(' ');
@@ -306,8 +306,8 @@ async function expectNotice(page: Page, text: string): Promise<void> {
 }
 
 /** A service that was set up half an hour ago. */
-async function createYoungStation(): Promise<Station> {
-  const station = await createDashboardStation();
+async function createYoungPlatform(): Promise<TestPlatform> {
+  const station = await createDashboardPlatform();
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
   await station.simulator.pushTicket();
   await station.settle();
@@ -321,9 +321,9 @@ async function createYoungStation(): Promise<Station> {
 
 describeInBrowser('the dashboard of a young installation', () => {
   let browser: Browser;
-  let station: Station;
+  let station: TestPlatform;
   beforeAll(async () => {
-    [browser, station] = await Promise.all([launchBrowser(), createYoungStation()]);
+    [browser, station] = await Promise.all([launchBrowser(), createYoungPlatform()]);
   });
   afterAll(async () => {
     await browser.close();

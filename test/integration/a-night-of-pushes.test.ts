@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { mean, mintIntervals, watchMirrors } from '../kit/liveness.ts';
-import { createStation, HOUR, MINUTE, type Station } from '../kit/platform.ts';
+import { createTestPlatform, HOUR, MINUTE, type TestPlatform } from '../kit/platform.ts';
 
 /**
  * The measurement this service is judged by: a night of 15 h 4 min with a push every ten minutes.
@@ -9,11 +9,11 @@ import { createStation, HOUR, MINUTE, type Station } from '../kit/platform.ts';
 const NIGHT_SECONDS = (15 * HOUR + 4 * MINUTE) / 1000;
 
 describe('a night of 15 hours and 4 minutes', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   it('never shows a dead or missing value and refreshes at the expected distances', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     station.simulator.setPushing(true);
     await station.pass(1);
     const bad = await watchMirrors(station, NIGHT_SECONDS);

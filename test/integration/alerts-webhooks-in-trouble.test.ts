@@ -5,12 +5,12 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { GIVE_UP_MS } from '../../src/alerts/delivery.ts';
 import { loseReplica, ROUND, toldOf } from '../kit/alerting.ts';
 import { createManualClock } from '../kit/clock.ts';
-import { read } from '../kit/observe.ts';
 import { TOKEN } from '../kit/liveness.ts';
-import { createStation, MINUTE, type Station } from '../kit/platform.ts';
+import { read } from '../kit/observe.ts';
+import { createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
 import {
-  createWebhookReceiver,
   type Behaviour,
+  createWebhookReceiver,
   type WebhookReceiver,
 } from '../kit/webhook-receiver.ts';
 
@@ -26,7 +26,7 @@ describe('a webhook in trouble', () => {
     const receiver = await createWebhookReceiver(kind, { clock });
     open.push(receiver);
     const env = { ALERT_WEBHOOK_URL: receiver.url, ALERT_WEBHOOK_KIND: kind };
-    const station = await createStation({ clock, env });
+    const station = await createTestPlatform({ clock, env });
     open.push(station);
     await station.simulator.pushTicket();
     await station.pass(1.5 * MINUTE);
@@ -34,7 +34,7 @@ describe('a webhook in trouble', () => {
   }
 
   /** As `pass`, when a webhook may hang: goes on when only time can end what is waited for. */
-  async function passHanging(station: Station, receiver: WebhookReceiver, ms: number) {
+  async function passHanging(station: TestPlatform, receiver: WebhookReceiver, ms: number) {
     const settle = async () => {
       const work = { settled: false };
       void station.settle().then(() => (work.settled = true));
@@ -44,7 +44,7 @@ describe('a webhook in trouble', () => {
     await settle();
   }
 
-  function complaints({ logs }: Station) {
+  function complaints({ logs }: TestPlatform) {
     return logs.filter(({ message }) => message === 'an alert could not be sent, trying again');
   }
 
@@ -138,7 +138,7 @@ describe('a webhook in trouble', () => {
     const folder = mkdtempSync(join(tmpdir(), 'wxkeeper-alerts-'));
     const path = join(folder, 'config.json');
     writeFileSync(path, JSON.stringify({ alert_webhooks: [{ url: bad.url }] }));
-    const station = await createStation({
+    const station = await createTestPlatform({
       clock,
       env: {
         ALERT_WEBHOOK_URL: good.url,
@@ -196,7 +196,7 @@ describe('a webhook in trouble', () => {
     expect(receiver.messages.length).toBeLessThan(8);
   });
 
-  async function owed({ redis, keys }: Station): Promise<string[]> {
+  async function owed({ redis, keys }: TestPlatform): Promise<string[]> {
     return (await redis.hkeys(keys.alerts)).filter((field) => field.startsWith('owed|'));
   }
 });

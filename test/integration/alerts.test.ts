@@ -10,11 +10,11 @@ import {
 import { createManualClock } from '../kit/clock.ts';
 import {
   COMPONENT,
-  createStation,
+  createTestPlatform,
   HOUR,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
 import { createWebhookReceiver, type WebhookReceiver } from '../kit/webhook-receiver.ts';
 
@@ -25,11 +25,11 @@ describe('alerts', () => {
     for (const one of open.splice(0).reverse()) await one.close();
   });
 
-  async function alerted(): Promise<{ station: Station; receiver: WebhookReceiver }> {
+  async function alerted(): Promise<{ station: TestPlatform; receiver: WebhookReceiver }> {
     const clock = createManualClock();
     const receiver = await createWebhookReceiver('json', { clock });
     open.push(receiver);
-    const station = await createStation({ clock, env: { ALERT_WEBHOOK_URL: receiver.url } });
+    const station = await createTestPlatform({ clock, env: { ALERT_WEBHOOK_URL: receiver.url } });
     open.push(station);
     station.simulator.addFault(NO_PUSHES_ON_REQUEST);
     await station.simulator.pushTicket();
@@ -123,7 +123,7 @@ describe('alerts', () => {
     const clock = createManualClock();
     const all = await receiversOfAllKinds(clock);
     open.push(all);
-    const station = await createStation({ clock, env: all.env });
+    const station = await createTestPlatform({ clock, env: all.env });
     await station.simulator.pushTicket();
     await station.pass(2 * MINUTE);
     await loseReplica(station, 'lost <@all> [x](http://x)');

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
-import { ADMIN, createDashboardStation, logIn, NARROWED, READER } from '../kit/dashboard.ts';
+import { ADMIN, createDashboardPlatform, logIn, NARROWED, READER } from '../kit/dashboard.ts';
 import { readMetrics } from '../kit/metrics.ts';
 import { logged } from '../kit/observe.ts';
-import { COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
+import { COMPONENT, MINUTE, type TestPlatform } from '../kit/platform.ts';
 
 /** Who was refused, who did what only few may do, and who read how often. */
 
@@ -14,10 +14,10 @@ const TOKEN = `/v1/credentials/component_access_token/${COMPONENT.appid}`;
 const CODE = `/v1/credentials/pre_auth_code/${COMPONENT.appid}`;
 const ELSEWHERE = 'wx00000000000000ff';
 
-let station: Station;
+let station: TestPlatform;
 beforeEach(async () => {
   const entries = [ADMIN, READER, NARROWED, SHOP, TESTS].map(({ entry }) => entry);
-  station = await createDashboardStation({
+  station = await createDashboardPlatform({
     env: { API_KEYS: entries.join(','), PUBLIC_BASE_URL: 'https://wx.example.com' },
   });
   await station.simulator.pushTicket();

@@ -1,14 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ApiFault } from '../../src/sandbox/wechat/faults.ts';
-import { AUTHORIZER_API, authorizationOf } from '../kit/authorizers.ts';
+import { authorizationOf, AUTHORIZED, AUTHORIZER_API } from '../kit/authorizers.ts';
 import { authorizedEvent, donePage, exchangesAsked } from '../kit/authorizing.ts';
 import {
-  AUTHORIZED,
   C,
-  createQuietPlatform,
   entryOf,
   exchangesKept,
-  expectAlive,
   HEALED,
   INFO,
   NOT_YET,
@@ -17,11 +14,12 @@ import {
   REFUSED,
   secondsUntilAlive,
 } from '../kit/exchanging.ts';
+import { expectAlive } from '../kit/expect.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
-import { AUTHORIZER, MINUTE, type Station } from '../kit/platform.ts';
-import { passUnanswered } from '../kit/scenario.ts';
+import { AUTHORIZER, createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { passUnanswered } from '../kit/waiting.ts';
 
-let station: Station;
+let station: TestPlatform;
 afterEach(async () => station.close());
 
 const FAULTS: { what: string; fault: ApiFault; healsWithin: number }[] = [
@@ -34,7 +32,7 @@ const FAULTS: { what: string; fault: ApiFault; healsWithin: number }[] = [
 
 describe('row 88: the answer to the exchange is lost on the wire, and the code is used up', () => {
   it.each(FAULTS)('$what: WeChat names the refresh token', async ({ fault, healsWithin }) => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     const since = clock.now();
     simulator.addFault({ api: QUERY, afterMint: true, fault });
@@ -71,7 +69,7 @@ describe('row 88: the answer to the exchange is lost on the wire, and the code i
   });
 
   it('of an account that was served before: the token that the lost one ended is replaced', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
     await station.settle();
@@ -94,7 +92,7 @@ describe('row 88: the answer to the exchange is lost on the wire, and the code i
   });
 
   it('of a redirect: the page waits, and the event that comes late heals it', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     simulator.addFault({ api: QUERY, afterMint: true, fault: { type: 'reset' } });
     // Otherwise WeChat's list heals it first.

@@ -1,39 +1,42 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { authorize, AUTHORIZED } from '../kit/authorizers.ts';
+import { authorizedEvent, donePage, exchangesAsked } from '../kit/authorizing.ts';
 import {
-  authorizedEvent,
-  createLinkedPlatform,
-  donePage,
-  exchangesAsked,
-} from '../kit/authorizing.ts';
+  addReplicaWithKeys,
+  createEncryptingPlatform,
+  keysThatHold,
+  newKey,
+  OLD,
+} from '../kit/encrypted-tokens.ts';
 import {
   accountOf,
   C,
+  CODE_NEEDS_PERSON,
   EXCHANGED,
   exchangesKept,
-  NEEDS_PERSON,
   NOT_YET,
   opened,
   QUERY,
   secondsUntilAlive,
 } from '../kit/exchanging.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
-import { createSealedPlatform, newKey, OLD, type SealedPlatform } from '../kit/encrypted-tokens.ts';
 import {
   AUTHORIZER,
-  createStation,
+  createTestPlatform,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
 
 describe('row 88: there is no ticket, and thus no token to exchange a code with', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(async () => station.close());
 
   it('waits, and works as soon as a ticket comes', async () => {
-    station = await createStation({ env: { PUBLIC_BASE_URL: 'https://platform.example.com' } });
+    station = await createTestPlatform({
+      env: { PUBLIC_BASE_URL: 'https://platform.example.com' },
+    });
     const { simulator, clock } = station;
     simulator.addFault(NO_PUSHES_ON_REQUEST);
     const { code } = simulator.grant(C, AUTHORIZER);
@@ -64,71 +67,71 @@ describe('row 88: there is no ticket, and thus no token to exchange a code with'
 });
 
 describe('refresh tokens that are sealed', () => {
-  let platform: SealedPlatform;
+  let platform: TestPlatform;
   afterEach(async () => platform.close());
-  const event = async (station: Station, account = AUTHORIZER) => {
-    const { code } = station.simulator.grant(C, account);
-    expect((await station.simulator.pushAuthorized(C, account, code)).status).toBe(200);
-    await station.settle();
+  const event = async (account = AUTHORIZER) => {
+    const { code } = platform.simulator.grant(C, account);
+    expect((await platform.simulator.pushAuthorized(C, account, code)).status).toBe(200);
+    await platform.settle();
     return code;
   };
 
   it('the one that an exchange brings is sealed', async () => {
-    platform = await createSealedPlatform(OLD);
-    const { station } = platform;
+    platform = await createEncryptingPlatform(OLD);
     await platform.pass(MINUTE);
-    await event(station);
+    await event();
     await platform.pass(1_000);
-    const record = await station.redis.hgetall(station.keys.record(AUTHORIZED));
+    const record = await platform.redis.hgetall(platform.keys.record(AUTHORIZED));
     expect(record.refresh_token).toMatch(/^sealed:v1:old:/);
-    const refreshToken = station.simulator.refreshTokenOf(C, AUTHORIZER) ?? '';
+    const refreshToken = platform.simulator.refreshTokenOf(C, AUTHORIZER) ?? '';
     expect(refreshToken).not.toBe('');
-    expect(await platform.keysThatHold(refreshToken)).toEqual([]);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, value: record.value });
-    expect(exchangesAsked(station)).toEqual([0]);
+    expect(await keysThatHold(platform, refreshToken)).toEqual([]);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200, value: record.value });
+    expect(exchangesAsked(platform)).toEqual([0]);
   });
 
   it('under a wrong key the code is not used up, and works when the key is right', async () => {
-    platform = await createSealedPlatform(OLD);
-    const { station } = platform;
-    const { redis, keys } = station;
-    await authorize(station);
+    platform = await createEncryptingPlatform(OLD);
+    const { redis, keys } = platform;
+    await authorize(platform);
     await platform.pass(MINUTE);
     const known = await redis.hgetall(keys.sealKeys);
-    await station.app.stop();
+    await platform.app.stop();
     // As if Redis had been away at the start: what it knows of keys comes back after it.
     await redis.del(keys.sealKeys);
-    const wrong = await platform.addReplica(newKey('old'));
+    const wrong = await addReplicaWithKeys(platform, newKey('old'));
     await redis.hset(keys.sealKeys, known);
     await platform.pass(2 * MINUTE);
     const account = accountOf(1);
-    await event(station, account);
+    await event(account);
     await platform.pass(MINUTE);
-    expect(exchangesAsked(station)).toEqual([]);
-    expect(wrong.logs.filter((line) => line.includes(NEEDS_PERSON)).length).toBeGreaterThan(1);
+    expect(exchangesAsked(platform)).toEqual([]);
+    expect(
+      wrong.logs.filter(({ message }) => message === CODE_NEEDS_PERSON).length,
+    ).toBeGreaterThan(1);
     const id = authorizerToken(C, account);
     const path = `/v1/credentials/${id.kind}/${id.subject}`;
     expect((await wrong.internal(path)).status).toBe(404);
-    expect(await exchangesKept(station)).toMatchObject([{ maybe_used: false }]);
+    expect(await exchangesKept(platform)).toMatchObject([{ maybe_used: false }]);
     await wrong.stop();
 
-    const right = await platform.addReplica(OLD);
+    const right = await addReplicaWithKeys(platform, OLD);
     await platform.pass(20_000);
-    expect(exchangesAsked(station)).toEqual([0]);
+    expect(exchangesAsked(platform)).toEqual([0]);
     const answer = await right.internal(path);
     expect(answer.status).toBe(200);
     const { value } = (await answer.json()) as { value: string };
-    expect(station.simulator.isLive(id.kind, value)).toBe(true);
+    expect(platform.simulator.isLive(id.kind, value)).toBe(true);
     expect(await redis.hget(keys.record(id), 'refresh_token')).toMatch(/^sealed:v1:old:/);
   });
 });
 
 describe('codes and tokens of an authorization', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(async () => station.close());
 
   it('are in no log line, no event, no status and no page, whatever goes wrong', async () => {
-    station = await createLinkedPlatform();
+    station = await createTestPlatform({ ticket: true, links: true });
     const { simulator, redis, keys, internal } = station;
     const said: string[] = [];
     const secrets: string[] = [];

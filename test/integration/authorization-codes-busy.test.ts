@@ -1,26 +1,24 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { AUTHORIZER_API } from '../kit/authorizers.ts';
+import { AUTHORIZED, AUTHORIZER_API } from '../kit/authorizers.ts';
 import { authorizedEvent, donePage, exchangesAsked } from '../kit/authorizing.ts';
 import {
-  AUTHORIZED,
   C,
-  createQuietPlatform,
+  CODE_NEEDS_PERSON,
   entryOf,
   EXCHANGED,
   exchangesKept,
   HEALED,
   INFO,
   LOST,
-  NEEDS_PERSON,
   NOT_YET,
   opened,
   QUERY,
   secondsUntilAlive,
 } from '../kit/exchanging.ts';
 import { callsSince, gaps, logged, read } from '../kit/observe.ts';
-import { AUTHORIZER, MINUTE, type Station } from '../kit/platform.ts';
+import { AUTHORIZER, createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
 
-let station: Station;
+let station: TestPlatform;
 afterEach(async () => station.close());
 
 const busy = (errcode: number, more: { afterMint?: boolean; times?: number } = {}) =>
@@ -33,7 +31,7 @@ const busy = (errcode: number, more: { afterMint?: boolean; times?: number } = {
 
 describe('row 88: WeChat is busy until the code has expired', () => {
   it('is asked again all the time; then the account must authorize again, and it works', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     busy(-1);
     const since = clock.now();
@@ -88,7 +86,7 @@ describe('row 88: WeChat is busy until the code has expired', () => {
   });
 
   it('though it had exchanged it: the refresh token is asked for when the code is over', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     busy(-1, { afterMint: true });
     const since = clock.now();
@@ -108,12 +106,12 @@ describe('row 88: WeChat is busy until the code has expired', () => {
 
 describe('row 88: an exchange fails for a reason that somebody must mend', () => {
   it.each([
-    { errcode: 61004, page: 'code: 61004', log: NEEDS_PERSON, level: 'error' },
-    { errcode: 48001, page: 'code: 48001', log: NEEDS_PERSON, level: 'error' },
-    { errcode: 45009, page: 'was received', log: NEEDS_PERSON, level: 'error' },
+    { errcode: 61004, page: 'code: 61004', log: CODE_NEEDS_PERSON, level: 'error' },
+    { errcode: 48001, page: 'code: 48001', log: CODE_NEEDS_PERSON, level: 'error' },
+    { errcode: 45009, page: 'was received', log: CODE_NEEDS_PERSON, level: 'error' },
     { errcode: 45011, page: 'was received', log: NOT_YET, level: 'warn' },
   ])('$errcode: it is tried every minute, and works as soon as it is mended', async (one) => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     busy(one.errcode);
     const { code } = simulator.grant(C, AUTHORIZER);
@@ -147,7 +145,7 @@ describe('row 88: an exchange fails for a reason that somebody must mend', () =>
   });
 
   it('40001: the platform token is renewed once, and the second call brings everything', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     const platform = { kind: 'component_access_token', subject: C } as const;
     const { seq } = await read(station, platform);
@@ -165,7 +163,7 @@ describe('row 88: an exchange fails for a reason that somebody must mend', () =>
   });
 
   it('40001 again and again: no more than one more call at a time', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     await station.pass(MINUTE);
     busy(40001);

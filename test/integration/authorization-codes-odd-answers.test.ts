@@ -1,17 +1,14 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
-import { authorizationOf, AUTHORIZER_API, mintsFor } from '../kit/authorizers.ts';
+import { authorizationOf, AUTHORIZED, AUTHORIZER_API, mintsFor } from '../kit/authorizers.ts';
 import { authorizedEvent, donePage, exchangesAsked } from '../kit/authorizing.ts';
 import {
   accountOf,
-  AUTHORIZED,
   C,
-  createQuietPlatform,
   entryOf,
   EXCHANGED,
   exchangesKept,
-  expectAlive,
   HEALED,
   INFO,
   LOST,
@@ -20,10 +17,11 @@ import {
   QUERY,
   secondsUntilAlive,
 } from '../kit/exchanging.ts';
+import { expectAlive } from '../kit/expect.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
-import { AUTHORIZER, MINUTE, type Station } from '../kit/platform.ts';
+import { AUTHORIZER, createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
 
-let station: Station;
+let station: TestPlatform;
 afterEach(async () => station.close());
 
 /** The next exchange brings this, besides what the account is. */
@@ -40,7 +38,7 @@ const FUNCS = [{ funcscope_category: { id: 1 } }, { funcscope_category: { id: 17
 
 describe('an exchange that brings no refresh token, because nothing was granted that needs one', () => {
   it('lists the account, says so to readers, and the next authorization brings one', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock, redis, keys } = station;
     answerWith({ func_info: FUNCS });
     answerWith({}, AUTHORIZER, 'info');
@@ -89,7 +87,7 @@ describe('an exchange whose answer is not what WeChat documents', () => {
     ['func_info is a text', { func_info: 'none' }, 7200],
     ['func_info has holes', { func_info: [null, { funcscope_category: {} }, ...FUNCS] }, 7200],
   ])('%s: the token is served all the same', async (what, odd, life) => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator } = station;
     const { code } = simulator.grant(C, AUTHORIZER);
     answerWith({ ...good(simulator), ...odd });
@@ -112,7 +110,7 @@ describe('an exchange whose answer is not what WeChat documents', () => {
     ['authorizer_appid is odd', { authorizer_appid: 'gh_0123456789ab' }],
     ['authorizer_appid is a number', { authorizer_appid: 5 }],
   ])('%s: WeChat is asked who it is', async (_what, odd) => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator } = station;
     const { code } = simulator.grant(C, AUTHORIZER);
     answerWith({ ...good(simulator), ...odd });
@@ -130,7 +128,7 @@ describe('an exchange whose answer is not what WeChat documents', () => {
     ['is empty', ''],
     ['has spaces', 'a b'],
   ])('the access token %s: a refresh brings one', async (_what, value) => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     const { code } = simulator.grant(C, AUTHORIZER);
     const since = clock.now();
@@ -153,7 +151,7 @@ describe('an exchange whose answer is not what WeChat documents', () => {
   });
 
   it('another account than the event said: the token is that of the account in the answer', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator } = station;
     const other = accountOf(7);
     const { code } = simulator.grant(C, other);
@@ -170,7 +168,7 @@ describe('an exchange whose answer is not what WeChat documents', () => {
 
 describe('a code that is no code', () => {
   it('ends at once, and nothing else is asked for', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const page = await donePage(station, 'queryauthcode@@@made-up', { lang: 'en' });
     expect(await opened(station, page)).toMatch(/again/i);
     expect(await opened(station, page)).toMatch(/again/i);
@@ -195,7 +193,7 @@ describe('AuthorizationCodeExpiredTime of an event', () => {
     ['a moment', true],
     ['a duration', false],
   ])('%s: a busy WeChat is asked for ten minutes', async (_what, absoluteExpiry) => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator } = station;
     const fault = { type: 'errcode', errcode: -1 } as const;
     simulator.addFault({ api: QUERY, times: 'forever', fault });

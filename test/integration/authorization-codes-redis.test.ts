@@ -1,15 +1,13 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
+import { AUTHORIZED } from '../kit/authorizers.ts';
 import { authorizedEvent, donePage, exchangesAsked } from '../kit/authorizing.ts';
 import {
   accountOf,
-  AUTHORIZED,
   C,
-  createQuietPlatform,
   EXCHANGED,
   exchangesKept,
-  expectAlive,
   HEALED,
   INFO,
   LOST,
@@ -18,13 +16,21 @@ import {
   QUERY,
   secondsUntilAlive,
 } from '../kit/exchanging.ts';
+import { expectAlive } from '../kit/expect.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
-import { becomes, POLLING, post } from '../kit/redis-trouble.ts';
-import { AUTHORIZER, HOUR, MINUTE, type Station } from '../kit/platform.ts';
+import {
+  AUTHORIZER,
+  createTestPlatform,
+  HOUR,
+  MINUTE,
+  type TestPlatform,
+} from '../kit/platform.ts';
+import { becomes, post } from '../kit/redis-trouble.ts';
+import { POLLING } from '../kit/waiting.ts';
 
 const KEPT_IN_HAND = 'what a code brought could not be stored yet';
 
-let station: Station;
+let station: TestPlatform;
 let server: RedisServer | undefined;
 afterEach(async () => {
   await station.close();
@@ -34,7 +40,7 @@ afterEach(async () => {
 
 async function stationOnItsOwnRedis(): Promise<RedisServer> {
   server = await startRedisServer({ appendOnly: true, args: ['--appendfsync', 'always'] });
-  station = await createQuietPlatform({ redisUrl: server.url });
+  station = await createTestPlatform({ links: true, listRead: true, redisUrl: server.url });
   station.redis.on('error', () => undefined);
   return server;
 }
@@ -144,7 +150,7 @@ describe('row 88: Redis dies between the answer of WeChat and storing it', () =>
 
 describe('what is wrong with one code holds up no other', () => {
   it('the record of its account was spoiled by hand', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, redis, keys } = station;
     const [broken, whole] = [accountOf(1), accountOf(2)];
     const record = keys.record(authorizerToken(C, broken));
@@ -169,7 +175,7 @@ describe('the clock of Redis is wrong', () => {
   const BUSY = { type: 'errcode', errcode: -1 } as const;
 
   it('set back by an hour while a code waits: it is tried again within a round', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     simulator.addFault({ api: QUERY, fault: BUSY });
     await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
@@ -186,7 +192,7 @@ describe('the clock of Redis is wrong', () => {
     ['ahead', HOUR],
     ['behind', -HOUR],
   ])('an hour %s: a code is tried as long as WeChat takes it', async (_what, jump) => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     clock.jumpStoreClock(jump);
     await station.pass(MINUTE);

@@ -1,14 +1,12 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { addExchange } from '../../src/store/authorizers/code-exchange.ts';
-import { AUTHORIZER_API } from '../kit/authorizers.ts';
+import { AUTHORIZED, AUTHORIZER_API } from '../kit/authorizers.ts';
 import { authorizedEvent, donePage, exchangesAsked } from '../kit/authorizing.ts';
 import {
   accountOf,
-  AUTHORIZED,
   C,
   createExchanger,
-  createQuietPlatform,
   entryOf,
   EXCHANGED,
   exchangesKept,
@@ -20,10 +18,10 @@ import {
   secondsUntilAlive,
 } from '../kit/exchanging.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
-import { POLLING } from '../kit/redis-trouble.ts';
-import { AUTHORIZER, type Station } from '../kit/platform.ts';
+import { AUTHORIZER, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
+import { POLLING } from '../kit/waiting.ts';
 
-let station: Station;
+let station: TestPlatform;
 afterEach(async () => station.close());
 
 /** Stores what an event has brought, as whoever then dies has done before it answered. */
@@ -36,7 +34,7 @@ async function storeCode(code: string, authorizer?: string) {
 
 describe('row 88: a replica dies after the event was answered and before the exchange', () => {
   it('another one exchanges the code on its next round', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, redis, keys } = station;
     await storeCode(simulator.grant(C, AUTHORIZER).code, AUTHORIZER);
     expect(await read(station, AUTHORIZED)).toMatchObject({ status: 404 });
@@ -50,7 +48,7 @@ describe('row 88: a replica dies after the event was answered and before the exc
   });
 
   it('while it held the lease: on the first round after the lease is over', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock, redis, keys } = station;
     const doomed = createExchanger(station, 'before send');
     const { code } = simulator.grant(C, AUTHORIZER);
@@ -90,7 +88,7 @@ describe('row 88: a replica dies between the answer of WeChat and storing it', (
   };
 
   it('of an account that is known: WeChat names the refresh token', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     await dieAfterAnswer(simulator.grant(C, AUTHORIZER).code, AUTHORIZER);
     expect(await exchangesKept(station)).toMatchObject([{ maybe_used: true }]);
@@ -104,7 +102,7 @@ describe('row 88: a replica dies between the answer of WeChat and storing it', (
   });
 
   it('of a redirect, whose account nobody knows: WeChat lists it', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator } = station;
     const { code } = simulator.grant(C, AUTHORIZER);
     await dieAfterAnswer(code);
@@ -120,7 +118,7 @@ describe('row 88: a replica dies between the answer of WeChat and storing it', (
   });
 
   it('of a redirect: the service reads the list by itself', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     const { code } = simulator.grant(C, AUTHORIZER);
     await dieAfterAnswer(code);
@@ -133,7 +131,7 @@ describe('row 88: a replica dies between the answer of WeChat and storing it', (
   });
 
   it('but only seemed dead: what it holds is stored when it wakes up, and nothing newer is lost', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator } = station;
     const doomed = await dieAfterAnswer(simulator.grant(C, AUTHORIZER).code, AUTHORIZER);
     await secondsUntilAlive(station, 20);
@@ -150,7 +148,7 @@ describe('row 88: a replica dies between the answer of WeChat and storing it', (
 
 describe('a replica is stopped while it exchanges codes', () => {
   it('ends what it has begun, begins nothing more, and another one goes on at once', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock, app, redis, keys } = station;
     const delay = { type: 'delay', ms: 2_000 } as const;
     simulator.addFault({ api: QUERY, afterMint: true, fault: delay });

@@ -1,28 +1,26 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { addExchange, openExchanges } from '../../src/store/authorizers/code-exchange.ts';
-import { mintsFor } from '../kit/authorizers.ts';
+import { AUTHORIZED, mintsFor } from '../kit/authorizers.ts';
 import { authorizedEvent, donePage, exchangesAsked, startLink } from '../kit/authorizing.ts';
 import {
   accountOf,
-  AUTHORIZED,
   C,
   createExchanger,
-  createQuietPlatform,
   entryOf,
   EXCHANGED,
   exchangesKept,
-  expectAlive,
   INFO,
   QUERY,
   REFUSED,
   secondsUntilAlive,
 } from '../kit/exchanging.ts';
+import { expectAlive } from '../kit/expect.ts';
 import { callsSince, gaps, logged, read } from '../kit/observe.ts';
-import { POLLING } from '../kit/redis-trouble.ts';
-import { AUTHORIZER, MINUTE, type Station } from '../kit/platform.ts';
+import { AUTHORIZER, createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { POLLING } from '../kit/waiting.ts';
 
-let station: Station;
+let station: TestPlatform;
 afterEach(async () => station.close());
 
 /** Milliseconds that WeChat takes for an exchange. */
@@ -54,7 +52,7 @@ async function openedAt(code: string, ports: readonly number[]): Promise<string[
 
 describe('row 88: two replicas get the same code in the same moment', () => {
   it('it is exchanged once, and each page says so', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     const other = await station.addReplica();
     await station.settle();
@@ -75,7 +73,7 @@ describe('row 88: two replicas get the same code in the same moment', () => {
   });
 
   it('different codes of one account: one after the other, and the last token is served', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     const other = await station.addReplica();
     await station.settle();
@@ -100,7 +98,7 @@ describe('row 88: two replicas get the same code in the same moment', () => {
 
 describe('row 88: fifty accounts authorize within one second', () => {
   it('all are served, one exchange after the other', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     await station.addReplica();
     await station.settle();
@@ -144,7 +142,7 @@ describe('row 88: fifty accounts authorize within one second', () => {
 
 describe('row 153: a link brings codes that are none', () => {
   it('whoever came by another link waits for one of them, and not for all', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock, store } = station;
     slowly();
     const { authorizations, logs } = createExchanger(station, 'never');
@@ -195,7 +193,7 @@ describe('row 88: an account ends its authorization while its code is exchanged'
     station.simulator.pushUnauthorized(C, AUTHORIZER, { createTime });
 
   it('the tombstone stays, and the token that came is dropped', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock, redis, keys } = station;
     const second = Math.floor(clock.now() / 1000);
     const fault = { type: 'delay', ms: 3_000 } as const;
@@ -236,7 +234,7 @@ describe('row 88: an account ends its authorization while its code is exchanged'
   });
 
   it('before it is exchanged: the code is not even tried', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     const second = Math.floor(clock.now() / 1000);
     const { code } = simulator.grant(C, AUTHORIZER);
@@ -250,7 +248,7 @@ describe('row 88: an account ends its authorization while its code is exchanged'
   });
 
   it('in the very second in which the redirect came: it is ended all the same', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock } = station;
     await station.pass(500);
     const second = Math.floor(clock.now() / 1000);

@@ -1,19 +1,20 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { openExchanges } from '../../src/store/authorizers/code-exchange.ts';
-import { AUTHORIZED, AUTHORIZER_API, authorizationOf } from '../kit/authorizers.ts';
-import {
-  authorizedEvent,
-  createLinkedPlatform,
-  donePage,
-  exchangesAsked,
-} from '../kit/authorizing.ts';
+import { authorizationOf, AUTHORIZED, AUTHORIZER_API } from '../kit/authorizers.ts';
+import { authorizedEvent, donePage, exchangesAsked } from '../kit/authorizing.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
-import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
+import {
+  AUTHORIZER,
+  COMPONENT,
+  createTestPlatform,
+  MINUTE,
+  type TestPlatform,
+} from '../kit/platform.ts';
 
 /** WeChat says twice that an account has authorized, and either may be lost. */
 
 const C = COMPONENT.appid;
-let station: Station;
+let station: TestPlatform;
 afterEach(async () => station.close());
 
 /** Everybody gets WeChat's newest token, and the refresh token that works is the stored one. */
@@ -58,7 +59,7 @@ const STORIES: Story[] = [
 
 describe('an authorization', () => {
   it.each(STORIES)('$name: the right token in the end', async (story) => {
-    station = await createLinkedPlatform();
+    station = await createTestPlatform({ ticket: true, links: true });
     const { simulator, clock, redis, keys } = station;
     const since = clock.now();
     const granted = simulator.grant(C, AUTHORIZER, { twoCodes: story.twoCodes });
@@ -90,7 +91,7 @@ describe('an authorization', () => {
   });
 
   it('whose code has expired is told to begin anew, and nothing is served', async () => {
-    station = await createLinkedPlatform();
+    station = await createTestPlatform({ ticket: true, links: true });
     const { simulator } = station;
     const { code } = simulator.grant(C, AUTHORIZER);
     const createTime = Math.floor(station.clock.now() / 1000);
@@ -114,7 +115,7 @@ describe('an authorization', () => {
   });
 
   it('anew replaces the former one, whichever way it comes', async () => {
-    station = await createLinkedPlatform();
+    station = await createTestPlatform({ ticket: true, links: true });
     const { simulator } = station;
     await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
     await station.settle();
@@ -138,7 +139,7 @@ describe('an authorization', () => {
   });
 
   it('uses a code up, so the pooled pre_auth_code is replaced', async () => {
-    station = await createLinkedPlatform();
+    station = await createTestPlatform({ ticket: true, links: true });
     const { simulator, redis, keys, clock } = station;
     const id = { kind: 'pre_auth_code', subject: C } as const;
     const pooled = (await redis.get(keys.mirror(id))) ?? '';

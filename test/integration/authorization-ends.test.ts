@@ -3,17 +3,17 @@ import type { Service } from '../../src/service.ts';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
-import {
-  authorizationOf,
-  AUTHORIZED,
-  AUTHORIZER_API,
-  createPlatform,
-  expectServed,
-  mintsFor,
-} from '../kit/authorizers.ts';
+import { authorizationOf, AUTHORIZED, AUTHORIZER_API, mintsFor } from '../kit/authorizers.ts';
+import { expectServed } from '../kit/expect.ts';
 import { callsSince, logged, stored } from '../kit/observe.ts';
+import {
+  AUTHORIZER,
+  COMPONENT,
+  createTestPlatform,
+  HOUR,
+  type TestPlatform,
+} from '../kit/platform.ts';
 import { becomes, post } from '../kit/redis-trouble.ts';
-import { AUTHORIZER, COMPONENT, HOUR, type Station } from '../kit/platform.ts';
 
 /** What the event `unauthorized` does, pushed as WeChat pushes it. */
 
@@ -24,7 +24,7 @@ const SUCCESS = { status: 200, answer: 'success' };
 /** Milliseconds between two rounds of a replica. */
 const ROUND = 15_000;
 
-let station: Station;
+let station: TestPlatform;
 let server: RedisServer | undefined;
 afterEach(async () => {
   await station.close();
@@ -42,7 +42,7 @@ async function authorizeByPush(): Promise<void> {
 }
 
 async function platformWithToken(redisUrl?: string): Promise<void> {
-  station = await createPlatform(redisUrl === undefined ? {} : { redisUrl });
+  station = await createTestPlatform({ ticket: true, ...(redisUrl !== undefined && { redisUrl }) });
   await authorizeByPush();
   await expectServed(station, { seq: 1 });
   await station.pass(10_000);
@@ -213,7 +213,7 @@ describe('an event `unauthorized` that ends nothing', () => {
   });
 
   it('is about an account that nobody knows: a tombstone for it, which its authorization replaces', async () => {
-    station = await createPlatform();
+    station = await createTestPlatform({ ticket: true });
     const { simulator, clock, app } = station;
     expect(await readFrom(app)).toMatchObject({ status: 404, code: 'not_found' });
     const revokedAt = seconds();

@@ -2,8 +2,13 @@ import { createHash, createHmac } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { linksOf } from '../kit/authorization-pages.ts';
-import { createLinkedPlatform } from '../kit/authorizing.ts';
-import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
+import {
+  AUTHORIZER,
+  COMPONENT,
+  createTestPlatform,
+  MINUTE,
+  type TestPlatform,
+} from '../kit/platform.ts';
 
 /** Which account came by which link: asked here, and not read off an address that anybody can type. */
 
@@ -14,11 +19,13 @@ const SHOP = makeApiKey('shop', 'credentials:read');
 const ADMIN = makeApiKey('tests', 'admin');
 const PATH = `/v1/components/${COMPONENT.appid}/authorization-links`;
 
-let station: Station;
+let station: TestPlatform;
 afterEach(() => station.close());
 
 async function open(): Promise<void> {
-  station = await createLinkedPlatform({
+  station = await createTestPlatform({
+    ticket: true,
+    links: true,
     env: { API_KEYS: `${ADMIN.entry},${SHOP.entry}`, COMPONENT_RETURN_URLS: BACK },
   });
 }

@@ -5,8 +5,8 @@ import { createInternalApp } from '../../src/http/internal/app.ts';
 import { authorizationLinkHandlers } from '../../src/http/internal/handlers/authorization-links.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
+import { CLOCK_START, createManualClock } from '../kit/clock.ts';
 import { NO_HANDLERS } from '../kit/handlers.ts';
-import { createManualClock, CLOCK_START } from '../kit/clock.ts';
 import { AUTHORIZER, COMPONENT } from '../kit/platform.ts';
 
 const BASE = 'https://wx.example.com';

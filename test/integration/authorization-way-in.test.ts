@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { linksOf } from '../kit/authorization-pages.ts';
-import { COMPONENT, createStation, type Station } from '../kit/platform.ts';
+import { COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 
 /** The service as a whole: a link over the internal API, pages on the public one. */
 
-let station: Station;
+let station: TestPlatform;
 
 beforeEach(async () => {
-  station = await createStation({ env: { PUBLIC_BASE_URL: 'https://wx.example.com' } });
+  station = await createTestPlatform({ env: { PUBLIC_BASE_URL: 'https://wx.example.com' } });
 });
 afterEach(() => station.close());
 

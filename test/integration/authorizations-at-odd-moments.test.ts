@@ -2,27 +2,24 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { addExchange, openExchanges } from '../../src/store/authorizers/code-exchange.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
-import { authorizationOf } from '../kit/authorizers.ts';
+import { authorizationOf, AUTHORIZED } from '../kit/authorizers.ts';
 import { authorizedEvent, exchangesAsked } from '../kit/authorizing.ts';
+import { C, createExchanger, INFO, LOST, QUERY, secondsUntilAlive } from '../kit/exchanging.ts';
 import {
-  AUTHORIZED,
-  C,
-  createExchanger,
-  createQuietPlatform,
-  INFO,
-  LOST,
-  QUERY,
-  secondsUntilAlive,
-} from '../kit/exchanging.ts';
+  AUTHORIZER,
+  createTestPlatform,
+  HOUR,
+  MINUTE,
+  type TestPlatform,
+} from '../kit/platform.ts';
 import { LIST_API, reconcile } from '../kit/reconciling.ts';
-import { AUTHORIZER, HOUR, MINUTE, type Station } from '../kit/platform.ts';
 
-let station: Station;
+let station: TestPlatform;
 afterEach(async () => station.close());
 
 describe('a replica that is stopped while it exchanges a code', () => {
   it('has planned the next refresh, which the others find', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, app } = station;
     const leaving = createExchanger(station, 'after answer');
     const took = leaving.authorizations.takeCode(C, simulator.grant(C, AUTHORIZER).code, 600);
@@ -36,7 +33,7 @@ describe('a replica that is stopped while it exchanges a code', () => {
 
 describe('an exchange that brings neither token, though WeChat names one when asked', () => {
   it('the account is refreshed as soon as its profile has brought the refresh token', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator } = station;
     const authorization_info = { authorizer_appid: AUTHORIZER, func_info: [] };
     simulator.addFault({ api: QUERY, fault: { type: 'patch', fields: { authorization_info } } });
@@ -50,7 +47,7 @@ describe('an exchange that brings neither token, though WeChat names one when as
 
 describe('an account whose record a person has spoiled', () => {
   it.each([true, false])('its code brings it back (account known: %s)', async (known) => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, redis, keys, store, clock } = station;
     await redis.hset(keys.record(AUTHORIZED), 'authorized_at', 'yesterday');
     const { code } = simulator.grant(C, AUTHORIZER);
@@ -69,7 +66,7 @@ describe('an account that WeChat lists with a moment that cannot be', () => {
     ['in the next century', 4_102_444_800],
     ['in milliseconds', 1_795_219_200_000],
   ])('%s: it is taken in, and its end is believed', async (_, auth_time) => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, store, clock } = station;
     const { refreshToken: refresh_token } = simulator.authorize(C, AUTHORIZER);
     const list = [{ authorizer_appid: AUTHORIZER, refresh_token, auth_time }];
@@ -94,7 +91,7 @@ describe('an account that WeChat lists with a moment that cannot be', () => {
 
 describe('a missing account is found while the clock of Redis is an hour ahead of WeChat', () => {
   it('its next authorization is no older than its end', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, clock, store } = station;
     await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
     await station.settle();
@@ -114,7 +111,7 @@ describe('a missing account is found while the clock of Redis is an hour ahead o
 
 describe('a code whose account WeChat cannot be asked about any more', () => {
   it('is not given up in silence, and not asked about for ever', async () => {
-    station = await createQuietPlatform();
+    station = await createTestPlatform({ links: true, listRead: true });
     const { simulator, store, logs } = station;
     simulator.addFault({
       api: QUERY,

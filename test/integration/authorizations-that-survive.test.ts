@@ -11,8 +11,8 @@ import { planCheck } from '../../src/store/authorizers/due-queue.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { mergeAuthorizer, readAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { restoreRecord } from '../../src/store/credentials/restore.ts';
-import { accountOf } from '../kit/exchanging.ts';
 import { CLOCK_START as NOW } from '../kit/clock.ts';
+import { accountOf } from '../kit/exchanging.ts';
 import { AUTHORIZER, COMPONENT } from '../kit/platform.ts';
 import { createTestStore, LIFE, type TestStore } from '../kit/store.ts';
 

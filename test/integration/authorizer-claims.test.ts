@@ -13,8 +13,8 @@ import {
 } from '../../src/store/authorizers/due-queue.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { CLOCK_START as NOW } from '../kit/clock.ts';
-import { countCommands } from '../kit/redis-commands.ts';
 import { COMPONENT } from '../kit/platform.ts';
+import { countCommands } from '../kit/redis-commands.ts';
 import { createTestStore, type TestStore } from '../kit/store.ts';
 
 /** Who may refresh which authorizer, and how many of them a second, on the real Redis. */

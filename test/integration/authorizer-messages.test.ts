@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CLOCK_START } from '../kit/clock.ts';
-import { sealPush, ticketXml, type SealOptions } from '../kit/push-envelope.ts';
+import {
+  AUTHORIZER,
+  COMPONENT,
+  createTestPlatform,
+  MINUTE,
+  type TestPlatform,
+} from '../kit/platform.ts';
 import {
   asMessage,
   contents,
@@ -12,21 +18,21 @@ import {
   post,
   pushCounts,
 } from '../kit/public-listener.ts';
-import { AUTHORIZER, COMPONENT, createStation, MINUTE, type Station } from '../kit/platform.ts';
+import { encryptPush, type EnvelopeOptions, ticketXml } from '../kit/push-envelope.ts';
 
 const OTHER = 'wx00000000000000ff';
 
-let station: Station;
+let station: TestPlatform;
 beforeAll(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
 });
 afterAll(() => station.close());
 // So that no test meets a message of the one before.
 beforeEach(() => station.pass(MINUTE));
 
 const now = () => Math.floor(station.clock.now() / 1000);
-const sealed = (xml: string | Buffer, options: SealOptions = {}) =>
-  asMessage(sealPush(xml, { timestamp: now(), ...options }));
+const sealed = (xml: string | Buffer, options: EnvelopeOptions = {}) =>
+  asMessage(encryptPush(xml, { timestamp: now(), ...options }));
 const message = (fields: Readonly<Record<string, string | number>>): string => {
   const all = { ToUserName: 'gh_1', FromUserName: 'o1', CreateTime: now(), ...fields };
   const elements = Object.entries(all).map(([name, value]) => `<${name}>${value}</${name}>`);
@@ -75,7 +81,7 @@ describe('a message of an authorizer', () => {
 });
 
 describe('what the log says of messages', () => {
-  const told = (lines: Station['logs']) =>
+  const told = (lines: TestPlatform['logs']) =>
     lines.filter((line) => line.message === 'messages accepted');
 
   it('is their number once a minute, and a line for each at debug only', async () => {
@@ -101,7 +107,7 @@ describe('what the log says of messages', () => {
     const since = station.logs.length;
     for (let number = 0; number < 63; number += 1) {
       const event = ticketXml({ createTime: now(), infoType: `news_${number}` });
-      expect(await post(station, sealPush(event, { timestamp: now() }), EVENTS)).toBe(
+      expect(await post(station, encryptPush(event, { timestamp: now() }), EVENTS)).toBe(
         '200 success',
       );
     }
@@ -120,7 +126,7 @@ describe('what the log says of messages', () => {
   });
 
   it('is told at the end of the process, too', async () => {
-    const other = await createStation();
+    const other = await createTestPlatform();
     const timestamp = Math.floor(other.clock.now() / 1000);
     const push = sealed(message({ ...text, MsgId: 3, CreateTime: timestamp }), { timestamp });
     expect(await post(other, push, MESSAGES)).toBe('200 success');
@@ -266,7 +272,7 @@ describe('what is no message', () => {
     await pushCounts(station);
     const before = await contents(station);
     const event = ticketXml({ infoType: 'unauthorized', createTime: now() });
-    const push = asMessage(sealPush(event, { timestamp: now() }));
+    const push = asMessage(encryptPush(event, { timestamp: now() }));
     expect(await post(station, push, MESSAGES)).toMatch(/^400 /);
     await pushCounts(station);
     expect(await contents(station)).toEqual(before);
@@ -274,7 +280,7 @@ describe('what is no message', () => {
 
   it('a ticket in the envelope of a message is refused, and counts when it comes rightly', async () => {
     const ticket = ticketXml({ ticket: 'ticket@@@wrapped', createTime: now() });
-    const push = sealPush(ticket, { timestamp: now() });
+    const push = encryptPush(ticket, { timestamp: now() });
     await pushCounts(station);
     const before = await contents(station);
     expect(await post(station, asMessage(push), MESSAGES)).toMatch(/^400 /);
@@ -286,7 +292,7 @@ describe('what is no message', () => {
   });
 
   it('a message in the envelope of an event is refused, and counts when it comes rightly', async () => {
-    const push = sealPush(message({ ...text, MsgId: now() }), { timestamp: now() });
+    const push = encryptPush(message({ ...text, MsgId: now() }), { timestamp: now() });
     const events = await eventCount(station);
     expect(await post(station, push)).toMatch(/^400 /);
     expect(await eventCount(station)).toBe(events);

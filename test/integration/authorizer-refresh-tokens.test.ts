@@ -5,14 +5,14 @@ import {
   authorize,
   AUTHORIZED,
   AUTHORIZER_API,
-  expectServed,
   mintsFor,
-  platformBeforeRefresh,
+  platformBeforeAuthorizerRefresh,
 } from '../kit/authorizers.ts';
+import { expectServed } from '../kit/expect.ts';
 import { callsSince, gaps, logged, read, stored } from '../kit/observe.ts';
-import { secondsUntil } from '../kit/redis-trouble.ts';
-import { AUTHORIZER, COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
+import { AUTHORIZER, COMPONENT, MINUTE, type TestPlatform } from '../kit/platform.ts';
 import { FAILED, NEEDS_PERSON, REFRESHED } from '../kit/scenario.ts';
+import { secondsUntil } from '../kit/waiting.ts';
 
 /** Seconds: a due authorizer is found by the next patrol, a lost answer is waited for before. */
 const ROUND = 15;
@@ -20,7 +20,7 @@ const SETTLE = 10;
 
 const INFO_API = 'api_get_authorizer_info';
 
-let station: Station;
+let station: TestPlatform;
 /** What the log says of refresh tokens that WeChat refuses. */
 const refusals = () =>
   [...logged(station, FAILED), ...logged(station, NEEDS_PERSON)].filter(({ failure }) =>
@@ -30,7 +30,7 @@ afterEach(() => station.close());
 
 /** Lets the token become due and its first refresh fail; says what was stored before. */
 async function lose(afterMint: boolean, rotating: boolean) {
-  station = await platformBeforeRefresh({ rotating });
+  station = await platformBeforeAuthorizerRefresh({ rotating });
   const before = await stored(station, AUTHORIZED);
   const { refreshToken = '' } = await authorizationOf(station);
   const since = station.clock.now();
@@ -136,7 +136,7 @@ describe('row 73: the answer with the next refresh token is lost', () => {
   });
 
   it('stores each one that arrives: a platform whose refresh tokens change goes on for hours', async () => {
-    station = await platformBeforeRefresh({ rotating: true });
+    station = await platformBeforeAuthorizerRefresh({ rotating: true });
     const seen = new Set([(await authorizationOf(station)).refreshToken]);
     for (let refresh = 2; refresh <= 4; refresh += 1) {
       await station.skip(105 * MINUTE);
@@ -160,7 +160,7 @@ describe('row 74: the answer brings no usable refresh token', () => {
       fault: { fields: { authorizer_refresh_token: 'x'.repeat(1025) } },
     },
   ])('keeps the stored one ($name), which serves for the next refresh', async ({ fault }) => {
-    station = await platformBeforeRefresh();
+    station = await platformBeforeAuthorizerRefresh();
     const { simulator, clock } = station;
     const { refreshToken = '' } = await authorizationOf(station);
     const since = clock.now();

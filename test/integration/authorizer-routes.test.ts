@@ -6,9 +6,15 @@ import {
   revokeAuthorization,
 } from '../../src/store/authorizers/authorization.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
-import { createPlatform } from '../kit/authorizers.ts';
-import { INFO_API, pass } from '../kit/reconciling.ts';
-import { COMPONENT, MINUTE, type InternalRequest, type Station } from '../kit/platform.ts';
+import {
+  COMPONENT,
+  createTestPlatform,
+  type InternalRequest,
+  MINUTE,
+  type TestPlatform,
+} from '../kit/platform.ts';
+import { INFO_API } from '../kit/reconciling.ts';
+import { passUnanswered } from '../kit/waiting.ts';
 
 const BASE = `/v1/components/${COMPONENT.appid}`;
 const LIST = `${BASE}/authorizers`;
@@ -30,7 +36,7 @@ interface Body {
   error?: { code: string; message: string };
 }
 
-let station: Station;
+let station: TestPlatform;
 let appids: string[];
 const keys = {
   admin: makeApiKey('admin', 'admin'),
@@ -42,9 +48,9 @@ const keys = {
 /** Seven accounts with live tokens; then the second ends, and the third is to authorize again. */
 beforeAll(async () => {
   const entries = Object.values(keys).map(({ entry }) => entry);
-  station = await createPlatform({ env: { API_KEYS: entries.join(',') } });
+  station = await createTestPlatform({ ticket: true, env: { API_KEYS: entries.join(',') } });
   appids = station.simulator.populate(COMPONENT.appid, 7);
-  await pass(station, 11 * MINUTE);
+  await passUnanswered(station, 11 * MINUTE);
   const { store, clock } = station;
   await revokeAuthorization(store, id(1), clock.now());
   await awaitReauthorization(store, id(2), await readRecord(store, id(2)));
@@ -169,7 +175,7 @@ describe('comparing with the list of WeChat', () => {
     expect((await post(`${BASE}/reconcile`, keys.status.key)).status).toBe(403);
     const asked = await post(`${BASE}/reconcile`);
     expect(asked).toMatchObject({ status: 202, body: { reconcile: { last_completed_at: TIME } } });
-    await pass(station, 1_000);
+    await passUnanswered(station, 1_000);
     expect(await ask(`${BASE}/reconcile`)).toMatchObject({
       status: 200,
       body: { reconcile: { state: 'done', cause: 'request', total: 7 } },

@@ -6,14 +6,14 @@ import {
   authorize,
   AUTHORIZED,
   AUTHORIZER_API,
-  expectServed,
   mintsFor,
-  platformBeforeRefresh,
+  platformBeforeAuthorizerRefresh,
 } from '../kit/authorizers.ts';
+import { expectServed } from '../kit/expect.ts';
 import { callsSince, logged, read, stored } from '../kit/observe.ts';
-import { POLLING, secondsUntil } from '../kit/redis-trouble.ts';
-import { AUTHORIZER, COMPONENT, HOUR, MINUTE, type Station } from '../kit/platform.ts';
+import { AUTHORIZER, COMPONENT, HOUR, MINUTE, type TestPlatform } from '../kit/platform.ts';
 import { FAILED, NEEDS_PERSON, REFRESHED } from '../kit/scenario.ts';
+import { POLLING, secondsUntil } from '../kit/waiting.ts';
 
 /** Seconds: an authorizer that is due is found by the next patrol. */
 const ROUND = 15;
@@ -24,7 +24,7 @@ const NOTHING_KEPT = { value: undefined, expires_at: undefined, mirror: null };
 
 const INFO_API = 'api_get_authorizer_info';
 
-let station: Station;
+let station: TestPlatform;
 const failures = () => [...logged(station, FAILED), ...logged(station, NEEDS_PERSON)];
 afterEach(() => station.close());
 
@@ -77,7 +77,7 @@ async function expectToldAndHealed(since: number, errcode: number): Promise<void
 
 describe('row 43: WeChat says that the account has not authorized us (errcode 61003)', () => {
   it('asks once, tells a person, serves the value to its end, and heals with the next authorization', async () => {
-    station = await platformBeforeRefresh();
+    station = await platformBeforeAuthorizerRefresh();
     const before = await stored(station, AUTHORIZED);
     station.simulator.unauthorize(COMPONENT.appid, AUTHORIZER);
     const since = station.clock.now();
@@ -108,7 +108,7 @@ describe('row 43: WeChat says that the refresh token is void (errcode 61023)', (
       fields: { authorizer_appid: AUTHORIZER, authorizer_refresh_token: '', func_info: [] },
     },
   ])('tells a person when WeChat names $name if asked for another', async ({ fields }) => {
-    station = await platformBeforeRefresh();
+    station = await platformBeforeAuthorizerRefresh();
     const { simulator, clock } = station;
     const before = await stored(station, AUTHORIZED);
     const { refreshToken } = await authorizationOf(station);
@@ -134,7 +134,7 @@ describe('row 43: WeChat says that the refresh token is void (errcode 61023)', (
   });
 
   it('goes on by itself when WeChat names another one: the account authorized anew, and nobody told us', async () => {
-    station = await platformBeforeRefresh();
+    station = await platformBeforeAuthorizerRefresh();
     const { simulator, clock, store } = station;
     const before = await stored(station, AUTHORIZED);
     const { refreshToken } = simulator.authorize(COMPONENT.appid, AUTHORIZER);
@@ -160,7 +160,7 @@ describe('row 43: WeChat says that the refresh token is void (errcode 61023)', (
   });
 
   it('gives nothing up while WeChat cannot be asked for another one', async () => {
-    station = await platformBeforeRefresh();
+    station = await platformBeforeAuthorizerRefresh();
     const { simulator, clock } = station;
     const former = (await authorizationOf(station)).refreshToken;
     const { refreshToken } = simulator.authorize(COMPONENT.appid, AUTHORIZER);
@@ -185,7 +185,7 @@ describe('row 43: WeChat says that the refresh token is void (errcode 61023)', (
 
 /** The token is due, and the call that renews it waits for its answer. */
 async function refreshInFlight(minted: boolean): Promise<{ answer: () => Promise<void> }> {
-  station = await platformBeforeRefresh();
+  station = await platformBeforeAuthorizerRefresh();
   const { simulator, clock, app } = station;
   await clock.advance(0);
   const since = clock.now();

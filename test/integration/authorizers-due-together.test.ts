@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import type { CredentialId } from '../../src/store/redis/keys.ts';
-import { authorize, AUTHORIZER_API, createPlatform } from '../kit/authorizers.ts';
+import { authorize, AUTHORIZER_API } from '../kit/authorizers.ts';
 import { callsSince, logged, read, stored } from '../kit/observe.ts';
-import { POLLING } from '../kit/redis-trouble.ts';
-import { COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
+import { COMPONENT, createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
 import { FAILED, NEEDS_PERSON, REFRESHED } from '../kit/scenario.ts';
+import { POLLING } from '../kit/waiting.ts';
 
 const THOUSAND: CredentialId[] = Array.from({ length: 1_000 }, (_, index) =>
   authorizerToken(COMPONENT.appid, `wx${index.toString(16).padStart(16, '0')}`),
@@ -16,11 +16,11 @@ const AT_ONCE = 10;
 const PER_SECOND = 50;
 const BURST = 100;
 
-let station: Station;
+let station: TestPlatform;
 afterEach(() => station.close());
 
 async function platformOf(ids: readonly CredentialId[]): Promise<void> {
-  station = await createPlatform();
+  station = await createTestPlatform({ ticket: true });
   await Promise.all(ids.map((id) => authorize(station, id)));
 }
 

@@ -6,19 +6,19 @@ import {
   authorize,
   AUTHORIZED,
   AUTHORIZER_API,
-  createPlatform,
   mintsFor,
 } from '../kit/authorizers.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, read, stored } from '../kit/observe.ts';
-import { becomes, secondsUntil } from '../kit/redis-trouble.ts';
-import { COMPONENT, HOUR, MINUTE, type Station } from '../kit/platform.ts';
+import { COMPONENT, createTestPlatform, HOUR, MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { becomes } from '../kit/redis-trouble.ts';
+import { secondsUntil } from '../kit/waiting.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
 /** Seconds in which what a replica remembers is back. */
 const AT_MOST = 60;
 
-let station: Station;
+let station: TestPlatform;
 let server: RedisServer | undefined;
 afterEach(async () => {
   await station.close();
@@ -29,7 +29,7 @@ afterEach(async () => {
 async function platformWithToken(
   redisUrl?: string,
 ): Promise<{ refreshToken: string; value: string }> {
-  station = await createPlatform(redisUrl === undefined ? {} : { redisUrl });
+  station = await createTestPlatform({ ticket: true, ...(redisUrl !== undefined && { redisUrl }) });
   station.redis.on('error', () => undefined);
   const refreshToken = await authorize(station);
   await station.pass(MINUTE);
@@ -116,7 +116,7 @@ describe('row 70: a revocation is remembered', () => {
 
 describe('row 75: many authorizers whose calls hang', () => {
   it('do not keep the patrol from the rest', async () => {
-    station = await createPlatform();
+    station = await createTestPlatform({ ticket: true });
     await station.pass(MINUTE);
     for (let index = 0; index < 60; index += 1) {
       const appid = `wx${index.toString(16).padStart(16, '0')}`;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { sealPush, ticketXml } from '../kit/push-envelope.ts';
+import { AUTHORIZER, COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 import { contents, eventCount, exchange, newestEvents } from '../kit/public-listener.ts';
-import { AUTHORIZER, COMPONENT, createStation, type Station } from '../kit/platform.ts';
+import { encryptPush, ticketXml } from '../kit/push-envelope.ts';
 
 /** Under which addresses pushes are taken, and what is said under others. */
 
@@ -9,22 +9,22 @@ const C = COMPONENT.appid;
 const A = AUTHORIZER;
 const LETTERS = 'wxAbCdEfGhIjKlMnOp';
 
-let station: Station;
+let station: TestPlatform;
 beforeAll(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
 });
 afterAll(() => station.close());
 
 const now = () => Math.floor(station.clock.now() / 1000);
 let count = 0;
 const message = () =>
-  sealPush(
+  encryptPush(
     `<xml><ToUserName>gh_1</ToUserName><FromUserName>o1</FromUserName>` +
       `<CreateTime>${now()}</CreateTime><MsgType>text</MsgType><Content>${(count += 1)}</Content></xml>`,
     { timestamp: now() },
   );
 const ticket = () =>
-  sealPush(ticketXml({ ticket: `ticket@@@${(count += 1)}`, createTime: now() }), {
+  encryptPush(ticketXml({ ticket: `ticket@@@${(count += 1)}`, createTime: now() }), {
     timestamp: now(),
   });
 

@@ -1,18 +1,25 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { StatusSnapshot } from '../../src/status/schema.ts';
+import { createManualClock } from '../kit/clock.ts';
+import { expectHealed } from '../kit/expect.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { logged, read } from '../kit/observe.ts';
-import { ticketMirror, tokenMints } from '../kit/redis-trouble.ts';
-import { createManualClock } from '../kit/clock.ts';
+import {
+  createTestPlatform,
+  HOUR,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type TestPlatform,
+} from '../kit/platform.ts';
 import { post } from '../kit/public-listener.ts';
-import { sealPush, ticketXml } from '../kit/push-envelope.ts';
-import { createStation, HOUR, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/platform.ts';
-import { expectHealed, MINT_API, stationBeforeRefresh } from '../kit/scenario.ts';
+import { encryptPush, ticketXml } from '../kit/push-envelope.ts';
+import { ticketMirror, tokenMints } from '../kit/redis-trouble.ts';
+import { MINT_API, platformBeforeRefresh } from '../kit/scenario.ts';
 
 const DIFFER = 'clocks differ by more than a minute: check NTP here and at Redis';
 const AGREE = 'clocks agree again';
 
-let station: Station;
+let station: TestPlatform;
 afterEach(() => station.close());
 
 async function skewProblem() {
@@ -43,7 +50,7 @@ describe.each([
     // WeChat's clock and Redis's are right.
     const clock = createManualClock();
     const wechatNow = () => clock.simulatedStoreNow();
-    station = await stationBeforeRefresh({
+    station = await platformBeforeRefresh({
       clock,
       simulator: { clock: { ...clock, now: wechatNow } },
     });
@@ -67,7 +74,7 @@ describe.each([
 
 describe('row 66: the clock of Redis jumps', () => {
   beforeEach(async () => {
-    station = await stationBeforeRefresh();
+    station = await platformBeforeRefresh();
   });
 
   it('forward by an hour: what seems to end is minted anew, once, and nobody waits', async () => {
@@ -110,7 +117,7 @@ describe('rows 64 to 66: tickets come while a clock is wrong', () => {
   /** As WeChat sends it, whose clock is right. */
   const pushTicket = async (wechatNow: number, ticket: string) => {
     const timestamp = Math.floor(wechatNow / 1000);
-    const push = sealPush(ticketXml({ ticket, createTime: timestamp }), { timestamp });
+    const push = encryptPush(ticketXml({ ticket, createTime: timestamp }), { timestamp });
     return post(station, push);
   };
   const problems = async () => {
@@ -124,7 +131,7 @@ describe('rows 64 to 66: tickets come while a clock is wrong', () => {
     { whose: "Redis's clock is a day behind", jump: 'jumpStoreClock', ms: -24 * HOUR },
     { whose: 'our clock is a day behind', jump: 'jumpWallClock', ms: -24 * HOUR },
   ] as const)('$whose: each is taken, and that it comes is known', async ({ jump, ms }) => {
-    station = await createStation();
+    station = await createTestPlatform();
     station.simulator.addFault(NO_PUSHES_ON_REQUEST);
     const { clock } = station;
     clock[jump](ms);

@@ -1,15 +1,15 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { mintIntervals, TOKEN, CODE, watchMirrors } from '../kit/liveness.ts';
-import { createManualCron, createStation, HOUR, type Station } from '../kit/platform.ts';
 import { createManualClock } from '../kit/clock.ts';
+import { CODE, mintIntervals, TOKEN, watchMirrors } from '../kit/liveness.ts';
+import { createManualCron, createTestPlatform, HOUR, type TestPlatform } from '../kit/platform.ts';
 
 /** A tick is a heartbeat: what would die before the next one is looked at in time all the same. */
 describe('a credential whose life ends between two ticks', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
-  const start = async (options: Parameters<typeof createStation>[0]) => {
-    station = await createStation(options);
+  const start = async (options: Parameters<typeof createTestPlatform>[0]) => {
+    station = await createTestPlatform(options);
     station.simulator.setPushing(true);
     await station.pass(1);
   };
@@ -21,7 +21,7 @@ describe('a credential whose life ends between two ticks', () => {
   });
 
   it('is refreshed before it ends when no expires_in comes and ten minutes are assumed', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     station.simulator.addFault({
       api: 'api_component_token',
       times: 'forever',

@@ -1,9 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { refuseValue } from '../../src/store/credentials/invalidate.ts';
-import { CLASSIC, createAccountStation, STABLE } from '../kit/accounts.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { callsSince, logged, read, statusOf } from '../kit/observe.ts';
-import { createStation, HOUR, MINUTE, type Station } from '../kit/platform.ts';
+import {
+  CLASSIC,
+  createTestPlatform,
+  HOUR,
+  MINUTE,
+  STABLE,
+  type TestPlatform,
+} from '../kit/platform.ts';
 import { MINT_API } from '../kit/scenario.ts';
 import type { CredentialId } from '../../src/store/redis/keys.ts';
 
@@ -17,7 +23,7 @@ interface Answer {
   seq?: number;
 }
 
-let station: Station;
+let station: TestPlatform;
 afterEach(() => station.close());
 
 async function post(id: CredentialId, action: string, body?: unknown): Promise<Answer> {
@@ -39,7 +45,7 @@ async function reject(id: CredentialId): Promise<Answer> {
 const errors = () => station.logs.filter(({ level }) => level === 'error');
 
 async function platform(): Promise<void> {
-  station = await createStation();
+  station = await createTestPlatform();
   station.simulator.setPushing(true);
   await station.simulator.pushTicket();
   await station.settle();
@@ -102,7 +108,7 @@ describe('complaints while WeChat is busy', () => {
 
 describe('a value that WeChat gives again to whoever calls it dead', () => {
   beforeEach(async () => {
-    station = await createAccountStation();
+    station = await createTestPlatform({ accounts: true });
     await station.settle();
     await station.pass(5 * MINUTE);
   });

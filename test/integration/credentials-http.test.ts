@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
-import { read, stored, type Seen } from '../kit/observe.ts';
-import { COMPONENT, createStation, HOUR, MINUTE, type Station } from '../kit/platform.ts';
+import { read, type Seen, stored } from '../kit/observe.ts';
+import { COMPONENT, createTestPlatform, HOUR, MINUTE, type TestPlatform } from '../kit/platform.ts';
 
 const OTHER_APPID = 'wx00000000000000ff';
 const TOKEN_PATH = `/v1/credentials/${TOKEN.kind}/${COMPONENT.appid}`;
@@ -10,9 +10,9 @@ const POLLING = { timeout: 20_000 };
 const CODE_PATH = `/v1/credentials/${CODE.kind}/${COMPONENT.appid}`;
 
 describe('credentials over HTTP', () => {
-  let station: Station;
+  let station: TestPlatform;
   beforeEach(async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     await station.simulator.pushTicket();
     await station.settle();
   });
@@ -121,10 +121,10 @@ describe('who may read credentials', () => {
   const narrowed = makeApiKey('narrowed', `credentials:read@${COMPONENT.appid}`);
   const elsewhere = makeApiKey('elsewhere', `credentials:read@${OTHER_APPID}`);
   const watcher = makeApiKey('watcher', 'status:read');
-  let station: Station;
+  let station: TestPlatform;
   beforeEach(async () => {
     const keys = [reader, narrowed, elsewhere, watcher].map(({ entry }) => entry);
-    station = await createStation({ env: { API_KEYS: keys.join(',') } });
+    station = await createTestPlatform({ env: { API_KEYS: keys.join(',') } });
     await station.simulator.pushTicket();
     await station.settle();
   });
@@ -167,9 +167,9 @@ describe('who may read credentials', () => {
 });
 
 describe('a credential that cannot be had', () => {
-  let station: Station;
+  let station: TestPlatform;
   beforeEach(async () => {
-    station = await createStation();
+    station = await createTestPlatform();
   });
   afterEach(() => station.close());
 

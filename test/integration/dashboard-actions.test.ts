@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   ADMIN,
-  createDashboardStation,
+  createDashboardPlatform,
   csrfIn,
   HALF,
   logIn,
@@ -9,15 +9,15 @@ import {
   READER,
 } from '../kit/dashboard.ts';
 import { TOKEN } from '../kit/liveness.ts';
-import { COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
+import { COMPONENT, MINUTE, type TestPlatform } from '../kit/platform.ts';
 
 const { appid } = COMPONENT;
 
 describe('an action of the dashboard', () => {
-  let station: Station;
+  let station: TestPlatform;
   const port = () => station.app.internalPort();
   beforeAll(async () => {
-    station = await createDashboardStation();
+    station = await createDashboardPlatform();
     await station.simulator.pushTicket();
     await station.settle();
     await station.pass(2 * MINUTE);

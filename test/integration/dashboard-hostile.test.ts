@@ -6,14 +6,14 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import {
   ADMIN,
   API_KEYS,
-  createDashboardStation,
+  createDashboardPlatform,
   csrfIn,
   HALF,
   logIn,
   NARROWED,
   type Person,
 } from '../kit/dashboard.ts';
-import { COMPONENT, createStation, type Station } from '../kit/platform.ts';
+import { COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 import { createTcpProxy } from '../kit/tcp-proxy.ts';
 
 /** What nobody sends who means well, and settings larger than most. */
@@ -46,12 +46,12 @@ function send(
 }
 
 describe('the dashboard bears', () => {
-  let station: Station;
+  let station: TestPlatform;
   let person: Person;
   let cookie: string;
   const port = () => station.app.internalPort();
   beforeAll(async () => {
-    station = await createDashboardStation();
+    station = await createDashboardPlatform();
     person = await logIn(port(), ADMIN.key);
     cookie = [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
   });
@@ -165,7 +165,7 @@ describe('the dashboard bears', () => {
 
 it('while Redis hangs, the dashboard answers in time: page, log-in and actions', async () => {
   const proxy = await createTcpProxy({ socketPath: inject('redisUrl') });
-  const station = await createDashboardStation({ redisUrl: proxy.url('redis') });
+  const station = await createDashboardPlatform({ redisUrl: proxy.url('redis') });
   station.redis.on('error', () => undefined);
   try {
     const port = station.app.internalPort();
@@ -213,7 +213,7 @@ describe('a page of less than 300 KB shows', () => {
     const names = 'APPID APPSECRET TOKEN ENCODING_AES_KEY PREVIOUS_TOKEN PREVIOUS_ENCODING_AES_KEY';
     const none = names.split(' ').map((name) => [`COMPONENT_${name}`, '']);
     const env = { ...(Object.fromEntries(none) as Record<string, string>), API_KEYS };
-    const station = await createStation({ env: { ...env, CONFIG_FILE: file } });
+    const station = await createTestPlatform({ env: { ...env, CONFIG_FILE: file } });
     try {
       const { redis, keys } = station;
       const now = station.clock.now();

@@ -4,21 +4,21 @@ import { createSession } from '../../src/http/dashboard/session.ts';
 import {
   ADMIN,
   BLIND,
-  createDashboardStation,
+  createDashboardPlatform,
   createPerson,
   logIn,
   READER,
   sharedSecret,
 } from '../kit/dashboard.ts';
-import { COMPONENT, HOUR, type Station } from '../kit/platform.ts';
+import { COMPONENT, HOUR, type TestPlatform } from '../kit/platform.ts';
 
 const { appid } = COMPONENT;
 
 describe('the dashboard lets in', () => {
-  let station: Station;
+  let station: TestPlatform;
   const port = () => station.app.internalPort();
   beforeAll(async () => {
-    station = await createDashboardStation();
+    station = await createDashboardPlatform();
     await station.simulator.pushTicket();
     await station.settle();
   });

@@ -5,14 +5,14 @@ import { createSession } from '../../src/http/dashboard/session.ts';
 import { createSessionSecret } from '../../src/store/operations/session-secret.ts';
 import {
   ADMIN,
-  createDashboardStation,
+  createDashboardPlatform,
   createPerson,
   logIn,
-  sharedSecret,
   type Person,
+  sharedSecret,
 } from '../kit/dashboard.ts';
+import { MINUTE, type TestPlatform, type TestPlatformOptions } from '../kit/platform.ts';
 import { becomes } from '../kit/redis-trouble.ts';
-import { MINUTE, type Station, type StationOptions } from '../kit/platform.ts';
 import { createTcpProxy } from '../kit/tcp-proxy.ts';
 
 /** What signs a session is in no setting, shared by the replicas, and outlives what becomes of Redis. */
@@ -23,14 +23,14 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-async function open(options: StationOptions = {}): Promise<Station> {
-  const station = await createDashboardStation(options);
+async function open(options: TestPlatformOptions = {}): Promise<TestPlatform> {
+  const station = await createDashboardPlatform(options);
   cleanups.push(() => station.close());
   return station;
 }
 
 /** A station whose service reaches Redis through a network that may break. */
-async function openBehindProxy(options: StationOptions = {}) {
+async function openBehindProxy(options: TestPlatformOptions = {}) {
   const proxy = await createTcpProxy({ socketPath: inject('redisUrl') });
   cleanups.push(() => proxy.close());
   const station = await open({ redisUrl: proxy.url('redis'), ...options });
@@ -130,11 +130,14 @@ describe('a session', () => {
   });
 
   it.each([
-    ['empties Redis', (station: Station) => station.redis.del(station.keys.sessionSecret)],
-    ['writes nonsense', (station: Station) => station.redis.set(station.keys.sessionSecret, 'x')],
+    ['empties Redis', (station: TestPlatform) => station.redis.del(station.keys.sessionSecret)],
+    [
+      'writes nonsense',
+      (station: TestPlatform) => station.redis.set(station.keys.sessionSecret, 'x'),
+    ],
     [
       'puts a list there',
-      async ({ redis, keys }: Station) => {
+      async ({ redis, keys }: TestPlatform) => {
         await redis.del(keys.sessionSecret);
         await redis.rpush(keys.sessionSecret, 'x');
       },

@@ -3,12 +3,12 @@ import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import {
   addMerchants,
   ADMIN,
-  createDashboardStation,
+  createDashboardPlatform,
   logIn,
   type Person,
 } from '../kit/dashboard.ts';
 import { TOKEN } from '../kit/liveness.ts';
-import { COMPONENT, type Station } from '../kit/platform.ts';
+import { COMPONENT, type TestPlatform } from '../kit/platform.ts';
 
 /** Whatever a person has written into one key, the status and the page say all the rest. */
 
@@ -17,7 +17,7 @@ const MERCHANT = 'wx00000000b0000000';
 const MERCHANTS_TOKEN = authorizerToken(appid, MERCHANT);
 const AS_ADMIN = { headers: { authorization: `Bearer ${ADMIN.key}` } };
 
-type Harm = (station: Station) => Promise<unknown>;
+type Harm = (station: TestPlatform) => Promise<unknown>;
 const text = JSON.stringify;
 
 /** No moment that has a date, one beyond the years of four digits, one before 1970. */
@@ -149,12 +149,12 @@ const DAMAGES: readonly [what: string, harm: Harm][] = [
 ];
 
 describe('the status and the dashboard survive', () => {
-  let station: Station;
+  let station: TestPlatform;
   let person: Person;
   let before: Map<string, Buffer>;
   const keysThere = () => station.redis.keys(`${station.config.redisKeyPrefix}*`);
   beforeAll(async () => {
-    station = await createDashboardStation();
+    station = await createDashboardPlatform();
     await addMerchants(station, ['Shop']);
     await station.simulator.pushTicket();
     await station.settle();

@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
-import { addEvent, ADMIN, addMerchants, createHealthyStation, logIn } from '../kit/dashboard.ts';
+import { addEvent, addMerchants, ADMIN, createHealthyPlatform, logIn } from '../kit/dashboard.ts';
 import { TOKEN } from '../kit/liveness.ts';
+import { COMPONENT, type TestPlatform } from '../kit/platform.ts';
 import { becomes } from '../kit/redis-trouble.ts';
-import { COMPONENT, type Station } from '../kit/platform.ts';
 import { createTcpProxy } from '../kit/tcp-proxy.ts';
 
 const { appid } = COMPONENT;
 const ENGLISH = { 'accept-language': 'en' };
 
-async function pageOf(station: Station, path = '/', headers = ENGLISH): Promise<string> {
+async function pageOf(station: TestPlatform, path = '/', headers = ENGLISH): Promise<string> {
   const person = await logIn(station.app.internalPort(), ADMIN.key);
   const answer = await person.get(path, headers);
   expect(answer.status).toBe(200);
@@ -17,9 +17,9 @@ async function pageOf(station: Station, path = '/', headers = ENGLISH): Promise<
 }
 
 describe('the page of the dashboard', () => {
-  let station: Station;
+  let station: TestPlatform;
   beforeAll(async () => {
-    station = await createHealthyStation();
+    station = await createHealthyPlatform();
   });
   afterAll(() => station.close());
 
@@ -128,7 +128,7 @@ describe('the page of the dashboard', () => {
 
 it('the dashboard without Redis says what is wrong and what is still served, also to who logs in now', async () => {
   const proxy = await createTcpProxy({ socketPath: inject('redisUrl') });
-  const station = await createHealthyStation({ redisUrl: proxy.url('redis') });
+  const station = await createHealthyPlatform({ redisUrl: proxy.url('redis') });
   try {
     station.redis.on('error', () => undefined);
     proxy.reset();

@@ -1,16 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CODE, mintIntervals, TOKEN } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { createStation, MINUTE, type Station } from '../kit/platform.ts';
+import { createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
 
 const CREATE = 'api_create_preauthcode';
 const FAILED = 'refresh failed, trying again';
 
 /** WeChat says that the token is dead which a pre_auth_code is asked for with. */
 describe('row 38: WeChat calls the component_access_token dead', () => {
-  let station: Station;
+  let station: TestPlatform;
   beforeEach(async () => {
-    station = await createStation();
+    station = await createTestPlatform();
   });
   afterEach(() => station.close());
 

@@ -1,18 +1,20 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { beginMint, LEASE_MS } from '../../src/store/credentials/mint.ts';
+import { expectHealed } from '../kit/expect.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
-import { callsSince, passUntilAnswered, stored } from '../kit/observe.ts';
-import { MINUTE, type Station } from '../kit/platform.ts';
-import { expectHealed, stationBeforeRefresh } from '../kit/scenario.ts';
+import { callsSince, stored } from '../kit/observe.ts';
+import { MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { platformBeforeRefresh } from '../kit/scenario.ts';
+import { passUntilAnswered } from '../kit/waiting.ts';
 
 const CREATE = 'api_create_preauthcode';
 
 /** A replica began to renew the component_access_token inside its window, and was never heard of again. */
 describe('row 26: the holder of the token is killed while visitors ask for codes', () => {
-  let station: Station;
+  let station: TestPlatform;
   let begunAt: number;
   beforeEach(async () => {
-    station = await stationBeforeRefresh();
+    station = await platformBeforeRefresh();
     const { redis, keys, clock, store } = station;
     const { expires_at, seq } = await redis.hgetall(keys.record(TOKEN));
     await station.pass(Number(expires_at) - clock.now() - 15 * MINUTE + 1_000);

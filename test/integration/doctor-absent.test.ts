@@ -1,28 +1,27 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { textReport } from '../../src/commands/doctor/report.ts';
-import { admitStation, examineStation, lines, troubles } from '../kit/doctor.ts';
+import { admitPlatform, examinePlatform, lines, troubles } from '../kit/doctor.ts';
+import { COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 import { examine } from '../../src/commands/doctor/examine.ts';
-import { COMPONENT, createStation, type Station } from '../kit/platform.ts';
-import { createAccountStation } from '../kit/accounts.ts';
 
 /** What the doctor says when a whole part is not there. */
 
-let station: Station;
+let station: TestPlatform;
 afterEach(() => station.close());
 
 describe('what a line says when', () => {
   it('no host of WeChat answers: asked once, and nobody is told to wait', async () => {
-    station = await createStation({ simulator: { hosts: 2 } });
+    station = await createTestPlatform({ simulator: { hosts: 2 } });
     for (const index of [0, 1]) await station.simulator.killHost(index);
-    const checks = await examineStation(station);
+    const checks = await examinePlatform(station);
     expect(lines(checks, 'whitelist')).toMatchObject([
       { state: 'skipped', seen: { en: 'WeChat cannot be reached' } },
     ]);
   });
 
   it('no replica runs', async () => {
-    station = await createStation({ startApp: false });
-    const checks = await examineStation(station, { publicBaseUrl: undefined });
+    station = await createTestPlatform({ startApp: false });
+    const checks = await examinePlatform(station, { publicBaseUrl: undefined });
     expect(troubles(checks)).toContain('warn status replicas -');
     expect(lines(checks, 'callback')).toMatchObject([{ state: 'skipped' }]);
     // Which is why no ticket is there, too.
@@ -33,8 +32,8 @@ describe('what a line says when', () => {
   });
 
   it('no component is configured, only accounts: nothing to be pushed, nothing to be reached', async () => {
-    station = await createAccountStation();
-    const patient = await admitStation(station, { components: [], publicBaseUrl: undefined });
+    station = await createTestPlatform({ accounts: true });
+    const patient = await admitPlatform(station, { components: [], publicBaseUrl: undefined });
     const checks = await examine(patient);
     const [setting, way] = [lines(checks, 'settings', 'PUBLIC'), lines(checks, 'callback')].flat();
     expect([setting?.state, way?.state]).toEqual(['skipped', 'skipped']);

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { examineCallback } from '../../src/commands/doctor/callback.ts';
 import type { PatientOptions } from '../../src/commands/doctor/patient.ts';
 import { examineWechat } from '../../src/commands/doctor/wechat.ts';
-import { admitStation, lines, troubles } from '../kit/doctor.ts';
-import { COMPONENT, createStation, type Station } from '../kit/platform.ts';
+import { admitPlatform, lines, troubles } from '../kit/doctor.ts';
+import { COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 
 /** What the doctor sees on the way to PUBLIC_BASE_URL, and to WeChat when TLS is in it. */
 
@@ -16,15 +16,15 @@ const PATH = `/callback/${COMPONENT.appid}`;
 const file = (name: string) =>
   readFileSync(new URL(`../fixtures/tls/localhost-test-${name}.pem`, import.meta.url), 'utf8');
 
-let station: Station;
+let station: TestPlatform;
 beforeAll(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
 });
 afterAll(() => station.close());
 
 async function look(url: string, options: PatientOptions = {}) {
   const lookup = () => Promise.resolve(['127.0.0.1']);
-  const patient = await admitStation(station, { publicBaseUrl: url }, { lookup, ...options });
+  const patient = await admitPlatform(station, { publicBaseUrl: url }, { lookup, ...options });
   return examineCallback(patient);
 }
 
@@ -128,7 +128,7 @@ describe('the callback', () => {
     const [component] = station.config.components;
     if (component === undefined) throw new Error('no component');
     const components = [{ ...component, token: 'anotherToken' }];
-    const patient = await admitStation(station, { components });
+    const patient = await admitPlatform(station, { components });
     const checks = await examineCallback(patient);
     expect(troubles(checks)).toEqual([WARNED, `failed callback ${PATH} -`]);
     expect(checks.at(-1)?.advice?.en).toMatch(/COMPONENT_TOKEN/);
@@ -146,7 +146,7 @@ describe('a host of WeChat', () => {
       host === 'localhost'
         ? Promise.resolve(['127.0.0.1'])
         : Promise.reject(Object.assign(new Error(), { code: 'ENOTFOUND' }));
-    const patient = await admitStation(station, { wechatApiBaseUrls: [url] }, { lookup });
+    const patient = await admitPlatform(station, { wechatApiBaseUrls: [url] }, { lookup });
     const [line] = lines((await examineWechat(patient)).checks, 'wechat');
     expect(line).toMatchObject({ state: 'failed', code: 'wechat_unreachable' });
     expect(line?.seen.en).toMatch(says);
@@ -160,7 +160,7 @@ describe('a host of WeChat', () => {
     await once(server, 'listening');
     onTestFinished(() => server.close().closeAllConnections());
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const patient = await admitStation(station, { wechatApiBaseUrls: [url] }, { stepMs: 100 });
+    const patient = await admitPlatform(station, { wechatApiBaseUrls: [url] }, { stepMs: 100 });
     const visit = await examineWechat(patient);
     expect(visit.isThere).toBe(false);
     expect(visit.checks[0]?.seen.en).toMatch(says);
@@ -168,7 +168,7 @@ describe('a host of WeChat', () => {
 
   it('has a name server that never answers', async () => {
     const lookup = () => new Promise<string[]>(() => undefined);
-    const patient = await admitStation(station, {}, { stepMs: 50, lookup });
+    const patient = await admitPlatform(station, {}, { stepMs: 50, lookup });
     const [line] = (await examineWechat(patient)).checks;
     expect(line?.seen.en).toMatch(/name is not found \(ETIMEDOUT\)/);
   });
@@ -177,7 +177,7 @@ describe('a host of WeChat', () => {
     const lookup = () => Promise.resolve(['127.0.0.2', '127.0.0.1']);
     // An address is not looked up.
     const urls = [station.simulator.url.replace('127.0.0.1', 'localhost')];
-    const patient = await admitStation(station, { wechatApiBaseUrls: urls }, { lookup });
+    const patient = await admitPlatform(station, { wechatApiBaseUrls: urls }, { lookup });
     expect(troubles((await examineWechat(patient)).checks)).toEqual([]);
   });
 });

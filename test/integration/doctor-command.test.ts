@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { runDoctor } from '../../src/commands/doctor/run.ts';
-import { stationEnv } from '../kit/platform.ts';
+import { platformEnv } from '../kit/platform.ts';
 
 /** The command line of the doctor: what it takes, and how it ends. */
 
@@ -14,7 +14,7 @@ beforeEach(() => {
   return () => vi.restoreAllMocks();
 });
 
-const NOBODY = stationEnv({ urls: ['http://127.0.0.1:1'] }, 'redis://127.0.0.1:1', 'x:');
+const NOBODY = platformEnv({ urls: ['http://127.0.0.1:1'] }, 'redis://127.0.0.1:1', 'x:');
 const RID = '5f0d1c2a-1b2c3d4e-5a6b7c8d';
 
 describe('npm run doctor', () => {

@@ -3,24 +3,24 @@ import { GROUPS, type Check } from '../../src/commands/doctor/check.ts';
 import { jsonReport, textReport } from '../../src/commands/doctor/report.ts';
 import type { FaultRule } from '../../src/sandbox/wechat/faults.ts';
 import { titleOf } from '../../src/status/wording.ts';
-import { admitStation, examineStation, lines, troubles } from '../kit/doctor.ts';
-import { examine } from '../../src/commands/doctor/examine.ts';
+import { admitPlatform, examinePlatform, lines, troubles } from '../kit/doctor.ts';
 import {
   COMPONENT,
-  createStation,
+  createTestPlatform,
   HOUR,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
-  type StationOptions,
+  type TestPlatform,
+  type TestPlatformOptions,
 } from '../kit/platform.ts';
+import { examine } from '../../src/commands/doctor/examine.ts';
 
 /** The doctor's lines about WeChat, clocks, whitelist, tickets and the rest, on a whole arrangement. */
 
-let station: Station;
+let station: TestPlatform;
 
-async function begin(options: StationOptions = {}): Promise<void> {
-  station = await createStation({ simulator: { hosts: 2 }, ...options });
+async function begin(options: TestPlatformOptions = {}): Promise<void> {
+  station = await createTestPlatform({ simulator: { hosts: 2 }, ...options });
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
 }
 
@@ -44,7 +44,7 @@ describe('an installation that is well', () => {
   afterAll(() => station.close());
 
   it('has a line for each thing, in every group, and nothing failed', async () => {
-    const checks = await examineStation(station);
+    const checks = await examinePlatform(station);
     expect(troubles(checks)).toEqual(OF_TESTS);
     expect([...new Set(checks.map(({ group }) => group))]).toEqual(Object.keys(GROUPS));
     expect(lines(checks, 'wechat').map(({ seen }) => seen.en)).toEqual([
@@ -68,14 +68,14 @@ describe('an installation that is well', () => {
     };
     const before = { mints: simulator.ledger.mints.length, dump: await dump() };
     const calls = simulator.ledger.calls.length;
-    await examineStation(station);
+    await examinePlatform(station);
     expect({ mints: simulator.ledger.mints.length, dump: await dump() }).toEqual(before);
     const made = simulator.ledger.calls.slice(calls).map(({ api }) => api);
     expect([...new Set(made)]).toEqual(['quota/get']);
   });
 
   it.each(['en', 'zh'] as const)('is reported without a secret: %s', async (language) => {
-    const patient = await admitStation(station);
+    const patient = await admitPlatform(station);
     const checks = await examine(patient);
     for (const report of [textReport, jsonReport]) {
       const text = report(checks, language, patient.secrets);
@@ -88,7 +88,7 @@ describe('an installation that is well', () => {
   });
 
   it('reads as lines for people and as JSON for scripts', async () => {
-    const patient = await admitStation(station);
+    const patient = await admitPlatform(station);
     const checks = await examine(patient);
     const english = textReport(checks, 'en', patient.secrets);
     expect(english).toMatch(/^Settings\n {2}ok {7}formats/);
@@ -217,7 +217,7 @@ describe('what a line says when', () => {
     await begin();
     await becomeHealthy();
     await happens();
-    const checks = await examineStation(station);
+    const checks = await examinePlatform(station);
     const ports = station.config.wechatApiBaseUrls.map((url) => new URL(url).host);
     const seen = troubles(checks)
       .filter((one) => !OF_TESTS.includes(one))
@@ -235,7 +235,7 @@ describe('what a line says when', () => {
 
   it('nothing ever came: no ticket, no token, and the whitelist cannot be asked about', async () => {
     await begin();
-    const checks = await examineStation(station);
+    const checks = await examinePlatform(station);
     expect(troubles(checks)).toEqual(
       expect.arrayContaining([
         `failed tickets ${APPID} no_ticket`,
@@ -260,7 +260,7 @@ describe('what a line says when', () => {
       fault: { type: 'errcode', errcode },
     });
     await becomeHealthy();
-    const checks = await examineStation(station);
+    const checks = await examinePlatform(station);
     expect(troubles(checks)).toContain(expected);
     // Said once, though several rules see it.
     const code = expected.split(' ').at(-1);
@@ -272,7 +272,7 @@ describe('what a line says when', () => {
     await begin();
     await becomeHealthy();
     station.simulator.mintElsewhere('component_access_token');
-    const [line] = lines(await examineStation(station), 'whitelist');
+    const [line] = lines(await examinePlatform(station), 'whitelist');
     expect(line).toMatchObject({ state: 'skipped', code: null });
     expect(line?.seen.en).toMatch(/\(40001\)$/);
   });
@@ -284,7 +284,7 @@ describe('what a line says when', () => {
     const path = '/cgi-bin/component/api_component_token';
     await begin({ simulator: { dailyLimits: { [path]: limit } } });
     await becomeHealthy();
-    const line = lines(await examineStation(station), 'wechat', `${APPID} quota`)[0];
+    const line = lines(await examinePlatform(station), 'wechat', `${APPID} quota`)[0];
     expect(line).toMatchObject({ state, code });
     expect(line?.seen.en).toMatch(new RegExp(`1 of ${limit} calls`));
   });

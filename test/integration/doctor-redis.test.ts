@@ -11,7 +11,7 @@ import { loadConfig, type Config } from '../../src/config/load.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
 import { neededCommands } from '../../src/store/redis/self-test.ts';
 import { lines, MACHINE, troubles } from '../kit/doctor.ts';
-import { stationEnv } from '../kit/platform.ts';
+import { platformEnv } from '../kit/platform.ts';
 
 /** The doctor's lines about Redis, on one that is set up in every wrong way. */
 
@@ -40,7 +40,7 @@ beforeEach(async () => {
 });
 
 function settings(url = server.url, env: Record<string, string> = {}): Config {
-  return loadConfig({ ...stationEnv({ urls: ['http://127.0.0.1:1'] }, url, 'wx:'), ...env });
+  return loadConfig({ ...platformEnv({ urls: ['http://127.0.0.1:1'] }, url, 'wx:'), ...env });
 }
 
 async function look(config = settings()): Promise<Check[]> {

@@ -2,15 +2,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { printed } from '../../src/commands/doctor/report.ts';
 import { quota, readQuotaFlags } from '../../src/commands/doctor/quota.ts';
 import { readTraceFlags, trace } from '../../src/commands/doctor/trace.ts';
-import { CLASSIC, createAccountStation, STABLE } from '../kit/accounts.ts';
-import { admitStation } from '../kit/doctor.ts';
+import { admitPlatform } from '../kit/doctor.ts';
 import {
   AUTHORIZER,
+  CLASSIC,
   COMPONENT,
+  createTestPlatform,
   HOUR,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  STABLE,
+  type TestPlatform,
 } from '../kit/platform.ts';
 
 /** `doctor -- trace` and `doctor -- quota`, with WeChat's own counting and remembering. */
@@ -21,10 +23,13 @@ const TOKEN_PATH = '/cgi-bin/component/api_component_token';
 /** Far enough for what these tests call themselves. */
 const LIMIT = 5;
 
-let station: Station;
+let station: TestPlatform;
 beforeAll(async () => {
   const dailyLimits = { [TOKEN_PATH]: LIMIT };
-  station = await createAccountStation({ simulator: { accounts: [STABLE, CLASSIC], dailyLimits } });
+  station = await createTestPlatform({
+    accounts: true,
+    simulator: { accounts: [STABLE, CLASSIC], dailyLimits },
+  });
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
   await station.simulator.pushTicket();
   await station.settle();
@@ -36,7 +41,7 @@ async function run(
   name: 'trace' | 'quota',
   ...args: string[]
 ): Promise<{ text: string; well: boolean }> {
-  const patient = await admitStation(station);
+  const patient = await admitPlatform(station);
   const outcome =
     name === 'trace'
       ? await trace(patient, readTraceFlags(args))

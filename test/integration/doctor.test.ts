@@ -15,8 +15,8 @@ import {
   vi,
 } from 'vitest';
 import { runDoctor } from '../../src/commands/doctor/run.ts';
+import { COMPONENT, platformEnv } from '../kit/platform.ts';
 import { killServices, nodeArguments, startService } from '../kit/service.ts';
-import { COMPONENT, stationEnv } from '../kit/platform.ts';
 
 /** The doctor and a service to examine: a process of its own, as a person starts it. */
 
@@ -71,7 +71,7 @@ let running: Settings;
 
 beforeAll(async () => {
   const urls = [`http://127.0.0.1:${await freePort()}`];
-  trial = stationEnv({ urls }, inject('redisUrl'), prefix);
+  trial = platformEnv({ urls }, inject('redisUrl'), prefix);
   const { public_port: port } = await startService(trial).line('wxkeeper started');
   running = { ...trial, PUBLIC_PORT: String(port) };
 });
@@ -135,7 +135,7 @@ describe('npm run doctor -- release-check', () => {
     ['https://api.weixin.qq.com', 'the true WeChat'],
     ['http://127.0.0.1:1,http://127.0.0.1:2', 'two of them'],
   ])('explains how to begin when WECHAT_API_BASE_URLS is %s: %s', async (urls) => {
-    const env = { ...stationEnv({ urls: [urls] }, 'redis://127.0.0.1:1', 'x:'), PUBLIC_PORT: '1' };
+    const env = { ...platformEnv({ urls: [urls] }, 'redis://127.0.0.1:1', 'x:'), PUBLIC_PORT: '1' };
     const { code, stdout, stderr } = await doctor(['release-check'], env);
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toContain('WECHAT_API_BASE_URLS=http://127.0.0.1:3900');
@@ -147,7 +147,7 @@ describe('npm run doctor -- release-check', () => {
     await once(server, 'listening');
     onTestFinished(() => void server.close());
     const urls = [`http://127.0.0.1:${(server.address() as AddressInfo).port}`];
-    const env = { ...stationEnv({ urls }, 'redis://127.0.0.1:1', 'x:'), PUBLIC_PORT: '1' };
+    const env = { ...platformEnv({ urls }, 'redis://127.0.0.1:1', 'x:'), PUBLIC_PORT: '1' };
     const { code, stderr } = await doctor(['release-check'], env);
     expect(code).toBe(1);
     expect(stderr).toContain('something listens there already');

@@ -4,7 +4,7 @@ import express, { type Express, type Response } from 'express';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Cut } from '../../src/http/connections.ts';
 import { listen, type Front, type Limits, type Listener } from '../../src/http/server.ts';
-import { createStation, type Station } from '../kit/platform.ts';
+import { createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 
 /** So long that nothing but the limit under test can have ended a connection. */
 const NEVER = 600_000;
@@ -275,7 +275,7 @@ describe('row 142: when every connection is in use', () => {
 
 describe('row 110: idle connections', () => {
   it.each(['public', 'internal'] as const)('live 75 seconds at the %s listener', async (name) => {
-    const station = await createStation();
+    const station = await createTestPlatform();
     const port = name === 'public' ? station.app.publicPort() : station.app.internalPort();
     const text = await answers(connect(port, get('/livez')), 1);
     expect(text).toMatch(/^Keep-Alive: timeout=75(?:, max=1000)?\r$/m);
@@ -332,7 +332,7 @@ describe('row 142: a hundred requests on each of many connections, and no answer
   const MANY = 30;
 
   it('pushes are served meanwhile, and it is counted and told', async () => {
-    const station: Station = await createStation({
+    const station: TestPlatform = await createTestPlatform({
       limits: { ...LONG, maxConnections: MANY },
     });
     const requests = get('/livez').repeat(100);

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, stored } from '../kit/observe.ts';
-import { createStation, MINUTE, type Station } from '../kit/platform.ts';
+import { createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
 
 /** WeChat may have minted without our hearing of it, and the last minted token kills the others. */
 describe('a mint of which not everything is known', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   const push = async () => {
@@ -16,7 +16,7 @@ describe('a mint of which not everything is known', () => {
     station.simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind).length;
 
   it('is settled by one more when an earlier host may have minted too, and by no further one', async () => {
-    station = await createStation({ simulator: { hosts: 2 } });
+    station = await createTestPlatform({ simulator: { hosts: 2 } });
     const { simulator, clock } = station;
     simulator.addFault({
       api: 'api_component_token',
@@ -54,7 +54,7 @@ describe('a mint of which not everything is known', () => {
   });
 
   it('is no reason to mint for ever while the first host goes on failing', async () => {
-    station = await createStation({ simulator: { hosts: 2 } });
+    station = await createTestPlatform({ simulator: { hosts: 2 } });
     const { simulator } = station;
     simulator.addFault({
       api: 'api_component_token',
@@ -74,7 +74,7 @@ describe('a mint of which not everything is known', () => {
   });
 
   it('counts the life of a token from before the call, so that it never outlives what WeChat says', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     const { simulator, clock, redis, keys } = station;
     const fault = { type: 'delay', ms: 5_000 } as const;
     simulator.addFault({ api: 'api_component_token', afterMint: true, fault });
@@ -91,7 +91,7 @@ describe('a mint of which not everything is known', () => {
   });
 
   it('makes nobody doubt a pre_auth_code: a lost one does not end another', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     const { simulator, clock } = station;
     simulator.addFault({
       api: 'api_create_preauthcode',
@@ -109,7 +109,7 @@ describe('a mint of which not everything is known', () => {
   });
 
   it('makes everybody doubt a token: it is served, and another one follows ten seconds later', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     const { simulator, clock } = station;
     await push();
     await station.skip(110 * MINUTE - 1_000);

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { AUTHORIZER, COMPONENT, createStation, type Station } from '../kit/platform.ts';
+import { AUTHORIZER, COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 
 /** What other services read from `events:{C}`. */
 describe('the event stream', () => {
-  let station: Station;
+  let station: TestPlatform;
   beforeAll(async () => {
-    station = await createStation();
+    station = await createTestPlatform();
   });
   afterAll(() => station.close());
 

@@ -1,23 +1,18 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { expectHealed } from '../kit/expect.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { createRedisPair, type RedisPair } from '../kit/redis-pair.ts';
-import {
-  becomes,
-  newest,
-  POLLING,
-  secondsUntil,
-  ticketMirror,
-  tokenMints,
-} from '../kit/redis-trouble.ts';
 import {
   COMPONENT,
-  createStation,
+  createTestPlatform,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
-import { expectHealed, MINT_API, REFRESHED } from '../kit/scenario.ts';
+import { createRedisPair, type RedisPair } from '../kit/redis-pair.ts';
+import { becomes, newest, ticketMirror, tokenMints } from '../kit/redis-trouble.ts';
+import { MINT_API, REFRESHED } from '../kit/scenario.ts';
+import { POLLING, secondsUntil } from '../kit/waiting.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
 const TICKET_RESTORED = 'Redis had lost the ticket; restored from memory';
@@ -30,7 +25,7 @@ const HEALED_WITHIN = 60;
 const MOST_MINTS = 3;
 
 let pair: RedisPair;
-let station: Station;
+let station: TestPlatform;
 beforeEach(async () => {
   pair = await createRedisPair();
 });
@@ -40,8 +35,8 @@ afterEach(async () => {
 });
 
 /** A station whose token, which lives twenty minutes here, is due at the next tick, in a minute. */
-async function stationBeforeTick(): Promise<Station> {
-  const made = await createStation({
+async function stationBeforeTick(): Promise<TestPlatform> {
+  const made = await createTestPlatform({
     redisUrl: pair.url,
     simulator: { componentAccessTokenSeconds: 1_200 },
   });
@@ -215,7 +210,7 @@ describe('row 8: a failover loses the beginning of a mint that is under way', ()
 
 describe('row 8: a failover loses a ticket for which WeChat got its success', () => {
   it('has it back from memory at once, and mints with it', async () => {
-    station = await createStation({ redisUrl: pair.url });
+    station = await createTestPlatform({ redisUrl: pair.url });
     const { simulator, redis, keys } = station;
     redis.on('error', () => undefined);
     simulator.addFault(NO_PUSHES_ON_REQUEST);

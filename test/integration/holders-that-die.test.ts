@@ -1,13 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createDoomedReplica, type StoppingPoint } from '../kit/doomed-replica.ts';
+import { expectHealed } from '../kit/expect.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, read, stored } from '../kit/observe.ts';
-import { MINUTE, type Station } from '../kit/platform.ts';
-import { expectHealed, FAILED, REFRESHED, stationBeforeRefresh } from '../kit/scenario.ts';
+import { MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { FAILED, platformBeforeRefresh, REFRESHED } from '../kit/scenario.ts';
 
 const OVERLAPPED = 'another mint overlapped this one; one more settles which is newer';
 
-let station: Station;
+let station: TestPlatform;
 afterEach(() => station.close());
 
 const tokenMints = () =>
@@ -35,7 +36,7 @@ async function secondsOfOutage(seconds: number): Promise<number> {
 
 describe('row 22: a holder is paused between the answer and the commit, past its lock', () => {
   beforeEach(async () => {
-    station = await stationBeforeRefresh();
+    station = await platformBeforeRefresh();
   });
 
   it('stores nothing over a newer value, and one more mint settles the order', async () => {
@@ -81,7 +82,7 @@ describe('row 22: a holder is paused between the answer and the commit, past its
 
 describe('row 23: a holder is paused before it calls WeChat', () => {
   beforeEach(async () => {
-    station = await stationBeforeRefresh();
+    station = await platformBeforeRefresh();
   });
 
   it('does not call when that took more than two seconds, and begins again a second later', async () => {
@@ -141,7 +142,7 @@ describe.each([
   { row: 26, name: 'before the call is sent', point: 'before send', lost: 0 },
 ] as const)('row $row: a holder is killed $name', ({ point, lost }) => {
   it('leaves an intent, after which one more mint heals it within 75 seconds', async () => {
-    station = await stationBeforeRefresh();
+    station = await platformBeforeRefresh();
     const before = await stored(station, TOKEN);
     await stopOnTheWay(point);
     expect(tokenMints()).toBe(1 + lost);
@@ -168,7 +169,7 @@ describe.each([
   });
 
   it('is not waited for longer than its lock when the value is about to die', async () => {
-    station = await stationBeforeRefresh();
+    station = await platformBeforeRefresh();
     // Nobody can mint until five minutes before the end, when only the doomed one looks.
     station.simulator.addFault({
       api: 'api_component_token',

@@ -2,16 +2,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HOSTILE_ENVELOPES } from '../fixtures/hostile-envelopes.ts';
 import type { HostilePush } from '../fixtures/hostile-push.ts';
 import { HOSTILE_REQUESTS } from '../fixtures/hostile-requests.ts';
+import { COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 import { contents } from '../kit/public-listener.ts';
-import { COMPONENT, createStation, type Station } from '../kit/platform.ts';
 
 const HOSTILE_PUSHES = [...HOSTILE_ENVELOPES, ...HOSTILE_REQUESTS];
 
 /** What other receivers store, crash on or explain too well: here nothing changes. */
 describe('hostile pushes', () => {
-  let station: Station;
+  let station: TestPlatform;
   beforeAll(async () => {
-    station = await createStation();
+    station = await createTestPlatform();
   });
   afterAll(() => station.close());
 
@@ -45,7 +45,7 @@ describe('hostile pushes', () => {
 });
 
 async function send(
-  station: Station,
+  station: TestPlatform,
   push: HostilePush,
 ): Promise<{ status: number; text: string }> {
   const { method = 'POST', query, headers, body } = push;
@@ -60,7 +60,7 @@ async function send(
 }
 
 /** What is stored; runs of jobs are left out. */
-async function everything(station: Station): Promise<Record<string, string>> {
+async function everything(station: TestPlatform): Promise<Record<string, string>> {
   const stored = Object.entries(await contents(station));
   return Object.fromEntries(stored.filter(([name]) => name !== station.keys.jobs));
 }

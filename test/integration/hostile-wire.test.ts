@@ -4,17 +4,17 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { HOSTILE_WIRE } from '../fixtures/hostile-wire.ts';
 import { good, goodQuery, NOW } from '../fixtures/hostile-push.ts';
+import { COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 import { contents, EVENTS, exchange, MESSAGES, post, pushCounts } from '../kit/public-listener.ts';
-import { sealPush, ticketXml } from '../kit/push-envelope.ts';
-import { COMPONENT, createStation, type Station } from '../kit/platform.ts';
+import { encryptPush, ticketXml } from '../kit/push-envelope.ts';
 import { sign } from '../../src/wechat/push/envelope.ts';
 
 const RANDOM_REQUESTS = 1_500;
 
-let station: Station;
+let station: TestPlatform;
 let before: Record<string, string>;
 beforeAll(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
   await station.simulator.pushTicket();
   await station.settle();
 });
@@ -182,7 +182,10 @@ describe('row 56: a signature that does not know where its parts end', () => {
 
   it.each([4, 16, 20, 64])('is refused with %i letters of Encrypt in the nonce', async (count) => {
     // A nonce that sorts behind the timestamp is followed by Encrypt.
-    const push = sealPush(ticketXml({ createTime: NOW }), { timestamp: NOW, nonce: '2590219412' });
+    const push = encryptPush(ticketXml({ createTime: NOW }), {
+      timestamp: NOW,
+      nonce: '2590219412',
+    });
     const moved = push.encrypt.slice(0, count);
     const query = { ...push.query, nonce: `2590219412${moved}` };
     const body = push.body.replace(moved, '');
@@ -250,7 +253,9 @@ describe('after all of it', () => {
   it('a good push is stored, also under upper-case hex and without a content type', async () => {
     await station.pass(1_000);
     const seal = (name: string) =>
-      sealPush(ticketXml({ ticket: `ticket@@@${name}`, createTime: NOW + 1 }), { timestamp: NOW });
+      encryptPush(ticketXml({ ticket: `ticket@@@${name}`, createTime: NOW + 1 }), {
+        timestamp: NOW,
+      });
     const { query, body } = seal('good');
     const upper = { ...query, msg_signature: query.msg_signature?.toUpperCase() ?? '' };
     const bytes = Buffer.from(body);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import examples from '../../src/http/internal/openapi/examples.json' with { type: 'json' };
-import { COMPONENT, createStation, type Station } from '../kit/platform.ts';
+import { COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 import { readDocument } from '../unit/docs/markdown.ts';
 
 /** The commands of docs/http-api.md, as printed, but for the port. */
@@ -14,10 +14,10 @@ const run = promisify(execFile);
 const { codeBlocks } = readDocument('docs/http-api.md');
 const commands = codeBlocks.filter(({ language }) => language === 'sh').map(({ code }) => code);
 
-let station: Station;
+let station: TestPlatform;
 let folder: string;
 beforeAll(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
   folder = await mkdtemp(join(tmpdir(), 'wxkeeper-docs-'));
 });
 afterAll(async () => {

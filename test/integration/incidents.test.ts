@@ -6,21 +6,21 @@ import type { StatusSnapshot } from '../../src/status/schema.ts';
 import { titleOf } from '../../src/status/wording.ts';
 import { VERSION } from '../../src/lib/version.ts';
 import { receiversOfAllKinds, ROUND } from '../kit/alerting.ts';
-import { logIn } from '../kit/dashboard.ts';
-import { examineStation } from '../kit/doctor.ts';
 import { createManualClock } from '../kit/clock.ts';
+import { logIn } from '../kit/dashboard.ts';
+import { examinePlatform } from '../kit/doctor.ts';
 import { scrape } from '../kit/metrics.ts';
-import { alertsFiring, describeWithPromtool } from '../kit/promtool.ts';
-import { post } from '../kit/public-listener.ts';
-import { becomes } from '../kit/redis-trouble.ts';
-import { sealPush, ticketXml } from '../kit/push-envelope.ts';
 import {
   COMPONENT,
-  createStation,
+  createTestPlatform,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
+import { alertsFiring, describeWithPromtool } from '../kit/promtool.ts';
+import { post } from '../kit/public-listener.ts';
+import { encryptPush, ticketXml } from '../kit/push-envelope.ts';
+import { becomes } from '../kit/redis-trouble.ts';
 
 /**
  * What goes wrong at night, and what a person is told of it: the verdict of the status and of the
@@ -32,17 +32,17 @@ const PATH = `/v1/credentials/component_access_token/${COMPONENT.appid}`;
 
 interface Incident {
   code: ProblemCode;
-  happens: (station: Station) => Promise<void> | void;
+  happens: (station: TestPlatform) => Promise<void> | void;
 }
 
 /** WeChat refuses the next refresh of the platform's token, which is due two minutes later. */
-const refused = (errcode: number, errmsg?: string) => async (station: Station) => {
+const refused = (errcode: number, errmsg?: string) => async (station: TestPlatform) => {
   const fault = { type: 'errcode', errcode, ...(errmsg === undefined ? {} : { errmsg }) } as const;
   station.simulator.addFault({ api: 'api_component_token', times: 'forever', fault });
   await beforeRefresh(station);
 };
 
-async function beforeRefresh(station: Station): Promise<void> {
+async function beforeRefresh(station: TestPlatform): Promise<void> {
   for (const minutes of [55, 49]) {
     station.clock.sleepThrough(minutes * MINUTE);
     await station.simulator.pushTicket();
@@ -52,7 +52,7 @@ async function beforeRefresh(station: Station): Promise<void> {
   await station.pass(11 * MINUTE);
 }
 
-async function foreignMint(station: Station): Promise<void> {
+async function foreignMint(station: TestPlatform): Promise<void> {
   station.simulator.mintElsewhere('component_access_token');
   const { seq } = (await (await station.internal(PATH)).json()) as { seq: number };
   const body = JSON.stringify({ seq, errcode: 40001 });
@@ -113,7 +113,7 @@ const INCIDENTS: Readonly<Record<string, Incident>> = {
         const timestamp = Math.floor(station.clock.now() / 1000);
         const xml = ticketXml({ createTime: timestamp });
         const key = 'ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210abcdefg';
-        await post(station, sealPush(xml, { timestamp, key, nonce: `n${time}` }));
+        await post(station, encryptPush(xml, { timestamp, key, nonce: `n${time}` }));
       }
     },
   },
@@ -133,7 +133,7 @@ const INCIDENTS: Readonly<Record<string, Incident>> = {
 const clock = createManualClock();
 let webhooks: Awaited<ReturnType<typeof receiversOfAllKinds>>;
 let server: RedisServer;
-let station: Station;
+let station: TestPlatform;
 
 beforeAll(async () => {
   webhooks = await receiversOfAllKinds(clock);
@@ -149,7 +149,7 @@ describeWithPromtool('when', () => {
     it(`everybody says "${titleOf(code, 'en')}"`, async () => {
       server = await startRedisServer();
       const { env, receivers } = webhooks;
-      station = await createStation({ clock, redisUrl: server.url, env });
+      station = await createTestPlatform({ clock, redisUrl: server.url, env });
       station.simulator.addFault(NO_PUSHES_ON_REQUEST);
       await station.simulator.pushTicket();
       await station.settle();
@@ -179,7 +179,7 @@ describeWithPromtool('when', () => {
       const firing = await alertsFiring(await scrape(station), clock.now());
       expect(firing).toContain(PROBLEMS[code].alert);
 
-      const checks = await examineStation(station);
+      const checks = await examinePlatform(station);
       const lines = checks.filter((check) => check.code === code);
       expect(lines.map(({ state }) => state)).not.toContain('ok');
       expect(lines.map(({ seen }) => seen.en).join('\n')).toContain(title.en);

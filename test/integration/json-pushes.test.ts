@@ -5,15 +5,16 @@ import {
   type ReleaseCheckOptions,
 } from '../../src/sandbox/wechat/release-checker.ts';
 import type { SimulatorOptions } from '../../src/sandbox/wechat/options.ts';
-import { authorizationOf, createPlatform } from '../kit/authorizers.ts';
-import { eventCount, newestEvents, pushCounts } from '../kit/public-listener.ts';
+import { authorizationOf } from '../kit/authorizers.ts';
 import {
   AUTHORIZER,
   COMPONENT,
+  createTestPlatform,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
+import { eventCount, newestEvents, pushCounts } from '../kit/public-listener.ts';
 
 /** Accounts whose console was told to push JSON, by a WeChat that does so: both URLs, end to end. */
 
@@ -21,13 +22,13 @@ const C = COMPONENT.appid;
 const MSG_ID = '24123456789012345678';
 const TEXT = { MsgType: 'text', Content: '晨光 "hello" \\ 7', MsgId: MSG_ID };
 
-let station: Station;
+let station: TestPlatform;
 beforeAll(async () => {
   const simulator = {
     format: 'json',
     overlapSeconds: 300,
   } as const satisfies Partial<SimulatorOptions>;
-  station = await createPlatform({ simulator });
+  station = await createTestPlatform({ ticket: true, simulator });
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
 });
 afterAll(() => station.close());

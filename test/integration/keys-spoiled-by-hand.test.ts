@@ -3,17 +3,23 @@ import type { Redis } from 'ioredis';
 import type { Keys } from '../../src/store/redis/keys.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { logged, read, statusOf, stored } from '../kit/observe.ts';
-import { newest, secondsUntil, tokenMints } from '../kit/redis-trouble.ts';
-import { COMPONENT, createStation, NO_PUSHES_ON_REQUEST, type Station } from '../kit/platform.ts';
+import {
+  COMPONENT,
+  createTestPlatform,
+  NO_PUSHES_ON_REQUEST,
+  type TestPlatform,
+} from '../kit/platform.ts';
+import { newest, tokenMints } from '../kit/redis-trouble.ts';
+import { secondsUntil } from '../kit/waiting.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
 const MIRROR_RESTORED = 'the key for readers was missing or wrong; written again';
 /** Seconds. */
 const AT_MOST = 60;
 
-let station: Station;
+let station: TestPlatform;
 beforeEach(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
   expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
   await station.settle();
@@ -240,7 +246,7 @@ describe('row 7: somebody writes into our keys what no program of ours writes', 
   });
 
   it('a record that nobody remembers: the value is minted anew', async () => {
-    const cold = await createStation({ startApp: false });
+    const cold = await createTestPlatform({ startApp: false });
     await cold.redis.lpush(cold.keys.record(TOKEN), 'garbage');
     await cold.app.start();
     cold.simulator.setCallbackUrl(COMPONENT.appid, cold.publicUrl());

@@ -1,37 +1,37 @@
 import { afterEach, describe, expect, inject, it, vi } from 'vitest';
 import type { ApiFault } from '../../src/sandbox/wechat/faults.ts';
+import { expectHealed } from '../kit/expect.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { MINUTE, type Station } from '../kit/platform.ts';
+import { MINUTE, type TestPlatform } from '../kit/platform.ts';
 import {
-  expectHealed,
   FAILED,
   MINT_API,
   NEEDS_PERSON,
-  passUnanswered,
+  platformBeforeRefresh,
   REFRESHED,
   secondsUntilRenewed,
-  stationBeforeRefresh,
 } from '../kit/scenario.ts';
 import { createTcpProxy, type TcpProxy } from '../kit/tcp-proxy.ts';
+import { passUnanswered } from '../kit/waiting.ts';
 
 /** Milliseconds after the next tick: the refresh has been tried by then. */
 const JUST_AFTER = MINUTE + 500;
 
-const tokenMints = ({ simulator }: Station) =>
+const tokenMints = ({ simulator }: TestPlatform) =>
   simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind).length;
 /** What a caller gets while a call to WeChat hangs: `read` would wait for that call. */
-const readMeanwhile = async ({ internal }: Station) => {
+const readMeanwhile = async ({ internal }: TestPlatform) => {
   const answer = await internal(`/v1/credentials/${TOKEN.kind}/${TOKEN.subject}`);
   return { status: answer.status, ...((await answer.json()) as object) };
 };
 
 describe('row 25: WeChat mints, and the answer never comes', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   it('serves the stored value, doubts it, and mints once more ten seconds later', async () => {
-    station = await stationBeforeRefresh();
+    station = await platformBeforeRefresh();
     const { simulator, clock } = station;
     const before = await stored(station, TOKEN);
     const since = clock.now() + MINUTE;
@@ -71,7 +71,7 @@ describe('row 25: WeChat mints, and the answer never comes', () => {
 });
 
 describe('row 27: Redis stores a minted value and its answer is lost', () => {
-  let station: Station;
+  let station: TestPlatform;
   let proxy: TcpProxy;
   afterEach(async () => {
     await station.close();
@@ -81,7 +81,7 @@ describe('row 27: Redis stores a minted value and its answer is lost', () => {
   it('stores it once, however often it is told', async () => {
     proxy = await createTcpProxy({ socketPath: inject('redisUrl') });
     let armed = false;
-    station = await stationBeforeRefresh({
+    station = await platformBeforeRefresh({
       redisUrl: proxy.url('redis'),
       simulator: {
         // The next thing that Redis says is its answer to the commit.
@@ -123,11 +123,11 @@ describe('row 27: Redis stores a minted value and its answer is lost', () => {
 });
 
 describe('row 28: WeChat does not answer for a quarter of an hour', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   it('holds, warns, calls a person five minutes before the end, and heals within half a minute', async () => {
-    station = await stationBeforeRefresh();
+    station = await platformBeforeRefresh();
     const { simulator, clock } = station;
     const before = await stored(station, TOKEN);
     const since = clock.now() + MINUTE;
@@ -206,13 +206,13 @@ const BAD_ANSWERS: BadAnswer[] = [
 ];
 
 describe.each(BAD_ANSWERS)('row $row: WeChat answers with $name', ({ fault, met }) => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   it.each([true, false])(
     'holds the value, warns, and mints again within half a minute (minted: %s)',
     async (afterMint) => {
-      station = await stationBeforeRefresh();
+      station = await platformBeforeRefresh();
       const { simulator, clock } = station;
       const before = await stored(station, TOKEN);
       const since = clock.now() + MINUTE;

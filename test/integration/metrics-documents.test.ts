@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ALERT_RULES } from '../../src/metrics/alert-rules.ts';
 import { declaredNames, scrape } from '../kit/metrics.ts';
+import { createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 import { describeWithPromtool, runPromtool } from '../kit/promtool.ts';
-import { createStation, type Station } from '../kit/platform.ts';
 import { readDocument, ROOT, tableRows } from '../unit/docs/markdown.ts';
 
 /** The alerting rules, the Grafana dashboard and docs/metrics.md, against a real scrape. */
@@ -32,10 +32,10 @@ function namesIn(text: string): string[] {
   return [...new Set(names.map((name) => name.replace(/_(?:bucket|sum|count)$/, '')))];
 }
 
-let station: Station;
+let station: TestPlatform;
 let text: string;
 beforeAll(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
   text = await scrape(station);
 });
 afterAll(() => station.close());

@@ -1,27 +1,27 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
-import { createAccountStation, STABLE } from '../kit/accounts.ts';
-import { authorize, AUTHORIZED, createPlatform } from '../kit/authorizers.ts';
+import { authorize, AUTHORIZED } from '../kit/authorizers.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { readMetrics, scrape } from '../kit/metrics.ts';
 import { stored } from '../kit/observe.ts';
-import { alertsFiring, describeWithPromtool, runPromtool } from '../kit/promtool.ts';
-import { becomes } from '../kit/redis-trouble.ts';
 import {
   AUTHORIZER,
   COMPONENT,
-  createStation,
+  createTestPlatform,
   HOUR,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  STABLE,
+  type TestPlatform,
 } from '../kit/platform.ts';
+import { alertsFiring, describeWithPromtool, runPromtool } from '../kit/promtool.ts';
+import { becomes } from '../kit/redis-trouble.ts';
 import { MINT_API } from '../kit/scenario.ts';
 
 /** What Prometheus reads, and what it would tell. */
 
-let station: Station;
+let station: TestPlatform;
 afterEach(() => station.close());
 
 const OF_TOKEN = `{appid="${COMPONENT.appid}",kind="component_access_token"}`;
@@ -29,7 +29,7 @@ const epoch = () => station.clock.now() / 1000;
 
 describe('the metrics of a calm day', () => {
   it('tell times as times, and count what was done', async () => {
-    station = await createPlatform();
+    station = await createTestPlatform({ ticket: true });
     await authorize(station);
     await station.pass(10 * MINUTE);
     await station.simulator.pushTicket();
@@ -66,7 +66,7 @@ describe('the metrics of a calm day', () => {
   });
 
   it('name no authorizer and hold no value', async () => {
-    station = await createPlatform();
+    station = await createTestPlatform({ ticket: true });
     await authorize(station);
     const path = AUTHORIZED.subject.replace(':', '/');
     const read = await station.internal(`/v1/credentials/${AUTHORIZED.kind}/${path}`);
@@ -84,7 +84,10 @@ describe('the metrics of a calm day', () => {
   it('show a key that is narrowed to an appid only what is about that one', async () => {
     const { key, entry } = makeApiKey('narrow', `status:read@${STABLE.appid}`);
     const reader = makeApiKey('reader', 'credentials:read');
-    station = await createAccountStation({ env: { API_KEYS: `${entry},${reader.entry}` } });
+    station = await createTestPlatform({
+      accounts: true,
+      env: { API_KEYS: `${entry},${reader.entry}` },
+    });
     const get = (bearer: string) =>
       station.internal('/metrics', { headers: { authorization: `Bearer ${bearer}` } });
     const text = await (await get(key)).text();
@@ -94,7 +97,7 @@ describe('the metrics of a calm day', () => {
   });
 
   it('are each replica’s own, be they in one process', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     const replica = await station.addReplica();
     await station.simulator.pushTicket();
     await station.settle();
@@ -110,7 +113,7 @@ describe('the metrics of a calm day', () => {
 
 describe('the metrics of a bad day', () => {
   it('count refused pushes, failed calls, complaints and log lines', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     await station.simulator.pushTicket();
     await station.settle();
     const complain = (body: object) =>
@@ -157,7 +160,7 @@ describe('the metrics of a bad day', () => {
 
   it.each(['dies', 'hangs'])('are there in time when Redis %s, and say so', async (end) => {
     const server = await startRedisServer();
-    station = await createStation({ redisUrl: server.url });
+    station = await createTestPlatform({ redisUrl: server.url });
     try {
       await station.simulator.pushTicket();
       await station.settle();
@@ -183,7 +186,7 @@ describe('the metrics of a bad day', () => {
 
 describeWithPromtool('Prometheus', () => {
   it('takes the metrics without a complaint, and tells of nothing on a calm day', async () => {
-    station = await createPlatform();
+    station = await createTestPlatform({ ticket: true });
     await authorize(station);
     await station.simulator.pushTicket();
     await station.settle();
@@ -193,7 +196,7 @@ describeWithPromtool('Prometheus', () => {
   });
 
   it('tells once of a ticket that stays away, and later of what comes of it', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     await station.simulator.pushTicket();
     await station.settle();
     station.simulator.addFault(NO_PUSHES_ON_REQUEST);
@@ -205,7 +208,7 @@ describeWithPromtool('Prometheus', () => {
   });
 
   it('tells of a wrong secret under that name, also when its values have died', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     station.simulator.setPushing(true);
     await station.pass(20 * MINUTE);
     const fault = { type: 'errcode', errcode: 40125 } as const;

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readRecord } from '../../src/store/credentials/record.ts';
-import { TOKEN } from '../kit/liveness.ts';
 import { CLOCK_START as NOW } from '../kit/clock.ts';
-import { createTestStore, mintSteps, BUDGET, LIFE, type TestStore } from '../kit/store.ts';
+import { TOKEN } from '../kit/liveness.ts';
+import { BUDGET, createTestStore, LIFE, mintSteps, type TestStore } from '../kit/store.ts';
 
 /** The first step of a mint, in orders that whole processes rarely produce. */
 

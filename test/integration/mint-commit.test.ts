@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { readHistory, readRecord, takeValue } from '../../src/store/credentials/record.ts';
-import { CODE, TOKEN } from '../kit/liveness.ts';
 import { CLOCK_START as NOW } from '../kit/clock.ts';
+import { CODE, TOKEN } from '../kit/liveness.ts';
 import { BUSY, createTestStore, LIFE, mintSteps, type TestStore } from '../kit/store.ts';
 
 /** The last step of a mint, in orders that whole processes rarely produce. */

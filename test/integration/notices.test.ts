@@ -2,9 +2,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { notices } from '../../src/callbacks/handlers/notices.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
-import { createPlatform, expectServed } from '../kit/authorizers.ts';
+import { expectServed } from '../kit/expect.ts';
 import { logged } from '../kit/observe.ts';
-import { AUTHORIZER, COMPONENT, type Station } from '../kit/platform.ts';
+import { AUTHORIZER, COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 
 /** What WeChat tells a platform about registrations and filings, pushed as WeChat pushes it. */
 
@@ -79,9 +79,9 @@ const NOTICES: readonly { infoType: string; name?: string; fields: Fields; lacks
   { infoType: 'wxa_nickname_audit', fields: { ret: '3', nickname: '示例' }, lacks: 'nickname' },
 ];
 
-let station: Station;
+let station: TestPlatform;
 beforeAll(async () => {
-  station = await createPlatform();
+  station = await createTestPlatform({ ticket: true });
 });
 afterAll(() => station.close());
 beforeEach(() => {

@@ -2,22 +2,22 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { readHistory } from '../../src/store/credentials/record.ts';
+import { expectHealed } from '../kit/expect.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
+import { createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
 import { tokenMints } from '../kit/redis-trouble.ts';
-import { createStation, MINUTE, type Station } from '../kit/platform.ts';
 import {
-  expectHealed,
   FAILED,
   MINT_API,
   NEEDS_PERSON,
+  platformBeforeRefresh,
   REFRESHED,
   secondsUntilRenewed,
-  stationBeforeRefresh,
 } from '../kit/scenario.ts';
 
 describe('row 34: something answers with a redirect to another host', () => {
-  let station: Station;
+  let station: TestPlatform;
   let requests = 0;
   const elsewhere = createServer((_request, response) => {
     requests += 1;
@@ -31,7 +31,7 @@ describe('row 34: something answers with a redirect to another host', () => {
   it('sends the secret nowhere else, tells a person, and heals when the proxy is gone', async () => {
     await new Promise<void>((resolve) => void elsewhere.listen(0, '127.0.0.1', resolve));
     const { port } = elsewhere.address() as AddressInfo;
-    station = await stationBeforeRefresh({ simulator: { hosts: 2 } });
+    station = await platformBeforeRefresh({ simulator: { hosts: 2 } });
     const { simulator, clock } = station;
     const before = await stored(station, TOKEN);
     const since = clock.now() + MINUTE;
@@ -74,7 +74,7 @@ describe('row 34: something answers with a redirect to another host', () => {
 });
 
 describe('row 122: one refusal that passes', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   const refusal = (errcode: number) => ({ type: 'errcode', errcode }) as const;
@@ -89,7 +89,7 @@ describe('row 122: one refusal that passes', () => {
     { name: 'a secret that is not known everywhere yet (40125)', fault: refusal(40125) },
     { name: 'a right that is not known everywhere yet (48001)', fault: refusal(48001) },
   ] as const)('$name costs a minute and not ten', async ({ fault }) => {
-    station = await createStation();
+    station = await createTestPlatform();
     station.simulator.addFault({ api: MINT_API, fault });
     await station.simulator.pushTicket();
     await station.settle();
@@ -101,11 +101,11 @@ describe('row 122: one refusal that passes', () => {
 });
 
 describe('row 46: WeChat gives the same token again', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   it('counts as a longer life of it: nobody has to learn a new value', async () => {
-    station = await stationBeforeRefresh();
+    station = await platformBeforeRefresh();
     const { simulator, clock, redis, keys, store } = station;
     const before = await stored(station, TOKEN);
     const body = JSON.stringify({ component_access_token: before.kept.value, expires_in: 7200 });

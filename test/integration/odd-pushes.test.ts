@@ -3,33 +3,33 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { userNameOf } from '../../src/sandbox/wechat/authorizer-profile.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { mergeAuthorizer } from '../../src/store/authorizers/profile.ts';
-import { outerXml, sealPush, ticketXml, type SealOptions } from '../kit/push-envelope.ts';
-import {
-  EVENTS,
-  eventCount,
-  MESSAGES,
-  newestEvents,
-  post,
-  pushCounts,
-  type PostedPush,
-} from '../kit/public-listener.ts';
 import {
   AUTHORIZER,
   COMPONENT,
-  createStation,
+  createTestPlatform,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
+import {
+  eventCount,
+  EVENTS,
+  MESSAGES,
+  newestEvents,
+  post,
+  type PostedPush,
+  pushCounts,
+} from '../kit/public-listener.ts';
+import { encryptPush, type EnvelopeOptions, outerXml, ticketXml } from '../kit/push-envelope.ts';
 
 /** What WeChat signed is stored and acted upon, whatever in it is odd. */
 
 /** As the service learns from WeChat. */
 const ACCOUNT = userNameOf(AUTHORIZER);
 
-let station: Station;
+let station: TestPlatform;
 beforeAll(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
 });
 afterAll(() => station.close());
@@ -37,8 +37,8 @@ afterAll(() => station.close());
 beforeEach(() => station.pass(MINUTE));
 
 const now = () => Math.floor(station.clock.now() / 1000);
-const sealed = (text: string | Buffer, options: SealOptions = {}) =>
-  sealPush(text, { timestamp: now(), ...options });
+const sealed = (text: string | Buffer, options: EnvelopeOptions = {}) =>
+  encryptPush(text, { timestamp: now(), ...options });
 const message = (inner = '') =>
   `<xml><ToUserName><![CDATA[${ACCOUNT}]]></ToUserName><FromUserName><![CDATA[o1]]></FromUserName>` +
   `<CreateTime>${now()}</CreateTime><MsgType><![CDATA[text]]></MsgType>${inner}</xml>`;

@@ -1,16 +1,16 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { TOKEN, watchMirrors } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { createStation, MINUTE, type Station } from '../kit/platform.ts';
+import { createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
 
 const API = 'api_component_token';
 
 describe('row 44: expires_in is missing or odd', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   async function withExpiresIn(fault: { fields?: Record<string, unknown>; remove?: string[] }) {
-    station = await createStation();
+    station = await createTestPlatform();
     station.simulator.addFault({ api: API, fault: { type: 'patch', ...fault } });
     await station.simulator.pushTicket();
     await station.settle();
@@ -62,7 +62,7 @@ describe('row 44: expires_in is missing or odd', () => {
 });
 
 describe('row 45: the token in the answer is malformed', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   it.each([
@@ -74,7 +74,7 @@ describe('row 45: the token in the answer is malformed', () => {
     { name: 'with a line break', value: 'first\nsecond' },
     { name: '1025 characters long', value: 'x'.repeat(1025) },
   ])('keeps the old one when it is $name, and asks again', async ({ value }) => {
-    station = await createStation();
+    station = await createTestPlatform();
     const { simulator } = station;
     await simulator.pushTicket();
     await station.settle();
@@ -115,7 +115,7 @@ describe('row 45: the token in the answer is malformed', () => {
   });
 
   it('takes one of exactly 1024 characters', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     const value = 'x'.repeat(1024);
     station.simulator.addFault({
       api: API,

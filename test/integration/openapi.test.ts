@@ -7,8 +7,8 @@ import type { Route } from '../../src/http/internal/route.ts';
 import { ROUTES } from '../../src/http/internal/routes.ts';
 import { errorSchema } from '../../src/http/internal/openapi/answers.ts';
 import { KeeperError } from '../../src/lib/errors.ts';
-import { takeExamples, type Examples } from '../kit/api-examples.ts';
-import { createStation, type Station } from '../kit/platform.ts';
+import { type Examples, takeExamples } from '../kit/api-examples.ts';
+import { createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 
 const FILE = join(import.meta.dirname, '../../src/http/internal/openapi/examples.json');
 const routes: readonly Route[] = ROUTES;
@@ -36,12 +36,12 @@ interface Document {
   paths: Record<string, Record<string, Operation>>;
 }
 
-let station: Station;
+let station: TestPlatform;
 let document: Document;
 let operations: Operation[];
 
 beforeAll(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
   document = (await (await station.internal('/openapi.json')).json()) as Document;
   operations = Object.values(document.paths).flatMap((path) => Object.values(path));
 });

@@ -1,8 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CLASSIC, createAccountStation, STABLE } from '../kit/accounts.ts';
 import { watchMirrors } from '../kit/liveness.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
-import { HOUR, MINUTE, type Station } from '../kit/platform.ts';
+import {
+  CLASSIC,
+  createTestPlatform,
+  HOUR,
+  MINUTE,
+  STABLE,
+  type TestPlatform,
+} from '../kit/platform.ts';
 
 const TOKENS = [STABLE, CLASSIC].map(({ appid }) => ({
   kind: 'access_token' as const,
@@ -15,9 +21,9 @@ const TICKETS = [
 ] as const;
 
 describe('accounts of our own', () => {
-  let station: Station;
+  let station: TestPlatform;
   beforeEach(async () => {
-    station = await createAccountStation();
+    station = await createTestPlatform({ accounts: true });
     await station.settle();
   });
   afterEach(() => station.close());
@@ -97,7 +103,8 @@ describe('accounts of our own', () => {
 });
 
 it('need no component beside them', async () => {
-  const station = await createAccountStation({
+  const station = await createTestPlatform({
+    accounts: true,
     env: {
       COMPONENT_APPID: '',
       COMPONENT_APPSECRET: '',

@@ -4,8 +4,9 @@ import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
 import { TOKEN } from '../kit/liveness.ts';
-import { killServices, POLLING, startService } from '../kit/service.ts';
-import { COMPONENT, stationEnv } from '../kit/platform.ts';
+import { COMPONENT, platformEnv } from '../kit/platform.ts';
+import { killServices, startService } from '../kit/service.ts';
+import { POLLING } from '../kit/waiting.ts';
 
 const prefix = `test${randomBytes(6).toString('hex')}:`;
 const keys = createKeys(prefix);
@@ -29,7 +30,7 @@ afterEach(async () => {
 });
 
 async function start(preload: string) {
-  const service = startService(stationEnv(simulator, inject('redisUrl'), prefix), preload);
+  const service = startService(platformEnv(simulator, inject('redisUrl'), prefix), preload);
   const { public_port: port } = await service.line('wxkeeper started');
   simulator.setCallbackUrl(
     COMPONENT.appid,

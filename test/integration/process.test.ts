@@ -8,8 +8,9 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
 import { TOKEN } from '../kit/liveness.ts';
-import { killServices, POLLING, startService, type Service } from '../kit/service.ts';
-import { COMPONENT, stationEnv } from '../kit/platform.ts';
+import { COMPONENT, platformEnv } from '../kit/platform.ts';
+import { killServices, type Service, startService } from '../kit/service.ts';
+import { POLLING } from '../kit/waiting.ts';
 
 /** How long WeChat takes over the call that is in flight; the test ends it when it has seen enough. */
 const HELD_MS = 4_321;
@@ -35,7 +36,7 @@ describe('row 69: the process is told to stop while a mint is in flight', () => 
     simulator = createSimulator({ components: [COMPONENT], pushing: false, clock });
     await simulator.start();
     redis = new Redis(inject('redisUrl'));
-    service = startService(stationEnv(simulator, inject('redisUrl'), prefix));
+    service = startService(platformEnv(simulator, inject('redisUrl'), prefix));
     const { public_port: port } = await service.line('wxkeeper started');
     // The first runs must be over, or they would wait for the mint and keep the process alive too.
     await vi.waitFor(() => {
@@ -140,7 +141,7 @@ describe('row 76: the process is started with wrong settings', () => {
     {
       wrong: 'settings that contradict each other',
       change: () => ({
-        ...stationEnv({ urls: [] }, 'redis://:canary@127.0.0.1:1', 'test:'),
+        ...platformEnv({ urls: [] }, 'redis://:canary@127.0.0.1:1', 'test:'),
         WECHAT_API_BASE_URLS: '',
         COMPONENT_PREVIOUS_TOKEN: COMPONENT.token,
         PUBLIC_PORT: '4000',
@@ -163,7 +164,7 @@ describe('row 76: the process is started with wrong settings', () => {
     ['a bare slash in the password', 'redis://:can/canary@127.0.0.1:1'],
     ['a bare percent sign in the password', 'redis://:100%canary@127.0.0.1:1'],
   ])('a REDIS_URL with %s is a wrong setting like any other', async (_what, url) => {
-    const env = stationEnv({ urls: ['http://127.0.0.1:1'] }, url, 'test:');
+    const env = platformEnv({ urls: ['http://127.0.0.1:1'] }, url, 'test:');
     const service = startService(env);
     expect(await service.exit).toEqual({ code: 78, signal: null });
     expect(service.stderr()).toContain('- REDIS_URL ');
@@ -175,7 +176,7 @@ describe('row 76: the process is started with wrong settings', () => {
     await once(holder, 'listening');
     const { port } = holder.address() as AddressInfo;
     const prefix = `test${randomBytes(6).toString('hex')}:`;
-    const env = stationEnv({ urls: ['http://127.0.0.1:1'] }, inject('redisUrl'), prefix);
+    const env = platformEnv({ urls: ['http://127.0.0.1:1'] }, inject('redisUrl'), prefix);
     const service = startService({ ...env, [name]: String(port) });
     expect(await service.exit).toEqual({ code: 69, signal: null });
     const line = await service.line('cannot start');
@@ -192,7 +193,7 @@ describe('row 135: an address that the machine does not give', () => {
   ])(
     '%s=%s is a wrong setting: exit 78, named, before Redis is waited for',
     async (name, value, words) => {
-      const env = stationEnv({ urls: ['http://127.0.0.1:1'] }, 'redis://127.0.0.1:1', 'test:');
+      const env = platformEnv({ urls: ['http://127.0.0.1:1'] }, 'redis://127.0.0.1:1', 'test:');
       const service = startService({ ...env, [name]: value });
       expect(await service.exit).toEqual({ code: 78, signal: null });
       expect(service.stderr()).toBe(`wxkeeper: 1 setting(s) are wrong:\n  - ${name} ${words}\n`);
@@ -208,7 +209,7 @@ describe('row 111: the process is told to stop and has a delay', () => {
   it('serves everything, says 503 at /readyz, and a second signal ends the delay', async () => {
     const simulator = createSimulator({ components: [COMPONENT], pushing: false });
     await simulator.start();
-    const env = { ...stationEnv(simulator, inject('redisUrl'), prefix), ...DELAY };
+    const env = { ...platformEnv(simulator, inject('redisUrl'), prefix), ...DELAY };
     const service = startService(env);
     const { public_port, internal_port } = await service.line('wxkeeper started');
     const at = (port: unknown, path: string) => fetch(`http://127.0.0.1:${String(port)}${path}`);
@@ -254,7 +255,7 @@ describe('row 152: the signal that opens the debugger of Node', () => {
 
   it('opens nothing, however often it comes', async () => {
     const prefix = `test${randomBytes(6).toString('hex')}:`;
-    const env = stationEnv({ urls: ['http://127.0.0.1:1'] }, inject('redisUrl'), prefix);
+    const env = platformEnv({ urls: ['http://127.0.0.1:1'] }, inject('redisUrl'), prefix);
     const service = startService(env);
     await service.line('wxkeeper started');
     for (let count = 0; count < 20; count += 1) service.child.kill('SIGUSR1');

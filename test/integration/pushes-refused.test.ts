@@ -7,22 +7,22 @@ import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/laun
 import type { RefusalReason } from '../../src/lib/errors.ts';
 import type { StatusSnapshot } from '../../src/status/schema.ts';
 import { titleOf } from '../../src/status/wording.ts';
-import { createManualClock } from '../kit/clock.ts';
-import { scrape } from '../kit/metrics.ts';
-import { examineStation } from '../kit/doctor.ts';
 import { ROUND } from '../kit/alerting.ts';
+import { createManualClock } from '../kit/clock.ts';
 import { logIn } from '../kit/dashboard.ts';
-import { countCommands, totalOf } from '../kit/redis-commands.ts';
-import { asMessage, EVENTS, exchange, MESSAGES, post } from '../kit/public-listener.ts';
-import { sealPush, ticketXml, type SealOptions } from '../kit/push-envelope.ts';
+import { examinePlatform } from '../kit/doctor.ts';
+import { scrape } from '../kit/metrics.ts';
 import {
   COMPONENT,
-  createStation,
+  createTestPlatform,
   HOUR,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
+import { asMessage, EVENTS, exchange, MESSAGES, post } from '../kit/public-listener.ts';
+import { encryptPush, type EnvelopeOptions, ticketXml } from '../kit/push-envelope.ts';
+import { countCommands, totalOf } from '../kit/redis-commands.ts';
 import { createWebhookReceiver, type WebhookReceiver } from '../kit/webhook-receiver.ts';
 
 /** Nothing is refused in silence: who is refused in a row, where and why, is what everybody says. */
@@ -31,7 +31,7 @@ const STRANGER = 'wxaaaaaaaaaaaaaaaa';
 const OTHER_KEY = 'ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210abcdefg';
 
 const clock = createManualClock();
-let station: Station;
+let station: TestPlatform;
 let receiver: WebhookReceiver;
 let server: RedisServer;
 
@@ -42,7 +42,7 @@ afterAll(() => server.stop());
 beforeEach(async () => {
   receiver = await createWebhookReceiver('json', { clock });
   const env = { ALERT_WEBHOOK_URL: receiver.url };
-  station = await createStation({ clock, env, redisUrl: server.url });
+  station = await createTestPlatform({ clock, env, redisUrl: server.url });
 });
 afterEach(async () => {
   await station.close();
@@ -51,15 +51,15 @@ afterEach(async () => {
 
 const seconds = () => Math.floor(clock.now() / 1000);
 let nonce = 0;
-const seal = (xml: string, options: SealOptions = {}) =>
-  sealPush(xml, { timestamp: seconds(), nonce: `n${(nonce += 1)}`, ...options });
-const ticket = (options: SealOptions = {}) =>
+const seal = (xml: string, options: EnvelopeOptions = {}) =>
+  encryptPush(xml, { timestamp: seconds(), nonce: `n${(nonce += 1)}`, ...options });
+const ticket = (options: EnvelopeOptions = {}) =>
   seal(ticketXml({ createTime: seconds(), ticket: `ticket@@@${nonce}` }), options);
 const text = () =>
   `<xml><ToUserName><![CDATA[gh_1]]></ToUserName><FromUserName><![CDATA[o1]]></FromUserName>` +
   `<CreateTime>${seconds()}</CreateTime><MsgType><![CDATA[text]]></MsgType>` +
   `<Content><![CDATA[hello]]></Content><MsgId>${(nonce += 1)}</MsgId></xml>`;
-const message = (options: SealOptions = {}) => asMessage(seal(text(), options));
+const message = (options: EnvelopeOptions = {}) => asMessage(seal(text(), options));
 
 const acceptTicket = async () => expect(await post(station, ticket())).toBe('200 success');
 const acceptMessage = async () =>
@@ -305,7 +305,7 @@ describe('row 103: pushes that are refused in a row', () => {
     const page = await (await person.get('/', { 'accept-language': 'en' })).text();
     expect(page).toContain(`<h2>${titleOf('pushes_refused', 'en')}</h2>`);
 
-    const line = (await examineStation(station)).find(({ code }) => code === 'pushes_refused');
+    const line = (await examinePlatform(station)).find(({ code }) => code === 'pushes_refused');
     expect(line?.state).toBe(severity === 'critical' ? 'failed' : 'warn');
     expect(line?.seen.en).toContain(says[0]);
 
@@ -559,7 +559,7 @@ describe('row 103: a row of refused pushes', () => {
       'no_ticket critical',
     ]);
     expect(ours[1]?.advice).toContain('Compare COMPONENT_TOKEN');
-    const doctor = await examineStation(station);
+    const doctor = await examinePlatform(station);
     const line = doctor.find(({ code }) => code === 'no_ticket');
     expect(line?.advice?.en).toContain('Compare COMPONENT_TOKEN');
   });
@@ -638,7 +638,7 @@ describe('row 103: pushes that come to the URL of another platform of ours', () 
     const folder = await mkdtemp(join(tmpdir(), 'wxkeeper-refused-'));
     const file = join(folder, 'config.json');
     await writeFile(file, JSON.stringify({ components: [second] }));
-    const both = await createStation({
+    const both = await createTestPlatform({
       clock,
       env: { CONFIG_FILE: file },
       redisUrl: server.url,

@@ -2,6 +2,13 @@ import { createHash } from 'node:crypto';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
+  AUTHORIZER,
+  COMPONENT,
+  createTestPlatform,
+  MINUTE,
+  type TestPlatform,
+} from '../kit/platform.ts';
+import {
   asMessage,
   contents,
   eventCount,
@@ -12,21 +19,26 @@ import {
   pushCounts,
   type PushCounts,
 } from '../kit/public-listener.ts';
-import { outerXml, sealPush, ticketXml, wrapPush, type SealOptions } from '../kit/push-envelope.ts';
-import { AUTHORIZER, COMPONENT, createStation, MINUTE, type Station } from '../kit/platform.ts';
+import {
+  encryptPush,
+  type EnvelopeOptions,
+  outerXml,
+  ticketXml,
+  wrapPush,
+} from '../kit/push-envelope.ts';
 
 const STRANGER = 'wxaaaaaaaaaaaaaaaa';
 
-let station: Station;
+let station: TestPlatform;
 beforeAll(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
 });
 afterAll(() => station.close());
 beforeEach(() => station.pass(MINUTE));
 
 const now = () => Math.floor(station.clock.now() / 1000);
-const seal = (xml: string, options: SealOptions = {}) =>
-  sealPush(xml, { timestamp: now(), ...options });
+const seal = (xml: string, options: EnvelopeOptions = {}) =>
+  encryptPush(xml, { timestamp: now(), ...options });
 const event = (infoType = 'unauthorized', appid = COMPONENT.appid) =>
   ticketXml({ infoType, appid, createTime: now() });
 const message = () => `<xml><ToUserName>gh_1</ToUserName><MsgId>${now()}</MsgId></xml>`;
@@ -71,7 +83,7 @@ describe('row 48: a push for another platform', () => {
 });
 
 describe('row 52: a push under the previous secrets', () => {
-  it.each<[string, SealOptions, Record<string, number>]>([
+  it.each<[string, EnvelopeOptions, Record<string, number>]>([
     ['none of them', {}, { previous_key: 0, previous_token: 0 }],
     [
       'the previous key',
@@ -116,11 +128,11 @@ describe('row 52: a push under the previous secrets', () => {
 
   it('is refused when they are no longer configured', async () => {
     const env = { COMPONENT_PREVIOUS_TOKEN: '', COMPONENT_PREVIOUS_ENCODING_AES_KEY: '' };
-    const later = await createStation({ env });
+    const later = await createTestPlatform({ env });
     try {
       const timestamp = Math.floor(later.clock.now() / 1000);
-      const push = (options: SealOptions) =>
-        post(later, sealPush(ticketXml({ createTime: timestamp }), { timestamp, ...options }));
+      const push = (options: EnvelopeOptions) =>
+        post(later, encryptPush(ticketXml({ createTime: timestamp }), { timestamp, ...options }));
       expect(await push({ token: COMPONENT.previousToken })).toMatch(/^401 /);
       expect(await push({ key: COMPONENT.previousEncodingAesKey })).toBe('400 unreadable');
       expect(await push({})).toBe('200 success');

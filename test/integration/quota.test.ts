@@ -1,20 +1,21 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { authorize, AUTHORIZED, AUTHORIZER_API } from '../kit/authorizers.ts';
+import { CLOCK_START } from '../kit/clock.ts';
+import { admitPlatform } from '../kit/doctor.ts';
+import { expectHealed } from '../kit/expect.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { quota, readQuotaFlags } from '../../src/commands/doctor/quota.ts';
-import { mergeAuthorizer } from '../../src/store/authorizers/profile.ts';
-import { authorize, AUTHORIZED, AUTHORIZER_API, createPlatform } from '../kit/authorizers.ts';
-import { admitStation } from '../kit/doctor.ts';
-import { CLOCK_START } from '../kit/clock.ts';
 import {
   AUTHORIZER,
   COMPONENT,
-  createStation,
+  createTestPlatform,
   HOUR,
   MINUTE,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
-import { expectHealed, MINT_API, NEEDS_PERSON, stationBeforeRefresh } from '../kit/scenario.ts';
+import { MINT_API, NEEDS_PERSON, platformBeforeRefresh } from '../kit/scenario.ts';
+import { quota, readQuotaFlags } from '../../src/commands/doctor/quota.ts';
+import { mergeAuthorizer } from '../../src/store/authorizers/profile.ts';
 
 const COMPLAINT = {
   method: 'POST',
@@ -23,11 +24,11 @@ const COMPLAINT = {
 };
 
 describe('row 40: the quota of calls is used up (errcode 45009)', () => {
-  let station: Station;
+  let station: TestPlatform;
   /** The moment of the tick that finds the token due. */
   let since: number;
   beforeEach(async () => {
-    station = await stationBeforeRefresh();
+    station = await platformBeforeRefresh();
     since = station.clock.now() + MINUTE;
     station.simulator.addFault({
       api: MINT_API,
@@ -110,9 +111,9 @@ describe('row 40: the quota of calls is used up (errcode 45009)', () => {
 });
 
 describe('row 126: a quota that was cleared', () => {
-  let station: Station;
+  let station: TestPlatform;
   beforeEach(async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     station.simulator.addFault({
       api: MINT_API,
       times: 'forever',
@@ -169,7 +170,7 @@ describe('row 126: a quota that was cleared', () => {
   });
 
   it('by the doctor: readers and patrols ask at once', async () => {
-    const patient = await admitStation(station);
+    const patient = await admitPlatform(station);
     const { appid } = COMPONENT;
     const flags = readQuotaFlags(['--clear', '--confirm', appid]);
     expect(await quota(patient, flags)).toMatchObject({ well: true });
@@ -180,7 +181,7 @@ describe('row 126: a quota that was cleared', () => {
   });
 
   it('by the doctor, and nobody reads: it is there within a round', async () => {
-    const patient = await admitStation(station);
+    const patient = await admitPlatform(station);
     await quota(patient, readQuotaFlags(['--clear', '--confirm', COMPONENT.appid]));
     await station.pass(15_000);
     await expectHealed(station);
@@ -205,11 +206,11 @@ describe('row 126: a quota that was cleared', () => {
 });
 
 describe("row 126: the quota of an authorizer's token", () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   it('is asked about as often, and at once after the doctor cleared it', async () => {
-    station = await createPlatform();
+    station = await createTestPlatform({ ticket: true });
     station.simulator.addFault({
       api: AUTHORIZER_API,
       times: 'forever',
@@ -222,7 +223,7 @@ describe("row 126: the quota of an authorizer's token", () => {
     const before = callsSince(station, AUTHORIZER_API, 0);
     expect(before.length).toBeGreaterThanOrEqual(2);
     station.simulator.clearFaults();
-    const patient = await admitStation(station);
+    const patient = await admitPlatform(station);
     await quota(patient, readQuotaFlags(['--clear', '--confirm', COMPONENT.appid]));
     await station.pass(15_000);
     expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, seq: 1 });

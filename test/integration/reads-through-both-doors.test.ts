@@ -8,14 +8,14 @@ import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { whenReady } from '../../src/store/redis/connection.ts';
 import { revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
-import { AUTHORIZED, authorize } from '../kit/authorizers.ts';
+import { authorize, AUTHORIZED } from '../kit/authorizers.ts';
+import type { LogLine } from '../kit/logs.ts';
 import {
   COMPONENT,
-  createStation,
+  createTestPlatform,
   MINUTE,
-  stationEnv,
-  type LogLine,
-  type Station,
+  platformEnv,
+  type TestPlatform,
 } from '../kit/platform.ts';
 
 /** A read of a credential is answered, counted and told alike before Express and by it. */
@@ -42,7 +42,7 @@ interface Answer {
   body: string;
 }
 
-let station: Station;
+let station: TestPlatform;
 let parts: Parts;
 let listeners: Listener[];
 let ports: { front: number; express: number; both: number };
@@ -51,8 +51,12 @@ let lines: LogLine[];
 let taken: number;
 
 beforeEach(async () => {
-  station = await createStation({ startApp: false });
-  const env = stationEnv(station.simulator, station.config.redisUrl, station.config.redisKeyPrefix);
+  station = await createTestPlatform({ startApp: false });
+  const env = platformEnv(
+    station.simulator,
+    station.config.redisUrl,
+    station.config.redisKeyPrefix,
+  );
   const entries = Object.values(KEYS).map(({ entry }) => entry);
   const config = loadConfig({ ...env, API_KEYS: entries.join(',') });
   lines = [];

@@ -4,18 +4,18 @@ import { CODE, TOKEN } from '../kit/liveness.ts';
 import { callsSince, read, stored } from '../kit/observe.ts';
 import {
   COMPONENT,
-  createStation,
+  createTestPlatform,
   HOUR,
   MINUTE,
-  type Station,
   NO_PUSHES_ON_REQUEST,
+  type TestPlatform,
 } from '../kit/platform.ts';
 
 /** Besides the cron jobs: what makes the keeper look at a credential before the next tick. */
 describe('a credential is looked at', () => {
-  let station: Station;
+  let station: TestPlatform;
   beforeEach(async () => {
-    station = await createStation();
+    station = await createTestPlatform();
   });
   afterEach(() => station.close());
 

@@ -2,12 +2,12 @@ import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { readAuthorizers } from '../../src/store/authorizers/profile.ts';
-import { createPlatform } from '../kit/authorizers.ts';
 import { callsSince } from '../kit/observe.ts';
-import { INFO_API, LIST_API, pass, progressOf, reconcile } from '../kit/reconciling.ts';
-import { COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
+import { COMPONENT, createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { INFO_API, LIST_API, progressOf, reconcile } from '../kit/reconciling.ts';
+import { passUnanswered } from '../kit/waiting.ts';
 
-let station: Station;
+let station: TestPlatform;
 afterEach(async () => {
   vi.restoreAllMocks();
   await station.close();
@@ -32,7 +32,7 @@ function refuseWriting(matches: (keys: string[], args: string[]) => boolean) {
 
 describe('row 109: one account whose texts or records Redis does not take', () => {
   it('has half an emoji in its names: they are stored well-formed, and the others beside it', async () => {
-    station = await createPlatform();
+    station = await createTestPlatform({ ticket: true });
     const appids = station.simulator.populate(COMPONENT.appid, 7);
     const half = {
       nick_name: 'Shop \ud83d',
@@ -48,7 +48,7 @@ describe('row 109: one account whose texts or records Redis does not take', () =
       fault: { type: 'patch', fields: { authorizer_info: half } },
     });
     await reconcile(station);
-    await pass(station, 2 * MINUTE);
+    await passUnanswered(station, 2 * MINUTE);
     const known = [...(await entries(appids)).values()];
     expect(known).toHaveLength(7);
     for (const one of known) expect(one.profileAt).toBeDefined();
@@ -60,12 +60,12 @@ describe('row 109: one account whose texts or records Redis does not take', () =
   });
 
   it('has a profile that Redis refuses: it is asked for once in a run, and the others are there', async () => {
-    station = await createPlatform();
+    station = await createTestPlatform({ ticket: true });
     const appids = station.simulator.populate(COMPONENT.appid, 12);
     const bad = appids[3] ?? '';
     refuseWriting((_keys, args) => args[0] === bad && (args[1] ?? '').includes('nick_name'));
     await reconcile(station);
-    await pass(station, 10 * MINUTE);
+    await passUnanswered(station, 10 * MINUTE);
     const known = await entries(appids);
     for (const appid of appids) {
       expect(known.get(appid)?.profileAt === undefined).toBe(appid === bad);
@@ -75,13 +75,13 @@ describe('row 109: one account whose texts or records Redis does not take', () =
   });
 
   it('has a record that Redis refuses: its page goes on with the others, and the run ends', async () => {
-    station = await createPlatform();
+    station = await createTestPlatform({ ticket: true });
     const appids = station.simulator.populate(COMPONENT.appid, 12);
     const bad = appids[3] ?? '';
     const key = station.keys.record(authorizerToken(COMPONENT.appid, bad));
     refuseWriting((keys) => keys[0] === key);
     await reconcile(station);
-    await pass(station, 10 * MINUTE);
+    await passUnanswered(station, 10 * MINUTE);
     expect(await progressOf(station)).toMatchObject({ state: 'done', restored: 11 });
     const known = await entries(appids);
     expect([...known.keys()].sort()).toEqual(appids.filter((one) => one !== bad).sort());
@@ -89,13 +89,13 @@ describe('row 109: one account whose texts or records Redis does not take', () =
   });
 
   it('is everybody, because Redis takes no writes: WeChat is not asked in vain', async () => {
-    station = await createPlatform();
+    station = await createTestPlatform({ ticket: true });
     station.simulator.populate(COMPONENT.appid, 12);
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     const since = station.clock.now();
     await station.internal(`/v1/components/${COMPONENT.appid}/reconcile`, { method: 'POST' });
     refuseWriting((keys) => keys.some((one) => one.includes('econcil') && !one.includes('lease')));
-    await pass(station, 10 * MINUTE);
+    await passUnanswered(station, 10 * MINUTE);
     expect(callsSince(station, LIST_API, since).length).toBeLessThanOrEqual(1);
     expect(callsSince(station, INFO_API, since).length).toBeLessThanOrEqual(5);
   });

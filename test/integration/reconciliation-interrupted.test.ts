@@ -2,28 +2,27 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
-import { createPlatform } from '../kit/authorizers.ts';
+import { COMPONENT, createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
 import {
   callsOf,
   createReader,
   LIST_API,
   NO_FAULT,
   NO_PROFILES,
-  pass,
   progressOf,
 } from '../kit/reconciling.ts';
 import { becomes } from '../kit/redis-trouble.ts';
-import { COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
+import { passUnanswered } from '../kit/waiting.ts';
 
 /** Two pages. */
 const MANY = 501;
 
-let station: Station;
+let station: TestPlatform;
 let server: RedisServer | undefined;
 let appids: string[];
 
 async function begin(redisUrl?: string): Promise<void> {
-  station = await createPlatform(redisUrl === undefined ? {} : { redisUrl });
+  station = await createTestPlatform({ ticket: true, ...(redisUrl !== undefined && { redisUrl }) });
   station.redis.on('error', () => undefined);
   station.simulator.addFault(NO_PROFILES);
   appids = station.simulator.populate(COMPONENT.appid, MANY);
@@ -62,11 +61,11 @@ describe('row 87: the replica that reads the list dies in the middle', () => {
     expect(await progressOf(station)).toMatchObject({ state: 'running', offset: 500, total: MANY });
     expect(await restored()).toBe(500);
 
-    await pass(station, 16_000);
+    await passUnanswered(station, 16_000);
     // The lease is still the dead one's.
     expect(callsOf(station, LIST_API)).toBe(1);
     await leaseRunsOut();
-    await pass(station, 16_000);
+    await passUnanswered(station, 16_000);
     expect(await progressOf(station)).toMatchObject({ state: 'done', restored: MANY, calls: 2 });
     expect(callsOf(station, LIST_API)).toBe(2);
     expect(await restored()).toBe(MANY);
@@ -85,7 +84,7 @@ describe('row 87: the replica that reads the list dies in the middle', () => {
     const running = sleeper.run(COMPONENT.appid);
     while (calls < 2) await new Promise(setImmediate);
     await leaseRunsOut();
-    await pass(station, 16_000);
+    await passUnanswered(station, 16_000);
     const done = await progressOf(station);
     expect(done).toMatchObject({ state: 'done', total: MANY, restored: MANY });
     wake();
@@ -99,7 +98,7 @@ describe('row 87: a page that hangs', () => {
     await begin();
     station.simulator.addFault({ api: LIST_API, fault: NO_FAULT });
     station.simulator.addFault({ api: LIST_API, fault: { type: 'hang' } });
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     expect(await progressOf(station)).toMatchObject({ state: 'done', restored: MANY, calls: 3 });
     expect(await restored()).toBe(MANY);
   });
@@ -109,7 +108,7 @@ describe('two replicas', () => {
   it('read the list once', async () => {
     await begin();
     await station.addReplica();
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     expect(callsOf(station, LIST_API)).toBe(2);
     expect(await progressOf(station)).toMatchObject({ state: 'done', restored: MANY });
   });
@@ -119,7 +118,7 @@ describe('Redis restarts', () => {
   it('and the list is read again, from the start', async () => {
     server = await startRedisServer();
     await begin(server.url);
-    await pass(station, 16_000);
+    await passUnanswered(station, 16_000);
     expect(await progressOf(station)).toMatchObject({ state: 'done', cause: 'first' });
     const calls = callsOf(station, LIST_API);
     await server.kill();
@@ -127,7 +126,7 @@ describe('Redis restarts', () => {
     await server.start();
     await becomes(station, 200);
     await station.redis.ping();
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     expect(callsOf(station, LIST_API)).toBe(calls + 2);
     expect(await progressOf(station)).toMatchObject({ state: 'done', total: MANY });
     expect(await restored()).toBe(MANY);

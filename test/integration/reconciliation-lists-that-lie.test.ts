@@ -3,20 +3,27 @@ import type { ApiFaultRule } from '../../src/sandbox/wechat/faults.ts';
 import { authorizerToken, revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
-import { AUTHORIZED, authorizationOf, createPlatform } from '../kit/authorizers.ts';
+import { authorizationOf, AUTHORIZED } from '../kit/authorizers.ts';
 import { read } from '../kit/observe.ts';
+import {
+  AUTHORIZER,
+  COMPONENT,
+  createTestPlatform,
+  HOUR,
+  MINUTE,
+  type TestPlatform,
+} from '../kit/platform.ts';
 import {
   callsOf,
   INFO_API,
   LIST_API,
   NO_FAULT,
   NO_PROFILES,
-  pass,
   progressOf,
   reconcile,
   said,
 } from '../kit/reconciling.ts';
-import { AUTHORIZER, COMPONENT, HOUR, MINUTE, type Station } from '../kit/platform.ts';
+import { passUnanswered } from '../kit/waiting.ts';
 
 const AGAIN = 'the list of authorizers contradicts itself; it is read again';
 const TOMORROW =
@@ -27,11 +34,11 @@ const REFUSED = 'WeChat refuses to list the authorizers: a person should look';
 /** Two pages. */
 const MANY = 501;
 
-let station: Station;
+let station: TestPlatform;
 let appids: string[];
 
 beforeEach(async () => {
-  station = await createPlatform();
+  station = await createTestPlatform({ ticket: true });
 });
 afterEach(() => station.close());
 
@@ -41,7 +48,7 @@ async function knowing(count: number): Promise<void> {
   // Before they are known, so that no tick mints hundreds of tokens meanwhile.
   station.clock.sleepThrough(11 * MINUTE);
   station.simulator.addFault(NO_PROFILES);
-  await pass(station, 16_000);
+  await passUnanswered(station, 16_000);
   if (count < MANY) station.simulator.clearFaults();
   expect(await progressOf(station)).toMatchObject({ state: 'done', restored: count });
 }
@@ -69,7 +76,7 @@ describe('row 87: a page of the list that does not come', () => {
     expect((await progress()).last_error).toMatch(/./);
     expect(await revoked()).toEqual([]);
     station.simulator.clearFaults();
-    await pass(station, 10_000);
+    await passUnanswered(station, 10_000);
     expect(await progress()).toMatchObject({ state: 'done', missing: 1, last_error: null });
     expect(await revoked()).toEqual([appids[0]]);
     // The first page was not asked for again.
@@ -81,11 +88,11 @@ describe('row 87: a page of the list that does not come', () => {
     faulty({ type: 'errcode', errcode: 48001 }, 4);
     const before = callsOf(station, LIST_API);
     await reconcile(station);
-    await pass(station, 25 * MINUTE);
+    await passUnanswered(station, 25 * MINUTE);
     // Once more within a minute, in case that the refusal passes.
     expect(callsOf(station, LIST_API) - before).toBe(4);
     expect(said(station, REFUSED)).toMatchObject([{ level: 'error', component: COMPONENT.appid }]);
-    await pass(station, 10 * MINUTE);
+    await passUnanswered(station, 10 * MINUTE);
     expect(await progress()).toMatchObject({ state: 'done' });
   });
 });
@@ -136,7 +143,7 @@ describe('row 87: a list that contradicts itself', () => {
     expect(await progress()).toMatchObject({ state: 'waiting', offset: 0 });
     expect((await progress()).last_error).toMatch(doubt);
     expect(await revoked()).toEqual([]);
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     expect(await progress()).toMatchObject({ state: 'done', missing: 0, total: count });
   });
 
@@ -145,7 +152,7 @@ describe('row 87: a list that contradicts itself', () => {
     const { refreshToken } = station.simulator.authorize(COMPONENT.appid, AUTHORIZER);
     faulty({ type: 'patch', fields: { total_count: 5 } }, 'forever');
     await reconcile(station);
-    await pass(station, 4 * MINUTE);
+    await passUnanswered(station, 4 * MINUTE);
     expect(said(station, AGAIN)).toHaveLength(3);
     expect(said(station, TOMORROW)).toMatchObject([{ level: 'warn' }]);
     expect(await progress()).toMatchObject({ state: 'inconsistent', missing: 0, restored: 1 });
@@ -155,11 +162,11 @@ describe('row 87: a list that contradicts itself', () => {
     station.simulator.clearFaults();
     station.clock.sleepThrough(22 * HOUR);
     await station.simulator.pushTicket();
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     expect(callsOf(station, LIST_API)).toBe(calls);
     station.clock.sleepThrough(2 * HOUR);
     await station.simulator.pushTicket();
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     expect(callsOf(station, LIST_API)).toBe(calls + 1);
     expect(await progress()).toMatchObject({ state: 'done' });
   });
@@ -182,7 +189,7 @@ describe('accounts that a consistent list lacks', () => {
     expect((await readAuthorizer(station.store, COMPONENT.appid, gone))?.state).toBe('revoked');
     expect((await authorizationOf(station, id)).lookAt).toBeUndefined();
     // An account that comes back later is taken in again.
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     station.simulator.authorize(COMPONENT.appid, gone);
     await reconcile(station);
     expect(await revoked()).toEqual([]);
@@ -206,7 +213,7 @@ describe('accounts that a consistent list lacks', () => {
     station.simulator.clearFaults();
     await reconcile(station);
     expect(await revoked()).toEqual([]);
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     expect(await read(station, id)).toMatchObject({ status: 200, state: 'fresh' });
     // What WeChat has said in so many words is not undone by a list that is late.
     await revokeAuthorization(station.store, id, station.clock.now());
@@ -235,7 +242,7 @@ describe('accounts that a consistent list lacks', () => {
     });
     await reconcile(station);
     expect(await progress()).toMatchObject({ state: 'waiting', missing: 0 });
-    await pass(station, 15 * MINUTE);
+    await passUnanswered(station, 15 * MINUTE);
     expect(await progress()).toMatchObject({ state: 'done', missing: 0 });
     expect(await revoked()).toEqual([]);
   });
@@ -245,11 +252,11 @@ describe('accounts that a consistent list lacks', () => {
     faulty({ type: 'patch', fields: { total_count: 0, list: [] } });
     const asked = callsOf(station, INFO_API);
     await reconcile(station);
-    await pass(station, 10_000);
+    await passUnanswered(station, 10_000);
     expect(callsOf(station, INFO_API) - asked).toBe(21);
     expect(await progress()).toMatchObject({ state: 'waiting', missing: 0 });
     expect((await progress()).last_error).toMatch(/lacks 21 accounts that have authorized/);
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     expect(await progress()).toMatchObject({ state: 'done', total: 60, missing: 0 });
   });
 

@@ -7,43 +7,43 @@ import {
 } from '../../src/store/authorizers/authorization.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { readAuthorizer } from '../../src/store/authorizers/profile.ts';
-import { authorizationOf, authorize, AUTHORIZED, createPlatform } from '../kit/authorizers.ts';
+import { authorizationOf, authorize, AUTHORIZED } from '../kit/authorizers.ts';
 import { read } from '../kit/observe.ts';
+import {
+  AUTHORIZER,
+  COMPONENT,
+  createTestPlatform,
+  HOUR,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type TestPlatform,
+} from '../kit/platform.ts';
 import {
   callsOf,
   INFO_API,
   LIST_API,
   listedAtWechat,
-  pass,
   progressOf,
   reconcile,
   said,
 } from '../kit/reconciling.ts';
-import {
-  AUTHORIZER,
-  COMPONENT,
-  createStation,
-  HOUR,
-  MINUTE,
-  NO_PUSHES_ON_REQUEST,
-  type Station,
-} from '../kit/platform.ts';
+import { passUnanswered } from '../kit/waiting.ts';
 
 const NUMBER: unknown = expect.any(Number);
 const BEGUN = 'reading the list of authorizers';
 const READ = 'the list of authorizers was read';
 
-let station: Station;
+let station: TestPlatform;
 afterEach(() => station.close());
 
 async function begin(): Promise<void> {
-  station = await createPlatform();
+  station = await createTestPlatform({ ticket: true });
 }
 
 /** A first run is over, and nothing is due. */
 async function beginAfterRun(): Promise<void> {
   await begin();
-  await pass(station, 20_000);
+  await passUnanswered(station, 20_000);
   expect(await progressOf(station)).toMatchObject({ state: 'done', cause: 'first' });
 }
 
@@ -56,7 +56,7 @@ describe('a Redis that knows nobody', () => {
     await begin();
     const appids = station.simulator.populate(COMPONENT.appid, 600);
     expect(await progressOf(station)).toMatchObject({ state: 'never', total: null });
-    await pass(station, 16_000);
+    await passUnanswered(station, 16_000);
     expect(callsOf(station, LIST_API)).toBe(2);
     const listed = await listedAtWechat(station);
     for (const appid of appids) {
@@ -81,7 +81,7 @@ describe('a Redis that knows nobody', () => {
   it('has names and live tokens for all without anybody asking', async () => {
     await begin();
     const appids = station.simulator.populate(COMPONENT.appid, 12);
-    await pass(station, 10 * MINUTE);
+    await passUnanswered(station, 10 * MINUTE);
     expect(callsOf(station, INFO_API)).toBe(12);
     for (const appid of appids) {
       expect(await entry(appid)).toMatchObject({ state: 'authorized', profileAt: NUMBER });
@@ -91,15 +91,15 @@ describe('a Redis that knows nobody', () => {
   });
 
   it('is asked about only when there is a token to ask WeChat with', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     station.simulator.addFault(NO_PUSHES_ON_REQUEST);
     station.simulator.populate(COMPONENT.appid, 3);
-    await pass(station, 5 * MINUTE);
+    await passUnanswered(station, 5 * MINUTE);
     expect(callsOf(station, LIST_API)).toBe(0);
     expect(await progressOf(station)).toMatchObject({ state: 'never', last_error: null });
     expect(said(station, BEGUN)).toEqual([]);
     await station.simulator.pushTicket();
-    await pass(station, 16_000);
+    await passUnanswered(station, 16_000);
     expect(await progressOf(station)).toMatchObject({ state: 'done', restored: 3 });
   });
 });
@@ -112,13 +112,13 @@ describe('row 72: an authorization of which no event came', () => {
     const day = 24 * HOUR + jitterOf(COMPONENT.appid);
     station.clock.sleepThrough(day - 2 * MINUTE);
     await station.simulator.pushTicket();
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     expect(callsOf(station, LIST_API)).toBe(1);
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     expect(callsOf(station, LIST_API)).toBe(2);
     expect(await progressOf(station)).toMatchObject({ state: 'done', cause: 'daily', restored: 1 });
     expect(await authorizationOf(station)).toMatchObject({ refreshToken, revoked: false });
-    await pass(station, 10 * MINUTE);
+    await passUnanswered(station, 10 * MINUTE);
     expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
     expect(await entry()).toMatchObject({ state: 'authorized', profileAt: NUMBER });
   });
@@ -151,11 +151,11 @@ describe('what the list changes of what is known', () => {
     await beginAfterRun();
     await authorize(station);
     await station.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     const { refreshToken } = station.simulator.authorize(COMPONENT.appid, AUTHORIZER);
     await reconcile(station);
     expect(await record()).toMatchObject({ refreshToken, value: undefined });
-    await pass(station, 10 * MINUTE);
+    await passUnanswered(station, 10 * MINUTE);
     expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
   });
 
@@ -172,7 +172,7 @@ describe('what the list changes of what is known', () => {
         },
       ],
     });
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     await station.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
     const before = await record();
     station.simulator.addFault({ api: LIST_API, fault: { type: 'body', body: listed } });
@@ -187,7 +187,7 @@ describe('what the list changes of what is known', () => {
   it('a revocation that is later than the listed authorization stands', async () => {
     await beginAfterRun();
     await authorize(station);
-    await pass(station, MINUTE);
+    await passUnanswered(station, MINUTE);
     await revokeAuthorization(station.store, AUTHORIZED, station.clock.now());
     await reconcile(station);
     expect(await record()).toMatchObject({ refreshToken: undefined });
@@ -240,7 +240,7 @@ describe('row 43: an account that WeChat wanted to authorize again', () => {
     expect((await read(station, AUTHORIZED)).status).toBe(410);
     await reconcile(station);
     expect(await authorizationOf(station)).toMatchObject({ awaitsReauthorization: false });
-    await pass(station, 10 * MINUTE);
+    await passUnanswered(station, 10 * MINUTE);
     expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
     expect(await entry()).toMatchObject({ state: 'authorized' });
   });

@@ -1,26 +1,21 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken, grantAuthorization } from '../../src/store/authorizers/authorization.ts';
+import { expectHealed } from '../kit/expect.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
 import {
-  becomes,
-  newest,
-  refusedTicket,
-  secondsUntil,
-  ticketMirror,
-  tokenMints,
-} from '../kit/redis-trouble.ts';
-import {
   AUTHORIZER,
   COMPONENT,
-  createStation,
+  createTestPlatform,
   HOUR,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
-import { expectHealed, MINT_API } from '../kit/scenario.ts';
+import { becomes, newest, refusedTicket, ticketMirror, tokenMints } from '../kit/redis-trouble.ts';
+import { MINT_API } from '../kit/scenario.ts';
+import { secondsUntil } from '../kit/waiting.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
 const RENUMBERED = 'a credential that Redis had lost was minted anew; its seq goes on';
@@ -28,11 +23,11 @@ const TICKET_RESTORED = 'Redis had lost the ticket; restored from memory';
 const ASKED = 'asked WeChat to push tickets again';
 
 let server: RedisServer;
-let station: Station;
+let station: TestPlatform;
 beforeEach(async () => {
   // Without an append-only file: what it held is gone with the process.
   server = await startRedisServer();
-  station = await createStation({ redisUrl: server.url });
+  station = await createTestPlatform({ redisUrl: server.url });
   station.redis.on('error', () => undefined);
 });
 afterEach(async () => {

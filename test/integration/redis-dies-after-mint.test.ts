@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, stored } from '../kit/observe.ts';
-import { createStation, type Station } from '../kit/platform.ts';
+import { createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 
 const POLLING = { timeout: 20_000, interval: 20 };
 const NOT_YET = 'a minted value could not be stored yet';
@@ -11,10 +11,10 @@ const LOST = 'a minted value could not be stored and is lost';
 /** WeChat has minted and killed the old token; now Redis cannot take the new one. */
 describe('Redis dies between the mint and its commit', () => {
   let server: RedisServer;
-  let station: Station;
+  let station: TestPlatform;
   beforeEach(async () => {
     server = await startRedisServer({ appendOnly: true });
-    station = await createStation({ redisUrl: server.url });
+    station = await createTestPlatform({ redisUrl: server.url });
     station.redis.on('error', () => undefined);
     const { simulator, clock } = station;
     const fault = { type: 'delay', ms: 2_000 } as const;

@@ -3,29 +3,34 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
+import { expectHealed } from '../kit/expect.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { logged, read, statusOf, stored } from '../kit/observe.ts';
+import {
+  createTestPlatform,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type TestPlatform,
+} from '../kit/platform.ts';
 import { startRedisOnSmallDisk, WHY_NOT } from '../kit/redis-on-small-disk.ts';
 import {
   becomes,
   newest,
   newTicketPush,
-  POLLING,
   post,
   refusedTicket,
-  secondsUntil,
   ticketMirror,
   tokenMints,
 } from '../kit/redis-trouble.ts';
-import { createStation, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/platform.ts';
-import { expectHealed, stationBeforeRefresh } from '../kit/scenario.ts';
+import { platformBeforeRefresh } from '../kit/scenario.ts';
+import { POLLING, secondsUntil } from '../kit/waiting.ts';
 
 const WAITS = 'Redis is away: a ticket waits in memory until it is back';
 const AWAY = 'Redis connection failed, reconnecting';
 const AWAY_LONG = 'Redis has been away for 15 minutes: nothing is stored and nothing is refreshed';
 const RESTORED = 'Redis had lost a credential; restored from memory';
 
-let station: Station;
+let station: TestPlatform;
 /** Done in the reverse order. */
 let undo: (() => unknown)[];
 beforeEach(() => {
@@ -41,7 +46,10 @@ async function serverOn(dir?: string): Promise<RedisServer> {
   return server;
 }
 
-async function stationOn({ url }: Pick<RedisServer, 'url'>, create = createStation): Promise<void> {
+async function platformOn(
+  { url }: Pick<RedisServer, 'url'>,
+  create = createTestPlatform,
+): Promise<void> {
   station = await create({ redisUrl: url });
   undo.push(station.close);
   station.redis.on('error', () => undefined);
@@ -75,7 +83,7 @@ async function expectSettledByOneMint(mints: number): Promise<void> {
 describe('row 3: Redis is away when somebody asks for a credential', () => {
   it('serves from memory to the end of the token and no longer, and mints nothing', async () => {
     const server = await serverOn();
-    await stationOn(server);
+    await platformOn(server);
     await receiveTicket();
     const { value, seq } = await read(station, TOKEN);
     const { simulator } = station;
@@ -123,7 +131,7 @@ describe('row 16: the disk of Redis is full, and its file is written with every 
     const redis = await startRedisOnSmallDisk(['--appendfsync', 'always']);
     if (redis === undefined) return context.skip(WHY_NOT);
     undo.push(redis.stop);
-    await stationOn(redis.server);
+    await platformOn(redis.server);
     await receiveTicket();
     const before = await stored(station, TOKEN);
     await redis.fillDisk();
@@ -148,7 +156,7 @@ describe('row 16: the disk of Redis is full, and its file is written with every 
 describe('row 17: Redis is killed with kill -9, and its file is written every second', () => {
   it('loses nothing: the kernel has what it was given', async () => {
     const server = await serverOn();
-    await stationOn(server);
+    await platformOn(server);
     await receiveTicket();
     const push = newTicketPush(station);
     expect(await post(push)).toMatchObject({ status: 200 });
@@ -167,7 +175,7 @@ describe('row 17: Redis is killed with kill -9, and its file is written every se
     const dir = await mkdtemp(join(tmpdir(), 'wxkeeper-torn-'));
     undo.push(() => rm(dir, { recursive: true, force: true }));
     const server = await serverOn(dir);
-    await stationOn(server, stationBeforeRefresh);
+    await platformOn(server, platformBeforeRefresh);
     const folder = join(dir, 'appendonlydir');
     const name = (await readdir(folder)).find((one) => one.endsWith('.incr.aof')) ?? '';
     const { size } = await stat(join(folder, name));
@@ -188,7 +196,7 @@ describe('row 17: Redis is killed with kill -9, and its file is written every se
 
 describe('row 20: Redis has forgotten the scripts', () => {
   it('are sent again with the next command, whatever it is', async () => {
-    await stationOn(await serverOn());
+    await platformOn(await serverOn());
     const { redis, simulator } = station;
     const forget = () => redis.script('FLUSH');
     await forget();

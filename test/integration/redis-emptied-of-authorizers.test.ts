@@ -1,5 +1,5 @@
 import { expect, inject, it } from 'vitest';
-import { measureRestoring } from '../../bench/authorizers-restored.ts';
+import { measureRestoring } from '../kit/restoring.ts';
 
 it('a Redis that has lost 600 authorizers has them all back by itself, each with one call', async () => {
   const measured = await measureRestoring({ url: inject('redisUrl') }, 600);

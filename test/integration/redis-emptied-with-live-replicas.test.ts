@@ -3,15 +3,16 @@ import type { Service } from '../../src/service.ts';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
-import { AUTHORIZER_API, createPlatform } from '../kit/authorizers.ts';
+import { AUTHORIZER_API } from '../kit/authorizers.ts';
 import { callsSince } from '../kit/observe.ts';
-import { LIST_API, pass, progressOf } from '../kit/reconciling.ts';
-import { becomes, POLLING } from '../kit/redis-trouble.ts';
-import { COMPONENT, MINUTE, type Station } from '../kit/platform.ts';
+import { COMPONENT, createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { LIST_API, progressOf } from '../kit/reconciling.ts';
+import { becomes } from '../kit/redis-trouble.ts';
+import { passUnanswered, POLLING } from '../kit/waiting.ts';
 
 describe('row 129: Redis is emptied under two replicas, each of which remembers other authorizers', () => {
   let server: RedisServer;
-  let station: Station;
+  let station: TestPlatform;
   let other: Service;
   let appids: string[];
   let values: (string | null)[];
@@ -20,12 +21,12 @@ describe('row 129: Redis is emptied under two replicas, each of which remembers 
 
   beforeEach(async () => {
     server = await startRedisServer();
-    station = await createPlatform({ redisUrl: server.url });
+    station = await createTestPlatform({ ticket: true, redisUrl: server.url });
     station.redis.on('error', () => undefined);
     other = await station.addReplica();
     appids = station.simulator.populate(COMPONENT.appid, 12);
     // What was minted within two minutes is in doubt after a restart.
-    await pass(station, 5 * MINUTE);
+    await passUnanswered(station, 5 * MINUTE);
     expect(await progressOf(station)).toMatchObject({ state: 'done' });
     const apps: Service[] = [station.app, other];
     // Whichever of them minted it: half of them are seen by one, half by the other.
@@ -57,7 +58,7 @@ describe('row 129: Redis is emptied under two replicas, each of which remembers 
   ])('$name: every value is the one of before, and the list comes after', async ({ empty }) => {
     const since = station.clock.now();
     await empty();
-    await pass(station, 20_000);
+    await passUnanswered(station, 20_000);
     // Not in doubt for anybody, but a call may be under way that Redis knows nothing of any more.
     for (const id of ids()) {
       const { suspect, quarantineUntil } = await readRecord(station.store, id);
@@ -67,7 +68,7 @@ describe('row 129: Redis is emptied under two replicas, each of which remembers 
       });
     }
     expect(callsSince(station, LIST_API, since)).toEqual([]);
-    await pass(station, 2 * MINUTE);
+    await passUnanswered(station, 2 * MINUTE);
     expect(await mirrors()).toEqual(values);
     expect(callsSince(station, AUTHORIZER_API, since)).toEqual([]);
     // And then it is read all the same, for whom nobody remembers.

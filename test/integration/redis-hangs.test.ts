@@ -2,28 +2,28 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createDoomedReplica } from '../kit/doomed-replica.ts';
+import { expectHealed } from '../kit/expect.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { logged, read, stored } from '../kit/observe.ts';
+import {
+  COMPONENT,
+  createTestPlatform,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type TestPlatform,
+} from '../kit/platform.ts';
 import {
   becomes,
   newest,
   newTicketPush,
-  POLLING,
   post,
   refusedTicket,
-  secondsUntil,
   ticketMirror,
   tokenMints,
 } from '../kit/redis-trouble.ts';
-import {
-  COMPONENT,
-  createStation,
-  MINUTE,
-  NO_PUSHES_ON_REQUEST,
-  type Station,
-} from '../kit/platform.ts';
-import { expectHealed, REFRESHED, stationBeforeRefresh } from '../kit/scenario.ts';
+import { platformBeforeRefresh, REFRESHED } from '../kit/scenario.ts';
 import { createTcpProxy, type TcpProxy } from '../kit/tcp-proxy.ts';
+import { POLLING, secondsUntil } from '../kit/waiting.ts';
 
 /** Real milliseconds that a command may wait for Redis, and some for a busy machine. */
 const NO_ANSWER_MS = 1_000 + 500;
@@ -32,7 +32,7 @@ const NOT_YET = 'a minted value could not be stored yet';
 
 let server: RedisServer;
 let proxy: TcpProxy;
-let station: Station;
+let station: TestPlatform;
 beforeEach(async () => {
   server = await startRedisServer();
   proxy = await createTcpProxy({ socketPath: server.socketPath ?? '' });
@@ -44,7 +44,7 @@ afterEach(async () => {
 });
 
 async function stationBehindProxy(): Promise<void> {
-  station = await createStation({ redisUrl: proxy.url('redis') });
+  station = await createTestPlatform({ redisUrl: proxy.url('redis') });
   station.redis.on('error', () => undefined);
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
   expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
@@ -152,7 +152,7 @@ describe('row 2: Redis takes connections and says nothing', () => {
 
 describe('row 18: a command that was given up takes effect later', () => {
   it('a commit that comes after a newer one changes nothing that anybody reads', async () => {
-    station = await stationBeforeRefresh({ redisUrl: server.url });
+    station = await platformBeforeRefresh({ redisUrl: server.url });
     const redis = new Redis(proxy.url('redis'), { commandTimeout: 100, maxRetriesPerRequest: 1 });
     redis.on('error', () => undefined);
     const slow = { ...station, redis, store: { ...station.store, redis } };
@@ -250,7 +250,7 @@ describe('row 19: Redis does what it was told, and its answer is lost', () => {
     { what: 'the right to mint', mark: '"judged_seq"' },
     { what: 'the minted value', mark: '"life_ms"' },
   ])('gives or takes $what once', async ({ mark }) => {
-    station = await stationBeforeRefresh({ redisUrl: server.url });
+    station = await platformBeforeRefresh({ redisUrl: server.url });
     const client = new Redis(proxy.url('redis'), {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 1,

@@ -9,8 +9,8 @@ import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import { SILENT } from '../../src/commands/doctor/patient.ts';
 import { createManualClock } from '../kit/clock.ts';
-import { POLLING } from '../kit/redis-trouble.ts';
 import { createTcpProxy, type TcpProxy } from '../kit/tcp-proxy.ts';
+import { POLLING } from '../kit/waiting.ts';
 
 /** Whose caller has given it up, that is executed once at the most, and never sent again. */
 

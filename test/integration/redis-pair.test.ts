@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
-import { createRedisPair, replicationInfo, type RedisPair } from '../kit/redis-pair.ts';
+import { createRedisPair, type RedisPair, replicationInfo } from '../kit/redis-pair.ts';
 
 const POLLING = { timeout: 20_000, interval: 20 };
 

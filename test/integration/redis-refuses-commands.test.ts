@@ -12,12 +12,13 @@ import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts
 import { neededCommands, testStore } from '../../src/store/redis/self-test.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
+import { createManualClock } from '../kit/clock.ts';
 import { MACHINE } from '../kit/doctor.ts';
 import { TOKEN } from '../kit/liveness.ts';
-import { createManualClock } from '../kit/clock.ts';
 import { read } from '../kit/observe.ts';
-import { becomes, newTicketPush, POLLING, post, readiness } from '../kit/redis-trouble.ts';
-import { COMPONENT, createStation, MINUTE, type Station } from '../kit/platform.ts';
+import { COMPONENT, createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { becomes, newTicketPush, post, readiness } from '../kit/redis-trouble.ts';
+import { POLLING } from '../kit/waiting.ts';
 
 /** What Redis refuses is seen before it hurts, and said in Redis's own words. */
 
@@ -49,8 +50,8 @@ function adminOf(server: RedisServer): Redis {
   return admin;
 }
 
-async function stationOn(redisUrl: string): Promise<Station> {
-  const station = await createStation({ redisUrl });
+async function platformOn(redisUrl: string): Promise<TestPlatform> {
+  const station = await createTestPlatform({ redisUrl });
   station.redis.on('error', () => undefined);
   undo.push(() => station.close());
   return station;
@@ -63,19 +64,19 @@ interface Problem {
   advice: string;
 }
 
-async function problems(station: Station): Promise<Problem[]> {
+async function problems(station: TestPlatform): Promise<Problem[]> {
   const answer = await station.internal('/status');
   return ((await answer.json()) as { problems: Problem[] }).problems;
 }
 
-async function doctor(station: Station): Promise<string> {
+async function doctor(station: TestPlatform): Promise<string> {
   const patient = await admit(station.config, { env: {}, machine: MACHINE });
   onTestFinished(() => release(patient));
   const checks = await examineRedis(patient);
   return JSON.stringify(checks.filter(({ state }) => state === 'failed'));
 }
 
-async function notReady(station: Station): Promise<string | undefined> {
+async function notReady(station: TestPlatform): Promise<string | undefined> {
   const answer = await station.internal('/readyz');
   return ((await answer.json()) as { reason?: string }).reason;
 }
@@ -83,7 +84,7 @@ async function notReady(station: Station): Promise<string | undefined> {
 describe('row 131: a command that is renamed away', () => {
   it.each(['EVAL', 'XADD', 'HSET', 'SMISMEMBER'])('%s: not ready, and all say so', async (name) => {
     const server = await serverWith('--rename-command', name, '');
-    const station = await stationOn(server.url);
+    const station = await platformOn(server.url);
     // The test's own client does nothing of it.
     expect(await readiness(station)).toBe(503);
     expect(await notReady(station)).toBe('store_refuses');
@@ -101,18 +102,22 @@ describe('row 131: a command that is renamed away', () => {
 
 describe('row 131: a key of ours that holds something else', () => {
   it.each([
-    { what: 'the event stream', key: (s: Station) => s.keys.events(COMPONENT.appid), ready: 503 },
-    { what: 'a counter', key: (s: Station) => s.keys.pushStats(COMPONENT.appid), ready: 200 },
+    {
+      what: 'the event stream',
+      key: (s: TestPlatform) => s.keys.events(COMPONENT.appid),
+      ready: 503,
+    },
+    { what: 'a counter', key: (s: TestPlatform) => s.keys.pushStats(COMPONENT.appid), ready: 200 },
     {
       what: 'the list of authorizers',
-      key: (s: Station) => s.keys.authorizers(COMPONENT.appid),
+      key: (s: TestPlatform) => s.keys.authorizers(COMPONENT.appid),
       ready: 200,
     },
-    { what: 'the codes', key: (s: Station) => s.keys.exchanges(COMPONENT.appid), ready: 503 },
-    { what: 'the jobs', key: (s: Station) => s.keys.jobs, ready: 200 },
+    { what: 'the codes', key: (s: TestPlatform) => s.keys.exchanges(COMPONENT.appid), ready: 503 },
+    { what: 'the jobs', key: (s: TestPlatform) => s.keys.jobs, ready: 200 },
   ])('$what: a person is told which, until it is gone', async ({ key, ready }) => {
     const server = await serverWith();
-    const station = await stationOn(server.url);
+    const station = await platformOn(server.url);
     await station.redis.del(key(station));
     await station.redis.set(key(station), 'spoiled');
     await station.pass(11 * MINUTE);
@@ -130,7 +135,7 @@ describe('row 131: a key of ours that holds something else', () => {
 
   it('while it works: the first push that is refused is enough, no minute has to pass', async () => {
     const server = await serverWith();
-    const station = await stationOn(server.url);
+    const station = await platformOn(server.url);
     const key = station.keys.events(COMPONENT.appid);
     await station.redis.set(key, 'spoiled');
     expect(await readiness(station)).toBe(200);
@@ -147,7 +152,7 @@ describe('row 131: what is refused on real keys alone', () => {
     const user = (...rules: string[]) =>
       admin.acl('SETUSER', 'keeper', 'on', '>canary-71', 'resetkeys', '&*', '+@all', ...rules);
     await user('~*');
-    const station = await stationOn(server.url.replace('://', '://keeper:canary-71@'));
+    const station = await platformOn(server.url.replace('://', '://keeper:canary-71@'));
     const events = station.keys.events(COMPONENT.appid);
     expect(await readiness(station)).toBe(200);
     // All keys but the stream's.
@@ -221,7 +226,7 @@ describe('row 132: EVALSHA is refused in other words than NOSCRIPT', () => {
     const server = await serverWith(...args);
     const admin = adminOf(server);
     await admin.acl('SETUSER', 'keeper', 'on', '>pw', '~*', '&*', '+@all', ...rules);
-    const station = await stationOn(server.url.replace('://', '://keeper:pw@'));
+    const station = await platformOn(server.url.replace('://', '://keeper:pw@'));
     expect(await readiness(station)).toBe(200);
     expect((await post(newTicketPush(station))).status).toBe(200);
     await station.settle();
@@ -242,7 +247,7 @@ describe('row 132: EVALSHA is refused in other words than NOSCRIPT', () => {
 describe('row 131: what was refused once', () => {
   it('is forgotten after ten minutes, also when the clock was set back meanwhile', async () => {
     const server = await serverWith();
-    const station = await stationOn(server.url);
+    const station = await platformOn(server.url);
     const clock = createManualClock();
     const redis = connectRedis(
       { url: server.url, protocol: 3 },
@@ -272,7 +277,7 @@ describe('row 141: a Redis that is connected and does not answer', () => {
     async (mode) => {
       const server = await serverWith();
       const admin = adminOf(server);
-      const station = await stationOn(server.url);
+      const station = await platformOn(server.url);
       expect(await readiness(station)).toBe(200);
       // What pauses all holds up the command that would end it, too.
       await admin.call('CLIENT', 'PAUSE', mode === 'ALL' ? 4_000 : 60_000, mode);

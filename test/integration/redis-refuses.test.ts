@@ -1,34 +1,34 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
+import { expectHealed } from '../kit/expect.ts';
 import { TOKEN } from '../kit/liveness.ts';
-import { logged, read, stored, type ServiceStatus } from '../kit/observe.ts';
+import { logged, read, type ServiceStatus, stored } from '../kit/observe.ts';
+import {
+  COMPONENT,
+  createTestPlatform,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type TestPlatform,
+} from '../kit/platform.ts';
+import { startRedisOnSmallDisk, WHY_NOT } from '../kit/redis-on-small-disk.ts';
 import { createRedisPair } from '../kit/redis-pair.ts';
 import {
   becomes,
   newest,
-  POLLING,
   readiness,
   refusedTicket,
-  secondsUntil,
   ticketMirror,
   tokenMints,
 } from '../kit/redis-trouble.ts';
-import {
-  COMPONENT,
-  createStation,
-  MINUTE,
-  NO_PUSHES_ON_REQUEST,
-  type Station,
-} from '../kit/platform.ts';
-import { startRedisOnSmallDisk, WHY_NOT } from '../kit/redis-on-small-disk.ts';
-import { expectHealed, stationBeforeRefresh } from '../kit/scenario.ts';
+import { platformBeforeRefresh } from '../kit/scenario.ts';
+import { POLLING, secondsUntil } from '../kit/waiting.ts';
 
 const TAKES_NOTHING = 'Redis takes nothing any more: look at its memory, its disk and its role';
 const WAITS = 'Redis is away: a ticket waits in memory until it is back';
 const CONNECTED = 'Redis connected';
 
-let station: Station;
+let station: TestPlatform;
 /** Done in the reverse order. */
 let undo: (() => unknown)[];
 beforeEach(() => {
@@ -52,7 +52,7 @@ function adminOf(server: Pick<RedisServer, 'url'>): Redis {
   return admin;
 }
 
-async function stationOn(redisUrl: string, create = createStation): Promise<void> {
+async function platformOn(redisUrl: string, create = createTestPlatform): Promise<void> {
   station = await create({ redisUrl });
   const { redis, simulator, close } = station;
   undo.push(close);
@@ -81,7 +81,7 @@ describe('row 9: Redis is loading its data', () => {
     // Two seconds: so long takes each key, and Redis says LOADING to everybody meanwhile.
     const slowly = ['--key-load-delay', '2000', '--loading-process-events-interval-bytes', '1024'];
     const server = await serverWith([...slowly, '--save', '3600 1']);
-    await stationOn(server.url);
+    await platformOn(server.url);
     await receiveTicket();
     const { redis } = station;
     await redis.mset(Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`key${i}`, i])));
@@ -116,7 +116,7 @@ describe('row 10: the master has become a replica and refuses to write', () => {
   it('goes to the new master by itself', async () => {
     const pair = await createRedisPair();
     undo.push(() => pair.close());
-    await stationOn(pair.url);
+    await platformOn(pair.url);
     await receiveTicket();
     const before = await stored(station, TOKEN);
     await vi.waitFor(async () => expect(await pair.inSync()).toBe(true), POLLING);
@@ -195,7 +195,7 @@ describe('row 11: the memory of Redis is full', () => {
   it('serves, refuses pushes, mints nothing, tells a person, goes on when there is room', async () => {
     const server = await serverWith();
     const admin = adminOf(server);
-    await stationOn(server.url, stationBeforeRefresh);
+    await platformOn(server.url, platformBeforeRefresh);
     await admin.config('SET', 'maxmemory', '1');
     await expectReadsToGoOn('OOM', () => admin.config('SET', 'maxmemory', '0'));
   });
@@ -207,7 +207,7 @@ describe('row 15: the disk of Redis is full, and its file is written every secon
     if (redis === undefined) return context.skip(WHY_NOT);
     undo.push(redis.stop);
     const admin = adminOf(redis.server);
-    await stationOn(redis.server.url, stationBeforeRefresh);
+    await platformOn(redis.server.url, platformBeforeRefresh);
     const becomesFull = async (full: boolean) => {
       const text = `aof_last_write_status:${full ? 'err' : 'ok'}`;
       await vi.waitFor(

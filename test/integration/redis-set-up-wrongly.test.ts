@@ -4,15 +4,20 @@ import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/laun
 import { TOKEN } from '../kit/liveness.ts';
 import { read, type ServiceStatus } from '../kit/observe.ts';
 import {
+  createTestPlatform,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type TestPlatform,
+} from '../kit/platform.ts';
+import {
   becomes,
   newest,
   newTicketPush,
-  POLLING,
   post,
   readiness,
   ticketMirror,
 } from '../kit/redis-trouble.ts';
-import { createStation, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/platform.ts';
+import { POLLING } from '../kit/waiting.ts';
 
 const EVICTS = /^Redis may evict any key when its memory is full/;
 const FORBIDS = 'Redis forbids commands that wxkeeper needs; change the ACL of its user';
@@ -20,7 +25,7 @@ const PASSWORD = 'canary-4d1e';
 
 let server: RedisServer;
 let admin: Redis;
-let station: Station;
+let station: TestPlatform;
 beforeEach(async () => {
   server = await startRedisServer({ listen: 'port' });
   admin = new Redis(server.url);
@@ -32,7 +37,7 @@ afterEach(async () => {
 });
 
 async function startStation(redisUrl = server.url): Promise<void> {
-  station = await createStation({ redisUrl });
+  station = await createTestPlatform({ redisUrl });
   station.redis.on('error', () => undefined);
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
 }

@@ -4,11 +4,11 @@ import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/laun
 import { TOKEN } from '../kit/liveness.ts';
 import {
   COMPONENT,
-  createStation,
+  createTestPlatform,
   HOUR,
   MINUTE,
-  type Station,
   NO_PUSHES_ON_REQUEST,
+  type TestPlatform,
 } from '../kit/platform.ts';
 
 /** WeChat hangs up after 5 s; this is what a refusal may take at most. */
@@ -16,11 +16,11 @@ const ANSWER_MS = 4_000;
 const TOKEN_PATH = `/v1/credentials/${TOKEN.kind}/${COMPONENT.appid}`;
 const POLLING = { timeout: 20_000, interval: 50 };
 
-async function readiness(station: Station): Promise<number> {
+async function readiness(station: TestPlatform): Promise<number> {
   return (await station.internal('/readyz')).status;
 }
 
-async function becomes(station: Station, status: 200 | 503): Promise<void> {
+async function becomes(station: TestPlatform, status: 200 | 503): Promise<void> {
   await vi.waitFor(async () => expect(await readiness(station)).toBe(status), POLLING);
 }
 
@@ -37,7 +37,7 @@ async function post(push: { url: string; body: string }) {
 }
 
 /** A ticket push that is not sent yet, so that it can be sent twice. */
-function newTicketPush({ simulator }: Station) {
+function newTicketPush({ simulator }: TestPlatform) {
   const { url, body, document } = simulator.buildPush(undefined, 'component_verify_ticket');
   const ticket = /ticket@@@[^\]<]+/.exec(document)?.[0] ?? '';
   expect(ticket).not.toBe('');
@@ -52,7 +52,7 @@ function expectRefusal(answer: Awaited<ReturnType<typeof post>>): void {
 }
 
 /** Time passes in small steps until the ticket is where other services read it. */
-async function ticketArrives(station: Station, ticket: string): Promise<void> {
+async function ticketArrives(station: TestPlatform, ticket: string): Promise<void> {
   const { redis, keys } = station;
   await vi.waitFor(async () => {
     await station.pass(5_000);
@@ -62,10 +62,10 @@ async function ticketArrives(station: Station, ticket: string): Promise<void> {
 
 describe('row 1: Redis is away when a push comes', () => {
   let server: RedisServer;
-  let station: Station;
+  let station: TestPlatform;
   beforeEach(async () => {
     server = await startRedisServer({ appendOnly: true });
-    station = await createStation({ redisUrl: server.url });
+    station = await createTestPlatform({ redisUrl: server.url });
     station.redis.on('error', () => undefined);
   });
   afterEach(async () => {
@@ -239,7 +239,7 @@ describe('row 13: Redis refuses the login', () => {
   const WRONG = 'wrong-canary-90ab';
   let server: RedisServer;
   let admin: Redis;
-  let station: Station | undefined;
+  let station: TestPlatform | undefined;
   beforeEach(async () => {
     server = await startRedisServer({ listen: 'port', args: ['--requirepass', RIGHT] });
     admin = new Redis(server.url, { password: RIGHT });
@@ -268,7 +268,7 @@ describe('row 13: Redis refuses the login', () => {
     },
   ])('with $login: says so for a person, hides it, heals by itself', async ({ user, mend }) => {
     const redisUrl = server.url.replace('://', `://${user}`);
-    station = await createStation({ redisUrl, startApp: false });
+    station = await createTestPlatform({ redisUrl, startApp: false });
     station.redis.on('error', () => undefined);
     await station.app.start();
     station.simulator.setCallbackUrl(COMPONENT.appid, station.publicUrl());

@@ -14,8 +14,9 @@ import { connectRedis } from '../../src/store/redis/connection.ts';
 import { explainWord, firstWordsOf, wordOf } from '../../src/store/redis/words.ts';
 import { MACHINE } from '../kit/doctor.ts';
 import type { ServiceStatus } from '../kit/observe.ts';
-import { becomes, newTicketPush, POLLING, post, readiness } from '../kit/redis-trouble.ts';
-import { createStation, type Station } from '../kit/platform.ts';
+import { createTestPlatform, type TestPlatform } from '../kit/platform.ts';
+import { becomes, newTicketPush, post, readiness } from '../kit/redis-trouble.ts';
+import { POLLING } from '../kit/waiting.ts';
 
 /** Whatever is at the other end of REDIS_URL and is not the Redis that was meant. */
 
@@ -42,8 +43,8 @@ function adminOf(url: string): Redis {
   return admin;
 }
 
-async function stationOn(redisUrl: string): Promise<Station> {
-  const station = await createStation({ redisUrl });
+async function platformOn(redisUrl: string): Promise<TestPlatform> {
+  const station = await createTestPlatform({ redisUrl });
   // The test's own client would go to database 0, or write to the console.
   station.redis.on('error', () => undefined);
   station.redis.disconnect();
@@ -61,7 +62,7 @@ interface Told {
 }
 
 /** What log, status and doctor say of the Redis at this address. */
-async function told(station: Station, code = 'store_unavailable'): Promise<Told> {
+async function told(station: TestPlatform, code = 'store_unavailable'): Promise<Told> {
   const { problems } = (await (await station.internal('/status')).json()) as {
     problems: Told['problem'][];
   };
@@ -86,7 +87,7 @@ describe('row 133: a database that is not there', () => {
     },
   ])('$what: nothing is ever written to database 0', async ({ path, args, words }) => {
     const server = await serverWith(args);
-    const station = await stationOn(server.url + path);
+    const station = await platformOn(server.url + path);
     expect(await readiness(station)).toBe(503);
     expect((await post(newTicketPush(station))).status).toBe(503);
     // Several connections later nothing has changed.
@@ -114,7 +115,7 @@ describe('row 133: a database that is not there', () => {
     const user = (...rules: string[]) =>
       admin.acl('SETUSER', 'keeper', 'on', `>${PASSWORD}`, '~*', '&*', '+@all', ...rules);
     await user('-select');
-    const station = await stationOn(server.url.replace('://', `://keeper:${PASSWORD}@`) + '/2');
+    const station = await platformOn(server.url.replace('://', `://keeper:${PASSWORD}@`) + '/2');
     expect(await readiness(station)).toBe(503);
     const { problem } = await told(station);
     expect(problem.message).toMatch(/NOPERM .*'select'/);
@@ -129,7 +130,7 @@ describe('row 133: a database that is not there', () => {
   it('the right one: after each reconnect it is that one again', async () => {
     const server = await serverWith();
     const admin = adminOf(server.url);
-    const station = await stationOn(`${server.url}/5`);
+    const station = await platformOn(`${server.url}/5`);
     for (let round = 0; round < 3; round += 1) {
       await becomes(station, 200);
       expect((await post(newTicketPush(station))).status).toBe(200);
@@ -233,7 +234,7 @@ describe('row 134: Redis says why, and so do we', () => {
       advice: /name the master in REDIS_URL/,
     },
   ])('$what', async ({ answers, says, advice }) => {
-    const station = await stationOn(await impostor(answers));
+    const station = await platformOn(await impostor(answers));
     await becomes(station, 503);
     const { log, problem, doctor } = await told(station);
     expect(problem.message).toMatch(says);
@@ -252,7 +253,7 @@ describe('row 134: Redis says why, and so do we', () => {
       [`redis://127.0.0.1:${await freePort()}`, 'ECONNREFUSED'],
       [await impostor({ '*': 'HTTP/1.1 400 Bad Request' }), 'NOT_REDIS'],
     ] as const) {
-      const station = await stationOn(url);
+      const station = await platformOn(url);
       await becomes(station, 503);
       const { problem } = await told(station);
       expect(problem.message).toContain(`The reason is ${word}.`);
@@ -264,7 +265,7 @@ describe('row 134: Redis says why, and so do we', () => {
 
   it('a wrong password of a real Redis', async () => {
     const server = await serverWith(['--requirepass', 'another']);
-    const station = await stationOn(server.url.replace('://', `://default:${PASSWORD}@`));
+    const station = await platformOn(server.url.replace('://', `://default:${PASSWORD}@`));
     expect(await readiness(station)).toBe(503);
     const { log, problem, doctor } = await told(station);
     expect(problem.message).toMatch(/WRONGPASS invalid username/);
@@ -292,7 +293,7 @@ describe('row 134: Redis says why, and so do we', () => {
     });
     const probe = adminOf(`redis://127.0.0.1:${port}`);
     await vi.waitFor(async () => expect(await probe.ping()).toBe('PONG'), POLLING);
-    const station = await stationOn(`redis://127.0.0.1:${port}`);
+    const station = await platformOn(`redis://127.0.0.1:${port}`);
     await becomes(station, 503);
     const { log, problem, doctor } = await told(station);
     for (const text of [log, problem.message, doctor]) expect(text).toMatch(/is a Sentinel/);

@@ -1,15 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TOKEN } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { createStation, MINUTE, type Station } from '../kit/platform.ts';
+import { createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
 
 const API = 'api_component_token';
 const FAILED = 'refresh failed, trying again';
 const NEEDS_PERSON = 'refresh failed: a person should look';
 
 /** A station whose token has been fresh for 109 minutes: the next tick, at 110, finds it due. */
-async function stationBeforeRefresh(random?: () => number): Promise<Station> {
-  const station = await createStation(random === undefined ? {} : { random });
+async function platformBeforeRefresh(random?: () => number): Promise<TestPlatform> {
+  const station = await createTestPlatform(random === undefined ? {} : { random });
   await station.simulator.pushTicket();
   await station.settle();
   await station.skip(100 * MINUTE);
@@ -20,13 +20,13 @@ async function stationBeforeRefresh(random?: () => number): Promise<Station> {
 }
 
 describe('row 37: WeChat says that it is busy (errcode -1)', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   it.each([0, 0.5, 0.999])(
     'tries three times quickly, then with a growing back-off, and serves the old value (luck %d)',
     async (luck) => {
-      station = await stationBeforeRefresh(() => luck);
+      station = await platformBeforeRefresh(() => luck);
       const before = await stored(station, TOKEN);
       const since = station.clock.now();
       station.simulator.addFault({
@@ -59,7 +59,7 @@ describe('row 37: WeChat says that it is busy (errcode -1)', () => {
   );
 
   it('is a warning while a live value is served, and counted in the status', async () => {
-    station = await stationBeforeRefresh();
+    station = await platformBeforeRefresh();
     station.simulator.addFault({ api: API, times: 2, fault: { type: 'errcode', errcode: -1 } });
     await station.pass(MINUTE + 1_000);
     expect(logged(station, FAILED, TOKEN.kind)[0]).toMatchObject({ level: 'warn', failures: 1 });
@@ -73,7 +73,7 @@ describe('row 37: WeChat says that it is busy (errcode -1)', () => {
   });
 
   it('heals within five seconds when WeChat is busy once', async () => {
-    station = await stationBeforeRefresh();
+    station = await platformBeforeRefresh();
     const before = await stored(station, TOKEN);
     station.simulator.addFault({ api: API, fault: { type: 'errcode', errcode: -1 } });
     await station.pass(MINUTE);
@@ -88,10 +88,10 @@ describe('row 37: WeChat says that it is busy (errcode -1)', () => {
 });
 
 describe.each([40125, 41004, 40013])('row 39: a setting is wrong (errcode %d)', (errcode) => {
-  let station: Station;
+  let station: TestPlatform;
   let since: number;
   beforeEach(async () => {
-    station = await stationBeforeRefresh();
+    station = await platformBeforeRefresh();
     since = station.clock.now() + MINUTE;
     station.simulator.addFault({ api: API, times: 'forever', fault: { type: 'errcode', errcode } });
   });
@@ -158,11 +158,11 @@ describe.each([40125, 41004, 40013])('row 39: a setting is wrong (errcode %d)', 
 });
 
 describe('row 41: the address is not on the IP whitelist (errcode 61004)', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   it('shows the address that WeChat saw, and what to do with it', async () => {
-    station = await stationBeforeRefresh();
+    station = await platformBeforeRefresh();
     const before = await stored(station, TOKEN);
     const errmsg =
       'access clientip is not registered requestIP: 203.0.113.7 rid: 6f3a1b2c-0a0b0c0d';

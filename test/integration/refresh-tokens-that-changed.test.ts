@@ -7,12 +7,14 @@ import {
   revokeAuthorization,
 } from '../../src/store/authorizers/authorization.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
-import { authorize, AUTHORIZED, AUTHORIZER_API, expectServed } from '../kit/authorizers.ts';
+import { authorize, AUTHORIZED, AUTHORIZER_API } from '../kit/authorizers.ts';
+import { expectServed } from '../kit/expect.ts';
 import { logged } from '../kit/observe.ts';
-import { POLLING, readiness } from '../kit/redis-trouble.ts';
-import { createStation, MINUTE, type Station } from '../kit/platform.ts';
-import { createTestStore, mintSteps, type TestStore } from '../kit/store.ts';
+import { createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { readiness } from '../kit/redis-trouble.ts';
 import { FAILED, NEEDS_PERSON } from '../kit/scenario.ts';
+import { createTestStore, mintSteps, type TestStore } from '../kit/store.ts';
+import { POLLING } from '../kit/waiting.ts';
 
 describe('row 127: a mint whose value is not taken, and the refresh token that it brought', () => {
   let store: TestStore;
@@ -78,7 +80,7 @@ describe('row 127: a mint whose value is not taken, and the refresh token that i
 
 describe('row 127: Redis dies when the next refresh token is to be stored', () => {
   let server: RedisServer;
-  let station: Station;
+  let station: TestPlatform;
   const calls = () =>
     station.simulator.ledger.calls.filter(({ api }) => api === AUTHORIZER_API).length;
   const refused = () =>
@@ -89,7 +91,7 @@ describe('row 127: Redis dies when the next refresh token is to be stored', () =
   async function dieAtCommit(options: { appendOnly: boolean; env?: Record<string, string> }) {
     const { env = {}, appendOnly } = options;
     server = await startRedisServer({ appendOnly });
-    station = await createStation({ redisUrl: server.url, env });
+    station = await createTestPlatform({ redisUrl: server.url, env });
     station.redis.on('error', () => undefined);
     await station.simulator.pushTicket();
     await station.settle();

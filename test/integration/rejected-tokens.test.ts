@@ -3,7 +3,7 @@ import type { Service } from '../../src/service.ts';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { createStation, HOUR, MINUTE, type Station } from '../kit/platform.ts';
+import { createTestPlatform, HOUR, MINUTE, type TestPlatform } from '../kit/platform.ts';
 
 const PATH = `/v1/credentials/${TOKEN.kind}/${TOKEN.subject}`;
 const MINT = 'api_component_token';
@@ -17,9 +17,9 @@ interface Answer {
   error?: { code: string; message: string };
 }
 
-let station: Station;
+let station: TestPlatform;
 beforeEach(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
   await station.simulator.pushTicket();
   await station.settle();
   await station.pass(5 * MINUTE);
@@ -143,7 +143,7 @@ describe('a value that WeChat refused', () => {
     );
     await station.close();
     const API_KEYS = keys.map(({ entry }) => entry).join(',');
-    station = await createStation({ env: { API_KEYS } });
+    station = await createTestPlatform({ env: { API_KEYS } });
     const [reader, refresher] = keys.map(({ key }) => ({
       headers: { authorization: `Bearer ${key}` },
     }));

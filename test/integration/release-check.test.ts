@@ -7,12 +7,17 @@ import {
 } from '../../src/sandbox/wechat/release-checker.ts';
 import { openEnvelope } from '../../src/wechat/push/envelope.ts';
 import { parsePushXml } from '../kit/parse-push-xml.ts';
-import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
-import { createPlatform } from '../kit/authorizers.ts';
-import { createTcpProxy } from '../kit/tcp-proxy.ts';
+import {
+  COMPONENT,
+  createTestPlatform,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type TestPlatform,
+} from '../kit/platform.ts';
 import { asMessage, contents, EVENTS, MESSAGES, post } from '../kit/public-listener.ts';
-import { sealPush, type SealOptions } from '../kit/push-envelope.ts';
-import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, type Station } from '../kit/platform.ts';
+import { encryptPush, type EnvelopeOptions } from '../kit/push-envelope.ts';
+import { createTcpProxy } from '../kit/tcp-proxy.ts';
+import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 
 /** WeChat's check before a release; each pitfall that people report of it has a case here. */
 
@@ -21,9 +26,9 @@ const SEND_API = 'send';
 const [ACCOUNT = { appid: '', userName: '' }] = TEST_ACCOUNTS;
 const CHECKED = `${EVENTS}/${ACCOUNT.appid}`;
 
-let station: Station;
+let station: TestPlatform;
 beforeAll(async () => {
-  station = await createPlatform({ simulator: { overlapSeconds: 300 } });
+  station = await createTestPlatform({ ticket: true, simulator: { overlapSeconds: 300 } });
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
 });
 afterAll(() => station.close());
@@ -40,18 +45,18 @@ const messages = () => station.simulator.ledger.messages;
 const grant = () => station.simulator.grant(COMPONENT.appid, ACCOUNT.appid).code;
 const logged = (text: string) => station.logs.filter(({ message }) => message.includes(text));
 
-function sealed(fields: Readonly<Record<string, string>>, options: SealOptions = {}) {
+function sealed(fields: Readonly<Record<string, string>>, options: EnvelopeOptions = {}) {
   const all = { ToUserName: ACCOUNT.userName, FromUserName: 'oChecker', CreateTime: now() };
   const xml = Object.entries({ ...all, ...fields }).map(
     ([name, text]) => `<${name}>${text}</${name}>`,
   );
-  return asMessage(sealPush(`<xml>${xml.join('')}</xml>`, { timestamp: now(), ...options }));
+  return asMessage(encryptPush(`<xml>${xml.join('')}</xml>`, { timestamp: now(), ...options }));
 }
-const sealedText = (content: string, options?: SealOptions) =>
+const sealedText = (content: string, options?: EnvelopeOptions) =>
   sealed({ MsgType: 'text', Content: content }, options);
 const PLAIN = 'TESTCOMPONENT_MSG_TYPE_TEXT';
 const sealedJson = () =>
-  sealPush(
+  encryptPush(
     JSON.stringify({
       ToUserName: ACCOUNT.userName,
       FromUserName: 'oChecker',
@@ -171,7 +176,7 @@ describe('a reply', () => {
   });
 
   it('comes again when the message comes again, encrypted anew', async () => {
-    const contentsOf = async (options: SealOptions) =>
+    const contentsOf = async (options: EnvelopeOptions) =>
       parsePushXml(openReply((await send(sealedText(PLAIN, options))).text).message).Content;
     expect(await contentsOf({})).toBe(`${PLAIN}_callback`);
     expect(await contentsOf({ random: 'fedcba9876543210' })).toBe(`${PLAIN}_callback`);
@@ -260,7 +265,7 @@ describe('the code that the checker writes', () => {
   it('is used when its message was stored and the answer of Redis was lost, with the delivery or by it', async () => {
     const server = await startRedisServer();
     const proxy = await createTcpProxy({ socketPath: server.url });
-    const behind = await createPlatform({ redisUrl: proxy.url('redis') });
+    const behind = await createTestPlatform({ ticket: true, redisUrl: proxy.url('redis') });
     try {
       const url = behind.publicUrl(CHECKED);
       const deliver = async ({ query, body }: ReturnType<typeof sealedText>) => {

@@ -1,5 +1,15 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { sign } from '../../src/wechat/push/envelope.ts';
+import { authorize, AUTHORIZED } from '../kit/authorizers.ts';
+import {
+  AUTHORIZER,
+  COMPONENT,
+  createTestPlatform,
+  HOUR,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type TestPlatform,
+} from '../kit/platform.ts';
 import {
   asMessage,
   contents,
@@ -11,25 +21,15 @@ import {
   post,
   pushCounts,
 } from '../kit/public-listener.ts';
-import { authorize, AUTHORIZED } from '../kit/authorizers.ts';
-import { sealPush, ticketXml, type SealedPush } from '../kit/push-envelope.ts';
-import {
-  AUTHORIZER,
-  COMPONENT,
-  createStation,
-  HOUR,
-  MINUTE,
-  type Station,
-  NO_PUSHES_ON_REQUEST,
-} from '../kit/platform.ts';
+import { type EncryptedPush, encryptPush, ticketXml } from '../kit/push-envelope.ts';
 
 /** Longest distance between a signed timestamp and our clock, seconds. */
 const WINDOW = 300;
 const COPIES = 100;
 
-let station: Station;
+let station: TestPlatform;
 beforeAll(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
   await station.simulator.pushTicket();
   await station.settle();
@@ -71,7 +71,7 @@ describe('row 49: the same push again', () => {
     ['events', EVENTS],
     ['messages', MESSAGES],
   ])(`is one entry for ${COPIES} copies that arrive together, of %s`, async (_what, path) => {
-    const sealed = sealPush(path === EVENTS ? event() : message(), { timestamp: now() });
+    const sealed = encryptPush(path === EVENTS ? event() : message(), { timestamp: now() });
     const push = path === EVENTS ? sealed : asMessage(sealed);
     const events = await eventCount(station);
     const answers = await Promise.all(
@@ -126,7 +126,7 @@ describe('row 107: a platform event that WeChat repeats encrypted anew', () => {
     `<xml><AppId>${COMPONENT.appid}</AppId><CreateTime>${now()}</CreateTime>` +
     `<InfoType>${infoType}</InfoType>${ofType[infoType]}${more}</xml>`;
   const anew = (xml: string, copy: number) =>
-    sealPush(xml, {
+    encryptPush(xml, {
       timestamp: now() + copy,
       nonce: String(copy),
       random: String(copy).padStart(16, '0'),
@@ -173,7 +173,10 @@ describe('row 107: a platform event that WeChat repeats encrypted anew', () => {
 
 describe('row 148: a captured push with timestamp and nonce exchanged', () => {
   const DAY = 86_400;
-  const swapped = ({ query: { timestamp = '', nonce = '', ...query }, ...push }: SealedPush) => ({
+  const swapped = ({
+    query: { timestamp = '', nonce = '', ...query },
+    ...push
+  }: EncryptedPush) => ({
     ...push,
     query: { ...query, timestamp: nonce, nonce: timestamp },
   });
@@ -192,12 +195,12 @@ describe('row 148: a captured push with timestamp and nonce exchanged', () => {
   const cases = both.flatMap(([what, path, xml]) =>
     AFTER.map(([when, seconds]) => ({ what, path, xml, when, seconds })),
   );
-  const form = (push: SealedPush, path: string) => (path === EVENTS ? push : asMessage(push));
+  const form = (push: EncryptedPush, path: string) => (path === EVENTS ? push : asMessage(push));
 
   it.each(cases)(
     'is not accepted after $when, even by a Redis that has forgotten: $what',
     async (one) => {
-      const push = sealPush(one.xml(), { timestamp: now(), nonce: String(now() + one.seconds) });
+      const push = encryptPush(one.xml(), { timestamp: now(), nonce: String(now() + one.seconds) });
       expect(await post(station, form(push, one.path), one.path)).toBe('200 success');
       await forgetSeen(station);
       station.clock.sleepThrough((one.seconds - 60) * 1000);
@@ -222,7 +225,7 @@ describe('row 148: a captured push with timestamp and nonce exchanged', () => {
     async (_what, path, xml) => {
       const later = 20 * DAY;
       await forgetSeen(station);
-      const push = sealPush(undated(xml()), { timestamp: now(), nonce: String(now() + later) });
+      const push = encryptPush(undated(xml()), { timestamp: now(), nonce: String(now() + later) });
       expect(await post(station, form(push, path), path)).toBe('200 success');
       // Its fingerprint only: the next one of its kind may read the same.
       const [longest = 0, ...others] = await remembered();
@@ -244,7 +247,7 @@ describe('row 148: a captured push with timestamp and nonce exchanged', () => {
   ])('%s', async (_what, path, xml, expected) => {
     await forgetSeen(station);
     const nonce = String(now() + 3_650 * DAY);
-    const push = sealPush(undated(xml()), { timestamp: now(), nonce });
+    const push = encryptPush(undated(xml()), { timestamp: now(), nonce });
     expect(await post(station, form(push, path), path)).toBe('200 success');
     const [longest = 0] = await remembered();
     expect(Math.abs(longest - expected)).toBeLessThan(2 * WINDOW);
@@ -255,7 +258,7 @@ describe('row 148: a captured push with timestamp and nonce exchanged', () => {
     const xml =
       `<xml><AppId>${COMPONENT.appid}</AppId><InfoType>unauthorized</InfoType>` +
       `<AuthorizerAppid>${AUTHORIZER}</AuthorizerAppid></xml>`;
-    const push = sealPush(xml, { timestamp: now(), nonce: String(later) });
+    const push = encryptPush(xml, { timestamp: now(), nonce: String(later) });
     expect(await post(station, push)).toBe('200 success');
     const key = station.keys.record(AUTHORIZED);
     expect(await station.redis.hget(key, 'revoked_at')).toBe(String(station.clock.now()));
@@ -269,7 +272,7 @@ describe('row 148: a captured push with timestamp and nonce exchanged', () => {
     expect(await post(station, swapped(push))).toBe('200 success');
     expect(await station.redis.hexists(key, 'revoked_at')).toBe(0);
     // A true one, which reads the same, counts.
-    const next = sealPush(xml, { timestamp: now(), random: 'fedcba9876543210' });
+    const next = encryptPush(xml, { timestamp: now(), random: 'fedcba9876543210' });
     await station.redis.del(
       ...(await station.redis.keys(`${station.config.redisKeyPrefix}seen:*text:*`)),
     );
@@ -288,7 +291,7 @@ describe('row 148: a captured push with timestamp and nonce exchanged', () => {
       await station.pass(MINUTE);
       await forgetSeen(station);
       const events = await eventCount(station);
-      const push = sealPush(made, { timestamp: now(), nonce: String(nonce) });
+      const push = encryptPush(made, { timestamp: now(), nonce: String(nonce) });
       expect(await post(station, form(push, path), path)).toBe('200 success');
       expect(await eventCount(station)).toBe(events + 1);
     }
@@ -297,7 +300,7 @@ describe('row 148: a captured push with timestamp and nonce exchanged', () => {
 
 describe('row 55: a captured push', () => {
   const capture = (path: string, timestamp: number) => {
-    const sealed = sealPush(path === EVENTS ? event() : message(), { timestamp });
+    const sealed = encryptPush(path === EVENTS ? event() : message(), { timestamp });
     return path === EVENTS ? sealed : asMessage(sealed);
   };
 
@@ -345,7 +348,7 @@ describe('row 55: a captured push', () => {
   it('is refused outside the window with its timestamp and nonce exchanged', async () => {
     // Ten digits both, and the signature sorts its parts: it cannot tell which was which.
     const later = now() + 86_400;
-    const push = sealPush(event(), { timestamp: now(), nonce: String(later) });
+    const push = encryptPush(event(), { timestamp: now(), nonce: String(later) });
     const exchanged = { ...push.query, timestamp: String(later), nonce: String(now()) };
     expect(sign(COMPONENT.token, exchanged.timestamp, exchanged.nonce, push.encrypt)).toBe(
       push.query.msg_signature,
@@ -382,7 +385,7 @@ describe('row 55: a captured ticket, judged by its own age', () => {
   });
 
   it('does not come back as the newest when nothing in it says how old it is', async () => {
-    const push = sealPush(ticketXml({ ticket: 'ticket@@@ageless', createTime: 'yesterday' }), {
+    const push = encryptPush(ticketXml({ ticket: 'ticket@@@ageless', createTime: 'yesterday' }), {
       timestamp: now(),
     });
     expect(await post(station, push)).toBe('200 success');
@@ -411,7 +414,7 @@ describe('row 55: a captured ticket, judged by its own age', () => {
   it.each(['yesterday', '', '-5'])(
     'is refused outside the window when its CreateTime %j says nothing',
     async (createTime) => {
-      const push = sealPush(ticketXml({ createTime }), { timestamp: now() });
+      const push = encryptPush(ticketXml({ createTime }), { timestamp: now() });
       await station.pass((WINDOW + 1) * 1000);
       const before = await kept();
       expect(await post(station, push)).toMatch(/^401 /);

@@ -8,7 +8,8 @@ import type { Job, Trigger } from '../../src/schedule/jobs.ts';
 import { createScheduler, type Scheduler } from '../../src/schedule/scheduler.ts';
 import { readJobRuns } from '../../src/store/operations/job-runs.ts';
 import { createManualClock } from '../kit/clock.ts';
-import { HOUR, MINUTE, type LogLine } from '../kit/platform.ts';
+import type { LogLine } from '../kit/logs.ts';
+import { HOUR, MINUTE } from '../kit/platform.ts';
 import { createTestStore, type TestStore } from '../kit/store.ts';
 
 /** 08:00 in Shanghai. */

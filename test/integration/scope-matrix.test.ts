@@ -14,7 +14,7 @@ import { listen, type Listener } from '../../src/http/server.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { NO_HANDLERS } from '../kit/handlers.ts';
-import { COMPONENT, createStation, stationEnv, type Station } from '../kit/platform.ts';
+import { COMPONENT, createTestPlatform, platformEnv, type TestPlatform } from '../kit/platform.ts';
 
 /** Every route of the internal API, asked with every kind of key. */
 
@@ -63,14 +63,18 @@ function expected(route: (typeof routes)[number], { scope, appid }: Caller): 'ye
   return appid === ACCOUNT && route.path.includes(':authorizer') ? 'yes' : 403;
 }
 
-let station: Station;
+let station: TestPlatform;
 let app: Express;
 let listener: Listener;
 let parts: Parts;
 
 beforeAll(async () => {
-  station = await createStation({ startApp: false });
-  const env = stationEnv(station.simulator, station.config.redisUrl, station.config.redisKeyPrefix);
+  station = await createTestPlatform({ startApp: false });
+  const env = platformEnv(
+    station.simulator,
+    station.config.redisUrl,
+    station.config.redisKeyPrefix,
+  );
   const config = loadConfig({ ...env, API_KEYS: callers.map(({ entry }) => entry).join(',') });
   // Nothing is started: no ticket comes, so whoever is let in is told that there is none.
   parts = createParts(config, { clock: station.clock, log: createLog({ level: 'error' }) });

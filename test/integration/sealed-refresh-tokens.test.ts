@@ -3,35 +3,35 @@ import type { EncryptionKey } from '../../src/config/formats.ts';
 import { readRecord } from '../../src/store/credentials/record.ts';
 import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { authorizationOf, authorize, AUTHORIZED, mintsFor } from '../kit/authorizers.ts';
-import { logged, read } from '../kit/observe.ts';
-import { secondsUntil } from '../kit/redis-trouble.ts';
 import {
+  addReplicaWithKeys,
   CANNOT,
-  createSealedPlatform,
+  createEncryptingPlatform,
+  everythingIn,
+  keysThatHold,
   NEW,
   OLD,
   OTHER,
   type Replica,
-  type SealedPlatform,
 } from '../kit/encrypted-tokens.ts';
-import { HOUR, MINUTE, type Station } from '../kit/platform.ts';
+import { logged, read } from '../kit/observe.ts';
+import { HOUR, MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { secondsUntil } from '../kit/waiting.ts';
 
 /** From one mint to the next, and a little. */
 const ONE_LIFE = 2 * HOUR;
 
-let platform: SealedPlatform;
-let station: Station;
+let platform: TestPlatform;
 afterEach(async () => {
   await platform.close();
 });
 
 async function start(...keys: readonly EncryptionKey[]): Promise<void> {
-  platform = await createSealedPlatform(...keys);
-  ({ station } = platform);
+  platform = await createEncryptingPlatform(...keys);
 }
 
-const record = () => station.redis.hgetall(station.keys.record(AUTHORIZED));
-const sealedBy = async () => (await authorizationOf(station)).refreshToken?.split(':')[2];
+const record = () => platform.redis.hgetall(platform.keys.record(AUTHORIZED));
+const sealedBy = async () => (await authorizationOf(platform)).refreshToken?.split(':')[2];
 
 interface Problem {
   code: string;
@@ -40,78 +40,78 @@ interface Problem {
 }
 
 async function problems(): Promise<Problem[]> {
-  const answer = await station.internal('/status');
+  const answer = await platform.internal('/status');
   return ((await answer.json()) as { problems: Problem[] }).problems;
 }
 
 describe('a sealed refresh token', () => {
   it('is nowhere in Redis as it is, whatever happens to it, and is refreshed with', async () => {
     await start(OLD);
-    const first = await authorize(station, AUTHORIZED, { rotating: true });
-    const second = await authorize(station, OTHER);
+    const first = await authorize(platform, AUTHORIZED, { rotating: true });
+    const second = await authorize(platform, OTHER);
     await platform.skip(ONE_LIFE);
-    expect(mintsFor(station)).toHaveLength(3);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
+    expect(mintsFor(platform)).toHaveLength(3);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
     const { refreshToken: now } = await readRecord(
-      { ...station.store, encryption: createTokenEncryption([OLD]) },
+      { ...platform.store, encryption: createTokenEncryption([OLD]) },
       AUTHORIZED,
     );
     expect(now).not.toBe(first);
     for (const plain of [first, second, now ?? '']) {
       expect(plain).toMatch(/^refreshtoken@@@/);
-      expect(await platform.keysThatHold(plain)).toEqual([]);
+      expect(await keysThatHold(platform, plain)).toEqual([]);
     }
-    expect(await platform.keysThatHold('refreshtoken@@@')).toEqual([]);
-    expect(await platform.keysThatHold(OLD.key)).toEqual([]);
-    expect(await platform.keysThatHold('sealed:v1:old:')).toHaveLength(3);
-    expect(JSON.stringify(station.logs)).not.toContain(OLD.key);
+    expect(await keysThatHold(platform, 'refreshtoken@@@')).toEqual([]);
+    expect(await keysThatHold(platform, OLD.key)).toEqual([]);
+    expect(await keysThatHold(platform, 'sealed:v1:old:')).toHaveLength(3);
+    expect(JSON.stringify(platform.logs)).not.toContain(OLD.key);
   });
 
   it('would be found by the same search if it were not sealed', async () => {
     await start();
-    const plain = await authorize(station);
+    const plain = await authorize(platform);
     await platform.pass(MINUTE);
-    expect(await platform.keysThatHold(plain)).toEqual([station.keys.record(AUTHORIZED)]);
-    expect(await station.redis.exists(station.keys.sealKeys)).toBe(0);
+    expect(await keysThatHold(platform, plain)).toEqual([platform.keys.record(AUTHORIZED)]);
+    expect(await platform.redis.exists(platform.keys.sealKeys)).toBe(0);
   });
 
   it('is sealed again when a replica gives it back to a Redis that was emptied', async () => {
     await start(OLD);
-    const plain = await authorize(station);
+    const plain = await authorize(platform);
     await platform.pass(MINUTE);
-    const { value } = await read(station, AUTHORIZED);
-    await station.redis.del([...(await platform.everything()).keys()]);
+    const { value } = await read(platform, AUTHORIZED);
+    await platform.redis.del([...(await everythingIn(platform)).keys()]);
     const back = async () => {
       expect(await sealedBy()).toBe('old');
-      expect(await station.redis.hkeys(station.keys.sealKeys)).toEqual(['old']);
+      expect(await platform.redis.hkeys(platform.keys.sealKeys)).toEqual(['old']);
     };
-    expect(await secondsUntil(station, 90, back)).toBeGreaterThan(0);
-    expect(await platform.keysThatHold(plain)).toEqual([]);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, value });
-    expect(await readRecord({ ...station.store }, AUTHORIZED)).toMatchObject({
+    expect(await secondsUntil(platform, 90, back)).toBeGreaterThan(0);
+    expect(await keysThatHold(platform, plain)).toEqual([]);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200, value });
+    expect(await readRecord({ ...platform.store }, AUTHORIZED)).toMatchObject({
       refreshToken: plain,
     });
   });
 
   it('row 151: does not open in the record of another account, blocks only that one, and says why', async () => {
     await start(OLD);
-    await authorize(station, AUTHORIZED);
-    await authorize(station, OTHER);
+    await authorize(platform, AUTHORIZED);
+    await authorize(platform, OTHER);
     await platform.pass(MINUTE);
-    const { refreshToken: moved = '' } = await authorizationOf(station, OTHER);
-    await station.redis.hset(station.keys.record(AUTHORIZED), 'refresh_token', moved);
+    const { refreshToken: moved = '' } = await authorizationOf(platform, OTHER);
+    await platform.redis.hset(platform.keys.record(AUTHORIZED), 'refresh_token', moved);
     await platform.pass(ONE_LIFE);
-    expect(await read(station, AUTHORIZED)).toMatchObject({
+    expect(await read(platform, AUTHORIZED)).toMatchObject({
       status: 503,
       error: {
         code: 'sealed_unreadable',
         message: expect.stringContaining('sealed for another account') as string,
       },
     });
-    expect(await read(station, OTHER)).toMatchObject({ status: 200, state: 'fresh' });
-    expect(mintsFor(station)).toHaveLength(2);
-    expect((await authorizationOf(station)).refreshToken).toBe(moved);
-    expect(logged(station, CANNOT)).toMatchObject([
+    expect(await read(platform, OTHER)).toMatchObject({ status: 200, state: 'fresh' });
+    expect(mintsFor(platform)).toHaveLength(2);
+    expect((await authorizationOf(platform)).refreshToken).toBe(moved);
+    expect(logged(platform, CANNOT)).toMatchObject([
       { level: 'error', accounts: [AUTHORIZED.subject] },
     ]);
     const [problem] = (await problems()).filter(({ code }) => code === 'seal_key_wrong');
@@ -126,93 +126,93 @@ describe('a sealed refresh token', () => {
       }),
     );
 
-    await authorize(station);
+    await authorize(platform);
     await platform.pass(5 * MINUTE);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
-    expect(logged(station, 'refresh tokens can be opened again')).toHaveLength(1);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
+    expect(logged(platform, 'refresh tokens can be opened again')).toHaveLength(1);
     expect((await problems()).map(({ code }) => code)).not.toContain('seal_key_wrong');
   });
 
   it('that does not open is not overwritten from memory, though that is newer', async () => {
     await start(OLD);
     // The list would bring the authorization of which the text below is made to be the former one.
-    station.simulator.addFault({
+    platform.simulator.addFault({
       api: 'api_get_authorizer_list',
       times: 'forever',
       fault: { type: 'errcode', errcode: -1 },
     });
-    await authorize(station);
+    await authorize(platform);
     await platform.pass(MINUTE);
     const foreign = createTokenEncryption([NEW]).seal(
       'refreshtoken@@@of another key',
       AUTHORIZED.subject,
     );
     const authorizedAt = Number((await record()).authorized_at) - HOUR;
-    await station.redis.hset(station.keys.record(AUTHORIZED), {
+    await platform.redis.hset(platform.keys.record(AUTHORIZED), {
       refresh_token: foreign,
       authorized_at: authorizedAt,
     });
     await platform.pass(5 * MINUTE);
     expect(await record()).toMatchObject({ refresh_token: foreign });
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200 });
 
     // It is given back as it was found, for whoever has the key.
-    await station.redis.del([...(await platform.everything()).keys()]);
+    await platform.redis.del([...(await everythingIn(platform)).keys()]);
     const back = async () => expect(await record()).toMatchObject({ refresh_token: foreign });
-    expect(await secondsUntil(station, 90, back)).toBeGreaterThan(0);
+    expect(await secondsUntil(platform, 90, back)).toBeGreaterThan(0);
   });
 });
 
 describe('switching it on', () => {
   it('seals each token that is there at its next refresh', async () => {
     await start();
-    const plain = await authorize(station);
+    const plain = await authorize(platform);
     await platform.pass(MINUTE);
-    await station.app.stop();
-    const replica = await platform.addReplica(OLD);
+    await platform.app.stop();
+    const replica = await addReplicaWithKeys(platform, OLD);
     expect(await replica.read()).toMatchObject({ status: 200 });
-    expect(await platform.keysThatHold(plain)).toEqual([station.keys.record(AUTHORIZED)]);
+    expect(await keysThatHold(platform, plain)).toEqual([platform.keys.record(AUTHORIZED)]);
     await platform.skip(ONE_LIFE);
-    expect(mintsFor(station)).toHaveLength(3);
+    expect(mintsFor(platform)).toHaveLength(3);
     expect(await sealedBy()).toBe('old');
-    expect(await platform.keysThatHold(plain)).toEqual([]);
+    expect(await keysThatHold(platform, plain)).toEqual([]);
     expect(await replica.read()).toMatchObject({ status: 200 });
   });
 });
 
 describe('row 151: a token that is not sealed although it should be', () => {
   const PLAIN = /^refresh tokens are stored as they are/;
-  const said = () => station.logs.filter(({ message }) => PLAIN.test(message));
+  const said = () => platform.logs.filter(({ message }) => PLAIN.test(message));
   const unsealed = async () =>
     (await problems()).filter(({ code }) => code === 'refresh_tokens_unsealed');
 
   it('is counted and told, and so is that it is sealed with its next refresh', async () => {
     await start(OLD);
-    await authorize(station, AUTHORIZED);
-    await authorize(station, OTHER);
+    await authorize(platform, AUTHORIZED);
+    await authorize(platform, OTHER);
     await platform.pass(2 * MINUTE);
     expect([said(), await unsealed()]).toEqual([[], []]);
-    const plain = station.simulator.refreshTokenOf(
+    const plain = platform.simulator.refreshTokenOf(
       ...(AUTHORIZED.subject.split(':') as [string, string]),
     );
-    await station.redis.hset(station.keys.record(AUTHORIZED), 'refresh_token', plain ?? '');
-    await read(station, AUTHORIZED);
+    await platform.redis.hset(platform.keys.record(AUTHORIZED), 'refresh_token', plain ?? '');
+    await read(platform, AUTHORIZED);
     await platform.pass(2 * MINUTE);
     expect(said()).toMatchObject([{ level: 'warn', count: 1 }]);
     expect(await unsealed()).toMatchObject([
       { message: expect.stringMatching(/^1 refresh token/) as string },
     ]);
-    expect(JSON.stringify([station.logs, await problems()])).not.toContain(plain);
+    expect(JSON.stringify([platform.logs, await problems()])).not.toContain(plain);
     await platform.skip(ONE_LIFE);
     expect(await sealedBy()).toBe('old');
     await platform.pass(2 * MINUTE);
     expect(await unsealed()).toEqual([]);
-    expect(logged(station, 'all refresh tokens that were read are sealed')).toHaveLength(1);
+    expect(logged(platform, 'all refresh tokens that were read are sealed')).toHaveLength(1);
   });
 
   it("is nobody's trouble where nothing is sealed", async () => {
     await start();
-    await authorize(station);
+    await authorize(platform);
     await platform.pass(2 * MINUTE);
     expect([said(), await unsealed()]).toEqual([[], []]);
   });
@@ -221,10 +221,13 @@ describe('row 151: a token that is not sealed although it should be', () => {
 describe('another key in two steps, replica by replica', () => {
   it('is nowhere seen by a reader, and then the former key may go', async () => {
     await start(OLD);
-    const plain = await authorize(station);
+    const plain = await authorize(platform);
     await platform.pass(MINUTE);
-    await station.app.stop();
-    const all: Replica[] = [await platform.addReplica(OLD), await platform.addReplica(OLD)];
+    await platform.app.stop();
+    const all: Replica[] = [
+      await addReplicaWithKeys(platform, OLD),
+      await addReplicaWithKeys(platform, OLD),
+    ];
     const logs = all.map((one) => one.logs);
     const bad: unknown[] = [];
     const path = `/v1/credentials/${AUTHORIZED.kind}/${AUTHORIZED.subject}/refresh`;
@@ -236,38 +239,38 @@ describe('another key in two steps, replica by replica', () => {
         await minter.app.idle();
         for (const reader of all) {
           const { status, value = '' } = await reader.read();
-          const live = station.simulator.isLive(AUTHORIZED.kind, value);
+          const live = platform.simulator.isLive(AUTHORIZED.kind, value);
           if (status !== 200 || !live) bad.push({ status, live });
         }
       }
     };
-    const mints = mintsFor(station).length;
+    const mints = mintsFor(platform).length;
     for (const stage of [[OLD, NEW], [NEW, OLD], [NEW]]) {
       for (const index of all.keys()) {
-        const replica = await platform.addReplica(...stage);
+        const replica = await addReplicaWithKeys(platform, ...stage);
         logs.push(replica.logs);
         await all.splice(index, 1, replica)[0]?.stop();
         await everybodyMints();
       }
     }
-    expect(mintsFor(station)).toHaveLength(mints + 12);
+    expect(mintsFor(platform)).toHaveLength(mints + 12);
     expect(bad).toEqual([]);
     expect(await sealedBy()).toBe('new');
-    expect(await platform.keysThatHold(plain)).toEqual([]);
-    expect((await station.redis.hkeys(station.keys.sealKeys)).sort()).toEqual(['new', 'old']);
-    const said = logs.flat().join('');
+    expect(await keysThatHold(platform, plain)).toEqual([]);
+    expect((await platform.redis.hkeys(platform.keys.sealKeys)).sort()).toEqual(['new', 'old']);
+    const said = JSON.stringify(logs);
     expect(said).not.toContain('cannot be opened');
     expect(said).not.toContain('sealed_unreadable');
   });
 
   it('in one step: who lacks the key leaves the token alone and tells a person', async () => {
     await start(OLD);
-    await authorize(station);
+    await authorize(platform);
     await platform.pass(MINUTE);
-    const newer = await platform.addReplica(NEW, OLD);
-    await station.redis.hset(station.keys.record(AUTHORIZED), {
+    const newer = await addReplicaWithKeys(platform, NEW, OLD);
+    await platform.redis.hset(platform.keys.record(AUTHORIZED), {
       refresh_token: createTokenEncryption([NEW]).seal(
-        (await readRecord({ ...station.store }, AUTHORIZED)).refreshToken ?? '',
+        (await readRecord({ ...platform.store }, AUTHORIZED)).refreshToken ?? '',
         AUTHORIZED.subject,
       ),
     });
@@ -275,12 +278,12 @@ describe('another key in two steps, replica by replica', () => {
     await newer.stop();
     await platform.pass(ONE_LIFE);
     expect((await record()).refresh_token).toBe(sealed);
-    expect(logged(station, CANNOT)).toMatchObject([
+    expect(logged(platform, CANNOT)).toMatchObject([
       { level: 'error', problem: expect.stringContaining('with: new') as string },
     ]);
-    const replica = await platform.addReplica(NEW, OLD);
+    const replica = await addReplicaWithKeys(platform, NEW, OLD);
     await platform.pass(2 * MINUTE);
     expect(await replica.read()).toMatchObject({ status: 200 });
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200 });
   });
 });

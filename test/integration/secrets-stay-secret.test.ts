@@ -1,19 +1,25 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CODE, TOKEN } from '../kit/liveness.ts';
-import { passUntilAnswered } from '../kit/observe.ts';
-import { AUTHORIZER, COMPONENT, createStation, HOUR, type Station } from '../kit/platform.ts';
+import {
+  AUTHORIZER,
+  COMPONENT,
+  createTestPlatform,
+  HOUR,
+  type TestPlatform,
+} from '../kit/platform.ts';
+import { passUntilAnswered } from '../kit/waiting.ts';
 
 /**
  * Every secret is searched for in everything that leaves the process: the log at debug, the status
  * and the answers to requests that go wrong, after a life with as many faults as can be had.
  */
 describe('no secret reaches a log, the status or an error', () => {
-  let station: Station;
+  let station: TestPlatform;
   const answers: string[] = [];
   const secrets = new Map<string, string>();
 
   beforeAll(async () => {
-    station = await createStation({ simulator: { hosts: 2 } });
+    station = await createTestPlatform({ simulator: { hosts: 2 } });
     const { simulator, internal } = station;
     const note = async (answer: Response) => {
       // Handing out a value is what this one is for.
@@ -58,7 +64,7 @@ describe('no secret reaches a log, the status or an error', () => {
 
 /** One of everything that makes the service write about a secret. */
 async function causeTrouble(
-  station: Station,
+  station: TestPlatform,
   note: (answer: Response) => Promise<void>,
 ): Promise<void> {
   const { simulator, internal, publicUrl, redis, keys } = station;

@@ -8,16 +8,23 @@ import { loadConfig } from '../../src/config/load.ts';
 import {
   ADMIN,
   API_KEYS,
-  createDashboardStation,
+  createDashboardPlatform,
   createPerson,
   logIn,
   type Person,
 } from '../kit/dashboard.ts';
 import { logged } from '../kit/observe.ts';
+import {
+  HOUR,
+  MINUTE,
+  platformEnv,
+  type TestPlatform,
+  type TestPlatformOptions,
+} from '../kit/platform.ts';
 import { becomes } from '../kit/redis-trouble.ts';
-import { killServices, POLLING, startService } from '../kit/service.ts';
-import { HOUR, MINUTE, stationEnv, type Station, type StationOptions } from '../kit/platform.ts';
+import { killServices, startService } from '../kit/service.ts';
 import { createTcpProxy } from '../kit/tcp-proxy.ts';
+import { POLLING } from '../kit/waiting.ts';
 
 /** When a session ends before its eight hours: a person logs out or stays away, or the key goes. */
 
@@ -28,8 +35,8 @@ afterEach(async () => {
   await killServices();
 });
 
-async function open(options: StationOptions = {}): Promise<Station> {
-  const station = await createDashboardStation(options);
+async function open(options: TestPlatformOptions = {}): Promise<TestPlatform> {
+  const station = await createDashboardPlatform(options);
   cleanups.push(() => station.close());
   return station;
 }
@@ -102,10 +109,10 @@ describe('row 149: a session that was logged out', () => {
   });
 
   it.each([
-    ['emptied', (station: Station) => station.redis.del(station.keys.endedSessions)],
+    ['emptied', (station: TestPlatform) => station.redis.del(station.keys.endedSessions)],
     [
       'spoiled',
-      async ({ redis, keys }: Station) => {
+      async ({ redis, keys }: TestPlatform) => {
         await redis.del(keys.endedSessions);
         await redis.set(keys.endedSessions, 'x');
       },
@@ -172,7 +179,7 @@ describe('row 149: keys that are read again', () => {
     const status = async (key: string) =>
       (await station.internal('/status', { headers: { authorization: `Bearer ${key}` } })).status;
     expect([await status(ADMIN.key), await status(shop.key)]).toEqual([200, 401]);
-    const env = stationEnv(
+    const env = platformEnv(
       station.simulator,
       station.config.redisUrl,
       station.config.redisKeyPrefix,
@@ -204,7 +211,7 @@ describe('row 149: keys that are read again', () => {
     writeFileSync(json, JSON.stringify({ api_keys: [] }));
     const { redisUrl, redisKeyPrefix } = station.config;
     const service = startService({
-      ...stationEnv(station.simulator, redisUrl, redisKeyPrefix),
+      ...platformEnv(station.simulator, redisUrl, redisKeyPrefix),
       API_KEYS_FILE: file,
       CONFIG_FILE: json,
     });

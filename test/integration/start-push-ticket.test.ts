@@ -3,10 +3,10 @@ import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { callsSince } from '../kit/observe.ts';
 import {
   COMPONENT,
-  createStation,
+  createTestPlatform,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
 
 const API = 'api_start_push_ticket';
@@ -20,7 +20,7 @@ interface Answer {
 
 /** A person asks WeChat to push tickets. */
 describe('asking for tickets', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   async function ask(port = station.app.internalPort(), path = PATH): Promise<Answer> {
@@ -33,7 +33,7 @@ describe('asking for tickets', () => {
   }
 
   it('makes them come, and says in the log who has asked', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     expect(await ask()).toMatchObject({ status: 202, body: { asked: true } });
     await station.pass(2_000);
     const tickets = await station.redis.get(station.keys.ticketMirror(COMPONENT.appid));
@@ -43,7 +43,7 @@ describe('asking for tickets', () => {
   });
 
   it('is seen in the status, and the watchdog does not ask again at once', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
     await station.settle();
     station.simulator.addFault(NO_PUSHES_ON_REQUEST);
@@ -62,7 +62,7 @@ describe('asking for tickets', () => {
   });
 
   it('happens once a minute, whichever replica is asked', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     station.simulator.addFault(NO_PUSHES_ON_REQUEST);
     const other = await station.addReplica();
     const since = station.clock.now();
@@ -87,7 +87,7 @@ describe('asking for tickets', () => {
     { errcode: 40125, code: 'wechat_refused', wait: 600, says: 'AppSecret' },
     { errcode: -1, code: 'wechat_unavailable', wait: 5, says: 'busy' },
   ])('says why when WeChat answers $errcode', async ({ errcode, code, wait, says }) => {
-    station = await createStation();
+    station = await createTestPlatform();
     station.simulator.addFault({ api: API, fault: { type: 'errcode', errcode } });
     const { status, body, retryAfter } = await ask();
     expect([status, body.error?.code, retryAfter]).toEqual([503, code, wait]);
@@ -97,7 +97,7 @@ describe('asking for tickets', () => {
 
   it('calls nobody for a component that is not configured, or while Redis is away', async () => {
     const server = await startRedisServer();
-    station = await createStation({ redisUrl: server.url });
+    station = await createTestPlatform({ redisUrl: server.url });
     try {
       const since = station.clock.now();
       const path = PATH.replace(COMPONENT.appid, 'wxffffffffffffffff');

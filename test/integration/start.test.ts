@@ -5,8 +5,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
-import { POLLING } from '../kit/service.ts';
-import { stationEnv } from '../kit/platform.ts';
+import { platformEnv } from '../kit/platform.ts';
+import { POLLING } from '../kit/waiting.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -26,7 +26,7 @@ describe('the service as it is built', () => {
 
   async function start(): Promise<{ port: number; output: () => string; exit: Promise<unknown> }> {
     const port = await freePort();
-    const env = stationEnv({ urls: ['http://127.0.0.1:1'] }, inject('redisUrl'), `t${port}:`);
+    const env = platformEnv({ urls: ['http://127.0.0.1:1'] }, inject('redisUrl'), `t${port}:`);
     const child = spawn(process.execPath, [join(home, 'dist/main.js')], {
       env: { PATH: process.env.PATH, ...env, PUBLIC_PORT: String(port) },
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -10,22 +10,22 @@ import { VERSION } from '../../src/lib/version.ts';
 import {
   AUTHORIZER,
   COMPONENT,
-  createStation,
+  createTestPlatform,
   HOUR,
   MINUTE,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
 
 /** What an admin reads, from the calm day to the night when Redis is gone. */
 describe('the status', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   const read = async (headers: Record<string, string> = {}) =>
     (await (await station.internal('/status', { headers })).json()) as StatusSnapshot;
 
   it('says ok, when each value was obtained and when the next tick will refresh it', async () => {
-    station = await createStation({ env: { PUBLIC_BASE_URL: 'https://wx.example.com/' } });
+    station = await createTestPlatform({ env: { PUBLIC_BASE_URL: 'https://wx.example.com/' } });
     station.simulator.setPushing(true);
     await station.skip(5 * HOUR);
     const status = await read();
@@ -54,7 +54,7 @@ describe('the status', () => {
   });
 
   it('names the reason, the advice and the rid of a failure, and a job that could not do its work', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     const fault = { type: 'errcode', errcode: 40125 } as const;
     station.simulator.addFault({ api: 'api_component_token', times: 'forever', fault });
     await station.simulator.pushTicket();
@@ -71,7 +71,7 @@ describe('the status', () => {
   it('shows a key that is narrowed to an appid that component only', async () => {
     const here = makeApiKey('here', `status:read@${COMPONENT.appid}`);
     const elsewhere = makeApiKey('elsewhere', 'status:read@wxffffffffffffffff');
-    station = await createStation({ env: { API_KEYS: `${here.entry},${elsewhere.entry}` } });
+    station = await createTestPlatform({ env: { API_KEYS: `${here.entry},${elsewhere.entry}` } });
     const appids = async (key: string) =>
       (await read({ authorization: `Bearer ${key}` })).components.map((one) => one.appid);
     expect(await appids(here.key)).toEqual([COMPONENT.appid]);
@@ -83,7 +83,7 @@ describe('the status', () => {
     const all = makeApiKey('all', 'status:read');
     const elsewhere = makeApiKey('elsewhere', 'status:read@wxffffffffffffffff');
     const env = { API_KEYS: `${all.entry},${elsewhere.entry}` };
-    station = await createStation({ redisUrl: server.url, env });
+    station = await createTestPlatform({ redisUrl: server.url, env });
     try {
       await server.kill();
       expect((await station.simulator.pushTicket()).status).toBe(503);
@@ -111,13 +111,13 @@ describe('the status', () => {
 });
 
 describe('what the status knows of replicas, tickets and events', () => {
-  let station: Station;
+  let station: TestPlatform;
   afterEach(() => station.close());
 
   const read = async () => (await (await station.internal('/status')).json()) as StatusSnapshot;
 
   it('misses a replica that is gone without a word, until another one starts', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     await station.simulator.pushTicket();
     await station.settle();
     const killed = createHeartbeat(station.store, 'killed', VERSION);
@@ -146,7 +146,7 @@ describe('what the status knows of replicas, tickets and events', () => {
   });
 
   it('sees itself at once, and its goodbye is left for the others', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     const [own, ...none] = await readReplicas(station.store);
     expect(none).toEqual([]);
     expect(own).toMatchObject({ version: VERSION, stoppedAt: undefined });
@@ -158,7 +158,7 @@ describe('what the status knows of replicas, tickets and events', () => {
   });
 
   it('keeps when tickets came, and a ticket is never lost for it', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     const { redis, keys, store } = station;
     const came: number[] = [];
     for (let push = 0; push < 3; push += 1) {
@@ -178,7 +178,7 @@ describe('what the status knows of replicas, tickets and events', () => {
   });
 
   it('reads the last events, newest first, without the ticket in them', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     await station.simulator.pushTicket();
     await station.simulator.pushUnauthorized(COMPONENT.appid, AUTHORIZER);
     await station.settle();

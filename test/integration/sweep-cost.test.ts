@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
-import { authorize, AUTHORIZER_API, createPlatform } from '../kit/authorizers.ts';
+import { authorize, AUTHORIZER_API } from '../kit/authorizers.ts';
+import { COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 import { countCommands, totalOf } from '../kit/redis-commands.ts';
-import { COMPONENT, type Station } from '../kit/platform.ts';
 
 /** Commands that a look may cost: its record, its platform's token, begin, commit, index. */
 const COMMANDS_EACH = 50;
@@ -11,13 +11,13 @@ const COMMANDS_EACH = 50;
 const READINGS_EACH = 5;
 
 let server: RedisServer;
-let station: Station;
+let station: TestPlatform;
 beforeEach(async () => {
   // One of its own: what others do would be counted, too.
   server = await startRedisServer();
   // A pace that holds nothing up: what one tick costs is counted, however much is due.
   const env = { AUTHORIZER_REFRESHES_PER_SECOND: '1000' };
-  station = await createPlatform({ redisUrl: server.url, env });
+  station = await createTestPlatform({ ticket: true, redisUrl: server.url, env });
 });
 afterEach(async () => {
   await station.close();

@@ -1,36 +1,37 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { expectHealed } from '../kit/expect.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
 import {
   COMPONENT,
-  createStation,
+  createTestPlatform,
   HOUR,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
 import {
-  expectHealed,
   FAILED,
   MINT_API,
   NEEDS_PERSON,
+  platformBeforeRefresh,
   secondsUntilRenewed,
-  stationBeforeRefresh,
 } from '../kit/scenario.ts';
 
 const START_PUSH = 'api_start_push_ticket';
 const ASKED = 'asked WeChat to push tickets again';
 
-const ticketOf = ({ redis, keys }: Station) => redis.hgetall(keys.ticketRecord(COMPONENT.appid));
+const ticketOf = ({ redis, keys }: TestPlatform) =>
+  redis.hgetall(keys.ticketRecord(COMPONENT.appid));
 
 describe.each([61005, 61006])(
   'row 42: WeChat refuses the component_verify_ticket (errcode %d)',
   (errcode) => {
-    let station: Station;
+    let station: TestPlatform;
     /** The moment of the tick that finds the token due. */
     let since: number;
     beforeEach(async () => {
-      station = await stationBeforeRefresh();
+      station = await platformBeforeRefresh();
       since = station.clock.now() + MINUTE;
     });
     afterEach(() => station.close());
@@ -132,7 +133,7 @@ describe.each([61005, 61006])(
   'row 122: the only ticket is refused once (errcode %d)',
   (errcode) => {
     it('and serves a minute later, without another one', async () => {
-      const station = await createStation();
+      const station = await createTestPlatform();
       station.simulator.addFault(NO_PUSHES_ON_REQUEST);
       station.simulator.addFault({ api: MINT_API, fault: { type: 'errcode', errcode } });
       await station.simulator.pushTicket();

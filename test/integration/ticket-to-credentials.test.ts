@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { acceptTicket, readTicket } from '../../src/store/tickets/ticket.ts';
+import { COMPONENT, createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
 import { ticketXml } from '../kit/push-envelope.ts';
-import { COMPONENT, createStation, MINUTE, type Station } from '../kit/platform.ts';
 
 const token = { kind: 'component_access_token', subject: COMPONENT.appid } as const;
 const code = { kind: 'pre_auth_code', subject: COMPONENT.appid } as const;
 
 describe('from the first ticket to credentials that others read', () => {
-  let station: Station;
+  let station: TestPlatform;
   beforeEach(async () => {
-    station = await createStation();
+    station = await createTestPlatform();
   });
   afterEach(() => station.close());
 

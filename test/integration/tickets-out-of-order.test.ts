@@ -9,20 +9,20 @@ import {
   readTicket,
   TICKET_LIFE_MS,
 } from '../../src/store/tickets/ticket.ts';
-import { eventCount, post, pushCounts } from '../kit/public-listener.ts';
-import { sealPush, ticketXml } from '../kit/push-envelope.ts';
 import {
   COMPONENT,
-  createStation,
+  createTestPlatform,
   HOUR,
   MINUTE,
-  type Station,
   NO_PUSHES_ON_REQUEST,
+  type TestPlatform,
 } from '../kit/platform.ts';
+import { eventCount, post, pushCounts } from '../kit/public-listener.ts';
+import { encryptPush, ticketXml } from '../kit/push-envelope.ts';
 
-let station: Station;
+let station: TestPlatform;
 beforeAll(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
 });
 afterAll(() => station.close());
@@ -42,7 +42,10 @@ let posted = 0;
 function postTicket(ticket: string, createTime: number | string): Promise<string> {
   posted += 1;
   const random = String(posted).padStart(16, '0');
-  return post(station, sealPush(ticketXml({ ticket, createTime }), { timestamp: now(), random }));
+  return post(
+    station,
+    encryptPush(ticketXml({ ticket, createTime }), { timestamp: now(), random }),
+  );
 }
 
 /** In Redis by removing them, in the memory of the process by their age. */
@@ -321,7 +324,7 @@ describe('row 51: a CreateTime that cannot be', () => {
 
   it('is believed to be our own fault when the signature is ahead as well', async () => {
     const ahead = now() + 3600;
-    const push = sealPush(ticketXml({ createTime: ahead }), { timestamp: ahead });
+    const push = encryptPush(ticketXml({ createTime: ahead }), { timestamp: ahead });
     expect(await post(station, push)).toBe('200 success');
     expect((await stored()).createTime).toBe(station.clock.now());
   });
@@ -352,7 +355,7 @@ describe('row 51: a CreateTime that cannot be', () => {
 
   it('is remembered until it could be taken at its word, and for a life after that', async () => {
     const ahead = now() + 7200;
-    const push = sealPush(ticketXml({ ticket: 'ticket@@@ahead', createTime: ahead }), {
+    const push = encryptPush(ticketXml({ ticket: 'ticket@@@ahead', createTime: ahead }), {
       timestamp: now(),
     });
     expect(await post(station, push)).toBe('200 success');

@@ -3,20 +3,14 @@ import type { Redis } from 'ioredis';
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, read, statusOf } from '../kit/observe.ts';
 import {
-  newest,
-  newTicketPush,
-  post,
-  readiness,
-  secondsUntil,
-  ticketMirror,
-} from '../kit/redis-trouble.ts';
-import {
   COMPONENT,
-  createStation,
+  createTestPlatform,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
+import { newest, newTicketPush, post, readiness, ticketMirror } from '../kit/redis-trouble.ts';
+import { secondsUntil } from '../kit/waiting.ts';
 
 const RESTORED = 'Redis had lost the ticket; restored from memory';
 const MIRROR_RESTORED = 'the key of the ticket was missing or wrong; written again';
@@ -24,10 +18,10 @@ const SPOILED = 'the record of the ticket was edited by hand; it is kept aside a
 /** Seconds. */
 const AT_MOST = 60;
 
-let station: Station;
+let station: TestPlatform;
 let ticket: string;
 beforeEach(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
   const push = newTicketPush(station);
   expect(await post(push)).toMatchObject({ status: 200, text: 'success' });

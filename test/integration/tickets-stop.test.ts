@@ -1,15 +1,15 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { expectHealed } from '../kit/expect.ts';
 import { CODE, TOKEN, watchMirrors } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
 import {
   COMPONENT,
-  createStation,
+  createTestPlatform,
   HOUR,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
-import { expectHealed } from '../kit/scenario.ts';
 
 const START_PUSH = 'api_start_push_ticket';
 const SILENT = 'no ticket push for 25 minutes; the stored ticket serves for its 12 hours';
@@ -22,12 +22,12 @@ const COULD_NOT = 'WeChat could not be asked to push tickets; asked again in 5 m
 const ROUND = 15;
 
 describe('row 47: ticket pushes stop', () => {
-  let station: Station;
+  let station: TestPlatform;
   let since: number;
   afterEach(() => station.close());
 
   const start = async (options: { replicas?: number; answersRequests?: boolean } = {}) => {
-    station = await createStation();
+    station = await createTestPlatform();
     if (options.answersRequests !== true) station.simulator.addFault(NO_PUSHES_ON_REQUEST);
     for (let more = 1; more < (options.replicas ?? 1); more += 1) await station.addReplica();
     since = station.clock.now();
@@ -97,7 +97,7 @@ describe('row 47: ticket pushes stop', () => {
     { what: 'a 502', fault: { type: 'status', status: 502 } as const },
     { what: 'a web page', fault: { type: 'html' } as const },
   ])('of a new deployment: asks again five minutes after $what', async ({ fault }) => {
-    station = await createStation();
+    station = await createTestPlatform();
     since = station.clock.now();
     station.simulator.addFault({ api: START_PUSH, fault });
     await station.pass(2 * MINUTE);

@@ -1,27 +1,29 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { refuseValue } from '../../src/store/credentials/invalidate.ts';
 import { acceptTicket, refuseTicket } from '../../src/store/tickets/ticket.ts';
+import { expectHealed } from '../kit/expect.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, read, statusOf } from '../kit/observe.ts';
 import {
   COMPONENT,
-  createStation,
+  createTestPlatform,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
+  type TestPlatform,
 } from '../kit/platform.ts';
-import { expectHealed, FAILED, MINT_API } from '../kit/scenario.ts';
+import { FAILED, MINT_API } from '../kit/scenario.ts';
 
 const CALL_MS = 2_000;
 
-let station: Station;
+let station: TestPlatform;
 beforeEach(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
 });
 afterEach(() => station.close());
 
-const ticketOf = ({ redis, keys }: Station) => redis.hgetall(keys.ticketRecord(COMPONENT.appid));
+const ticketOf = ({ redis, keys }: TestPlatform) =>
+  redis.hgetall(keys.ticketRecord(COMPONENT.appid));
 
 /** A ticket that the service has taken in and that WeChat will not have. */
 async function receiveDeadTicket(ticket: string): Promise<void> {

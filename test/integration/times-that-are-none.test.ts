@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { authorizationOf, AUTHORIZED, createPlatform } from '../kit/authorizers.ts';
+import { authorizationOf, AUTHORIZED } from '../kit/authorizers.ts';
 import { logged, read } from '../kit/observe.ts';
+import { AUTHORIZER, COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
 import {
   asMessage,
   eventCount,
@@ -9,17 +10,16 @@ import {
   newestEvents,
   post,
 } from '../kit/public-listener.ts';
-import { sealPush } from '../kit/push-envelope.ts';
-import { AUTHORIZER, COMPONENT, type Station } from '../kit/platform.ts';
+import { encryptPush } from '../kit/push-envelope.ts';
 
 /** The signature of a push is fresh, and its CreateTime is none, or none that can be. */
 
 const ODD = 'a push has an odd CreateTime';
 const YEAR = 365 * 86_400;
 
-let station: Station;
+let station: TestPlatform;
 beforeAll(async () => {
-  station = await createPlatform();
+  station = await createTestPlatform({ ticket: true });
 });
 afterAll(() => station.close());
 beforeEach(async () => {
@@ -65,7 +65,7 @@ const TIMES: Time[] = [
 
 async function push(infoType: string, fields: string): Promise<void> {
   const xml = `<xml><AppId>${COMPONENT.appid}</AppId><InfoType>${infoType}</InfoType>${fields}</xml>`;
-  expect(await post(station, sealPush(xml, { timestamp: now() }))).toBe('200 success');
+  expect(await post(station, encryptPush(xml, { timestamp: now() }))).toBe('200 success');
 }
 
 /** Once for each push, and with nothing in it that is not a moment. */
@@ -120,7 +120,7 @@ describe.each(TIMES)('row 104: CreateTime $name counts as now', (time) => {
     station.logs.length = 0;
     const xml = `<xml><ToUserName>gh_1</ToUserName><FromUserName>o1</FromUserName>${time.xml()}`;
     const message = `${xml}<MsgType>text</MsgType><MsgId>7</MsgId></xml>`;
-    const sealed = asMessage(sealPush(message, { timestamp: now() }));
+    const sealed = asMessage(encryptPush(message, { timestamp: now() }));
     expect(await post(station, sealed, MESSAGES)).toBe('200 success');
     expectNoted(time);
     expect(await eventCount(station)).toBe(events + 2);

@@ -1,9 +1,9 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readMetrics } from '../kit/metrics.ts';
-import { newestEvents, pushCounts, type PostedPush } from '../kit/public-listener.ts';
-import { outerXml, sealPush, ticketXml, type SealOptions } from '../kit/push-envelope.ts';
-import { AUTHORIZER, COMPONENT, createStation, type Station } from '../kit/platform.ts';
+import { AUTHORIZER, COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
+import { newestEvents, type PostedPush, pushCounts } from '../kit/public-listener.ts';
+import { encryptPush, type EnvelopeOptions, outerXml, ticketXml } from '../kit/push-envelope.ts';
 
 /**
  * A push at its plain address is served before Express, one at an unusual address by it. Nobody may be
@@ -20,12 +20,12 @@ interface Answer {
   body: string;
 }
 
-let stations: Record<Door, Station>;
+let stations: Record<Door, TestPlatform>;
 beforeAll(async () => {
   const previous = { COMPONENT_PREVIOUS_TOKEN: 'formerToken' };
   const [front, express] = await Promise.all([
-    createStation({ env: previous }),
-    createStation({ env: previous }),
+    createTestPlatform({ env: previous }),
+    createTestPlatform({ env: previous }),
   ]);
   stations = { front, express };
 });
@@ -55,8 +55,8 @@ function send(door: Door, path: string, push: PostedPush, headers = {}): Promise
 }
 
 const now = () => Math.floor(stations.front.clock.now() / 1000);
-const sealed = (text: string, options: SealOptions = {}) =>
-  sealPush(text, { timestamp: now(), ...options });
+const sealed = (text: string, options: EnvelopeOptions = {}) =>
+  encryptPush(text, { timestamp: now(), ...options });
 const ticket = (value: string) => ticketXml({ ticket: value, createTime: now() });
 const message = (id: number, more = '') =>
   `<xml><ToUserName><![CDATA[gh_1]]></ToUserName><FromUserName><![CDATA[o1]]></FromUserName>` +
@@ -155,7 +155,7 @@ describe('both doors', () => {
   });
 
   it('have stored and counted the same in the end', async () => {
-    const told = async (station: Station) => ({
+    const told = async (station: TestPlatform) => ({
       counts: await pushCounts(station),
       events: (await newestEvents(station, 100)).map((entry) => ({ ...entry, id: '' })),
       metrics: Object.fromEntries(

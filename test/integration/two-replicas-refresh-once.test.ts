@@ -3,9 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { afterEach, describe, expect, inject, it, vi } from 'vitest';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
-import { mintIntervals } from '../kit/liveness.ts';
 import { createManualClock, type ManualClock } from '../kit/clock.ts';
-import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, stationEnv } from '../kit/platform.ts';
+import { mintIntervals } from '../kit/liveness.ts';
+import { COMPONENT, MINUTE, NO_PUSHES_ON_REQUEST, platformEnv } from '../kit/platform.ts';
 
 const TICKS = 200;
 /** Milliseconds of real time: some 40 seconds on a machine that has nothing else to do. */
@@ -44,7 +44,7 @@ describe('row 21: two processes tick together', () => {
       // WeChat takes a moment to answer, and the test decides how long that is: see letCallsMeet.
       simulator.addFault({ api: '*', times: 'forever', fault: { type: 'delay', ms: 1 } });
       const prefix = `test${randomBytes(6).toString('hex')}:`;
-      const env = stationEnv(simulator, inject('redisUrl'), prefix);
+      const env = platformEnv(simulator, inject('redisUrl'), prefix);
       replicas.push(...(await Promise.all([startReplica(env), startReplica(env)])));
 
       // From here on each round ends half a minute after a tick.

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { expectHealed } from '../kit/expect.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, read } from '../kit/observe.ts';
+import { createTestPlatform, HOUR, MINUTE, type TestPlatform } from '../kit/platform.ts';
 import { newest, tokenMints } from '../kit/redis-trouble.ts';
-import { createStation, HOUR, MINUTE, type Station } from '../kit/platform.ts';
-import { expectHealed, REFRESHED } from '../kit/scenario.ts';
+import { REFRESHED } from '../kit/scenario.ts';
 
 /** A number and a field that this version has never heard of. */
 const LATER = { schema: '9', invented_later: 'kept' };
@@ -13,9 +14,9 @@ const FIELDS_OF_010 = [
   ...['reason', 'replica', 'failures'],
 ];
 
-let station: Station;
+let station: TestPlatform;
 beforeEach(async () => {
-  station = await createStation();
+  station = await createTestPlatform();
   await station.simulator.pushTicket();
   await station.settle();
 });

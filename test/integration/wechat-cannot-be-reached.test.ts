@@ -3,25 +3,20 @@ import dns from 'node:dns';
 import { connect, type AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { expectHealed } from '../kit/expect.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { secondsUntil, tokenMints } from '../kit/redis-trouble.ts';
 import {
-  createStation,
+  createTestPlatform,
   MINUTE,
   NO_PUSHES_ON_REQUEST,
-  type Station,
-  type StationOptions,
+  type TestPlatform,
+  type TestPlatformOptions,
 } from '../kit/platform.ts';
-import {
-  expectHealed,
-  FAILED,
-  MINT_API,
-  NEEDS_PERSON,
-  REFRESHED,
-  secondsUntilRenewed,
-} from '../kit/scenario.ts';
+import { tokenMints } from '../kit/redis-trouble.ts';
+import { FAILED, MINT_API, NEEDS_PERSON, REFRESHED, secondsUntilRenewed } from '../kit/scenario.ts';
 import { createTcpProxy, type TcpProxy } from '../kit/tcp-proxy.ts';
+import { secondsUntil } from '../kit/waiting.ts';
 
 const pem = (name: string) =>
   readFileSync(new URL(`../fixtures/tls/localhost-test-${name}.pem`, import.meta.url));
@@ -29,10 +24,10 @@ const portOf = (url: string) => Number(new URL(url).port);
 
 /** A minute to go until the tick that finds the token due; `enter` is told where WeChat listens. */
 async function stationBeforeTick(
-  options: StationOptions,
+  options: TestPlatformOptions,
   enter: (simulatorPort: number) => void = () => undefined,
-): Promise<Station> {
-  const station = await createStation(options);
+): Promise<TestPlatform> {
+  const station = await createTestPlatform(options);
   enter(portOf(station.simulator.url));
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
   for (const minutes of [95, 14]) {
@@ -45,7 +40,7 @@ async function stationBeforeTick(
 
 /** The tick has come, and WeChat was not told anything: the stored value is held without a doubt. */
 async function expectHeld(
-  station: Station,
+  station: TestPlatform,
   before: Awaited<ReturnType<typeof stored>>,
   since: number,
 ): Promise<void> {
@@ -75,7 +70,7 @@ async function expectHeld(
 }
 
 describe('row 35: the only host cannot be reached', () => {
-  let station: Station;
+  let station: TestPlatform;
   let proxy: TcpProxy | undefined;
   afterEach(async () => {
     vi.restoreAllMocks();
@@ -118,7 +113,7 @@ describe('row 35: the only host cannot be reached', () => {
 });
 
 describe('row 35: the first of two hosts cannot be reached', () => {
-  let station: Station;
+  let station: TestPlatform;
   let proxy: TcpProxy;
   afterEach(async () => {
     vi.restoreAllMocks();
@@ -162,7 +157,7 @@ describe('row 35: the first of two hosts cannot be reached', () => {
 });
 
 describe('row 36: the certificate is not good', () => {
-  let station: Station;
+  let station: TestPlatform;
   let server: tls.Server;
   afterEach(async () => {
     vi.restoreAllMocks();

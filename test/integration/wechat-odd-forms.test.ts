@@ -3,18 +3,18 @@ import {
   authorizationOf,
   AUTHORIZED,
   AUTHORIZER_API,
-  platformBeforeRefresh,
+  platformBeforeAuthorizerRefresh,
 } from '../kit/authorizers.ts';
-import { examineStation } from '../kit/doctor.ts';
+import { examinePlatform } from '../kit/doctor.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { callsSince, logged, read, statusOf, stored } from '../kit/observe.ts';
-import { secondsUntil } from '../kit/redis-trouble.ts';
-import { AUTHORIZER, createStation, MINUTE, type Station } from '../kit/platform.ts';
+import { AUTHORIZER, createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
 import { FAILED, MINT_API, NEEDS_PERSON } from '../kit/scenario.ts';
+import { secondsUntil } from '../kit/waiting.ts';
 
 const INFO_API = 'api_get_authorizer_info';
 
-let station: Station;
+let station: TestPlatform;
 afterEach(() => station.close());
 
 const answerOnce = (body: string) =>
@@ -49,7 +49,7 @@ describe('row 123: the address that is not on the whitelist', () => {
     },
     { errcode: 40090, shown: '203.0.113.7', errmsg: 'bad client ip ::ffff:cb00:7107' },
   ])('stands in status, log and doctor: $errmsg ($errcode)', async ({ errcode, errmsg, shown }) => {
-    station = await createStation();
+    station = await createTestPlatform();
     station.simulator.addFault({
       api: MINT_API,
       times: 'forever',
@@ -66,7 +66,7 @@ describe('row 123: the address that is not on the whitelist', () => {
     expect(logged(station, NEEDS_PERSON, TOKEN.kind)).toMatchObject([
       { failure: { errcode, message: expect.stringContaining(`(${shown})`) as string } },
     ]);
-    const line = (await examineStation(station)).find(
+    const line = (await examinePlatform(station)).find(
       ({ group, code }) => group === 'whitelist' && code === 'address_not_whitelisted',
     );
     expect(line?.seen.en).toContain(`(${shown})`);
@@ -88,7 +88,7 @@ describe('row 124: forms in which WeChat answers', () => {
       body: '{"errcode":"0","errmsg":"ok","component_access_token":"t","expires_in":"7200"}',
     },
   ])('a token $name', async ({ body }) => {
-    station = await createStation();
+    station = await createTestPlatform();
     answerOnce(body);
     station.simulator.addFault({
       api: 'api_create_preauthcode',
@@ -109,7 +109,7 @@ describe('row 124: forms in which WeChat answers', () => {
     },
     { name: 'after a byte order mark', body: `${MARK}{"errcode":45009}` },
   ])('an errcode $name', async ({ body }) => {
-    station = await createStation();
+    station = await createTestPlatform();
     answerOnce(body);
     await firstTicket();
     const { credential } = await statusOf(station, TOKEN);
@@ -117,7 +117,7 @@ describe('row 124: forms in which WeChat answers', () => {
   });
 
   it('an errcode of 0 as a text is a success where nothing else is', async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     station.simulator.addFault({
       api: 'api_start_push_ticket',
       fault: { type: 'body', body: '{"errcode":"0","errmsg":"ok"}' },
@@ -129,7 +129,7 @@ describe('row 124: forms in which WeChat answers', () => {
   it.each([40030, 42002])(
     'a refresh token that is refused with %d: WeChat is asked for the one that it takes',
     async (errcode) => {
-      station = await platformBeforeRefresh();
+      station = await platformBeforeAuthorizerRefresh();
       const since = station.clock.now();
       const refreshToken = 'refreshtoken@@@named-by-wechat';
       const named = { authorizer_appid: AUTHORIZER, authorizer_refresh_token: refreshToken };

@@ -6,10 +6,16 @@ import { makeApiKey, type Scope } from '../../src/config/api-keys.ts';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { ROUTES } from '../../src/http/internal/routes.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
-import { CLASSIC, STABLE } from '../kit/accounts.ts';
 import { authorize } from '../kit/authorizers.ts';
 import { logIn, type Person } from '../kit/dashboard.ts';
-import { COMPONENT, createStation, MINUTE, type Station } from '../kit/platform.ts';
+import {
+  CLASSIC,
+  COMPONENT,
+  createTestPlatform,
+  MINUTE,
+  STABLE,
+  type TestPlatform,
+} from '../kit/platform.ts';
 
 /** All routes of the internal API and all pages, with live values behind them: who may learn what. */
 
@@ -84,7 +90,7 @@ function requestsFor({ component, authorizer, account }: Place): Request[] {
   });
 }
 
-async function openStation(redisUrl?: string): Promise<Station> {
+async function openStation(redisUrl?: string): Promise<TestPlatform> {
   const file = join(mkdtempSync(join(tmpdir(), 'wxkeeper-test-')), 'config.json');
   const { token, encodingAesKey } = COMPONENT;
   const components = [OWN, FOREIGN].map(({ appid, secret: appsecret }) => ({
@@ -108,7 +114,7 @@ async function openStation(redisUrl?: string): Promise<Station> {
       'PREVIOUS_ENCODING_AES_KEY',
     ].map((name) => [`COMPONENT_${name}`, '']),
   );
-  const station = await createStation({
+  const station = await createTestPlatform({
     ...(redisUrl !== undefined && { redisUrl }),
     env: {
       ...env,
@@ -139,7 +145,11 @@ async function openStation(redisUrl?: string): Promise<Station> {
   return station;
 }
 
-async function ask(station: Station, { method, path, body }: Request, key: string | undefined) {
+async function ask(
+  station: TestPlatform,
+  { method, path, body }: Request,
+  key: string | undefined,
+) {
   const answer = await station.internal(path, {
     method,
     redirect: 'manual',
@@ -193,7 +203,7 @@ const shown = (texts: readonly string[], hidden: readonly string[]) =>
 
 describe('row 144: a key that is narrowed to an appid sees no other one', () => {
   describe.each(['while Redis is there', 'while Redis is away'])('%s', (when) => {
-    let station: Station;
+    let station: TestPlatform;
     let server: RedisServer;
     beforeAll(async () => {
       server = await startRedisServer();
@@ -231,7 +241,7 @@ describe('row 144: a key that is narrowed to an appid sees no other one', () => 
 });
 
 describe('row 146: a value is learnt by whoever may read it, and by nobody else', () => {
-  let station: Station;
+  let station: TestPlatform;
   let secrets: string[];
   /** Whatever was a value at some time. */
   const learn = async () => {

@@ -1,10 +1,9 @@
 import { noteReplica } from '../../src/store/operations/replicas.ts';
 import { ALERT_KINDS, type AlertKind } from '../../src/config/formats.ts';
-import type { Accepted, WebhookReceiver } from './webhook-receiver.ts';
-import { createWebhookReceiver } from './webhook-receiver.ts';
-import type { TestStore } from './store.ts';
-import type { Station } from './platform.ts';
 import type { ManualClock } from './clock.ts';
+import type { TestPlatform } from './platform.ts';
+import type { TestStore } from './store.ts';
+import { type Accepted, createWebhookReceiver, type WebhookReceiver } from './webhook-receiver.ts';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,7 +45,7 @@ export async function receiversOfAllKinds(clock: ManualClock) {
 
 /** A replica that was killed a minute ago, or one that has said goodbye since. */
 export async function loseReplica(
-  { store, clock }: { store: TestStore | Station['store']; clock: ManualClock },
+  { store, clock }: { store: TestStore | TestPlatform['store']; clock: ManualClock },
   id: string,
   stopped = false,
 ): Promise<void> {

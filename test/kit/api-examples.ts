@@ -5,17 +5,17 @@ import { makeApiKey, parseApiKeyEntry } from '../../src/config/api-keys.ts';
 import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { authorizerToken, revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
-import { createLinkedPlatform } from './authorizing.ts';
 import { NO_HANDLERS } from './handlers.ts';
-import { INFO_API, pass } from './reconciling.ts';
 import {
   AUTHORIZER,
   COMPONENT,
-  createStation,
-  MINUTE,
+  createTestPlatform,
   type InternalRequest,
-  type Station,
+  MINUTE,
+  type TestPlatform,
 } from './platform.ts';
+import { INFO_API } from './reconciling.ts';
+import { passUnanswered } from './waiting.ts';
 
 /**
  * Takes one answer for each operation of the internal API and each status it is documented with, from a
@@ -61,13 +61,15 @@ async function take(taken: Examples, ask: Ask, steps: readonly Step[]): Promise<
 async function healthy(taken: Examples): Promise<void> {
   const narrow = makeApiKey('narrow', `credentials:read@${UNKNOWN}`);
   const admin = makeApiKey('tests', 'admin');
-  const station = await createLinkedPlatform({
+  const station = await createTestPlatform({
+    ticket: true,
+    links: true,
     env: { API_KEYS: `${admin.entry},${narrow.entry}` },
   });
   const as = (key: string | undefined) => asking(station, key);
   try {
     const appids = station.simulator.populate(COMPONENT.appid, ACCOUNTS);
-    await pass(station, 11 * MINUTE);
+    await passUnanswered(station, 11 * MINUTE);
     const [one = '', , ended = ''] = appids;
     await revokeAuthorization(
       station.store,
@@ -75,7 +77,7 @@ async function healthy(taken: Examples): Promise<void> {
       station.clock.now(),
     );
     await take(taken, as(admin.key), successes(one));
-    await pass(station, 6 * MINUTE);
+    await passUnanswered(station, 6 * MINUTE);
     await take(taken, as(admin.key), [
       ['refreshCredential', 200, `${TOKEN}/refresh`, POST],
       ['refreshCredentialOfAuthorizer', 200, `${tokenOf(one)}/refresh`, POST],
@@ -97,7 +99,7 @@ async function healthy(taken: Examples): Promise<void> {
 }
 
 /** Where it is told what a link has brought. */
-async function broughtLink(station: Station, ask: Ask): Promise<string> {
+async function broughtLink(station: TestPlatform, ask: Ask): Promise<string> {
   const made = await ask(`${HERE}/authorization-links`, send({ state: 'merchant-7' }));
   const { id, url } = (await made.json()) as { id: string; url: string };
   const { pathname, search } = new URL(url);
@@ -187,7 +189,7 @@ const forbidden = (one: string): readonly Step[] => [
 
 async function withoutRedis(taken: Examples): Promise<void> {
   const server = await startRedisServer();
-  const station = await createStation({ redisUrl: server.url });
+  const station = await createTestPlatform({ redisUrl: server.url });
   try {
     await server.kill();
     const one = `${HERE}/authorizers/${UNKNOWN}`;
@@ -210,7 +212,7 @@ async function withoutRedis(taken: Examples): Promise<void> {
 
 /** The first minutes, with a wrong AppSecret and without PUBLIC_BASE_URL. */
 async function withoutTicket(taken: Examples): Promise<void> {
-  const station = await createStation();
+  const station = await createTestPlatform();
   const fault = { type: 'errcode', errcode: 40125 } as const;
   station.simulator.addFault({ api: 'api_start_push_ticket', times: 'forever', fault });
   try {
@@ -244,7 +246,7 @@ async function broken(taken: Examples): Promise<void> {
   await listener.close(0);
 }
 
-function asking(station: Station, key: string | undefined): Ask {
+function asking(station: TestPlatform, key: string | undefined): Ask {
   return (path, init) =>
     station.internal(path, {
       ...init,

@@ -4,9 +4,9 @@ import { createLink, type AuthorizationLink } from '../../src/authorizers/link.t
 import { authorizationPages } from '../../src/http/public/authorize.ts';
 import { createPublicApp } from '../../src/http/public/app.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
-import type { Log, LogFields, LogLevel } from '../../src/lib/log.ts';
 import type { Receiver } from '../../src/callbacks/receiver.ts';
 import { createManualClock } from './clock.ts';
+import { collectUnmasked } from './logs.ts';
 import { HOUR, MINUTE } from './platform.ts';
 
 /** The pages for merchants on a real listener, with the rest of the service played by the test. */
@@ -22,19 +22,7 @@ export async function openPages(
   options: { publicBaseUrl?: string | undefined; peer?: string } = {},
 ) {
   const clock = createManualClock();
-  // As it is given to the log, before anything is masked there.
-  const logged: [string, string, LogFields | undefined][] = [];
-  const take = (level: LogLevel) => (message: string, fields?: LogFields) => {
-    logged.push([level, message, fields]);
-  };
-  const log: Log = {
-    error: take('error'),
-    warn: take('warn'),
-    info: take('info'),
-    debug: take('debug'),
-    in: () => log,
-    close: () => Promise.resolve(),
-  };
+  const { log, given: logged } = collectUnmasked();
   const asked = { preAuthCodes: 0, codes: [] as [string, string, number][] };
   const answers = {
     preAuthCode: (): Promise<{ value: string; expiresInMs: number }> => {

@@ -1,19 +1,10 @@
 import { expect } from 'vitest';
-import { createPlatform } from './authorizers.ts';
-import { AUTHORIZER, COMPONENT, type Station, type StationOptions } from './platform.ts';
+import { AUTHORIZER, COMPONENT, type TestPlatform } from './platform.ts';
 
 /** A merchant authorizes the platform: by WeChat's redirect, by its event, or both. */
 
-/** What the public listener is called from outside. */
-const PUBLIC_BASE_URL = 'https://platform.example.com';
-
-/** A platform that can make authorization links. */
-export async function createLinkedPlatform(options: StationOptions = {}): Promise<Station> {
-  return createPlatform({ ...options, env: { PUBLIC_BASE_URL, ...options.env } });
-}
-
 /** The query of a start link, for this listener. */
-export async function startLink(station: Station, wanted: object = {}): Promise<string> {
+export async function startLink(station: TestPlatform, wanted: object = {}): Promise<string> {
   const path = `/v1/components/${COMPONENT.appid}/authorization-links`;
   const body = JSON.stringify(wanted);
   const answer = await station.internal(path, { method: 'POST', body });
@@ -24,7 +15,7 @@ export async function startLink(station: Station, wanted: object = {}): Promise<
 
 /** Where WeChat sends the merchant's browser with a code. */
 export async function donePage(
-  station: Station,
+  station: TestPlatform,
   code: string,
   wanted: object = {},
 ): Promise<() => Promise<Response>> {
@@ -36,7 +27,7 @@ export async function donePage(
 
 /** The `authorized` event of this code. */
 export function authorizedEvent(
-  { simulator }: Station,
+  { simulator }: TestPlatform,
   code: string,
   more: { infoType?: 'authorized' | 'updateauthorized'; createTime?: number } = {},
 ) {
@@ -44,7 +35,7 @@ export function authorizedEvent(
 }
 
 /** Exchanges of codes that WeChat was asked for, and what it said to each. */
-export function exchangesAsked({ simulator }: Station): (number | null)[] {
+export function exchangesAsked({ simulator }: Pick<TestPlatform, 'simulator'>): (number | null)[] {
   return simulator.ledger.calls
     .filter(({ api }) => api === 'api_query_auth')
     .map(({ errcode }) => errcode);

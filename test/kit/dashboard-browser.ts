@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { openVisitor, type Visitor } from './browser.ts';
-import type { Station } from './platform.ts';
+import type { TestPlatform } from './platform.ts';
 
 /** A person in front of the dashboard, in a real browser. */
 
@@ -15,7 +15,7 @@ export interface DashboardVisitor extends Visitor {
 /** Opens the dashboard and logs in; without a key, only opens it. */
 export async function visitDashboard(
   browser: Browser,
-  station: Station,
+  station: TestPlatform,
   key: string | undefined,
   device: BrowserContextOptions,
 ): Promise<DashboardVisitor> {

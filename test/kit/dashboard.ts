@@ -1,19 +1,19 @@
+import { authorize } from './authorizers.ts';
+import {
+  COMPONENT,
+  createTestPlatform,
+  HOUR,
+  MINUTE,
+  NO_PUSHES_ON_REQUEST,
+  type TestPlatform,
+  type TestPlatformOptions,
+} from './platform.ts';
 import { post } from './public-listener.ts';
-import { sealPush, ticketXml } from './push-envelope.ts';
+import { encryptPush, ticketXml } from './push-envelope.ts';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import { mergeAuthorizer } from '../../src/store/authorizers/profile.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import { configuredIds } from '../../src/credentials/catalog.ts';
-import { createAccountStation } from './accounts.ts';
-import { authorize } from './authorizers.ts';
-import {
-  COMPONENT,
-  HOUR,
-  MINUTE,
-  NO_PUSHES_ON_REQUEST,
-  type Station,
-  type StationOptions,
-} from './platform.ts';
 
 /** The service as the dashboard shows it, and a person in front of it without a browser. */
 
@@ -28,13 +28,13 @@ export const BLIND = makeApiKey('bob', 'credentials:read');
 export const API_KEYS = [ADMIN, READER, NARROWED, HALF, BLIND].map(({ entry }) => entry).join(',');
 
 /** A platform and two accounts of our own, with keys for the dashboard. */
-export function createDashboardStation(options: StationOptions = {}): Promise<Station> {
-  return createAccountStation({ ...options, env: { API_KEYS, ...options.env } });
+export function createDashboardPlatform(options: TestPlatformOptions = {}): Promise<TestPlatform> {
+  return createTestPlatform({ accounts: true, ...options, env: { API_KEYS, ...options.env } });
 }
 
 /** Some accounts that have authorized the platform, with names. */
 export async function addMerchants(
-  station: Station,
+  station: TestPlatform,
   names: readonly string[],
   change: Parameters<typeof mergeAuthorizer>[3] = {},
 ): Promise<string[]> {
@@ -59,7 +59,7 @@ export async function addMerchants(
  * A week as the service would have written it: tickets every ten minutes but for one gap, refreshes
  * every 110 minutes but for one that was asked for, a few events.
  */
-export async function fillPast(station: Station): Promise<void> {
+export async function fillPast(station: TestPlatform): Promise<void> {
   const { redis, keys, clock, config } = station;
   const now = clock.now();
   const { appid } = COMPONENT;
@@ -101,7 +101,7 @@ const EVENTS: readonly [type: string, fields: Record<string, string>][] = [
 
 /** As a push of WeChat's leaves it in the stream. */
 export async function addEvent(
-  { redis, keys, clock }: Station,
+  { redis, keys, clock }: TestPlatform,
   at: number | '*',
   type: string,
   fields: Record<string, string>,
@@ -118,8 +118,10 @@ export async function addEvent(
 }
 
 /** A service with a past, in which all is well. */
-export async function createHealthyStation(options: StationOptions = {}): Promise<Station> {
-  const station = await createDashboardStation(options);
+export async function createHealthyPlatform(
+  options: TestPlatformOptions = {},
+): Promise<TestPlatform> {
+  const station = await createDashboardPlatform(options);
   station.simulator.addFault(NO_PUSHES_ON_REQUEST);
   await addMerchants(station, ['晨光文具', 'Blue Bottle', '老张面馆', 'Harbour Books']);
   await station.simulator.pushTicket();
@@ -138,7 +140,7 @@ const AS_ADMIN = { authorization: `Bearer ${ADMIN.key}` };
 const MINT_API = 'api_component_token';
 
 /** WeChat answers the next refresh of the platform's token, and all that follow, with this errcode. */
-async function refuseMints(station: Station, errcode: number): Promise<void> {
+async function refuseMints(station: TestPlatform, errcode: number): Promise<void> {
   station.simulator.addFault({
     api: MINT_API,
     times: 'forever',
@@ -153,23 +155,23 @@ async function refuseMints(station: Station, errcode: number): Promise<void> {
 
 /** Situations that a person is called for at night; each says what is to be seen first. */
 export const BROKEN = {
-  async ticketExpired(station: Station) {
+  async ticketExpired(station: TestPlatform) {
     station.clock.sleepThrough(13 * HOUR);
     await station.pass(MINUTE);
   },
-  wrongSecret: (station: Station) => refuseMints(station, 40125),
+  wrongSecret: (station: TestPlatform) => refuseMints(station, 40125),
   /** The EncodingAESKey was changed in the console. */
-  async pushesRefused(station: Station) {
+  async pushesRefused(station: TestPlatform) {
     for (let time = 0; time < 5; time += 1) {
       const timestamp = Math.floor(station.clock.now() / 1000);
       const key = 'ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210abcdefg';
       const options = { timestamp, key, nonce: `n${time}` };
-      await post(station, sealPush(ticketXml({ createTime: timestamp }), options));
+      await post(station, encryptPush(ticketXml({ createTime: timestamp }), options));
       await station.pass(MINUTE);
     }
   },
-  quotaUsedUp: (station: Station) => refuseMints(station, 45009),
-  async foreignRefresher(station: Station) {
+  quotaUsedUp: (station: TestPlatform) => refuseMints(station, 45009),
+  async foreignRefresher(station: TestPlatform) {
     for (let time = 0; time < 2; time += 1) {
       station.simulator.mintElsewhere('component_access_token');
       const path = `/v1/credentials/component_access_token/${COMPONENT.appid}`;
@@ -241,7 +243,7 @@ export async function logIn(port: number, key: string): Promise<Person> {
 }
 
 /** What the replicas share for signing sessions. */
-export async function sharedSecret({ redis, keys }: Station): Promise<Buffer> {
+export async function sharedSecret({ redis, keys }: TestPlatform): Promise<Buffer> {
   return Buffer.from((await redis.get(keys.sessionSecret)) ?? '', 'base64url');
 }
 

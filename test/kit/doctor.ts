@@ -8,14 +8,14 @@ import {
   type PatientOptions,
 } from '../../src/commands/doctor/patient.ts';
 import type { Config } from '../../src/config/load.ts';
-import type { Station } from './platform.ts';
+import type { TestPlatform } from './platform.ts';
 
 /** A machine of which there is nothing to say. */
 export const MACHINE = { nodeVersion: 'v24.0.0', inContainer: false, dotenv: '/nowhere/.env' };
 
 /** The installation of a station, as the doctor sees it, with its callback on this machine. */
-export async function admitStation(
-  station: Station,
+export async function admitPlatform(
+  station: TestPlatform,
   settings: Partial<Config> = {},
   options: PatientOptions = {},
 ): Promise<Patient> {
@@ -26,12 +26,12 @@ export async function admitStation(
   return patient;
 }
 
-export async function examineStation(
-  station: Station,
+export async function examinePlatform(
+  station: TestPlatform,
   settings: Partial<Config> = {},
   options: PatientOptions = {},
 ): Promise<Check[]> {
-  return examine(await admitStation(station, settings, options));
+  return examine(await admitPlatform(station, settings, options));
 }
 
 /** The lines about one thing, by group and the beginning of its name. */

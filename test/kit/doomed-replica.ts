@@ -1,9 +1,10 @@
 import type { Redis } from 'ioredis';
 import { createKeeper, type Keeper } from '../../src/credentials/keeper.ts';
 import { createLocalCopies } from '../../src/credentials/local-copy.ts';
-import type { Log } from '../../src/lib/log.ts';
 import { createWechatApi } from '../../src/wechat/client.ts';
-import type { LogLine, Station } from './platform.ts';
+import { collectLog, type LogLine } from './logs.ts';
+import type { TestPlatform } from './platform.ts';
+import { createSignal } from './waiting.ts';
 
 /**
  * The part of a replica that mints, stopped at chosen points: between begin and send, between WeChat's
@@ -21,7 +22,7 @@ export interface DoomedReplica {
 export type StoppingPoint = 'before begin returns' | 'before send' | 'after answer';
 
 /** @param point where the first mint of this replica stops */
-export function createDoomedReplica(station: Station, point: StoppingPoint): DoomedReplica {
+export function createDoomedReplica(station: TestPlatform, point: StoppingPoint): DoomedReplica {
   const { clock, config } = station;
   const stopped = createSignal();
   const woken = createSignal();
@@ -31,8 +32,7 @@ export function createDoomedReplica(station: Station, point: StoppingPoint): Doo
     await woken.given;
   };
   const store = { ...station.store, redis: stoppingAfterBegin(station.redis, stopAt) };
-  const logs: LogLine[] = [];
-  const log = collect(logs);
+  const { log, lines: logs } = collectLog();
   const call = createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log });
   const keeper = createKeeper({
     store,
@@ -53,12 +53,6 @@ export function createDoomedReplica(station: Station, point: StoppingPoint): Doo
   return { keeper, logs, stopped: stopped.given, wake: woken.give };
 }
 
-function createSignal() {
-  let give = (): void => undefined;
-  const given = new Promise<void>((resolve) => (give = resolve));
-  return { given, give: () => give() };
-}
-
 /** Redis has granted a mint, and the process that asked for it does not hear of it yet. */
 function stoppingAfterBegin(redis: Redis, stopAt: (point: StoppingPoint) => Promise<void>): Redis {
   const run = async (command: 'evalsha' | 'eval', args: Parameters<Redis['evalsha']>) => {
@@ -77,18 +71,4 @@ function stoppingAfterBegin(redis: Redis, stopAt: (point: StoppingPoint) => Prom
       return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },
   });
-}
-
-function collect(lines: LogLine[]): Log {
-  const write = (level: string) => (message: string, fields?: Record<string, unknown>) =>
-    void lines.push({ level, message, ...fields });
-  const log: Log = {
-    debug: write('debug'),
-    info: write('info'),
-    warn: write('warn'),
-    error: write('error'),
-    in: () => log,
-    close: () => Promise.resolve(),
-  };
-  return log;
 }

@@ -1,14 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { Writable } from 'node:stream';
-import { createService, type Service } from '../../src/service.ts';
-import { createLog } from '../../src/lib/log.ts';
 import type { EncryptionKey } from '../../src/config/formats.ts';
+import type { Service } from '../../src/service.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
-import { AUTHORIZED, createPlatform } from './authorizers.ts';
+import { AUTHORIZED } from './authorizers.ts';
+import type { LogLine } from './logs.ts';
 import type { Seen } from './observe.ts';
-import { COMPONENT, createManualCron, skipQuietly, type Station } from './platform.ts';
+import { callbackOf, COMPONENT, createTestPlatform, type TestPlatform } from './platform.ts';
 
-/** Stations that seal refresh tokens, and replicas beside them that have other keys. */
+/** Platforms that encrypt refresh tokens, and replicas beside them that have other keys. */
 
 export const newKey = (id: string): EncryptionKey => ({
   id,
@@ -22,10 +21,20 @@ export const CANNOT = 'refresh tokens cannot be opened; none of them is overwrit
 export const settingOf = (keys: readonly EncryptionKey[]) =>
   keys.map(({ id, key }) => `${id}:${key}`).join(',');
 
-/** A replica on the same Redis and simulator. */
+/** A platform that has its token and gets a ticket every ten minutes; without keys it encrypts nothing. */
+export async function createEncryptingPlatform(
+  ...keys: readonly EncryptionKey[]
+): Promise<TestPlatform> {
+  const env = keys.length === 0 ? {} : { REFRESH_TOKEN_KEYS: settingOf(keys) };
+  const platform = await createTestPlatform({ ticket: true, env });
+  platform.simulator.setPushing(true);
+  return platform;
+}
+
+/** A replica on the same Redis and simulator, which gets WeChat's pushes from now on. */
 export interface Replica {
   app: Service;
-  logs: string[];
+  logs: LogLine[];
   stop(): Promise<void>;
   /** What a service gets that asks this one for the token of `AUTHORIZED`. */
   read(): Promise<Pick<Seen, 'status' | 'value' | 'error'>>;
@@ -33,96 +42,14 @@ export interface Replica {
   internal(path: string, method?: string): Promise<Response>;
 }
 
-export interface SealedPlatform {
-  station: Station;
-  addReplica(...keys: readonly EncryptionKey[]): Promise<Replica>;
-  /** Lets time pass for the station and all replicas. */
-  pass(ms: number): Promise<void>;
-  /** The same without trouble, at a tenth of the cost: see `skipQuietly`. */
-  skip(ms: number): Promise<void>;
-  /** Everything below our prefix, whatever its type: key to content as text. */
-  everything(): Promise<Map<string, string>>;
-  keysThatHold(text: string): Promise<string[]>;
-  close(): Promise<void>;
-}
-
-export async function createSealedPlatform(
+export async function addReplicaWithKeys(
+  platform: TestPlatform,
   ...keys: readonly EncryptionKey[]
-): Promise<SealedPlatform> {
-  const env = keys.length === 0 ? {} : { REFRESH_TOKEN_KEYS: settingOf(keys) };
-  const station = await createPlatform({ env });
-  station.simulator.setPushing(true);
-  const replicas = new Set<Replica>();
-  const settle = async () => {
-    for (let round = 0; round < 3; round += 1) {
-      await station.settle();
-      for (const { app } of replicas) await app.idle();
-    }
-  };
-  const everything = async () => {
-    const found = new Map<string, string>();
-    const match = `${station.config.redisKeyPrefix}*`;
-    for await (const names of station.redis.scanStream({ match }) as AsyncIterable<string[]>) {
-      for (const name of names) found.set(name, JSON.stringify(await contentOf(station, name)));
-    }
-    return found;
-  };
-  const pass = async (ms: number) => {
-    await station.clock.advance(ms, settle);
-    await settle();
-  };
-  return {
-    station,
-    everything,
-    pass,
-    skip: (ms) => skipQuietly(station.clock, pass, ms),
-    async addReplica(...own) {
-      const replica = await startReplica(station, own);
-      replicas.add(replica);
-      const { stop } = replica;
-      replica.stop = async () => {
-        replicas.delete(replica);
-        await stop();
-      };
-      return replica;
-    },
-    async keysThatHold(text) {
-      const all = [...(await everything())];
-      return all.flatMap(([name, json]) => (json.includes(text) ? [name] : []));
-    },
-    async close() {
-      await Promise.all([...replicas].map((one) => one.stop()));
-      await station.close();
-    },
-  };
-}
-
-async function startReplica(station: Station, keys: readonly EncryptionKey[]): Promise<Replica> {
-  const logs: string[] = [];
-  const stream = new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      logs.push(chunk.toString());
-      done();
-    },
-  });
-  const { clock, config, simulator, apiKey } = station;
-  const app = createService(
-    { ...config, refreshTokenKeys: keys },
-    { clock, startCron: createManualCron(clock), log: createLog({ level: 'debug', stream }) },
-  );
-  try {
-    await app.start();
-  } catch (error) {
-    await app.stop();
-    throw error;
-  }
-  const callback = `http://127.0.0.1:${app.publicPort()}/callback/${COMPONENT.appid}`;
-  simulator.setCallbackUrl(COMPONENT.appid, callback);
-  const internal = (path: string, method = 'GET') =>
-    fetch(`http://127.0.0.1:${app.internalPort()}${path}`, {
-      method,
-      headers: { authorization: `Bearer ${apiKey}` },
-    });
+): Promise<Replica> {
+  const logs: LogLine[] = [];
+  const app = await platform.addReplica({ refreshTokenKeys: keys, logs });
+  platform.simulator.setCallbackUrl(COMPONENT.appid, callbackOf(app));
+  const internal = (path: string, method = 'GET') => platform.internal(path, { method }, app);
   return {
     app,
     logs,
@@ -138,7 +65,22 @@ async function startReplica(station: Station, keys: readonly EncryptionKey[]): P
   };
 }
 
-async function contentOf({ redis }: Station, name: string): Promise<unknown> {
+/** Everything below our prefix, whatever its type: key to content as text. */
+export async function everythingIn({ redis, config }: TestPlatform): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  const match = `${config.redisKeyPrefix}*`;
+  for await (const names of redis.scanStream({ match }) as AsyncIterable<string[]>) {
+    for (const name of names) found.set(name, JSON.stringify(await contentOf(redis, name)));
+  }
+  return found;
+}
+
+export async function keysThatHold(platform: TestPlatform, text: string): Promise<string[]> {
+  const all = [...(await everythingIn(platform))];
+  return all.flatMap(([name, json]) => (json.includes(text) ? [name] : []));
+}
+
+async function contentOf(redis: TestPlatform['redis'], name: string): Promise<unknown> {
   const type: string = await redis.type(name);
   switch (type) {
     case 'string':

@@ -1,16 +1,14 @@
-import { randomBytes } from 'node:crypto';
-import { Writable } from 'node:stream';
-import { Redis } from 'ioredis';
-import { inject } from 'vitest';
+import type { Redis } from 'ioredis';
 import { makeApiKey } from '../../src/config/api-keys.ts';
-import { createService } from '../../src/service.ts';
-import { loadConfig } from '../../src/config/load.ts';
-import { createLog } from '../../src/lib/log.ts';
-import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
-import { COMPONENT, stationEnv, type LogLine } from './platform.ts';
+import type { Simulator } from '../../src/sandbox/wechat/simulator.ts';
+import type { LogLine } from './logs.ts';
+import { assemble, COMPONENT } from './platform.ts';
 import { createTcpProxy } from './tcp-proxy.ts';
 
-/** The service as merchants meet it: in real time, behind a proxy, and WeChat on two hosts. */
+/**
+ * The service as merchants meet it: behind a proxy, and WeChat on two hosts. It is not made by
+ * `createTestPlatform` because browsers need real time, which nobody can let pass.
+ */
 export interface LivePlatform {
   simulator: Simulator;
   redis: Redis;
@@ -28,38 +26,35 @@ export interface LivePlatform {
 }
 
 export async function createLivePlatform(env: Record<string, string> = {}): Promise<LivePlatform> {
-  const simulator = createSimulator({ components: [COMPONENT], pushing: false, hosts: 2 });
-  await simulator.start();
-  const [wechatPc = '', wechatMobile = ''] = simulator.urls;
   // It has its port before the service has one: the service has to know what it is called outside.
   const proxy = await createTcpProxy({ port: 0 });
-  const redisUrl = inject('redisUrl');
-  const prefix = `test${randomBytes(6).toString('hex')}:`;
   const { key, entry } = makeApiKey('shop', 'credentials:read');
-  const config = loadConfig({
-    ...stationEnv(simulator, redisUrl, prefix),
-    API_KEYS: entry,
-    PUBLIC_BASE_URL: proxy.url('http'),
-    WECHAT_AUTHORIZATION_URLS: `${wechatPc},${wechatMobile}`,
-    ...env,
+  const parts = await assemble({
+    simulator: { hosts: 2 },
+    env: ({ urls }) => ({
+      API_KEYS: entry,
+      PUBLIC_BASE_URL: proxy.url('http'),
+      WECHAT_AUTHORIZATION_URLS: urls.join(','),
+      LOG_LEVEL: 'info',
+      ...env,
+    }),
   });
-  const logs: LogLine[] = [];
-  const app = createService(config, { log: createLog({ level: 'info', stream: parseInto(logs) }) });
+  const { simulator, app, redis, config, logs } = parts;
+  const [wechatPc = '', wechatMobile = ''] = simulator.urls;
   await app.start();
   proxy.retarget({ port: app.publicPort() });
-  const redis = new Redis(redisUrl);
   simulator.setCallbackUrl(COMPONENT.appid, `${proxy.url('http')}/callback/${COMPONENT.appid}`);
   await simulator.pushTicket();
   await app.idle();
   const internal = (path: string, body?: object) =>
-    fetch(`http://127.0.0.1:${app.internalPort()}${path}`, {
+    parts.internal(path, {
       headers: { authorization: `Bearer ${key}` },
       ...(body !== undefined && { method: 'POST', body: JSON.stringify(body) }),
     });
   return {
     simulator,
     redis,
-    prefix,
+    prefix: config.redisKeyPrefix,
     logs,
     internal,
     origins: { platform: proxy.url('http'), wechatPc, wechatMobile },
@@ -70,22 +65,8 @@ export async function createLivePlatform(env: Record<string, string> = {}): Prom
       return ((await answer.json()) as { url: string }).url;
     },
     async close() {
-      await app.stop();
       await proxy.close();
-      await simulator.stop();
-      redis.disconnect();
+      await parts.close();
     },
   };
-}
-
-function parseInto(lines: LogLine[]): Writable {
-  return new Writable({
-    decodeStrings: false,
-    write(chunk: string, _encoding, done) {
-      for (const line of chunk.split('\n')) {
-        if (line !== '') lines.push(JSON.parse(line) as LogLine);
-      }
-      done();
-    },
-  });
 }

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { MintKind } from '../../src/sandbox/wechat/ledger.ts';
 import type { CredentialId } from '../../src/store/redis/keys.ts';
-import { COMPONENT, type Station } from './platform.ts';
+import { COMPONENT, type TestPlatform } from './platform.ts';
 
 export const TOKEN = { kind: 'component_access_token', subject: COMPONENT.appid } as const;
 export const CODE = { kind: 'pre_auth_code', subject: COMPONENT.appid } as const;
@@ -11,7 +11,7 @@ export const CODE = { kind: 'pre_auth_code', subject: COMPONENT.appid } as const
  * from Redis is alive. Returns the seconds at which a mirror was empty or held a dead value.
  */
 export async function watchMirrors(
-  station: Station,
+  station: TestPlatform,
   seconds: number,
   ids: readonly CredentialId[] = [TOKEN, CODE],
 ): Promise<string[]> {
@@ -43,7 +43,7 @@ export async function watchMirrors(
 }
 
 /** Seconds between the mints WeChat counted. */
-export function mintIntervals(station: Pick<Station, 'simulator'>, kind: MintKind): number[] {
+export function mintIntervals(station: Pick<TestPlatform, 'simulator'>, kind: MintKind): number[] {
   const times = station.simulator.ledger.mints
     .filter((mint) => mint.kind === kind)
     .map((mint) => mint.at);

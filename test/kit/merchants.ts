@@ -103,8 +103,3 @@ export async function expectTokenServed(
   expect(await redis.get(`${prefix}authorizer_access_token:${appid}:{${account}}`)).toBe(value);
   expect(simulator.isLive('authorizer_access_token', value)).toBe(true);
 }
-
-/** How often WeChat was asked to exchange a code. */
-export function exchangesAsked({ simulator }: LivePlatform): number {
-  return simulator.ledger.calls.filter(({ api }) => api === 'api_query_auth').length;
-}

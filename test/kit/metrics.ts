@@ -1,9 +1,9 @@
-import type { Station } from './platform.ts';
+import type { TestPlatform } from './platform.ts';
 
 /** A scrape as Prometheus would make it. */
 
 export async function scrape(
-  station: Pick<Station, 'apiKey' | 'app'>,
+  station: Pick<TestPlatform, 'apiKey' | 'app'>,
   port = station.app.internalPort(),
 ): Promise<string> {
   const headers = { authorization: `Bearer ${station.apiKey}` };
@@ -12,7 +12,7 @@ export async function scrape(
 
 /** Every sample by its name and labels, as they stand in the text. */
 export async function readMetrics(
-  station: Pick<Station, 'apiKey' | 'app'>,
+  station: Pick<TestPlatform, 'apiKey' | 'app'>,
   port?: number,
 ): Promise<Record<string, number>> {
   const lines = (await scrape(station, port)).split('\n');

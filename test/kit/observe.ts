@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
 import type { CredentialId } from '../../src/store/redis/keys.ts';
-import type { LogLine, Station } from './platform.ts';
+import type { LogLine } from './logs.ts';
+import type { TestPlatform } from './platform.ts';
 
 /** What can be seen of one credential from outside, and in Redis. */
 
@@ -16,7 +17,7 @@ export interface Seen {
   error?: { code: string; message: string };
 }
 
-export async function read(station: Station, id: CredentialId): Promise<Seen> {
+export async function read(station: TestPlatform, id: CredentialId): Promise<Seen> {
   const answer = await station.internal(`/v1/credentials/${id.kind}/${id.subject}`);
   const header = answer.headers.get('retry-after');
   const body = (await answer.json()) as Omit<Seen, 'status' | 'retryAfter'>;
@@ -30,7 +31,7 @@ export async function read(station: Station, id: CredentialId): Promise<Seen> {
 }
 
 /** The stored record without what every failure changes, and the mirror. */
-export async function stored({ redis, keys }: Station, id: CredentialId) {
+export async function stored({ redis, keys }: TestPlatform, id: CredentialId) {
   const [hash, mirror] = await Promise.all([
     redis.hgetall(keys.record(id)),
     redis.get(keys.mirror(id)),
@@ -63,7 +64,7 @@ export interface ServiceStatus {
   }[];
 }
 
-export async function statusOf(station: Station, id: CredentialId) {
+export async function statusOf(station: TestPlatform, id: CredentialId) {
   const answer = await station.internal('/status');
   expect(answer.status).toBe(200);
   const { components } = (await answer.json()) as ServiceStatus;
@@ -73,7 +74,7 @@ export async function statusOf(station: Station, id: CredentialId) {
 }
 
 /** When WeChat was called, in seconds since `since`. */
-export function callsSince({ simulator }: Station, api: string, since: number): number[] {
+export function callsSince({ simulator }: TestPlatform, api: string, since: number): number[] {
   return simulator.ledger.calls
     .filter((call) => call.api === api && call.at >= since)
     .map((call) => (call.at - since) / 1000);
@@ -85,35 +86,8 @@ export function gaps(times: readonly number[]): number[] {
 }
 
 /** The log lines with this message about this kind, or about any. */
-export function logged({ logs }: Station, message: string, kind?: string): LogLine[] {
+export function logged({ logs }: TestPlatform, message: string, kind?: string): LogLine[] {
   return logs.filter(
     (line) => line.message === message && (kind === undefined || line.kind === kind),
   );
-}
-
-/**
- * Milliseconds of real time, and questions to Redis one after the other: within both of them comes an answer
- * that no time of the station has to pass for. On a busy machine Redis may need more than the first.
- */
-const PATIENCE_MS = 50;
-const PINGS = 5;
-
-/** Lets the station's time pass until the answer is there, and no longer. */
-export async function passUntilAnswered<T>(
-  { clock, settle, redis }: Pick<Station, 'clock' | 'settle' | 'redis'>,
-  answer: Promise<T>,
-): Promise<T> {
-  let over = false;
-  const done = () => (over = true);
-  answer.then(done, done);
-  // A function, because it changes while time passes.
-  const isOver = () => over;
-  for (;;) {
-    await settle();
-    const patience = performance.now() + PATIENCE_MS;
-    for (let ping = 0; ping < PINGS && !isOver(); ping += 1) await redis.ping();
-    while (!isOver() && performance.now() < patience) await new Promise(setImmediate);
-    if (isOver()) return answer;
-    await clock.advance(500, settle);
-  }
 }

@@ -1,12 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { Writable } from 'node:stream';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import { createService, type Service } from '../../src/service.ts';
 import { makeApiKey } from '../../src/config/api-keys.ts';
+import type { EncryptionKey } from '../../src/config/formats.ts';
 import { loadConfig, secretsOf, type Config } from '../../src/config/load.ts';
 import type { Limits } from '../../src/http/server.ts';
-import { createLog } from '../../src/lib/log.ts';
+import type { Clock } from '../../src/lib/clock.ts';
 import type { StartCron } from '../../src/schedule/cron.ts';
 import type { SimulatorOptions } from '../../src/sandbox/wechat/options.ts';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
@@ -15,12 +18,13 @@ import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
 import { createManualClock, type ManualClock } from './clock.ts';
+import { collectLog, type LogLine } from './logs.ts';
 
 /**
  * The whole arrangement: the service on real Redis, WeChat's simulator over real HTTP, one clock
  * for both that the test moves.
  */
-export interface Station {
+export interface TestPlatform {
   clock: ManualClock;
   simulator: Simulator;
   app: Service;
@@ -33,27 +37,32 @@ export interface Station {
   logs: LogLine[];
   /** The key that `internal` uses. */
   apiKey: string;
-  /** An internal request with a key that may do everything. */
-  internal(path: string, init?: InternalRequest): Promise<Response>;
+  /** An internal request with a key that may do everything; to another replica when one is given. */
+  internal(path: string, init?: InternalRequest, replica?: Service): Promise<Response>;
   publicUrl(path?: string): string;
   /** Resolves when nothing is going on anywhere. */
   settle(): Promise<void>;
   /** Lets time pass, with everything that happens meanwhile. */
   pass(ms: number): Promise<void>;
-  /** The same for a stretch without trouble, at a tenth of the cost: see `skipQuietly`. */
+  /**
+   * The same for a stretch without trouble, at a tenth of the cost: every tick comes at its moment and
+   * has half a minute to do its work; between them everybody sleeps, so there are fewer rounds of what
+   * looks at regular times. Not for tests that count rounds or seconds.
+   */
   skip(ms: number): Promise<void>;
-  /** Another replica on the same Redis and simulator, with its own log. */
-  addReplica(): Promise<Service>;
+  /** Another replica on the same Redis and simulator. */
+  addReplica(options?: ReplicaOptions): Promise<Service>;
   close(): Promise<void>;
 }
 
-export type InternalRequest = Omit<RequestInit, 'headers'> & { headers?: Record<string, string> };
-
-export interface LogLine {
-  level: string;
-  message: string;
-  [field: string]: unknown;
+export interface ReplicaOptions {
+  /** Other keys than those of the platform. */
+  refreshTokenKeys?: readonly EncryptionKey[];
+  /** Where its log lines go; to those of the platform unless given. */
+  logs?: LogLine[];
 }
+
+export type InternalRequest = Omit<RequestInit, 'headers'> & { headers?: Record<string, string> };
 
 export const COMPONENT = {
   appid: 'wx0123456789abcdef',
@@ -65,6 +74,15 @@ export const COMPONENT = {
 };
 /** One of those whose window is as long as windows can be. */
 export const AUTHORIZER = 'wx5ca6a28cbf8bf405';
+/** Official accounts of our own: see `accounts` of the options. */
+export const STABLE = { appid: 'wx00000000000000a1', secret: 'secret-of-the-stable-account' };
+export const CLASSIC = { appid: 'wx00000000000000a2', secret: 'secret-of-the-classic-account' };
+const ACCOUNTS = [
+  { appid: STABLE.appid, appsecret: STABLE.secret, tickets: ['jsapi', 'wx_card'] },
+  { appid: CLASSIC.appid, appsecret: CLASSIC.secret, access_token: 'classic', tickets: ['jsapi'] },
+];
+/** What the public listener is called from outside. */
+const PUBLIC_BASE_URL = 'https://platform.example.com';
 /** WeChat says yes and pushes nothing: for tests in which no ticket may come unasked. */
 export const NO_PUSHES_ON_REQUEST = {
   api: 'api_start_push_ticket',
@@ -80,7 +98,7 @@ const FOLLOWING_MS = 30_000;
 /** So that the patrols go round at the same seconds of a minute as if nobody had slept. */
 const AWAKE_BEFORE_MS = 18_750;
 
-export interface StationOptions {
+export interface TestPlatformOptions {
   /** Settings on top of the usual ones. */
   env?: Record<string, string>;
   simulator?: Partial<SimulatorOptions>;
@@ -94,91 +112,160 @@ export interface StationOptions {
   limits?: Partial<Limits>;
   /** Do not start the service yet. */
   startApp?: boolean;
+  /** WeChat has pushed its ticket: there is a component_access_token. */
+  ticket?: boolean;
+  /** It can make authorization links. */
+  links?: boolean;
+  /** `ticket`, and WeChat's list of authorizers has been read: no round of that is due. */
+  listRead?: boolean;
+  /** The accounts `STABLE` and `CLASSIC` are in the settings and at WeChat. */
+  accounts?: boolean;
 }
 
-export async function createStation(options: StationOptions = {}): Promise<Station> {
+export async function createTestPlatform(options: TestPlatformOptions = {}): Promise<TestPlatform> {
   const clock = options.clock ?? createManualClock(options.random);
+  const parts = await assemble({
+    clock,
+    startCron: options.startCron ?? createManualCron(clock),
+    redisUrl: options.redisUrl,
+    limits: options.limits,
+    simulator: {
+      clock,
+      ...(options.accounts === true && { accounts: [STABLE, CLASSIC] }),
+      ...options.simulator,
+    },
+    env: () => ({
+      ...(options.links === true && { PUBLIC_BASE_URL }),
+      ...(options.accounts === true && { CONFIG_FILE: writeAccounts() }),
+      ...options.env,
+    }),
+  });
+  const { simulator, app, config } = parts;
+  const settle = async () => {
+    // A push that was just answered starts work in the service, whose calls reach the simulator.
+    for (let round = 0; round < 3; round += 1) {
+      await simulator.idle();
+      for (const one of parts.apps) await one.idle();
+    }
+  };
+  const pass = (ms: number) => clock.advance(ms, settle).then(settle);
+  if (options.startApp !== false) {
+    await app.start();
+    simulator.setCallbackUrl(COMPONENT.appid, callbackOf(app));
+  }
+  if (options.ticket === true || options.listRead === true) {
+    await simulator.pushTicket();
+    await settle();
+  }
+  if (options.listRead === true) await pass(MINUTE);
+  return {
+    ...parts,
+    clock,
+    settle,
+    store: {
+      redis: parts.redis,
+      keys: parts.keys,
+      time: createStoreTime(clock),
+      encryption: createTokenEncryption(config.refreshTokenKeys),
+    },
+    publicUrl: (path = `/callback/${COMPONENT.appid}`) =>
+      `http://127.0.0.1:${app.publicPort()}${path}`,
+    pass,
+    skip: (ms) => skip(clock, pass, ms),
+  };
+}
+
+/** Where WeChat pushes to, to have it at this replica. */
+export function callbackOf(app: Service): string {
+  return `http://127.0.0.1:${app.publicPort()}/callback/${COMPONENT.appid}`;
+}
+
+interface AssembleOptions {
+  clock?: Clock;
+  startCron?: StartCron | undefined;
+  redisUrl?: string | undefined;
+  limits?: Partial<Limits> | undefined;
+  simulator: Partial<SimulatorOptions>;
+  /** Settings on top of the usual ones, when the simulator has its addresses. */
+  env: (simulator: Simulator) => Record<string, string>;
+}
+
+/** What every platform of the tests is made of, whoever moves its time; not started yet. */
+export async function assemble(options: AssembleOptions) {
   const simulator = createSimulator({
     components: [COMPONENT],
-    clock,
     pushing: false,
     ...options.simulator,
   });
   await simulator.start();
   const redisUrl = options.redisUrl ?? inject('redisUrl');
   const prefix = `test${randomBytes(6).toString('hex')}:`;
-  const { key, entry } = makeApiKey('tests', 'admin');
+  const { key: apiKey, entry } = makeApiKey('tests', 'admin');
   const config = loadConfig({
-    ...stationEnv(simulator, redisUrl, prefix),
+    ...platformEnv(simulator, redisUrl, prefix),
     API_KEYS: entry,
-    ...options.env,
+    ...options.env(simulator),
   });
   const logs: LogLine[] = [];
-  const startCron = options.startCron ?? createManualCron(clock);
-  const { limits = {} } = options;
-  const makeApp = () =>
-    createService(config, { clock, startCron, limits, log: collectLog(config, logs) });
-  const app = makeApp();
-  const apps = [app];
-  const redis = new Redis(redisUrl, { lazyConnect: false });
-  const keys = createKeys(prefix);
-  const time = createStoreTime(clock);
-  const settle = async () => {
-    // A push that was just answered starts work in the service, whose calls reach the simulator.
-    for (let round = 0; round < 3; round += 1) {
-      await simulator.idle();
-      for (const one of apps) await one.idle();
-    }
-  };
-  const pass = (ms: number) => clock.advance(ms, settle).then(settle);
-  const start = async (one: Service) => {
-    await one.start();
-    simulator.setCallbackUrl(
-      COMPONENT.appid,
-      `http://127.0.0.1:${one.publicPort()}/callback/${COMPONENT.appid}`,
+  const makeApp = (replica: ReplicaOptions = {}) => {
+    const { refreshTokenKeys = config.refreshTokenKeys, logs: lines = logs } = replica;
+    const { log } = collectLog({ lines, level: config.logLevel, secrets: secretsOf(config) });
+    return createService(
+      { ...config, refreshTokenKeys },
+      {
+        log,
+        limits: options.limits ?? {},
+        ...(options.clock && { clock: options.clock }),
+        ...(options.startCron && { startCron: options.startCron }),
+      },
     );
   };
-  if (options.startApp !== false) await start(app);
+  const app = makeApp();
+  const apps = new Set([app]);
+  const redis = new Redis(redisUrl, { lazyConnect: false });
   return {
-    clock,
     simulator,
-    app,
-    redis,
     config,
     logs,
-    settle,
-    apiKey: key,
-    keys,
-    store: { redis, keys, time, encryption: createTokenEncryption(config.refreshTokenKeys) },
-    internal: (path, init) =>
-      fetch(`http://127.0.0.1:${app.internalPort()}${path}`, {
+    app,
+    /** All replicas. */
+    apps: apps as ReadonlySet<Service>,
+    redis,
+    keys: createKeys(prefix),
+    apiKey,
+    internal: (path: string, init?: InternalRequest, replica = app) =>
+      fetch(`http://127.0.0.1:${replica.internalPort()}${path}`, {
         ...init,
-        headers: { authorization: `Bearer ${key}`, ...init?.headers },
+        headers: { authorization: `Bearer ${apiKey}`, ...init?.headers },
       }),
-    publicUrl: (path = `/callback/${COMPONENT.appid}`) =>
-      `http://127.0.0.1:${app.publicPort()}${path}`,
-    pass,
-    skip: (ms) => skipQuietly(clock, pass, ms),
-    async addReplica() {
-      const replica = makeApp();
-      apps.push(replica);
-      await replica.start();
-      return replica;
+    async addReplica(replica?: ReplicaOptions) {
+      const made = makeApp(replica);
+      apps.add(made);
+      try {
+        await made.start();
+      } catch (error) {
+        apps.delete(made);
+        await made.stop();
+        throw error;
+      }
+      return made;
     },
     async close() {
-      await Promise.all(apps.map((one) => one.stop()));
+      await Promise.all([...apps].map((one) => one.stop()));
       await simulator.stop();
       redis.disconnect();
     },
   };
 }
 
-/**
- * Lets time go by in which nobody gives trouble: every tick comes at its moment and has half a
- * minute to do its work; between them everybody sleeps, so there are fewer rounds of the patrols.
- * Not for tests that count rounds or seconds.
- */
-export async function skipQuietly(
+function writeAccounts(): string {
+  const file = join(mkdtempSync(join(tmpdir(), 'wxkeeper-test-')), 'config.json');
+  writeFileSync(file, JSON.stringify({ accounts: ACCOUNTS }));
+  return file;
+}
+
+/** See `TestPlatform.skip`. */
+async function skip(
   clock: ManualClock,
   pass: (ms: number) => Promise<void>,
   ms: number,
@@ -195,7 +282,7 @@ export async function skipQuietly(
   }
 }
 
-export function stationEnv(
+export function platformEnv(
   simulator: Pick<Simulator, 'urls'>,
   redisUrl: string,
   prefix: string,
@@ -235,17 +322,4 @@ export function createManualCron(clock: ManualClock, everyMs = TICK_MS): StartCr
       stop: () => cancel(),
     };
   };
-}
-
-function collectLog(config: Config, lines: LogLine[]) {
-  const stream = new Writable({
-    decodeStrings: false,
-    write(chunk: string, _encoding, done) {
-      for (const line of chunk.split('\n')) {
-        if (line !== '') lines.push(JSON.parse(line) as LogLine);
-      }
-      done();
-    },
-  });
-  return createLog({ level: config.logLevel, secrets: secretsOf(config), stream });
 }

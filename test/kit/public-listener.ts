@@ -1,5 +1,5 @@
 import net from 'node:net';
-import { AUTHORIZER, COMPONENT, type Station } from './platform.ts';
+import { AUTHORIZER, COMPONENT, type TestPlatform } from './platform.ts';
 
 /** The public listener as WeChat and strangers meet it, and what it left behind in Redis. */
 
@@ -13,7 +13,7 @@ export interface PostedPush {
 
 /** Posts and waits for what follows the answer. @returns the status and the text */
 export async function post(
-  station: Station,
+  station: TestPlatform,
   push: PostedPush,
   path = EVENTS,
   headers: Record<string, string> = {},
@@ -45,7 +45,7 @@ export function asMessage(push: {
  * @param options.port the public listener's unless given
  */
 export function exchange(
-  station: Station,
+  station: TestPlatform,
   chunks: Iterable<string | Buffer>,
   { end = false, hangUp = false, port = station.app.publicPort() } = {},
 ): Promise<string> {
@@ -75,7 +75,7 @@ export function exchange(
 }
 
 /** Every key of the station with its content, but for how much was refused. Time to live is left out. */
-export async function contents({ redis, config }: Station): Promise<Record<string, string>> {
+export async function contents({ redis, config }: TestPlatform): Promise<Record<string, string>> {
   const all = await redis.keys(`${config.redisKeyPrefix}*`);
   const names = all.filter((name) => !name.includes(':refused_pushes:')).sort();
   const dumps = await Promise.all(names.map((name) => redis.dumpBuffer(name)));
@@ -99,7 +99,7 @@ export interface PushCounts {
  * What the status says of pushes. Counting happens behind the answer; the status is asked over the
  * service's own connection to Redis, behind every count so far.
  */
-export async function pushCounts(station: Station): Promise<PushCounts> {
+export async function pushCounts(station: TestPlatform): Promise<PushCounts> {
   const answer = await station.internal('/status');
   const { components } = (await answer.json()) as { components: { pushes: PushCounts }[] };
   const [component] = components;
@@ -109,7 +109,7 @@ export async function pushCounts(station: Station): Promise<PushCounts> {
 
 /** The newest entries of the event stream as objects, newest first. */
 export async function newestEvents(
-  { redis, keys }: Station,
+  { redis, keys }: TestPlatform,
   count = 1,
 ): Promise<Record<string, string>[]> {
   const entries = await redis.xrevrange(keys.events(COMPONENT.appid), '+', '-', 'COUNT', count);
@@ -120,12 +120,12 @@ export async function newestEvents(
   );
 }
 
-export function eventCount({ redis, keys }: Station): Promise<number> {
+export function eventCount({ redis, keys }: TestPlatform): Promise<number> {
   return redis.xlen(keys.events(COMPONENT.appid));
 }
 
 /** Redis forgets which pushes it saw, as it does by itself some minutes later. */
-export async function forgetSeen({ redis, config }: Station): Promise<void> {
+export async function forgetSeen({ redis, config }: TestPlatform): Promise<void> {
   const names = await redis.keys(`${config.redisKeyPrefix}seen:*`);
   if (names.length > 0) await redis.del(names);
 }

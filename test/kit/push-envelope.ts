@@ -3,7 +3,7 @@ import { sign } from '../../src/wechat/push/envelope.ts';
 import { COMPONENT } from './platform.ts';
 
 /** What can be wrong inside an envelope whose signature is right. */
-export interface SealOptions {
+export interface EnvelopeOptions {
   appid?: string;
   key?: string;
   token?: string;
@@ -22,7 +22,7 @@ export interface SealOptions {
  * Encrypts by hand, without the library under test, so that every byte can be made wrong.
  * AES-256-CBC, IV = first half of the key, PKCS#7 to 32 bytes: 加密解密技术方案.
  */
-export function encryptByHand(message: string | Buffer, options: SealOptions = {}): string {
+export function encryptByHand(message: string | Buffer, options: EnvelopeOptions = {}): string {
   const key = Buffer.from(`${options.key ?? COMPONENT.encodingAesKey}=`, 'base64');
   const body = Buffer.from(message);
   const length = Buffer.alloc(4);
@@ -40,18 +40,21 @@ export function encryptByHand(message: string | Buffer, options: SealOptions = {
   return Buffer.concat([cipher.update(padded), cipher.final()]).toString('base64');
 }
 
-export interface SealedPush {
+export interface EncryptedPush {
   query: Record<string, string>;
   body: string;
   encrypt: string;
 }
 
 /** A push as WeChat sends it, or as somebody pretends. */
-export function sealPush(message: string | Buffer, options: SealOptions = {}): SealedPush {
+export function encryptPush(
+  message: string | Buffer,
+  options: EnvelopeOptions = {},
+): EncryptedPush {
   return wrapPush(encryptByHand(message, options), options);
 }
 
-export function wrapPush(encrypt: string, options: SealOptions = {}): SealedPush {
+export function wrapPush(encrypt: string, options: EnvelopeOptions = {}): EncryptedPush {
   const token = options.token ?? COMPONENT.token;
   const timestamp = String(options.timestamp ?? 1_763_683_200);
   const nonce = options.nonce ?? '1590219412';

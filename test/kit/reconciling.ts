@@ -6,11 +6,13 @@ import {
 } from '../../src/authorizers/reconciliation/runner.ts';
 import { createLocalCopies } from '../../src/credentials/local-copy.ts';
 import { createLog } from '../../src/lib/log.ts';
-import { CALL_DEADLINE_MS, createWechatApi, type WechatApi } from '../../src/wechat/client.ts';
+import { createWechatApi, type WechatApi } from '../../src/wechat/client.ts';
 import { listAuthorizers } from '../../src/wechat/calls/authorizer.ts';
 import { TOKEN } from './liveness.ts';
+import type { LogLine } from './logs.ts';
 import { read } from './observe.ts';
-import { COMPONENT, type LogLine, type Station } from './platform.ts';
+import { COMPONENT, type TestPlatform } from './platform.ts';
+import { passUnanswered } from './waiting.ts';
 
 /** How a station compares its authorizers with WeChat's list, and what can be seen of that. */
 
@@ -27,42 +29,25 @@ export const NO_FAULT = { type: 'patch', fields: {} } as const;
 
 const PATH = `/v1/components/${COMPONENT.appid}/reconcile`;
 
-export async function progressOf(station: Station): Promise<ReconcileProgress> {
+export async function progressOf(station: TestPlatform): Promise<ReconcileProgress> {
   const answer = await station.internal(PATH);
   expect(answer.status).toBe(200);
   return ((await answer.json()) as { reconcile: ReconcileProgress }).reconcile;
 }
 
 /** Asks for a run, and lets it come as far as it comes without a pause. */
-export async function reconcile(station: Station): Promise<void> {
+export async function reconcile(station: TestPlatform): Promise<void> {
   const answer = await station.internal(PATH, { method: 'POST' });
   expect(answer.status).toBe(202);
-  await pass(station, 0);
-  await pass(station, 1_000);
-}
-
-/**
- * Lets time pass, also while calls to WeChat hang: goes on as soon as all that is left to wait for is
- * a call that only time can end.
- */
-export async function pass(station: Station, ms: number): Promise<void> {
-  const settle = async () => {
-    const work = { settled: false };
-    void station.settle().then(() => (work.settled = true));
-    while (!work.settled && !hangs(station)) await new Promise(setImmediate);
-  };
-  await station.clock.advance(ms, settle);
-  await settle();
-}
-
-function hangs({ simulator, clock }: Station): boolean {
-  return simulator.ledger.calls.some(
-    ({ fault, at }) => fault === 'hang' && at + CALL_DEADLINE_MS > clock.now(),
-  );
+  await passUnanswered(station, 0);
+  await passUnanswered(station, 1_000);
 }
 
 /** The part of another replica that reads the list; `wrapApi` changes what it hears from WeChat. */
-export function createReader(station: Station, wrapApi: (api: WechatApi) => WechatApi): Reconciler {
+export function createReader(
+  station: TestPlatform,
+  wrapApi: (api: WechatApi) => WechatApi,
+): Reconciler {
   const { clock, config, store, app } = station;
   const log = createLog({ level: 'error' });
   return createReconciler({
@@ -80,7 +65,9 @@ export function createReader(station: Station, wrapApi: (api: WechatApi) => Wech
 }
 
 /** What WeChat lists just now: appid to refresh token. */
-export async function listedAtWechat(station: Station): Promise<Map<string, string | undefined>> {
+export async function listedAtWechat(
+  station: TestPlatform,
+): Promise<Map<string, string | undefined>> {
   const { clock, config } = station;
   const log = createLog({ level: 'error' });
   const api = createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log });
@@ -94,10 +81,10 @@ export async function listedAtWechat(station: Station): Promise<Map<string, stri
   }
 }
 
-export function callsOf({ simulator }: Station, api: string): number {
+export function callsOf({ simulator }: TestPlatform, api: string): number {
   return simulator.ledger.calls.filter((call) => call.api === api).length;
 }
 
-export function said({ logs }: Station, message: string): LogLine[] {
+export function said({ logs }: TestPlatform, message: string): LogLine[] {
   return logs.filter((line) => line.message === message);
 }

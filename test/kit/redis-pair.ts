@@ -2,6 +2,7 @@ import { Redis } from 'ioredis';
 import { expect, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createTcpProxy, type TcpProxy } from './tcp-proxy.ts';
+import { POLLING } from './waiting.ts';
 
 /**
  * A real master and its real replica. They replicate through one TCP proxy and clients reach the
@@ -34,7 +35,6 @@ export interface RedisPairOptions {
   args?: string[];
 }
 
-const POLLING = { timeout: 20_000, interval: 20 };
 /** Otherwise a master waits 5 s for further replicas before it sends the first its data. */
 const AT_ONCE = ['--repl-diskless-sync', 'yes', '--repl-diskless-sync-delay', '0'];
 

@@ -1,26 +1,25 @@
 import { expect, vi } from 'vitest';
 import { TOKEN } from './liveness.ts';
-import { COMPONENT, type Station } from './platform.ts';
+import { COMPONENT, type TestPlatform } from './platform.ts';
+import { POLLING } from './waiting.ts';
 
 /** What the stories about a Redis in trouble have in common. */
 
-/** For what happens in real time: Redis starts, a connection notices, a server is promoted. */
-export const POLLING = { timeout: 20_000, interval: 20 };
 /** WeChat hangs up after 5 s; this is what a refusal may take at most. */
 const ANSWER_MS = 4_000;
 
-export async function readiness(station: Station): Promise<number> {
+export async function readiness(station: TestPlatform): Promise<number> {
   return (await station.internal('/readyz')).status;
 }
 
 /** Resolves when the service knows that Redis is away, or back and looked at. */
-export async function becomes(station: Station, status: 200 | 503): Promise<void> {
+export async function becomes(station: TestPlatform, status: 200 | 503): Promise<void> {
   await vi.waitFor(async () => expect(await readiness(station)).toBe(status), POLLING);
   await station.settle();
 }
 
 /** A ticket push that is not sent yet, so that it can be sent twice. */
-export function newTicketPush({ simulator }: Station) {
+export function newTicketPush({ simulator }: TestPlatform) {
   const { url, body, document } = simulator.buildPush(undefined, 'component_verify_ticket');
   const ticket = /ticket@@@[^\]<]+/.exec(document)?.[0] ?? '';
   expect(ticket).not.toBe('');
@@ -36,7 +35,7 @@ export async function post({ url, body }: { url: string; body: string }) {
 }
 
 /** Sends a ticket push that must be refused in time; returns the ticket, which waits in memory. */
-export async function refusedTicket(station: Station): Promise<string> {
+export async function refusedTicket(station: TestPlatform): Promise<string> {
   const push = newTicketPush(station);
   const answer = await post(push);
   expect(answer.status).toBe(503);
@@ -46,32 +45,15 @@ export async function refusedTicket(station: Station): Promise<string> {
   return push.ticket;
 }
 
-/** Simulated seconds, one by one and `limit` at most, until `check` no longer throws. */
-export async function secondsUntil(
-  station: Station,
-  limit: number,
-  check: () => Promise<void>,
-): Promise<number> {
-  for (let second = 0; ; second += 1) {
-    try {
-      await check();
-      return second;
-    } catch (error) {
-      if (second === limit) throw error;
-    }
-    await station.pass(1_000);
-  }
-}
-
-export function tokenMints({ simulator }: Station): number {
+export function tokenMints({ simulator }: TestPlatform): number {
   return simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind).length;
 }
 
 /** What WeChat minted last. */
-export function newest({ simulator }: Station): string {
+export function newest({ simulator }: TestPlatform): string {
   return simulator.latestMint(TOKEN.kind)?.value ?? 'nothing was minted';
 }
 
-export function ticketMirror({ redis, keys }: Station): Promise<string | null> {
+export function ticketMirror({ redis, keys }: TestPlatform): Promise<string | null> {
   return redis.get(keys.ticketMirror(COMPONENT.appid));
 }

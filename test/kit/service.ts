@@ -3,11 +3,10 @@ import { once } from 'node:events';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { vi } from 'vitest';
-import type { LogLine } from './platform.ts';
+import type { LogLine } from './logs.ts';
+import { POLLING } from './waiting.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-/** For what happens in real processes. */
-export const POLLING = { timeout: 20_000, interval: 10 };
 
 let built: boolean | undefined;
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { encryptByHand, wrapPush } from '../kit/push-envelope.ts';
 import { AUTHORIZER, COMPONENT } from '../kit/platform.ts';
+import { encryptByHand, wrapPush } from '../kit/push-envelope.ts';
 
 /** Pushes that are rightly signed, and odd in every other way that was ever seen or thought of. */
 export interface OddPush {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { answerReleaseCheck, TEST_ACCOUNTS } from '../../../src/authorizers/release-check.ts';
-import { parsePushXml } from '../../kit/parse-push-xml.ts';
 import { CLOCK_START } from '../../kit/clock.ts';
+import { parsePushXml } from '../../kit/parse-push-xml.ts';
 import { AUTHORIZER, COMPONENT } from '../../kit/platform.ts';
 
 const [ACCOUNT = { appid: '', userName: '' }] = TEST_ACCOUNTS;

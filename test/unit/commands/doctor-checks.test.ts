@@ -18,7 +18,7 @@ import { ConfigError } from '../../../src/config/faults.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { createManualClock } from '../../kit/clock.ts';
 import { troubles } from '../../kit/doctor.ts';
-import { stationEnv } from '../../kit/platform.ts';
+import { platformEnv } from '../../kit/platform.ts';
 
 /** The judgements of the doctor that need no server. */
 
@@ -27,7 +27,7 @@ const KEY = `a:${'0'.repeat(64)}:admin`;
 
 /** An installation without a fault, and what is different about it. */
 function settingsOf(env: Record<string, string> = {}, machine: Partial<Patient['machine']> = {}) {
-  const base = stationEnv({ urls: ['http://127.0.0.1:1'] }, 'redis://127.0.0.1:1', 'x:');
+  const base = platformEnv({ urls: ['http://127.0.0.1:1'] }, 'redis://127.0.0.1:1', 'x:');
   const all = { ...base, PUBLIC_BASE_URL: 'https://wx.example.com', API_KEYS: KEY, ...env };
   return examineSettings({
     config: loadConfig(all),

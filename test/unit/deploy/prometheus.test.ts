@@ -4,10 +4,10 @@ import { PROBLEM_CODES, PROBLEMS } from '../../../src/status/problems.ts';
 import {
   ALERTS_FILE,
   describeWithPromtool,
-  runPromtool,
-  STEP_SECONDS,
   failuresOf,
   type RuleTest,
+  runPromtool,
+  STEP_SECONDS,
 } from '../../kit/promtool.ts';
 
 /** Time in these tests begins at 0, so a moment before the beginning is negative. */

@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createPlatform } from '../../kit/authorizers.ts';
-import { AUTHORIZER, COMPONENT, type Station } from '../../kit/platform.ts';
+import {
+  AUTHORIZER,
+  COMPONENT,
+  createTestPlatform,
+  type TestPlatform,
+} from '../../kit/platform.ts';
 import { readDocument } from './markdown.ts';
 
 /** The requests about links and authorizers as the documents show them, sent to a running service. */
@@ -16,9 +20,10 @@ const links = requests.filter(
 );
 
 describe('the requests about authorizers', () => {
-  let station: Station;
+  let station: TestPlatform;
   beforeAll(async () => {
-    station = await createPlatform({
+    station = await createTestPlatform({
+      ticket: true,
       env: {
         PUBLIC_BASE_URL: 'https://wx.example.com',
         COMPONENT_RETURN_URLS: 'https://shop.example.com/wechat',

@@ -9,8 +9,13 @@ import { startRedisServer, type RedisServer } from '../../../src/sandbox/redis/l
 import { loadConfig } from '../../../src/config/load.ts';
 import { SETTINGS } from '../../../src/config/settings.ts';
 import { createKeys } from '../../../src/store/redis/keys.ts';
+import {
+  COMPONENT,
+  createTestPlatform,
+  platformEnv,
+  type TestPlatform,
+} from '../../kit/platform.ts';
 import { createRedisPair } from '../../kit/redis-pair.ts';
-import { COMPONENT, createStation, stationEnv, type Station } from '../../kit/platform.ts';
 import { ruleOf, RULES, shellBlocks, type Block } from './commands.ts';
 import { ROOT } from './markdown.ts';
 
@@ -103,11 +108,11 @@ async function find(name: string): Promise<string> {
 
 describe('with a service, a simulated WeChat and a Redis', () => {
   let shell: Shell;
-  let station: Station;
+  let station: TestPlatform;
 
   beforeAll(async () => {
     shell = await openShell();
-    station = await createStation({
+    station = await createTestPlatform({
       redisUrl: shell.redis.url,
       env: {
         REDIS_KEY_PREFIX: 'wx:',
@@ -171,7 +176,7 @@ describe('by tests of their own', () => {
     const shell = await openShell();
     try {
       const [token = '', key = ''] = (await shell.type(block?.code ?? '')).split('\n');
-      const env = stationEnv({ urls: ['http://127.0.0.1:1'] }, 'redis://127.0.0.1', 'wx:');
+      const env = platformEnv({ urls: ['http://127.0.0.1:1'] }, 'redis://127.0.0.1', 'wx:');
       const settings = { COMPONENT_TOKEN: token, COMPONENT_ENCODING_AES_KEY: key };
       expect(loadConfig({ ...env, ...settings }).components).toMatchObject([
         { token, encodingAesKey: key },

@@ -12,7 +12,7 @@ import { neededCommands, testStore } from '../../../src/store/redis/self-test.ts
 import { createTokenEncryption } from '../../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../../src/store/redis/time.ts';
 import { CODE, TOKEN } from '../../kit/liveness.ts';
-import { COMPONENT, createStation, MINUTE, type Station } from '../../kit/platform.ts';
+import { COMPONENT, createTestPlatform, MINUTE, type TestPlatform } from '../../kit/platform.ts';
 import { readDocument, ROOT, type Document } from './markdown.ts';
 
 /** The examples of the documents, executed against a running service and simulator. */
@@ -26,11 +26,11 @@ function codeIn({ codeBlocks }: Document, language: string): string[] {
 }
 
 describe('the TypeScript examples', () => {
-  let station: Station;
+  let station: TestPlatform;
   let folder: string;
 
   beforeAll(async () => {
-    station = await createStation();
+    station = await createTestPlatform();
     await station.simulator.pushTicket();
     await station.settle();
     // Inside the repository, where ioredis and the types are found.
@@ -218,7 +218,7 @@ describe('the other examples', () => {
 
   it('show an answer with the fields it really has', async () => {
     const [json = ''] = codeIn(reading, 'json');
-    const station = await createStation();
+    const station = await createTestPlatform();
     try {
       await station.simulator.pushTicket();
       await station.settle();
@@ -231,7 +231,9 @@ describe('the other examples', () => {
   });
 
   it('name every field of the status', async () => {
-    const station = await createStation({ env: { PUBLIC_BASE_URL: 'https://wx.example.com' } });
+    const station = await createTestPlatform({
+      env: { PUBLIC_BASE_URL: 'https://wx.example.com' },
+    });
     try {
       station.simulator.addFault({
         api: 'api_create_preauthcode',
@@ -254,7 +256,7 @@ describe('the other examples', () => {
   });
 
   it('steer the simulator with requests that it accepts', async () => {
-    const station = await createStation();
+    const station = await createTestPlatform();
     try {
       const { text } = readDocument('docs/simulator.md');
       const requests = [...text.matchAll(/-d '([^']+)' "\$S\/([\w-]+)"/g)];

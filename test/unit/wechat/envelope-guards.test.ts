@@ -16,8 +16,13 @@ import {
   type OpenedEnvelope,
 } from '../../../src/wechat/push/envelope.ts';
 import { parsePushXml } from '../../kit/parse-push-xml.ts';
-import { encryptByHand, sealPush, wrapPush, type SealedPush } from '../../kit/push-envelope.ts';
 import { COMPONENT } from '../../kit/platform.ts';
+import {
+  encryptByHand,
+  type EncryptedPush,
+  encryptPush,
+  wrapPush,
+} from '../../kit/push-envelope.ts';
 
 vi.mock('@wecom/crypto', async (original) => {
   const real = await original<typeof wecom>();
@@ -35,7 +40,8 @@ const MUTATIONS = 50_000;
 type Query = Record<string, unknown>;
 const openWith = (query: Query, encrypt: string, using = secrets): OpenedEnvelope =>
   openEnvelope(using, parseSignedQuery(query, 'msg_signature'), encrypt);
-const open = ({ query, encrypt }: SealedPush, using = secrets) => openWith(query, encrypt, using);
+const open = ({ query, encrypt }: EncryptedPush, using = secrets) =>
+  openWith(query, encrypt, using);
 const refusal = (code: string) => expect.objectContaining({ code }) as Error;
 const unreadable = refusal('unreadable_push');
 const malformed = refusal('malformed_push');
@@ -54,7 +60,7 @@ function codeOf(work: () => unknown): string {
 afterEach(() => vi.clearAllMocks());
 
 describe('the signature is judged before anything is decrypted', () => {
-  const good = sealPush(MESSAGE);
+  const good = encryptPush(MESSAGE);
 
   it('refuses any other signature without a decryption', () => {
     fc.assert(
@@ -124,7 +130,7 @@ describe('a body of the largest size', () => {
   const SIZE = 65_536;
   const filled = (...parts: string[]) => Buffer.from(parts.join('').slice(0, SIZE), 'latin1');
   const all = (part: string) => part.repeat(Math.ceil(SIZE / part.length));
-  const { query } = sealPush(MESSAGE);
+  const { query } = encryptPush(MESSAGE);
 
   /** Milliseconds of this process's own time; the least of three tries. */
   function cost(body: Buffer): number {
@@ -161,10 +167,10 @@ describe('what was decrypted is proven before it is believed', () => {
     for (let length = 0; length < 32; length += 1) {
       const message = 'm'.repeat(length);
       const count = 32 - ((20 + length + COMPONENT.appid.length) % 32);
-      expect(open(sealPush(message)).message).toBe(message);
+      expect(open(encryptPush(message)).message).toBe(message);
       for (let index = 0; index < count; index += 1) {
         const padding = (pad: Buffer) => pad.map((byte, at) => (at === index ? byte ^ 0x40 : byte));
-        const spoiled = sealPush(message, { padding: (pad) => Buffer.from(padding(pad)) });
+        const spoiled = encryptPush(message, { padding: (pad) => Buffer.from(padding(pad)) });
         expect(() => open(spoiled), `byte ${index} of ${count}`).toThrow(unreadable);
       }
     }
@@ -175,9 +181,9 @@ describe('what was decrypted is proven before it is believed', () => {
     const long = (pad: Buffer) => Buffer.alloc(pad.length + 32, pad.length + 32);
     // 20 + 34 + 18 = 72 bytes: 24 of padding as it should be, 8 to the next block of 16.
     const message = 'm'.repeat(34);
-    expect(open(sealPush(message)).message).toBe(message);
-    expect(() => open(sealPush(message, { padding: short }))).toThrow(unreadable);
-    expect(() => open(sealPush(message, { padding: long }))).toThrow(unreadable);
+    expect(open(encryptPush(message)).message).toBe(message);
+    expect(() => open(encryptPush(message, { padding: short }))).toThrow(unreadable);
+    expect(() => open(encryptPush(message, { padding: long }))).toThrow(unreadable);
   });
 
   it('refuses every length but the right one', () => {
@@ -187,7 +193,7 @@ describe('what was decrypted is proven before it is believed', () => {
       fc.property(
         lie.filter((one) => one !== length),
         (declaredLength) =>
-          codeOf(() => open(sealPush(MESSAGE, { declaredLength }))) === 'unreadable_push',
+          codeOf(() => open(encryptPush(MESSAGE, { declaredLength }))) === 'unreadable_push',
       ),
       { numRuns: 1_000 },
     );
@@ -201,7 +207,7 @@ describe('what was decrypted is proven before it is believed', () => {
     ['twice', COMPONENT.appid.repeat(2)],
     ['with another in front', `wxaaaaaaaaaaaaaaaa${COMPONENT.appid}`],
   ])('refuses our appid %s', (_what, appid) => {
-    expect(() => open(sealPush(MESSAGE, { appid }))).toThrow(unreadable);
+    expect(() => open(encryptPush(MESSAGE, { appid }))).toThrow(unreadable);
   });
 
   it('names a push by what was encrypted, whatever its signature and query', () => {
@@ -211,13 +217,15 @@ describe('what was decrypted is proven before it is believed', () => {
     );
     expect(one).toBe(createHash('sha256').update(encrypt).digest('hex'));
     expect(two).toBe(one);
-    expect(open(sealPush(MESSAGE, { random: 'fedcba9876543210' })).hashes.ofEncrypt).not.toBe(one);
+    expect(open(encryptPush(MESSAGE, { random: 'fedcba9876543210' })).hashes.ofEncrypt).not.toBe(
+      one,
+    );
   });
 
   it('decrypts once with the current key, and again only with the previous one', () => {
-    open(sealPush(MESSAGE));
+    open(encryptPush(MESSAGE));
     expect(vi.mocked(decrypt).mock.calls.map(([key]) => key)).toEqual([COMPONENT.encodingAesKey]);
-    open(sealPush(MESSAGE, { key: COMPONENT.previousEncodingAesKey }));
+    open(encryptPush(MESSAGE, { key: COMPONENT.previousEncodingAesKey }));
     expect(
       vi
         .mocked(decrypt)
@@ -231,7 +239,7 @@ describe('a reply', () => {
   it('of any text can be opened and verified by WeChat, and never looks the same twice', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (text) => {
-        const { seal } = open(sealPush(MESSAGE));
+        const { seal } = open(encryptPush(MESSAGE));
         const one = seal(text, 1_763_683_200, '42');
         const two = seal(text, 1_763_683_200, '42');
         expect(two).not.toBe(one);
@@ -244,7 +252,7 @@ describe('a reply', () => {
   });
 
   it('is not made of text that UTF-8 cannot carry', () => {
-    const { seal } = open(sealPush(MESSAGE));
+    const { seal } = open(encryptPush(MESSAGE));
     expect(() => seal('half a \ud83d smile', 1_763_683_200, '42')).toThrow(TypeError);
     expect(() => encryptMessage(COMPONENT.encodingAesKey, 'wx', '\udc00')).toThrow(TypeError);
   });
@@ -282,7 +290,10 @@ describe('the echostr check', () => {
 });
 
 /** A good push with one thing wrong that its signature does not cover up. */
-function mutation({ query, encrypt }: SealedPush): fc.Arbitrary<{ query: Query; encrypt: string }> {
+function mutation({
+  query,
+  encrypt,
+}: EncryptedPush): fc.Arbitrary<{ query: Query; encrypt: string }> {
   const text = fc.oneof(fc.string(), fc.stringMatching(/^\d{0,12}$/), fc.base64String());
   const strange = fc.oneof(
     text,

@@ -13,14 +13,14 @@ import {
   type EnvelopeSecrets,
 } from '../../../src/wechat/push/envelope.ts';
 import { parsePushXml } from '../../kit/parse-push-xml.ts';
+import { COMPONENT } from '../../kit/platform.ts';
 import {
   encryptByHand,
-  sealPush,
+  type EncryptedPush,
+  encryptPush,
+  type EnvelopeOptions,
   wrapPush,
-  type SealedPush,
-  type SealOptions,
 } from '../../kit/push-envelope.ts';
-import { COMPONENT } from '../../kit/platform.ts';
 
 vi.mock('@wecom/crypto', async (original) => ({
   ...(await original<typeof wecom>()),
@@ -50,7 +50,7 @@ const vectors = JSON.parse(readFileSync(fixture, 'utf8')) as Vector[];
 const secrets: EnvelopeSecrets = { ...COMPONENT, componentAppid: COMPONENT.appid };
 const MESSAGE = '<xml><AppId>a</AppId></xml>';
 
-const open = ({ query, encrypt }: SealedPush, using: EnvelopeSecrets = secrets) =>
+const open = ({ query, encrypt }: EncryptedPush, using: EnvelopeSecrets = secrets) =>
   openEnvelope(using, parseSignedQuery(query, 'msg_signature'), encrypt);
 
 const codeOf = (work: () => unknown): string => {
@@ -112,7 +112,7 @@ describe('the official samples, byte for byte', () => {
 
 describe('what opens and what does not', () => {
   it('never decrypts before the signature is right, and compares it in constant time', () => {
-    const push = sealPush(MESSAGE);
+    const push = encryptPush(MESSAGE);
     push.query.msg_signature = 'f'.repeat(40);
     expect(codeOf(() => open(push))).toBe('bad_signature');
     expect(wecom.decrypt).not.toHaveBeenCalled();
@@ -135,7 +135,7 @@ describe('what opens and what does not', () => {
     ['a length one too short', { declaredLength: MESSAGE.length - 1 }],
     ['a length of 0', { declaredLength: 0 }],
   ])('refuses %s', (_what, options) => {
-    expect(codeOf(() => open(sealPush(MESSAGE, options)))).toBe('unreadable_push');
+    expect(codeOf(() => open(encryptPush(MESSAGE, options)))).toBe('unreadable_push');
   });
 
   it('says the same, whatever it was that could not be decrypted', () => {
@@ -143,7 +143,7 @@ describe('what opens and what does not', () => {
       { appid: 'wxaaaaaaaaaaaaaaaa' },
       { key: 'B'.repeat(43) },
       { declaredLength: 7 },
-    ].map((options) => String(outcomeOf(() => open(sealPush(MESSAGE, options)))));
+    ].map((options) => String(outcomeOf(() => open(encryptPush(MESSAGE, options)))));
     expect(new Set(texts).size).toBe(1);
   });
 
@@ -183,12 +183,12 @@ describe('what opens and what does not', () => {
     ['msg_signature', 'g'.repeat(40), 'bad_signature'],
     ['msg_signature', ['f'.repeat(40), 'f'.repeat(40)], 'bad_signature'],
   ])('refuses %s = %j', (name, value, code) => {
-    const query = { ...sealPush(MESSAGE).query, [name]: value };
+    const query = { ...encryptPush(MESSAGE).query, [name]: value };
     expect(codeOf(() => parseSignedQuery(query, 'msg_signature'))).toBe(code);
   });
 
   it('accepts upper-case hex', () => {
-    const push = sealPush(MESSAGE);
+    const push = encryptPush(MESSAGE);
     push.query.msg_signature = push.query.msg_signature?.toUpperCase() ?? '';
     expect(open(push).message).toBe(MESSAGE);
   });
@@ -199,13 +199,13 @@ describe('what opens and what does not', () => {
       Buffer.from([0xf0, 0x9f]),
       Buffer.from('</A></xml>'),
     ]);
-    expect(open(sealPush(broken)).lossless).toBe(false);
-    expect(open(sealPush('<xml><A>\uFFFD</A></xml>')).lossless).toBe(true);
+    expect(open(encryptPush(broken)).lossless).toBe(false);
+    expect(open(encryptPush('<xml><A>\uFFFD</A></xml>')).lossless).toBe(true);
   });
 });
 
 describe('during a rotation', () => {
-  it.each<[string, SealOptions, boolean, boolean]>([
+  it.each<[string, EnvelopeOptions, boolean, boolean]>([
     ['current token and key', {}, false, false],
     ['previous token', { token: COMPONENT.previousToken }, true, false],
     ['previous key', { key: COMPONENT.previousEncodingAesKey }, false, true],
@@ -218,7 +218,7 @@ describe('during a rotation', () => {
   ])(
     'opens a push under the %s and answers under the same',
     (_what, options, usedPreviousToken, usedPreviousKey) => {
-      const opened = open(sealPush(MESSAGE, options));
+      const opened = open(encryptPush(MESSAGE, options));
       expect(opened).toMatchObject({ message: MESSAGE, usedPreviousToken, usedPreviousKey });
       const reply = parsePushXml(opened.seal('<xml>你好</xml>', 1_763_683_200, '42'));
       const encrypt = reply.Encrypt as string;
@@ -235,11 +235,11 @@ describe('during a rotation', () => {
 
   it('refuses both once they are no longer configured', () => {
     const now = { ...secrets, previousToken: undefined, previousEncodingAesKey: undefined };
-    expect(codeOf(() => open(sealPush(MESSAGE, { token: COMPONENT.previousToken }), now))).toBe(
+    expect(codeOf(() => open(encryptPush(MESSAGE, { token: COMPONENT.previousToken }), now))).toBe(
       'bad_signature',
     );
     expect(
-      codeOf(() => open(sealPush(MESSAGE, { key: COMPONENT.previousEncodingAesKey }), now)),
+      codeOf(() => open(encryptPush(MESSAGE, { key: COMPONENT.previousEncodingAesKey }), now)),
     ).toBe('unreadable_push');
   });
 });
@@ -250,7 +250,7 @@ describe('for any input', () => {
   it('what WeChat seals, opens to the same text', () => {
     fc.assert(
       fc.property(unicode, (message) => {
-        expect(open(sealPush(message))).toMatchObject({ message, lossless: true });
+        expect(open(encryptPush(message))).toMatchObject({ message, lossless: true });
       }),
       { numRuns: 2_000 },
     );
@@ -268,7 +268,7 @@ describe('for any input', () => {
   });
 
   it('a good push with one thing changed is refused', () => {
-    const push = sealPush(MESSAGE);
+    const push = encryptPush(MESSAGE);
     const change = fc.record({
       field: fc.constantFrom('timestamp', 'nonce', 'msg_signature', 'encrypt'),
       value: fc.string(),

@@ -1,19 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { KeeperError } from '../../../src/lib/errors.ts';
 import { openPush, type EnvelopeSecrets } from '../../../src/wechat/push/envelope.ts';
-import { outerXml, sealPush, wrapPush, type SealedPush } from '../../kit/push-envelope.ts';
 import { COMPONENT } from '../../kit/platform.ts';
+import { type EncryptedPush, encryptPush, outerXml, wrapPush } from '../../kit/push-envelope.ts';
 
 const secrets: EnvelopeSecrets = { ...COMPONENT, componentAppid: COMPONENT.appid };
 const MESSAGE = '<xml><AppId>a</AppId></xml>';
-const good = sealPush(MESSAGE);
+const good = encryptPush(MESSAGE);
 const CLEAR = '<xml><ToUserName>g</ToUserName><MsgType>text</MsgType></xml>';
 
 const open = (body: string | Buffer, query: Record<string, unknown> = good.query) =>
   openPush(secrets, query, Buffer.from(body));
 
 /** Status, code and reason of a refusal. */
-function refusalOf(push: Pick<SealedPush, 'body'> & { query: Record<string, unknown> }): string {
+function refusalOf(push: Pick<EncryptedPush, 'body'> & { query: Record<string, unknown> }): string {
   try {
     open(push.body, push.query);
     return 'accepted';
@@ -29,26 +29,30 @@ const asked = (change: Record<string, unknown>, body = good.body) => ({
 
 describe('row 103: why a push is not trusted', () => {
   it.each([
-    ['another token', sealPush(MESSAGE, { token: 'another' }), '401 bad_signature bad_signature'],
+    [
+      'another token',
+      encryptPush(MESSAGE, { token: 'another' }),
+      '401 bad_signature bad_signature',
+    ],
     ['no signature', asked({ msg_signature: undefined }), '401 bad_signature bad_signature'],
     [
       'another EncodingAESKey',
-      sealPush(MESSAGE, { key: 'B'.repeat(43) }),
+      encryptPush(MESSAGE, { key: 'B'.repeat(43) }),
       '400 unreadable_push aes_key',
     ],
     [
       'another platform',
-      sealPush(MESSAGE, { appid: 'wxaaaaaaaaaaaaaaaa' }),
+      encryptPush(MESSAGE, { appid: 'wxaaaaaaaaaaaaaaaa' }),
       '400 unreadable_push foreign_component',
     ],
     [
       'a length that lies',
-      sealPush(MESSAGE, { declaredLength: 3 }),
+      encryptPush(MESSAGE, { declaredLength: 3 }),
       '400 unreadable_push unreadable',
     ],
     [
       'padding that lies',
-      sealPush(MESSAGE, { padding: (pad) => Buffer.alloc(pad.length, 0) }),
+      encryptPush(MESSAGE, { padding: (pad) => Buffer.alloc(pad.length, 0) }),
       '400 unreadable_push aes_key',
     ],
     ['a nonce of no form', asked({ nonce: 'a b' }), '400 malformed_push form'],
@@ -73,7 +77,7 @@ describe('row 103: why a push is not trusted', () => {
       { appid: 'wxaaaaaaaaaaaaaaaa' },
       { declaredLength: 3 },
     ].map((options) => {
-      const { query, body } = sealPush(MESSAGE, options);
+      const { query, body } = encryptPush(MESSAGE, options);
       expect(() => open(body, query)).toThrow(/^unreadable$/);
       return body;
     });
@@ -83,7 +87,7 @@ describe('row 103: why a push is not trusted', () => {
 
 describe('of several Encrypts', () => {
   const encrypt = (text: string) => `<Encrypt>${text}</Encrypt>`;
-  const strange = sealPush(MESSAGE, { token: 'another' }).encrypt.replace('A', 'B');
+  const strange = encryptPush(MESSAGE, { token: 'another' }).encrypt.replace('A', 'B');
 
   it('the one that verifies is it, among the first three and as the last one', () => {
     for (let before = 0; before < 6; before += 1) {
@@ -96,7 +100,7 @@ describe('of several Encrypts', () => {
   });
 
   it('the one that our token signed says why it is refused', () => {
-    const { encrypt: locked, query } = sealPush(MESSAGE, { key: 'B'.repeat(43) });
+    const { encrypt: locked, query } = encryptPush(MESSAGE, { key: 'B'.repeat(43) });
     const body = `<xml>${encrypt(strange)}${encrypt(locked)}</xml>`;
     expect(refusalOf({ query, body })).toBe('400 unreadable_push aes_key');
   });

@@ -3,8 +3,8 @@ import { openPush } from '../../../src/wechat/push/envelope.ts';
 import { readPush } from '../../../src/wechat/push/read-push.ts';
 import { createUsualOpener, readUsual } from '../../../src/wechat/push/usual-push.ts';
 import { compareVerdicts } from '../../pushes/verdicts.ts';
-import { sealPush, ticketXml } from '../../kit/push-envelope.ts';
 import { COMPONENT } from '../../kit/platform.ts';
+import { encryptPush, ticketXml } from '../../kit/push-envelope.ts';
 
 const SECRETS = { ...COMPONENT, componentAppid: COMPONENT.appid };
 
@@ -21,14 +21,14 @@ describe('the short way for usual pushes', () => {
 
   it('takes what WeChat sends', () => {
     const text = ticketXml({ createTime: 1_763_683_200 });
-    const { query, body } = sealPush(text);
+    const { query, body } = encryptPush(text);
     const opened = createUsualOpener(SECRETS)(query, Buffer.from(body));
     expect(opened?.message).toBe(text);
     expect(readUsual(text)).toEqual(readPush(text, { typed: false }));
   });
 
   it('leaves to the strict one what needs another token or key', () => {
-    const { query, body } = sealPush(ticketXml({ createTime: 1 }), { token: 'former' });
+    const { query, body } = encryptPush(ticketXml({ createTime: 1 }), { token: 'former' });
     const secrets = { ...SECRETS, previousToken: 'former' };
     expect(createUsualOpener(secrets)(query, Buffer.from(body))).toBeUndefined();
     expect(openPush(secrets, query, Buffer.from(body)).usedPreviousToken).toBe(true);
