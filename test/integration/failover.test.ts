@@ -179,13 +179,13 @@ describe('row 8: a failover loses the beginning of a mint that is under way', ()
     await vi.waitFor(() => expect(tokenMints(station)).toBe(2), POLLING);
     // Another replica, which finds the token due and may not begin.
     await station.addReplica();
-    expect(await redis.hexists(keys.record(TOKEN), 'lock_op')).toBe(1);
+    expect((await stored(station, TOKEN)).locked).toBe(true);
     await promote(2);
     await vi.waitFor(async () => {
       const until = await redis.hget(keys.record(TOKEN), 'quarantine_until');
       expect(Number(until)).toBe(clock.now() + QUARANTINE * 1_000);
     }, POLLING);
-    expect(await redis.hexists(keys.record(TOKEN), 'lock_op')).toBe(0);
+    expect((await stored(station, TOKEN)).locked).toBe(false);
     const failedOverAt = clock.now();
 
     await clock.advance(7_000);

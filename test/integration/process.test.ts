@@ -7,7 +7,9 @@ import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { systemClock } from '../../src/lib/clock.ts';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
+import { expectSettled } from '../kit/expect.ts';
 import { TOKEN } from '../kit/liveness.ts';
+import { stored } from '../kit/observe.ts';
 import { COMPONENT, platformEnv } from '../kit/platform.ts';
 import { killServices, type Service, startService } from '../kit/service.ts';
 import { POLLING } from '../kit/waiting.ts';
@@ -60,7 +62,7 @@ describe('row 69: the process is told to stop while a mint is in flight', () => 
     await vi.waitFor(() => {
       expect(simulator.ledger.calls.map(({ api }) => api)).toContain('api_component_token');
     }, POLLING);
-    expect(await redis.hexists(keys.record(TOKEN), 'lock_op')).toBe(1);
+    expect((await stored({ redis, keys }, TOKEN)).locked).toBe(true);
     for (const signal of signals) {
       expect(service.child.kill(signal)).toBe(true);
       // One by one: two of a kind that wait together count as one.
@@ -84,7 +86,7 @@ describe('row 69: the process is told to stop while a mint is in flight', () => 
     expect(await redis.get(keys.mirror(TOKEN))).toBe(minted);
     const record = await redis.hgetall(keys.record(TOKEN));
     expect(record).toMatchObject({ value: minted, seq: '1' });
-    expect(record).not.toHaveProperty('lock_op');
+    await expectSettled({ redis, keys }, TOKEN);
     for (const message of ['stopping', 'wxkeeper stopped']) {
       expect(service.output().split(`"message":"${message}"`)).toHaveLength(2);
     }

@@ -1,15 +1,13 @@
 import http from 'node:http';
-import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeApiKey, parseApiKeyEntry, type ApiKey } from '../../src/config/api-keys.ts';
 import { createParts, loadTheRest, type Parts } from '../../src/parts.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { listen, type Listener } from '../../src/http/server.ts';
-import { createLog } from '../../src/lib/log.ts';
 import { whenReady } from '../../src/store/redis/connection.ts';
 import { revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
 import { authorize, AUTHORIZED } from '../kit/authorizers.ts';
-import type { LogLine } from '../kit/logs.ts';
+import { collectLog, type LogLine } from '../kit/logs.ts';
 import {
   COMPONENT,
   createTestPlatform,
@@ -61,15 +59,7 @@ beforeEach(async () => {
   const config = loadConfig({ ...env, API_KEYS: entries.join(',') });
   lines = [];
   taken = 0;
-  const stream = new Writable({
-    decodeStrings: false,
-    write(chunk: string, _encoding, done) {
-      for (const line of chunk.split('\n'))
-        if (line !== '') lines.push(JSON.parse(line) as LogLine);
-      done();
-    },
-  });
-  parts = createParts(config, { clock: station.clock, log: createLog({ level: 'debug', stream }) });
+  parts = createParts(config, { clock: station.clock, log: collectLog({ lines }).log });
   expect(await whenReady(parts.deps.store.redis, 5_000)).toBe(true);
   const internal = await loadTheRest(config, parts);
   const front = (...exchange: Parameters<typeof internal.front>) => {

@@ -1,14 +1,12 @@
-import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { RefreshDueResult } from '../../src/credentials/refresh-due.ts';
-import { createLog } from '../../src/lib/log.ts';
 import { startNodeCron, type StartCron } from '../../src/schedule/cron.ts';
 import type { Job, Trigger } from '../../src/schedule/jobs.ts';
 import { createScheduler, type Scheduler } from '../../src/schedule/scheduler.ts';
 import { readJobRuns } from '../../src/store/operations/job-runs.ts';
 import { createManualClock } from '../kit/clock.ts';
-import type { LogLine } from '../kit/logs.ts';
+import { collectLog, type LogLine } from '../kit/logs.ts';
 import { HOUR, MINUTE } from '../kit/platform.ts';
 import { createTestStore, type TestStore } from '../kit/store.ts';
 
@@ -28,17 +26,6 @@ afterEach(async () => {
   await store.redis.del(store.keys.jobs);
   store.close();
 });
-
-function collectingLog() {
-  const stream = new Writable({
-    decodeStrings: false,
-    write(chunk: string, _encoding, done) {
-      logs.push(JSON.parse(chunk) as LogLine);
-      done();
-    },
-  });
-  return createLog({ level: 'debug', stream });
-}
 
 /** A job that notes what started it and ends when the test says so. */
 function createHeldJob(name: string) {
@@ -85,7 +72,7 @@ describe('row 68: runs of a job', () => {
     cron = createHandCron();
     const { startCron } = cron;
     const jobs = [first.job, second.job];
-    const log = collectingLog();
+    const { log } = collectLog({ lines: logs });
     scheduler = createScheduler({ jobs, store, clock, log, startCron, replica: 'here' });
   });
 
@@ -242,7 +229,12 @@ describe('row 67: the scheduler and the real cron together', () => {
     const run = (trigger: Trigger) =>
       Promise.resolve({ ok: true, summary: `run ${triggers.push(trigger)}` });
     const jobs: Job[] = [{ name: 'job', expression: EVERY_TEN_MINUTES, run }];
-    const parts = { store, clock: systemClock, log: collectingLog(), startCron: startNodeCron };
+    const parts = {
+      store,
+      clock: systemClock,
+      log: collectLog({ lines: logs }).log,
+      startCron: startNodeCron,
+    };
     const scheduler = createScheduler({ ...parts, jobs, replica: 'here' });
     await scheduler.start();
     expect(scheduler.nextTick('job', MORNING + 11 * MINUTE)).toBe(MORNING + 20 * MINUTE);

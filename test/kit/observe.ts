@@ -31,7 +31,10 @@ export async function read(station: TestPlatform, id: CredentialId): Promise<See
 }
 
 /** The stored record without what every failure changes, and the mirror. */
-export async function stored({ redis, keys }: TestPlatform, id: CredentialId) {
+export async function stored(
+  { redis, keys }: Pick<TestPlatform, 'redis' | 'keys'>,
+  id: CredentialId,
+) {
   const [hash, mirror] = await Promise.all([
     redis.hgetall(keys.record(id)),
     redis.get(keys.mirror(id)),

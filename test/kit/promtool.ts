@@ -31,6 +31,12 @@ export function describeWithPromtool(title: string, stories: () => void): void {
   }
 }
 
+/** For the one step of a story that needs promtool: that is left out where there is none, but never in CI. */
+export function hasPromtool(): boolean {
+  if (promtool === undefined && process.env['CI']) expect.fail(MISSING);
+  return promtool !== undefined;
+}
+
 /** @returns what it printed, and whether it was content */
 export function runPromtool(
   args: readonly string[],

@@ -71,9 +71,9 @@ describe('cgi-bin/token', () => {
     const former = await classic(simulator);
     const others = await classic(simulator, OTHER_ACCOUNT);
     const newer = await classic(simulator);
-    clock.advance(5 * MINUTE - 1);
+    await clock.advance(5 * MINUTE - 1);
     expect((await getTicket(simulator, former)).errcode).toBe(0);
-    clock.advance(1);
+    await clock.advance(1);
     expect((await getTicket(simulator, former)).errcode).toBe(40001);
     for (const token of [newer, others]) {
       expect((await getTicket(simulator, token)).errcode).toBe(0);
@@ -113,7 +113,7 @@ describe('cgi-bin/stable_token', () => {
     const { simulator, clock } = await startAccounts();
     const first = await stable(simulator);
     expect(first.expires_in).toBe(7200);
-    clock.advance(2 * HOUR - 5 * MINUTE - SECOND);
+    await clock.advance(2 * HOUR - 5 * MINUTE - SECOND);
     expect(await stable(simulator)).toEqual({ ...first, expires_in: 301 });
     expect(simulator.ledger.mints).toMatchObject([{ api: 'stable_token' }]);
   });
@@ -121,15 +121,15 @@ describe('cgi-bin/stable_token', () => {
   it('issues the next one in the last five minutes, in which both work', async () => {
     const { simulator, clock } = await startAccounts();
     const former = await stable(simulator);
-    clock.advance(2 * HOUR - 5 * MINUTE);
+    await clock.advance(2 * HOUR - 5 * MINUTE);
     const next = await stable(simulator);
     expect(next).toMatchObject({ expires_in: 7200 });
     expect(next.access_token).not.toBe(former.access_token);
-    clock.advance(5 * MINUTE - 1);
+    await clock.advance(5 * MINUTE - 1);
     for (const { access_token: token } of [former, next]) {
       expect(simulator.isLive('access_token', token)).toBe(true);
     }
-    clock.advance(1);
+    await clock.advance(1);
     expect(simulator.isLive('access_token', former.access_token)).toBe(false);
   });
 
@@ -138,7 +138,7 @@ describe('cgi-bin/stable_token', () => {
     const { access_token: own } = await stable(simulator);
     const other = await classic(simulator);
     await classic(simulator);
-    clock.advance(10 * MINUTE);
+    await clock.advance(10 * MINUTE);
     expect(simulator.isLive('access_token', own)).toBe(true);
     expect(simulator.isLive('access_token', other)).toBe(false);
     expect((await stable(simulator)).access_token).toBe(own);
@@ -156,9 +156,9 @@ describe('cgi-bin/stable_token', () => {
   it('takes force within thirty seconds of another as if nobody had asked for it', async () => {
     const { simulator, clock } = await startAccounts();
     const first = await force(simulator);
-    clock.advance(30 * SECOND - 1);
+    await clock.advance(30 * SECOND - 1);
     expect((await force(simulator)).access_token).toBe(first.access_token);
-    clock.advance(1);
+    await clock.advance(1);
     expect((await force(simulator)).access_token).not.toBe(first.access_token);
   });
 
@@ -166,11 +166,11 @@ describe('cgi-bin/stable_token', () => {
     const { simulator, clock } = await startAccounts();
     for (let time = 0; time < 20; time += 1) {
       expect(await force(simulator)).toHaveProperty('access_token');
-      clock.advance(MINUTE);
+      await clock.advance(MINUTE);
     }
     expect(await force(simulator)).toMatchObject({ errcode: 45009 });
     expect(await stable(simulator)).toHaveProperty('access_token');
-    clock.advance(DAY - 20 * MINUTE);
+    await clock.advance(DAY - 20 * MINUTE);
     expect(await force(simulator)).toHaveProperty('access_token');
   });
 
@@ -193,9 +193,9 @@ describe('ticket/getticket', () => {
     const { simulator, clock } = await startAccounts();
     const first = await getTicket(simulator, await classic(simulator));
     expect(first).toMatchObject({ errcode: 0, errmsg: 'ok', expires_in: 7200 });
-    clock.advance(2 * HOUR - 1);
+    await clock.advance(2 * HOUR - 1);
     expect(await getTicket(simulator, await classic(simulator))).toEqual(first);
-    clock.advance(1);
+    await clock.advance(1);
     const second = await getTicket(simulator, await classic(simulator));
     expect(second.ticket).not.toBe(first.ticket);
     expect(simulator.isLive('jsapi_ticket', first.ticket)).toBe(false);
@@ -221,7 +221,7 @@ describe('ticket/getticket', () => {
     expect(await getTicket(simulator, '')).toMatchObject({ errcode: 41001 });
     expect(await getTicket(simulator, 'strange')).toMatchObject({ errcode: 40001 });
     expect(await getTicket(simulator, token, 'other')).toMatchObject({ errcode: 40097 });
-    clock.advance(2 * HOUR);
+    await clock.advance(2 * HOUR);
     expect(await getTicket(simulator, token)).toMatchObject({ errcode: 42001 });
   });
 });
@@ -237,7 +237,7 @@ describe('an access_token minted elsewhere', () => {
       foreign: true,
       api: 'token',
     });
-    clock.advance(5 * MINUTE);
+    await clock.advance(5 * MINUTE);
     expect(simulator.isLive('access_token', token)).toBe(false);
     expect(simulator.isLive('access_token', kept)).toBe(true);
   });

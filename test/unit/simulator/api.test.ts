@@ -26,7 +26,7 @@ describe('api_start_push_ticket', () => {
     expect(json).toEqual({ errcode: 0, errmsg: 'ok' });
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(0);
-    clock.advance(SECOND);
+    await clock.advance(SECOND);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(1);
   });
@@ -55,7 +55,7 @@ describe('api_start_push_ticket', () => {
 describe('every answer', () => {
   it('carries a Date header of the simulator clock', async () => {
     const { simulator, clock } = await startSimulator();
-    clock.advance(100 * HOUR);
+    await clock.advance(100 * HOUR);
     const { headers } = await callApi(simulator, 'api_component_token', '');
     expect(Date.parse(headers.get('date') ?? '')).toBe(START + 100 * HOUR);
   });
@@ -82,7 +82,7 @@ describe('every answer', () => {
   it('is in the ledger with caller, host and errcode', async () => {
     const { simulator, clock } = await startSimulator({ hosts: 2 });
     await mintToken(simulator);
-    clock.advance(SECOND);
+    await clock.advance(SECOND);
     await callApi(simulator, 'api_create_preauthcode', {}, { host: 1 });
     const { appid } = COMPONENT;
     expect(simulator.ledger.calls).toEqual([
@@ -121,9 +121,9 @@ describe('lives', () => {
     const token = json['component_access_token'] as string;
     expect((await mintCode(simulator, token)).json['expires_in']).toBe(29);
     await mintToken(simulator);
-    clock.advance(SECOND - 1);
+    await clock.advance(SECOND - 1);
     expect(simulator.isLive('component_access_token', token)).toBe(true);
-    clock.advance(1);
+    await clock.advance(1);
     expect(simulator.isLive('component_access_token', token)).toBe(false);
   });
 });

@@ -31,7 +31,7 @@ describe('the event of an authorization', () => {
   it('carries the code, the instant of its end, and a pre_auth_code', async () => {
     const { simulator, clock, last, grant } = await startPushing();
     const code = grant();
-    clock.advance(MINUTE);
+    await clock.advance(MINUTE);
     const record = await simulator.pushAuthorized(COMPONENT.appid, AUTHORIZER, code);
     expect(record).toMatchObject({ infoType: 'authorized', accepted: true });
     expect(NAMES.map(last)).toEqual(['authorized', String(NOW + 60), AUTHORIZER, code]);

@@ -53,7 +53,7 @@ describe('api_query_auth', () => {
       expect(await query(bad)).toMatchObject({ errcode: 61009 });
     }
     const { code: late } = simulator.grant(COMPONENT.appid, MINI);
-    clock.advance(10 * MINUTE);
+    await clock.advance(10 * MINUTE);
     expect(await query(late)).toMatchObject({ errcode: 61010 });
     // One that was used stays used.
     expect(await query(code)).toMatchObject({ errcode: 61009 });
@@ -65,7 +65,7 @@ describe('api_query_auth', () => {
     const { simulator, call, clock } = await startPlatform({ authorizationCodeSeconds: 60 });
     const { code, expiresIn } = simulator.grant(COMPONENT.appid, AUTHORIZER);
     expect(expiresIn).toBe(60);
-    clock.advance(MINUTE - 1);
+    await clock.advance(MINUTE - 1);
     expect(await call('api_query_auth', { authorization_code: code })).not.toHaveProperty(
       'errcode',
     );
@@ -93,7 +93,7 @@ describe('api_query_auth', () => {
     expect(await ask('')).toMatchObject({ errcode: 41001 });
     expect(await ask('?access_token=9_nonsense')).toMatchObject({ errcode: 40001 });
     const token = await mintToken(simulator);
-    clock.advance(2 * HOUR);
+    await clock.advance(2 * HOUR);
     expect(await ask(`?access_token=${token}`)).toMatchObject({ errcode: 42001 });
   });
 
@@ -138,7 +138,7 @@ describe('a grant', () => {
       RangeError,
     );
     const { refreshToken } = simulator.authorize(COMPONENT.appid, AUTHORIZER);
-    clock.advance(HOUR);
+    await clock.advance(HOUR);
     const { code } = simulator.grant(COMPONENT.appid, AUTHORIZER, { update: true, funcs: [3] });
     const { func_info: funcs } = (
       await call('api_get_authorizer_info', { authorizer_appid: AUTHORIZER })
@@ -162,7 +162,7 @@ describe('a grant', () => {
     expect(() => grant(good)).toThrow(RangeError);
     const late = await preAuthCode();
     simulator.unauthorize(COMPONENT.appid, AUTHORIZER);
-    clock.advance(30 * MINUTE);
+    await clock.advance(30 * MINUTE);
     expect(() => grant(late)).toThrow('expired');
     expect(() => grant('preauthcode@@@x')).toThrow('unknown');
     expect(await list(0, 10)).toEqual({ total_count: 0, list: [] });

@@ -59,7 +59,7 @@ describe('api_get_authorizer_list', () => {
     const { simulator, clock, list } = await startPlatform();
     simulator.authorize(OTHER_COMPONENT.appid, 'wxtheirs');
     const { refreshToken } = simulator.authorize(COMPONENT.appid, MINI);
-    clock.advance(HOUR);
+    await clock.advance(HOUR);
     simulator.grant(COMPONENT.appid, AUTHORIZER);
     const first = {
       authorizer_appid: MINI,

@@ -89,7 +89,7 @@ describe('api_authorizer_token', () => {
   it('ends the token before it at once', async () => {
     const { simulator, ask, isLive, clock } = await startPlatform();
     const { refreshToken, accessToken } = simulator.authorize(COMPONENT.appid, AUTHORIZER);
-    clock.advance(MINUTE);
+    await clock.advance(MINUTE);
     const { authorizer_access_token: newer } = await ask(refreshToken);
     expect([accessToken, newer].map(isLive)).toEqual([false, true]);
   });
@@ -123,7 +123,7 @@ describe('api_authorizer_token', () => {
     const older = await mintToken(simulator);
     const newer = await mintToken(simulator);
     expect(await ask(simulator, older, refreshToken)).toMatchObject({ errcode: 40001 });
-    clock.advance(2 * HOUR);
+    await clock.advance(2 * HOUR);
     expect(await ask(simulator, newer, refreshToken)).toMatchObject({ errcode: 42001 });
     expect(await ask(simulator, '', refreshToken)).toMatchObject({ errcode: 41001 });
   });
@@ -201,7 +201,7 @@ describe('the Date of an answer', () => {
     const { simulator, clock } = await startPlatform();
     expect(await dateOf(simulator)).toBe(START);
     simulator.setDateOffset(2 * MINUTE);
-    clock.advance(HOUR);
+    await clock.advance(HOUR);
     expect(await dateOf(simulator)).toBe(START + HOUR + 2 * MINUTE);
     simulator.setDateOffset(-MINUTE);
     expect(await dateOf(simulator)).toBe(START + HOUR - MINUTE);

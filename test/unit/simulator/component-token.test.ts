@@ -44,7 +44,7 @@ describe('api_component_token', () => {
   it('accepts every unexpired ticket, not just the newest', async () => {
     const { simulator, clock } = await startSimulator();
     const older = simulator.issueTicket();
-    clock.advance(6 * HOUR);
+    await clock.advance(6 * HOUR);
     const newer = simulator.issueTicket();
     for (const ticket of [older, newer, older]) {
       const { json } = await callApi(simulator, 'api_component_token', tokenRequest(ticket));
@@ -55,10 +55,10 @@ describe('api_component_token', () => {
   it('refuses a ticket with 61005 from the instant its 12 hours are over', async () => {
     const { simulator, clock } = await startSimulator();
     const ticket = simulator.issueTicket();
-    clock.advance(12 * HOUR - 1);
+    await clock.advance(12 * HOUR - 1);
     const before = await callApi(simulator, 'api_component_token', tokenRequest(ticket));
     expect(before.json).toHaveProperty('component_access_token');
-    clock.advance(1);
+    await clock.advance(1);
     const after = await callApi(simulator, 'api_component_token', tokenRequest(ticket));
     expect(after.json['errcode']).toBe(61005);
   });
@@ -126,9 +126,9 @@ describe('component_access_token', () => {
     const { simulator, clock } = await startSimulator({ overlapSeconds: 300 });
     const older = await mintToken(simulator);
     await mintToken(simulator);
-    clock.advance(5 * MINUTE - 1);
+    await clock.advance(5 * MINUTE - 1);
     expect((await mintCode(simulator, older)).json).toHaveProperty('pre_auth_code');
-    clock.advance(1);
+    await clock.advance(1);
     expect((await mintCode(simulator, older)).json['errcode']).toBe(40001);
   });
 
@@ -136,18 +136,18 @@ describe('component_access_token', () => {
     const { simulator, clock } = await startSimulator({ overlapSeconds: 300 });
     const first = await mintToken(simulator);
     await mintToken(simulator);
-    clock.advance(4 * MINUTE);
+    await clock.advance(4 * MINUTE);
     await mintToken(simulator);
-    clock.advance(MINUTE);
+    await clock.advance(MINUTE);
     expect(simulator.isLive('component_access_token', first)).toBe(false);
   });
 
   it('expires with 42001 after its two hours', async () => {
     const { simulator, clock } = await startSimulator();
     const token = await mintToken(simulator);
-    clock.advance(2 * HOUR - 1);
+    await clock.advance(2 * HOUR - 1);
     expect((await mintCode(simulator, token)).json).toHaveProperty('pre_auth_code');
-    clock.advance(1);
+    await clock.advance(1);
     expect((await mintCode(simulator, token)).json['errcode']).toBe(42001);
   });
 
@@ -160,9 +160,9 @@ describe('component_access_token', () => {
 
   it('can be asked about at any instant of the past', async () => {
     const { simulator, clock } = await startSimulator();
-    clock.advance(MINUTE);
+    await clock.advance(MINUTE);
     const older = await mintToken(simulator);
-    clock.advance(MINUTE);
+    await clock.advance(MINUTE);
     const newer = await mintToken(simulator);
     const liveAt = (token: string, at: number): boolean =>
       simulator.isLive('component_access_token', token, at);
@@ -194,7 +194,7 @@ describe('a component token of an earlier simulator', () => {
     expect((await mintCode(simulator, '9_another')).json['errcode']).toBe(40001);
     await mintToken(simulator);
     expect((await mintCode(simulator, EARLIER)).json).toHaveProperty('pre_auth_code');
-    clock.advance(MINUTE);
+    await clock.advance(MINUTE);
     expect((await mintCode(simulator, EARLIER)).json['errcode']).toBe(40001);
   });
 

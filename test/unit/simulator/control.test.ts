@@ -27,7 +27,7 @@ describe('the control API', () => {
     expect(status).toBe(200);
     expect(json).toMatchObject({
       now: START,
-      time: '2026-03-01T08:00:00.000Z',
+      time: '2026-11-21T00:00:00.000Z',
       hosts: [
         { index: 0, url: simulator.urls[0], alive: true },
         { index: 1, url: simulator.urls[1], alive: true },
@@ -117,7 +117,7 @@ describe('the control API', () => {
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(1);
     await control(simulator, 'POST pushing', { on: false, appid: COMPONENT.appid });
-    clock.advance(10 * MINUTE);
+    await clock.advance(10 * MINUTE);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(1);
   });

@@ -34,7 +34,7 @@ describe('message/custom/send', () => {
     expect(await send(MESSAGE, ofComponent)).toMatchObject({ errcode: 40001 });
     const { accessToken: newer } = simulator.authorize(COMPONENT.appid, AUTHORIZER);
     expect(await send(MESSAGE, accessToken)).toMatchObject({ errcode: 40001 });
-    clock.advance(2 * HOUR);
+    await clock.advance(2 * HOUR);
     expect(await send(MESSAGE, newer)).toMatchObject({ errcode: 42001 });
     expect(simulator.ledger.messages).toEqual([]);
   });

@@ -112,9 +112,9 @@ describe('delay', () => {
     const asked = askForToken(simulator);
     await until(() => simulator.ledger.calls.length === 1);
     await simulator.idle();
-    clock.advance(3 * SECOND - 1);
+    await clock.advance(3 * SECOND - 1);
     expect(tokensMinted(simulator)).toBe(0);
-    clock.advance(1);
+    await clock.advance(1);
     expect(await (await asked).json()).toHaveProperty('component_access_token');
     expect(simulator.latestMint('component_access_token')?.at).toBe(START + 3 * SECOND);
   });
@@ -127,7 +127,7 @@ describe('delay', () => {
     await until(() => simulator.ledger.calls.length === 1);
     controller.abort();
     await expect(asked).rejects.toThrow('aborted');
-    clock.advance(SECOND);
+    await clock.advance(SECOND);
     await simulator.idle();
     expect(tokensMinted(simulator)).toBe(1);
   });
@@ -137,7 +137,7 @@ describe('delay', () => {
     simulator.addFault({ api: '*', fault: { type: 'delay', ms: SECOND }, afterMint: true });
     const asked = askForToken(simulator);
     await until(() => tokensMinted(simulator) === 1);
-    clock.advance(SECOND);
+    await clock.advance(SECOND);
     expect(await (await asked).json()).toMatchObject({
       component_access_token: simulator.latestMint('component_access_token')?.value,
     });

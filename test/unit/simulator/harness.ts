@@ -2,17 +2,16 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decrypt, getSignature } from '@wecom/crypto';
 import { onTestFinished } from 'vitest';
-import type { SimulatorClock } from '../../../src/sandbox/wechat/clock.ts';
 import type { ComponentOptions, SimulatorOptions } from '../../../src/sandbox/wechat/options.ts';
 import type { ApiFault } from '../../../src/sandbox/wechat/faults.ts';
 import { createSimulator, type Simulator } from '../../../src/sandbox/wechat/simulator.ts';
+import { CLOCK_START, createManualClock, type ManualClock } from '../../kit/clock.ts';
 
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 
-/** 2026-03-01T08:00:00Z: nothing depends on it but the expectation of a Date header. */
-export const START = Date.UTC(2026, 2, 1, 8);
+export const START = CLOCK_START;
 
 export const COMPONENT = {
   appid: 'wx00000000000000c1',
@@ -33,48 +32,6 @@ export const OTHER_COMPONENT = {
 /** An account with a secret of its own. */
 export const ACCOUNT = { appid: 'wx00000000000000a1', secret: 'the-secret-of-a1' } as const;
 
-export interface ManualClock extends SimulatorClock {
-  /** Moves time, running what falls due on the way at exactly its instant. */
-  advance(ms: number): void;
-  /** Time passes as on a suspended machine: nothing runs on the way, and then all that is due. */
-  sleep(ms: number): void;
-  pendingTimers(): number;
-}
-
-export function manualClock(): ManualClock {
-  let now = START;
-  let timers: { at: number; fn: () => void }[] = [];
-  const runUntil = (end: number): void => {
-    for (;;) {
-      const next = timers.toSorted((a, b) => a.at - b.at)[0];
-      if (next === undefined || next.at > end) return;
-      timers = timers.filter((other) => other !== next);
-      now = Math.max(now, next.at);
-      next.fn();
-    }
-  };
-  return {
-    now: () => now,
-    setTimer(delayMs, fn) {
-      const timer = { at: now + delayMs, fn };
-      timers.push(timer);
-      return () => {
-        timers = timers.filter((other) => other !== timer);
-      };
-    },
-    advance(ms) {
-      const end = now + ms;
-      runUntil(end);
-      now = end;
-    },
-    sleep(ms) {
-      now += ms;
-      runUntil(now);
-    },
-    pendingTimers: () => timers.length,
-  };
-}
-
 export interface Setup {
   simulator: Simulator;
   clock: ManualClock;
@@ -82,7 +39,7 @@ export interface Setup {
 
 /** A started simulator of one component that pushes nothing by itself; stopped after the test. */
 export async function startSimulator(options: Partial<SimulatorOptions> = {}): Promise<Setup> {
-  const clock = manualClock();
+  const clock = createManualClock();
   const simulator = createSimulator({
     components: [COMPONENT],
     clock,

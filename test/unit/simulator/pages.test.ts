@@ -164,7 +164,7 @@ describe('the authorization page', () => {
     const late = { pre_auth_code: await newCode() };
     simulator.usePreAuthCode(code);
     expect((await get(PC)).text).toContain('used before');
-    clock.advance(30 * MINUTE);
+    await clock.advance(30 * MINUTE);
     expect((await get(PC, late)).text).toContain('has expired');
   });
 

@@ -66,7 +66,7 @@ describe('api_create_preauthcode', () => {
     const { simulator, clock } = await startSimulator();
     const { json } = await mintCode(simulator, await mintToken(simulator));
     const code = json['pre_auth_code'] as string;
-    clock.advance(30 * MINUTE);
+    await clock.advance(30 * MINUTE);
     expect(simulator.isLive('pre_auth_code', code)).toBe(false);
     expect(simulator.usePreAuthCode(code)).toBe('expired');
   });

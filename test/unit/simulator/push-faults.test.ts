@@ -27,10 +27,10 @@ describe('a push fault', () => {
     const { simulator, clock, receiver } = await startWithReceiver();
     const pushed = simulator.pushTicket(undefined, { lateMs: 20 * MINUTE });
     await simulator.idle();
-    clock.advance(20 * MINUTE - 1);
+    await clock.advance(20 * MINUTE - 1);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(0);
-    clock.advance(1);
+    await clock.advance(1);
     expect(await pushed).toMatchObject({ at: START + 20 * MINUTE, createTime: START / 1000 });
     expect(receiver.pushes[0]?.query.get('timestamp')).toBe(String(START / 1000));
   });
@@ -65,10 +65,10 @@ describe('a push fault', () => {
     const { simulator, clock, receiver } = await startWithReceiver();
     simulator.addFault({ push: { skip: true }, times: 2 });
     simulator.setPushing(true);
-    clock.advance(10 * MINUTE);
+    await clock.advance(10 * MINUTE);
     await simulator.idle();
     expect(simulator.ledger).toEqual({ mints: [], calls: [], pushes: [], messages: [] });
-    clock.advance(10 * MINUTE);
+    await clock.advance(10 * MINUTE);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(1);
   });
@@ -93,7 +93,7 @@ describe('a push fault', () => {
     const { simulator, clock, receiver } = await startWithReceiver({ pushing: true });
     await simulator.idle();
     simulator.addFault({ push: { stop: true } });
-    clock.advance(5 * HOUR);
+    await clock.advance(5 * HOUR);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(1);
     const { json } = await callApi(simulator, 'api_start_push_ticket', {
@@ -101,7 +101,7 @@ describe('a push fault', () => {
       component_secret: COMPONENT.secret,
     });
     expect(json['errmsg']).toBe('ok');
-    clock.advance(SECOND);
+    await clock.advance(SECOND);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(2);
   });

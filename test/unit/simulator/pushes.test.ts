@@ -99,7 +99,7 @@ describe('a ticket push', () => {
     receiver.reply = null;
     const pushed = simulator.pushTicket();
     await until(() => receiver.pushes.length === 1);
-    clock.advance(5 * SECOND);
+    await clock.advance(5 * SECOND);
     expect(await pushed).toMatchObject({
       accepted: false,
       status: null,

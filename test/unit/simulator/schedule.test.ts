@@ -25,12 +25,12 @@ describe('the schedule', () => {
     const { simulator, clock, receiver } = await startWithReceiver({ pushing: true });
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(1);
-    clock.advance(10 * MINUTE - 1);
+    await clock.advance(10 * MINUTE - 1);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(1);
-    clock.advance(1);
+    await clock.advance(1);
     await simulator.idle();
-    clock.advance(10 * MINUTE);
+    await clock.advance(10 * MINUTE);
     await simulator.idle();
     expect(simulator.ledger.pushes.map((push) => push.at - START)).toEqual([
       0,
@@ -47,14 +47,14 @@ describe('the schedule', () => {
     });
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(0);
-    clock.advance(10 * MINUTE);
+    await clock.advance(10 * MINUTE);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(1);
   });
 
   it('keeps its rhythm when time leaps, each push with the time it was due', async () => {
     const { simulator, clock } = await startWithReceiver({ pushing: true });
-    clock.advance(HOUR);
+    await clock.advance(HOUR);
     await simulator.idle();
     const times = simulator.ledger.pushes.map((push) => push.createTime - START / 1000);
     expect(times.toSorted((a, b) => a - b)).toEqual([0, 600, 1200, 1800, 2400, 3000, 3600]);
@@ -64,15 +64,17 @@ describe('the schedule', () => {
     const { simulator, clock } = await startWithReceiver({ pushing: true });
     const sentAt = (): number[] => simulator.ledger.pushes.map((push) => push.at - START);
     await simulator.idle();
-    clock.sleep(13 * MINUTE);
+    clock.sleepThrough(13 * MINUTE);
+    await clock.advance(0);
     await simulator.idle();
-    clock.advance(7 * MINUTE);
+    await clock.advance(7 * MINUTE);
     await simulator.idle();
     expect(sentAt()).toEqual([0, 13 * MINUTE, 20 * MINUTE]);
-    clock.sleep(5 * HOUR);
+    clock.sleepThrough(5 * HOUR);
+    await clock.advance(0);
     await simulator.idle();
     expect(sentAt().slice(3)).toEqual([5 * HOUR + 20 * MINUTE]);
-    clock.advance(10 * MINUTE);
+    await clock.advance(10 * MINUTE);
     await simulator.idle();
     expect(sentAt().slice(4)).toEqual([5 * HOUR + 30 * MINUTE]);
   });
@@ -83,7 +85,7 @@ describe('the schedule', () => {
       divideTimesBy: 60,
     });
     await simulator.idle();
-    clock.advance(10 * SECOND);
+    await clock.advance(10 * SECOND);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(2);
   });
@@ -92,21 +94,21 @@ describe('the schedule', () => {
     const { simulator, clock, receiver } = await startWithReceiver({ pushing: true });
     await simulator.idle();
     simulator.setPushing(false);
-    clock.advance(HOUR);
+    await clock.advance(HOUR);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(1);
     simulator.setPushing(true);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(2);
     simulator.setPushing(true);
-    clock.advance(10 * MINUTE);
+    await clock.advance(10 * MINUTE);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(3);
   });
 
   it('issues no tickets while there is nowhere to push them', async () => {
     const { simulator, clock } = await startSimulator({ pushing: true });
-    clock.advance(HOUR);
+    await clock.advance(HOUR);
     expect(simulator.ledger).toEqual({ mints: [], calls: [], pushes: [], messages: [] });
   });
 
@@ -132,7 +134,7 @@ describe('a push that failed', () => {
     const { simulator, clock, receiver } = await startWithReceiver();
     receiver.reply = { status: 500, body: '' };
     await simulator.pushTicket();
-    clock.advance(HOUR);
+    await clock.advance(HOUR);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(1);
   });
@@ -141,12 +143,12 @@ describe('a push that failed', () => {
     const { simulator, clock, receiver } = await startWithReceiver({ repushSeconds: 60 });
     receiver.reply = { status: 503, body: 'later' };
     await simulator.pushTicket();
-    clock.advance(MINUTE);
+    await clock.advance(MINUTE);
     await simulator.idle();
     receiver.reply = { status: 200, body: 'success' };
-    clock.advance(MINUTE);
+    await clock.advance(MINUTE);
     await simulator.idle();
-    clock.advance(HOUR);
+    await clock.advance(HOUR);
     await simulator.idle();
     expect(receiver.pushes).toHaveLength(3);
     expect(new Set(receiver.pushes.map((push) => push.body + push.query.toString())).size).toBe(1);
@@ -165,7 +167,7 @@ describe('a push that failed', () => {
     receiver.reply = { status: 503, body: '' };
     await simulator.pushTicket();
     for (let minute = 0; minute < 5; minute += 1) {
-      clock.advance(MINUTE);
+      await clock.advance(MINUTE);
       await simulator.idle();
     }
     expect(receiver.pushes).toHaveLength(3);

@@ -101,9 +101,9 @@ describe('an answer', () => {
     await simulator.idle();
     const text = response.text();
     // 177 bytes make four chunks, so three seconds pass between the first and the last.
-    clock.advance(2 * SECOND);
+    await clock.advance(2 * SECOND);
     expect(clock.pendingTimers()).toBe(1);
-    clock.advance(SECOND);
+    await clock.advance(SECOND);
     expect(clock.pendingTimers()).toBe(0);
     expect(JSON.parse(await text)).toHaveProperty('component_access_token');
   });
@@ -115,7 +115,7 @@ describe('an answer', () => {
     const text = expect(response.text()).rejects.toThrow('terminated');
     await simulator.killHost(0);
     await text;
-    clock.advance(SECOND);
+    await clock.advance(SECOND);
     expect(clock.pendingTimers()).toBe(0);
   });
 

@@ -10,13 +10,14 @@ import {
   randomValue,
 } from '../../../src/sandbox/wechat/values.ts';
 import type { MintKind } from '../../../src/sandbox/wechat/ledger.ts';
-import { ACCOUNT, COMPONENT, HOUR, manualClock, START, type ManualClock } from './harness.ts';
+import { createManualClock, type ManualClock } from '../../kit/clock.ts';
+import { ACCOUNT, COMPONENT, HOUR, START } from './harness.ts';
 import type { Issued, World } from '../../../src/sandbox/wechat/model.ts';
 
 const OWNER = 'wx00000000000000c1:wx00000000000000b1';
 
 function makeWorld(options: object = {}): { world: World; clock: ManualClock } {
-  const clock = manualClock();
+  const clock = createManualClock();
   const world = createWorld({ components: [COMPONENT], accounts: [ACCOUNT], clock, ...options });
   return { world, clock };
 }
@@ -44,13 +45,13 @@ describe('the verdict on a value', () => {
 });
 
 describe('a value that is issued', () => {
-  it('replaces the one of its family and owner, and no other', () => {
+  it('replaces the one of its family and owner, and no other', async () => {
     const { world, clock } = makeWorld();
     const family = { family: 'token', overlapMs: 0 };
     const first = issue(world, ACCOUNT.appid, 'access_token', family);
     const others = issue(world, 'wx2', 'access_token', family);
     const stable = issue(world, ACCOUNT.appid, 'access_token', { ...family, family: 'stable' });
-    clock.advance(1);
+    await clock.advance(1);
     const second = issue(world, ACCOUNT.appid, 'access_token', family);
     expect(currentOf(world, 'token', ACCOUNT.appid)).toBe(second);
     const verdicts = [first, others, stable, second].map((one) => judge(one, clock.now()));
@@ -145,15 +146,15 @@ describe('what is remembered', () => {
     expect(known).toEqual([false, false, true, true]);
   });
 
-  it('has every value that still lives, however many there are', () => {
+  it('has every value that still lives, however many there are', async () => {
     const { world, clock } = makeWorld({ rememberedValues: 2 });
     const owners = Array.from({ length: 5 }, (_, index) => `wx${index}`);
     const values = owners.map((owner) => issue(world, owner, 'access_token', family).value);
     const known = () => values.filter((value) => find(world, 'access_token', value)).length;
-    clock.advance(2 * HOUR - 1);
+    await clock.advance(2 * HOUR - 1);
     issue(world, OWNER, 'access_token', family);
     expect(known()).toBe(5);
-    clock.advance(1);
+    await clock.advance(1);
     issue(world, OWNER, 'access_token', family);
     expect(known()).toBe(0);
   });
