@@ -20,22 +20,22 @@ const DARK_PHONE = { ...ON_A_PHONE, colorScheme: 'dark' } as const;
 
 describeInBrowser('the dashboard of a service in trouble shows first that', () => {
   let browser: Browser;
-  const stations: TestPlatform[] = [];
+  const platforms: TestPlatform[] = [];
   beforeAll(async () => {
     browser = await launchBrowser();
   });
   afterAll(async () => {
     await browser.close();
-    await Promise.all(stations.map((one) => one.close()));
+    await Promise.all(platforms.map((one) => one.close()));
   });
 
-  async function expectSeenFirst(station: TestPlatform, name: string, problem: ProblemCode) {
+  async function expectSeenFirst(platform: TestPlatform, name: string, problem: ProblemCode) {
     for (const [language, device] of [
       ['en', IN_ENGLISH],
       ['zh', { ...ON_A_COMPUTER, colorScheme: 'dark' }],
       ['zh', DARK_PHONE],
     ] as const) {
-      const person = await visitDashboard(browser, station, ADMIN.key, device);
+      const person = await visitDashboard(browser, platform, ADMIN.key, device);
       const { page } = person;
       const phone = device === DARK_PHONE ? '-phone' : '';
       await person.look(`dashboard-${name}-${language}${phone}`);
@@ -59,18 +59,18 @@ describeInBrowser('the dashboard of a service in trouble shows first that', () =
     ['quotaUsedUp', 'quota_exhausted'],
     ['foreignRefresher', 'foreign_refresher'],
   ] as const)('%s', async (name, problem) => {
-    const station = await createHealthyPlatform();
-    stations.push(station);
-    await BROKEN[name](station);
-    await expectSeenFirst(station, name, problem);
+    const platform = await createHealthyPlatform();
+    platforms.push(platform);
+    await BROKEN[name](platform);
+    await expectSeenFirst(platform, name, problem);
   });
 
   it.concurrent('redisDown', async () => {
     const proxy = await createTcpProxy({ socketPath: inject('redisUrl') });
-    const station = await createHealthyPlatform({ redisUrl: proxy.url('redis') });
-    stations.push(station);
-    station.redis.on('error', () => undefined);
+    const platform = await createHealthyPlatform({ redisUrl: proxy.url('redis') });
+    platforms.push(platform);
+    platform.redis.on('error', () => undefined);
     await proxy.close();
-    await expectSeenFirst(station, 'redisDown', 'store_unavailable');
+    await expectSeenFirst(platform, 'redisDown', 'store_unavailable');
   });
 });

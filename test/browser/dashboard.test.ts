@@ -25,20 +25,20 @@ const DARK = { colorScheme: 'dark' } as const;
 
 describeInBrowser('the dashboard', () => {
   let browser: Browser;
-  let station: TestPlatform;
+  let platform: TestPlatform;
   beforeAll(async () => {
-    [browser, station] = await Promise.all([launchBrowser(), createHealthyPlatform()]);
+    [browser, platform] = await Promise.all([launchBrowser(), createHealthyPlatform()]);
   });
   afterAll(async () => {
     await browser.close();
-    await station.close();
+    await platform.close();
   });
 
   const visit = (device: BrowserContextOptions = IN_ENGLISH, key: string | undefined = ADMIN.key) =>
-    visitDashboard(browser, station, key, device);
+    visitDashboard(browser, platform, key, device);
 
   it('lets nobody in with a wrong key, and says so', async () => {
-    const person = await visitDashboard(browser, station, undefined, IN_ENGLISH);
+    const person = await visitDashboard(browser, platform, undefined, IN_ENGLISH);
     const { page } = person;
     expect(new URL(page.url()).pathname).toBe('/login');
     expect(await page.locator(':focus').getAttribute('id')).toBe('key');
@@ -133,7 +133,7 @@ describeInBrowser('the dashboard', () => {
   });
 
   it('acts for an admin after asking once more, with the keyboard alone', async () => {
-    const person = await visitDashboard(browser, station, undefined, IN_ENGLISH);
+    const person = await visitDashboard(browser, platform, undefined, IN_ENGLISH);
     const { page } = person;
     await page.locator('#key:focus').waitFor();
     await page.keyboard.type(ADMIN.key);
@@ -190,8 +190,8 @@ describeInBrowser('the dashboard', () => {
     );
     const before = await place();
     const updated = await page.locator('#updated').innerText();
-    await addMerchants(station, ['a', 'b', 'c', 'd', 'One who came later']);
-    await station.pass(61_000);
+    await addMerchants(platform, ['a', 'b', 'c', 'd', 'One who came later']);
+    await platform.pass(61_000);
     await lookAgain(page);
     await page.getByText('One who came later').waitFor();
     expect(await page.locator('#updated').innerText()).not.toBe(updated);
@@ -204,7 +204,7 @@ describeInBrowser('the dashboard', () => {
     expectQuiet(person);
     // While a result of a search is looked at, it stays.
     await page.goto(`${person.origin}/?component=${appid}&search=came`);
-    await addMerchants(station, ['a', 'b', 'c', 'd', 'One who came', 'Another one who came']);
+    await addMerchants(platform, ['a', 'b', 'c', 'd', 'One who came', 'Another one who came']);
     await lookAgain(page);
     await page.waitForTimeout(300);
     expect(await names(page)).toEqual(['One who came later']);
@@ -225,7 +225,7 @@ describeInBrowser('the dashboard', () => {
   });
 
   it('shows what others have written as text, whatever it is', async () => {
-    await writeVectors(station);
+    await writeVectors(platform);
     const narrow = await visit({ ...IN_ENGLISH, viewport: { width: 320, height: 600 } });
     await expectNoOverflow(narrow.page);
     await narrow.look('dashboard-vectors-narrow');
@@ -258,13 +258,13 @@ const VECTORS = [
 ] as const;
 
 /** In every place that somebody else fills. */
-async function writeVectors(station: TestPlatform): Promise<void> {
-  const { redis, keys, clock } = station;
+async function writeVectors(platform: TestPlatform): Promise<void> {
+  const { redis, keys, clock } = platform;
   const id = { kind: 'component_access_token', subject: appid } as const;
   const all = VECTORS.join(' ');
-  await addMerchants(station, ['x'], { nickName: all, principalName: all.slice(0, 60) });
-  await addEvent(station, '*', all, { AuthorizerAppid: all, Reason: all });
-  await addEvent(station, '*', 'x', { [VECTORS[0]]: VECTORS[0] });
+  await addMerchants(platform, ['x'], { nickName: all, principalName: all.slice(0, 60) });
+  await addEvent(platform, '*', all, { AuthorizerAppid: all, Reason: all });
+  await addEvent(platform, '*', 'x', { [VECTORS[0]]: VECTORS[0] });
   const error = { class: 'retry', message: all, advice: all, errcode: 1, rid: all };
   await redis.hset(keys.record(id), {
     failures: 1,
@@ -307,27 +307,27 @@ async function expectNotice(page: Page, text: string): Promise<void> {
 
 /** A service that was set up half an hour ago. */
 async function createYoungPlatform(): Promise<TestPlatform> {
-  const station = await createDashboardPlatform();
-  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
-  await station.simulator.pushTicket();
-  await station.settle();
+  const platform = await createDashboardPlatform();
+  platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  await platform.simulator.pushTicket();
+  await platform.settle();
   for (let count = 0; count < 3; count += 1) {
-    await station.pass(10 * MINUTE);
-    await station.simulator.pushTicket();
-    await station.settle();
+    await platform.pass(10 * MINUTE);
+    await platform.simulator.pushTicket();
+    await platform.settle();
   }
-  return station;
+  return platform;
 }
 
 describeInBrowser('the dashboard of a young installation', () => {
   let browser: Browser;
-  let station: TestPlatform;
+  let platform: TestPlatform;
   beforeAll(async () => {
-    [browser, station] = await Promise.all([launchBrowser(), createYoungPlatform()]);
+    [browser, platform] = await Promise.all([launchBrowser(), createYoungPlatform()]);
   });
   afterAll(async () => {
     await browser.close();
-    await station.close();
+    await platform.close();
   });
 
   it.each([
@@ -337,7 +337,7 @@ describeInBrowser('the dashboard of a young installation', () => {
       ['30 分钟前', '20 分钟前', '10 分钟前', '现在'],
     ],
   ] as const)('spans what there is: %s', async (name, device, title, labels) => {
-    const person = await visitDashboard(browser, station, ADMIN.key, device);
+    const person = await visitDashboard(browser, platform, ADMIN.key, device);
     const { page } = person;
     await person.look(`dashboard-young-${name}`);
     const ticket = page.locator(`[id="ticket-${appid}"]`);

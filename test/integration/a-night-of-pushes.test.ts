@@ -9,19 +9,19 @@ import { createTestPlatform, HOUR, MINUTE, type TestPlatform } from '../kit/plat
 const NIGHT_SECONDS = (15 * HOUR + 4 * MINUTE) / 1000;
 
 describe('a night of 15 hours and 4 minutes', () => {
-  let station: TestPlatform;
-  afterEach(() => station.close());
+  let platform: TestPlatform;
+  afterEach(() => platform.close());
 
   it('never shows a dead or missing value and refreshes at the expected distances', async () => {
-    station = await createTestPlatform();
-    station.simulator.setPushing(true);
-    await station.pass(1);
-    const bad = await watchMirrors(station, NIGHT_SECONDS);
+    platform = await createTestPlatform();
+    platform.simulator.setPushing(true);
+    await platform.pass(1);
+    const bad = await watchMirrors(platform, NIGHT_SECONDS);
     expect(bad).toEqual([]);
 
-    const tokens = mintIntervals(station, 'component_access_token');
-    const codes = mintIntervals(station, 'pre_auth_code');
-    const pushes = station.simulator.ledger.pushes;
+    const tokens = mintIntervals(platform, 'component_access_token');
+    const codes = mintIntervals(platform, 'pre_auth_code');
+    const pushes = platform.simulator.ledger.pushes;
     const minutes = (seconds: number) => (seconds / 60).toFixed(1);
     process.stdout.write(
       `pushes ${pushes.length}; component_access_token every ${minutes(mean(tokens))} min, ` +
@@ -35,6 +35,6 @@ describe('a night of 15 hours and 4 minutes', () => {
     expect(Math.min(...codes)).toBeGreaterThanOrEqual(15 * 60);
     expect(pushes).toHaveLength(91);
     expect(pushes.every((push) => push.accepted)).toBe(true);
-    expect(station.logs.filter((line) => line.level === 'error')).toEqual([]);
+    expect(platform.logs.filter((line) => line.level === 'error')).toEqual([]);
   });
 });

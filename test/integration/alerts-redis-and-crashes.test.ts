@@ -228,40 +228,40 @@ describe('alerts without somebody', () => {
     const proxy = await createTcpProxy({ port: redis.port ?? 0 });
     open.push({ close: () => redis.stop() }, proxy, receiver);
     const env = { ALERT_WEBHOOK_URL: receiver.url };
-    const station = await createTestPlatform({ clock, env, redisUrl: proxy.url('redis') });
-    open.push(station);
-    station.redis.on('error', () => undefined);
-    await station.addReplica();
-    await station.simulator.pushTicket();
-    await station.pass(1.5 * MINUTE);
-    await loseReplica(station, 'lost-1');
-    await station.pass(ROUND);
+    const platform = await createTestPlatform({ clock, env, redisUrl: proxy.url('redis') });
+    open.push(platform);
+    platform.redis.on('error', () => undefined);
+    await platform.addReplica();
+    await platform.simulator.pushTicket();
+    await platform.pass(1.5 * MINUTE);
+    await loseReplica(platform, 'lost-1');
+    await platform.pass(ROUND);
     expect(statuses(toldOf(receiver, 'replica_lost'))).toEqual(['firing']);
 
     proxy.refuse();
     proxy.reset();
-    await becomes(station, 503);
-    await station.pass(20_000);
+    await becomes(platform, 503);
+    await platform.pass(20_000);
     const told = () => toldOf(receiver, 'store_unavailable');
     expect(told()).toEqual([]);
-    await station.pass(2 * ROUND);
+    await platform.pass(2 * ROUND);
     expect(statuses(told())).toEqual(['firing', 'firing']);
     expect(new Set(told().map(({ body }) => body.replica)).size).toBe(2);
     expect(told()[0]?.body).toMatchObject({
       severity: 'critical',
       title: 'Redis cannot be reached',
     });
-    await station.pass(2 * MINUTE);
+    await platform.pass(2 * MINUTE);
     expect(told()).toHaveLength(2);
     await proxy.heal();
-    await becomes(station, 200);
+    await becomes(platform, 200);
     await vi.waitFor(async () => {
-      await station.pass(ROUND);
+      await platform.pass(ROUND);
       expect(statuses(told())).toEqual(['firing', 'firing', 'resolved', 'resolved']);
     }, POLLING);
     expect(statuses(toldOf(receiver, 'replica_lost'))).toEqual(['firing']);
     // Nor do they miss each other.
-    await station.pass(2 * MINUTE);
+    await platform.pass(2 * MINUTE);
     expect(toldOf(receiver, 'replica_lost').map(({ body }) => body.kind)).toEqual(['lost-1']);
   });
 });

@@ -25,24 +25,24 @@ describe('alerts', () => {
     for (const one of open.splice(0).reverse()) await one.close();
   });
 
-  async function alerted(): Promise<{ station: TestPlatform; receiver: WebhookReceiver }> {
+  async function alerted(): Promise<{ platform: TestPlatform; receiver: WebhookReceiver }> {
     const clock = createManualClock();
     const receiver = await createWebhookReceiver('json', { clock });
     open.push(receiver);
-    const station = await createTestPlatform({ clock, env: { ALERT_WEBHOOK_URL: receiver.url } });
-    open.push(station);
-    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
-    await station.simulator.pushTicket();
-    await station.pass(MINUTE);
-    return { station, receiver };
+    const platform = await createTestPlatform({ clock, env: { ALERT_WEBHOOK_URL: receiver.url } });
+    open.push(platform);
+    platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    await platform.simulator.pushTicket();
+    await platform.pass(MINUTE);
+    return { platform, receiver };
   }
 
   it('tell once over two replicas, remind at growing distances, tell the end once', async () => {
-    const { station, receiver } = await alerted();
-    await station.addReplica();
-    await station.pass(2 * MINUTE);
-    await loseReplica(station, 'lost-1');
-    await station.pass(ROUND);
+    const { platform, receiver } = await alerted();
+    await platform.addReplica();
+    await platform.pass(2 * MINUTE);
+    await loseReplica(platform, 'lost-1');
+    await platform.pass(ROUND);
     // Replicas that were asleep miss each other for a moment: that is another problem.
     const told = () =>
       toldOf(receiver, 'replica_lost').filter(({ body }) => body.kind === 'lost-1');
@@ -55,25 +55,25 @@ describe('alerts', () => {
       [4 * HOUR, 'reminder'],
     ] as const) {
       const before = told().length;
-      const slept = began + wait - 2 * ROUND - station.clock.now();
-      station.clock.sleepThrough(slept);
-      await station.pass(2 * ROUND - 1);
+      const slept = began + wait - 2 * ROUND - platform.clock.now();
+      platform.clock.sleepThrough(slept);
+      await platform.pass(2 * ROUND - 1);
       expect(told()).toHaveLength(before);
-      await station.pass(ROUND);
+      await platform.pass(ROUND);
       expect(statuses(told()).slice(before)).toEqual([status]);
     }
 
-    await loseReplica(station, 'lost-1', true);
-    await station.pass(60_000);
+    await loseReplica(platform, 'lost-1', true);
+    await platform.pass(60_000);
     expect(statuses(told())).not.toContain('resolved');
-    await station.pass(2 * ROUND);
+    await platform.pass(2 * ROUND);
     expect(statuses(told())).toEqual(['firing', 'reminder', 'reminder', 'resolved']);
     const body = told()[3]?.body ?? {};
     expect(body).toMatchObject({ severity: 'warning', alert: 'WxkeeperReplicaLost' });
     expect(Number(body.lasted_seconds)).toBeGreaterThan(4 * 3_600);
     const lasted = Date.parse(String(body.ends)) - Date.parse(String(body.since));
     expect(body.lasted_seconds).toBe(Math.floor(lasted / 1_000));
-    await station.pass(5 * MINUTE);
+    await platform.pass(5 * MINUTE);
     expect(told()).toHaveLength(4);
     expect(new Set(receiver.messages.map(({ body }) => body.id)).size).toBe(
       receiver.messages.length,
@@ -81,38 +81,38 @@ describe('alerts', () => {
   });
 
   it('take what comes back within a minute for the same problem', async () => {
-    const { station, receiver } = await alerted();
-    await station.pass(2 * MINUTE);
+    const { platform, receiver } = await alerted();
+    await platform.pass(2 * MINUTE);
     for (let flap = 0; flap < 4; flap += 1) {
-      await loseReplica(station, 'lost-1');
-      await station.pass(ROUND);
-      await loseReplica(station, 'lost-1', true);
-      await station.pass(2 * ROUND);
+      await loseReplica(platform, 'lost-1');
+      await platform.pass(ROUND);
+      await loseReplica(platform, 'lost-1', true);
+      await platform.pass(2 * ROUND);
     }
     expect(statuses(toldOf(receiver, 'replica_lost'))).toEqual(['firing']);
-    await station.pass(60_000);
+    await platform.pass(60_000);
     expect(statuses(toldOf(receiver, 'replica_lost'))).toEqual(['firing', 'resolved']);
   });
 
   it('come again at once when it gets graver, and end when the trouble ends, not when it turns', async () => {
-    const { station, receiver } = await alerted();
+    const { platform, receiver } = await alerted();
     const told = () => receiver.messages.filter(({ body }) => String(body.code).includes('ticket'));
     const summary = () => told().map(({ body }) => `${String(body.code)} ${String(body.status)}`);
-    await station.pass(25 * MINUTE - MINUTE);
+    await platform.pass(25 * MINUTE - MINUTE);
     expect(summary()).toEqual([]);
-    await station.pass(2 * ROUND);
+    await platform.pass(2 * ROUND);
     expect(summary()).toEqual(['ticket_silent firing']);
     expect(told()[0]?.body).toMatchObject({ severity: 'warning', previous_severity: null });
-    await station.pass(35 * MINUTE);
+    await platform.pass(35 * MINUTE);
     expect(summary()).toEqual(['ticket_silent firing', 'ticket_silent firing']);
     expect(told()[1]?.body).toMatchObject({ severity: 'critical', previous_severity: 'warning' });
 
     // Twelve hours later the ticket has expired, which does not mean that it is silent no longer.
-    station.clock.sleepThrough(11 * HOUR);
-    await station.pass(3 * MINUTE);
+    platform.clock.sleepThrough(11 * HOUR);
+    await platform.pass(3 * MINUTE);
     expect(summary().slice(2)).toEqual(['ticket_expired firing']);
-    await station.simulator.pushTicket();
-    await station.pass(2 * MINUTE);
+    await platform.simulator.pushTicket();
+    await platform.pass(2 * MINUTE);
     expect(summary().slice(3).sort()).toEqual([
       'ticket_expired resolved',
       'ticket_silent resolved',
@@ -123,15 +123,15 @@ describe('alerts', () => {
     const clock = createManualClock();
     const all = await receiversOfAllKinds(clock);
     open.push(all);
-    const station = await createTestPlatform({ clock, env: all.env });
-    await station.simulator.pushTicket();
-    await station.pass(2 * MINUTE);
-    await loseReplica(station, 'lost <@all> [x](http://x)');
-    await station.pass(ROUND);
+    const platform = await createTestPlatform({ clock, env: all.env });
+    await platform.simulator.pushTicket();
+    await platform.pass(2 * MINUTE);
+    await loseReplica(platform, 'lost <@all> [x](http://x)');
+    await platform.pass(ROUND);
     // One of each is told singly; five at once are one message for a robot.
-    for (const one of ['a', 'b', 'c', 'd', 'e']) await loseReplica(station, `lost-${one}`);
-    await station.pass(ROUND);
-    await station.close();
+    for (const one of ['a', 'b', 'c', 'd', 'e']) await loseReplica(platform, `lost-${one}`);
+    await platform.pass(ROUND);
+    await platform.close();
     for (const { kind, messages, refusals } of all.receivers) {
       expect({ kind, refusals }).toEqual({ kind, refusals: [] });
       const texts = messages.map(({ text }) => text);
@@ -154,7 +154,7 @@ describe('alerts', () => {
       expect(texts[2]?.split('有副本失联')).toHaveLength(6);
       expect(texts[3]).toContain('wxkeeper 正在停止');
     }
-    const logs = JSON.stringify(station.logs);
+    const logs = JSON.stringify(platform.logs);
     for (const { key, url } of all.receivers) {
       expect(logs).not.toContain(key);
       expect(logs).not.toContain(url);

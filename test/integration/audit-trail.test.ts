@@ -14,27 +14,27 @@ const TOKEN = `/v1/credentials/component_access_token/${COMPONENT.appid}`;
 const CODE = `/v1/credentials/pre_auth_code/${COMPONENT.appid}`;
 const ELSEWHERE = 'wx00000000000000ff';
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeEach(async () => {
   const entries = [ADMIN, READER, NARROWED, SHOP, TESTS].map(({ entry }) => entry);
-  station = await createDashboardPlatform({
+  platform = await createDashboardPlatform({
     env: { API_KEYS: entries.join(','), PUBLIC_BASE_URL: 'https://wx.example.com' },
   });
-  await station.simulator.pushTicket();
-  await station.settle();
-  station.logs.length = 0;
+  await platform.simulator.pushTicket();
+  await platform.settle();
+  platform.logs.length = 0;
 });
-afterEach(() => station.close());
+afterEach(() => platform.close());
 
 async function ask(path: string, key: string | undefined, method = 'GET') {
   const headers = { authorization: key === undefined ? '' : `Bearer ${key}` };
-  const answer = await station.internal(path, { method, headers });
+  const answer = await platform.internal(path, { method, headers });
   await answer.text();
-  await station.settle();
+  await platform.settle();
   return answer.status;
 }
 
-const trail = () => station.logs.filter(({ room }) => room === 'audit');
+const trail = () => platform.logs.filter(({ room }) => room === 'audit');
 
 describe('row 147: a refusal leaves a line at warn, with', () => {
   it('the key, the scope, the route, the appids and the peer', async () => {
@@ -64,7 +64,7 @@ describe('row 147: a refusal leaves a line at warn, with', () => {
       { level: 'warn', message: 'wrong API key', claimed: 'former', result: 'unauthorized' },
       { level: 'warn', message: 'wrong API key' },
     ]);
-    expect(JSON.stringify(station.logs)).not.toContain(former.key.slice(-20));
+    expect(JSON.stringify(platform.logs)).not.toContain(former.key.slice(-20));
   });
 
   it('a name that does not exist, for a narrowed key; whatever else is in a path is not repeated', async () => {
@@ -85,8 +85,8 @@ describe('row 147: a refusal leaves a line at warn, with', () => {
     expect(lines.filter(({ result }) => result === 'unauthorized')).toHaveLength(5);
     expect(lines.filter(({ result }) => result === 'too_many_requests')).toHaveLength(5);
     expect(lines.filter(({ key }) => key === 'shop')).toHaveLength(5);
-    await station.pass(MINUTE);
-    expect(logged(station, 'more was refused')).toMatchObject([{ level: 'warn', count: 205 }]);
+    await platform.pass(MINUTE);
+    expect(logged(platform, 'more was refused')).toMatchObject([{ level: 'warn', count: 205 }]);
     await ask(TOKEN, undefined);
     expect(trail().at(-1)).toMatchObject({ level: 'warn', address: expect.any(String) as unknown });
   });
@@ -96,8 +96,8 @@ describe('row 147: what only few may do leaves a line at info', () => {
   it('hand-outs of codes and links, forced mints, and what an admin asks for', async () => {
     await ask(CODE, SHOP.key);
     await ask(`${HERE}/authorization-links`, SHOP.key, 'POST');
-    await station.pass(2 * MINUTE);
-    station.logs.length = 0;
+    await platform.pass(2 * MINUTE);
+    platform.logs.length = 0;
     await ask(`${TOKEN}/refresh`, TESTS.key, 'POST');
     await ask(`${HERE}/reconcile`, TESTS.key, 'POST');
     await ask(`${HERE}/start-push-ticket`, TESTS.key, 'POST');
@@ -124,27 +124,30 @@ describe('row 147: what only few may do leaves a line at info', () => {
 
   it('a merchant who is given a code', async () => {
     const headers = { authorization: `Bearer ${SHOP.key}` };
-    const made = await station.internal(`${HERE}/authorization-links`, { method: 'POST', headers });
+    const made = await platform.internal(`${HERE}/authorization-links`, {
+      method: 'POST',
+      headers,
+    });
     const { id, url } = (await made.json()) as { id: string; url: string };
     const { pathname, search } = new URL(url);
-    await fetch(station.publicUrl(`${pathname}${search}`));
-    expect(logged(station, 'a merchant was given a code to authorize with')).toMatchObject([
+    await fetch(platform.publicUrl(`${pathname}${search}`));
+    expect(logged(platform, 'a merchant was given a code to authorize with')).toMatchObject([
       { level: 'info', link: id, key: 'shop', component: COMPONENT.appid },
     ]);
     expect(trail()).toMatchObject([{ level: 'info', key: 'shop', scope: 'credentials:read' }]);
   });
 
   it('log-ins, log-outs and actions of the dashboard, and what was refused there', async () => {
-    const person = await logIn(station.app.internalPort(), ADMIN.key);
+    const person = await logIn(platform.app.internalPort(), ADMIN.key);
     await person.send('/dashboard/reconcile', { subject: COMPONENT.appid });
     await person.send('/dashboard/reconcile', { subject: ELSEWHERE });
     await person.send('/logout', {});
-    const reader = await logIn(station.app.internalPort(), READER.key);
+    const reader = await logIn(platform.app.internalPort(), READER.key);
     await reader.send('/dashboard/tickets', { subject: COMPONENT.appid });
     await reader.post('/dashboard/tickets', { subject: COMPONENT.appid, csrf: 'x' });
     await reader.post('/login', { key: SHOP.key });
     await reader.post('/login', { key: makeApiKey('nobody', 'admin').key });
-    await station.settle();
+    await platform.settle();
     expect(trail()).toMatchObject([
       { level: 'info', key: 'ada', route: 'POST /login', scope: 'dashboard' },
       {
@@ -170,7 +173,7 @@ it('row 147: reads are counted by key, kind and result', async () => {
   await ask(`/v1/credentials/access_token/${ELSEWHERE}`, SHOP.key);
   await ask(`/v1/credentials/made-up/${COMPONENT.appid}`, TESTS.key);
   await ask(TOKEN, undefined);
-  const metrics = await readMetrics({ ...station, apiKey: TESTS.key });
+  const metrics = await readMetrics({ ...platform, apiKey: TESTS.key });
   const reads = Object.entries(metrics).filter(([name]) => name.includes('credential_reads_total'));
   expect(Object.fromEntries(reads)).toEqual({
     'wxkeeper_credential_reads_total{key="shop",kind="component_access_token",request="read",result="ok"}': 3,

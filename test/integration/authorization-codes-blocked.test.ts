@@ -30,39 +30,39 @@ import {
 } from '../kit/platform.ts';
 
 describe('row 88: there is no ticket, and thus no token to exchange a code with', () => {
-  let station: TestPlatform;
-  afterEach(async () => station.close());
+  let platform: TestPlatform;
+  afterEach(async () => platform.close());
 
   it('waits, and works as soon as a ticket comes', async () => {
-    station = await createTestPlatform({
+    platform = await createTestPlatform({
       env: { PUBLIC_BASE_URL: 'https://platform.example.com' },
     });
-    const { simulator, clock } = station;
+    const { simulator, clock } = platform;
     simulator.addFault(NO_PUSHES_ON_REQUEST);
     const { code } = simulator.grant(C, AUTHORIZER);
-    expect((await authorizedEvent(station, code)).status).toBe(200);
-    await station.settle();
-    const page = await donePage(station, code, { lang: 'en' });
-    expect(await opened(station, page)).toContain('Your authorization was received');
-    await station.pass(4 * MINUTE);
-    expect(exchangesAsked(station)).toEqual([]);
-    expect(logged(station, NOT_YET)[0]).toMatchObject({
+    expect((await authorizedEvent(platform, code)).status).toBe(200);
+    await platform.settle();
+    const page = await donePage(platform, code, { lang: 'en' });
+    expect(await opened(platform, page)).toContain('Your authorization was received');
+    await platform.pass(4 * MINUTE);
+    expect(exchangesAsked(platform)).toEqual([]);
+    expect(logged(platform, NOT_YET)[0]).toMatchObject({
       level: 'warn',
       authorizer: AUTHORIZER,
       failure: { class: 'retry' },
     });
-    expect(await read(station, AUTHORIZED)).toMatchObject({
+    expect(await read(platform, AUTHORIZED)).toMatchObject({
       status: 503,
       error: { code: 'no_ticket' },
     });
-    expect(await exchangesKept(station)).toMatchObject([{ maybe_used: false }]);
+    expect(await exchangesKept(platform)).toMatchObject([{ maybe_used: false }]);
     const since = clock.now();
     await simulator.pushTicket();
-    await station.settle();
-    expect(await secondsUntilAlive(station, 20)).toBeLessThanOrEqual(16);
-    expect(callsSince(station, QUERY, since)).toHaveLength(1);
-    expect(exchangesAsked(station)).toEqual([0]);
-    expect(await opened(station, page)).toContain('The account is authorized');
+    await platform.settle();
+    expect(await secondsUntilAlive(platform, 20)).toBeLessThanOrEqual(16);
+    expect(callsSince(platform, QUERY, since)).toHaveLength(1);
+    expect(exchangesAsked(platform)).toEqual([0]);
+    expect(await opened(platform, page)).toContain('The account is authorized');
   });
 });
 
@@ -127,16 +127,16 @@ describe('refresh tokens that are sealed', () => {
 });
 
 describe('codes and tokens of an authorization', () => {
-  let station: TestPlatform;
-  afterEach(async () => station.close());
+  let platform: TestPlatform;
+  afterEach(async () => platform.close());
 
   it('are in no log line, no event, no status and no page, whatever goes wrong', async () => {
-    station = await createTestPlatform({ ticket: true, links: true });
-    const { simulator, redis, keys, internal } = station;
+    platform = await createTestPlatform({ ticket: true, links: true });
+    const { simulator, redis, keys, internal } = platform;
     const said: string[] = [];
     const secrets: string[] = [];
     const page = async (code: string) => {
-      said.push(await opened(station, await donePage(station, code, { lang: 'en' })));
+      said.push(await opened(platform, await donePage(platform, code, { lang: 'en' })));
     };
     for (const fault of [
       { type: 'errcode', errcode: -1 },
@@ -147,9 +147,9 @@ describe('codes and tokens of an authorization', () => {
       simulator.addFault({ api: QUERY, afterMint: true, fault });
       const { code } = simulator.grant(C, AUTHORIZER);
       secrets.push(code);
-      await authorizedEvent(station, code);
+      await authorizedEvent(platform, code);
       await page(code);
-      await station.pass(2 * MINUTE);
+      await platform.pass(2 * MINUTE);
       secrets.push(simulator.refreshTokenOf(C, AUTHORIZER) ?? '');
     }
     const { code } = simulator.grant(C, AUTHORIZER);
@@ -161,7 +161,7 @@ describe('codes and tokens of an authorization', () => {
     const spoiled = simulator.grant(C, accountOf(1)).code;
     secrets.push(spoiled);
     await simulator.pushAuthorized(C, accountOf(1), spoiled);
-    await station.settle();
+    await platform.settle();
     for (const { value, kind } of simulator.ledger.mints) {
       if (kind !== 'component_verify_ticket') secrets.push(value);
     }
@@ -169,7 +169,7 @@ describe('codes and tokens of an authorization', () => {
       said.push(await (await internal(path)).text());
     }
     const events = JSON.stringify(await redis.xrange(keys.events(C), '-', '+'));
-    const log = station.logs.map((line) => JSON.stringify(line)).join('\n');
+    const log = platform.logs.map((line) => JSON.stringify(line)).join('\n');
     expect(events).toContain('AuthorizerAppid');
     expect(log).toContain(EXCHANGED);
     for (const secret of secrets) {
@@ -179,7 +179,7 @@ describe('codes and tokens of an authorization', () => {
       expect(said.join('\n')).not.toContain(secret);
     }
     // What has ended keeps no code either.
-    const kept = await exchangesKept(station);
+    const kept = await exchangesKept(platform);
     for (const one of kept) if (one.outcome !== undefined) expect(one).not.toHaveProperty('code');
   });
 });

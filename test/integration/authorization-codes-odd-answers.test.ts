@@ -21,13 +21,13 @@ import { expectAlive } from '../kit/expect.ts';
 import { callsSince, logged, read } from '../kit/observe.ts';
 import { AUTHORIZER, createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
 
-let station: TestPlatform;
-afterEach(async () => station.close());
+let platform: TestPlatform;
+afterEach(async () => platform.close());
 
 /** The next exchange brings this, besides what the account is. */
 function answerWith(info: object, authorizer = AUTHORIZER, api: 'query' | 'info' = 'query') {
   const authorization_info = { authorizer_appid: authorizer, func_info: [], ...info };
-  station.simulator.addFault({
+  platform.simulator.addFault({
     api: api === 'query' ? QUERY : INFO,
     times: api === 'query' ? 1 : 'forever',
     fault: { type: 'patch', fields: { authorization_info } },
@@ -38,33 +38,33 @@ const FUNCS = [{ funcscope_category: { id: 1 } }, { funcscope_category: { id: 17
 
 describe('an exchange that brings no refresh token, because nothing was granted that needs one', () => {
   it('lists the account, says so to readers, and the next authorization brings one', async () => {
-    station = await createTestPlatform({ links: true, listRead: true });
-    const { simulator, clock, redis, keys } = station;
+    platform = await createTestPlatform({ links: true, listRead: true });
+    const { simulator, clock, redis, keys } = platform;
     answerWith({ func_info: FUNCS });
     answerWith({}, AUTHORIZER, 'info');
     const since = clock.now();
-    await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
-    await station.settle();
-    await station.pass(MINUTE);
-    expect(exchangesAsked(station)).toEqual([0]);
-    expect(logged(station, EXCHANGED)).toMatchObject([
+    await authorizedEvent(platform, simulator.grant(C, AUTHORIZER).code);
+    await platform.settle();
+    await platform.pass(MINUTE);
+    expect(exchangesAsked(platform)).toEqual([0]);
+    expect(logged(platform, EXCHANGED)).toMatchObject([
       { level: 'info', authorizer: AUTHORIZER, refresh_token_given: false },
     ]);
-    const seen = await read(station, AUTHORIZED);
+    const seen = await read(platform, AUTHORIZED);
     expect(seen).toMatchObject({ status: 404, error: { code: 'not_found' } });
     expect(seen.error?.message).toMatch(/refresh token|permission|authorize/i);
-    expect(await entryOf(station)).toMatchObject({ state: 'authorized' });
-    expect((await authorizationOf(station)).refreshToken).toBeUndefined();
+    expect(await entryOf(platform)).toMatchObject({ state: 'authorized' });
+    expect((await authorizationOf(platform)).refreshToken).toBeUndefined();
     expect(await redis.get(keys.mirror(AUTHORIZED))).toBeNull();
-    expect(callsSince(station, AUTHORIZER_API, since)).toEqual([]);
-    expect(station.logs.filter(({ level }) => level === 'error')).toEqual([]);
+    expect(callsSince(platform, AUTHORIZER_API, since)).toEqual([]);
+    expect(platform.logs.filter(({ level }) => level === 'error')).toEqual([]);
 
     simulator.clearFaults();
     const { code } = simulator.grant(C, AUTHORIZER, { update: true });
-    await authorizedEvent(station, code, { infoType: 'updateauthorized' });
-    await station.settle();
-    expect(await secondsUntilAlive(station, 1)).toBe(0);
-    expect(exchangesAsked(station)).toEqual([0, 0]);
+    await authorizedEvent(platform, code, { infoType: 'updateauthorized' });
+    await platform.settle();
+    expect(await secondsUntilAlive(platform, 1)).toBe(0);
+    expect(exchangesAsked(platform)).toEqual([0, 0]);
   });
 });
 
@@ -87,22 +87,22 @@ describe('an exchange whose answer is not what WeChat documents', () => {
     ['func_info is a text', { func_info: 'none' }, 7200],
     ['func_info has holes', { func_info: [null, { funcscope_category: {} }, ...FUNCS] }, 7200],
   ])('%s: the token is served all the same', async (what, odd, life) => {
-    station = await createTestPlatform({ links: true, listRead: true });
-    const { simulator } = station;
+    platform = await createTestPlatform({ links: true, listRead: true });
+    const { simulator } = platform;
     const { code } = simulator.grant(C, AUTHORIZER);
     answerWith({ ...good(simulator), ...odd });
-    await authorizedEvent(station, code);
-    await station.settle();
-    expect(await read(station, AUTHORIZED)).toMatchObject({
+    await authorizedEvent(platform, code);
+    await platform.settle();
+    expect(await read(platform, AUTHORIZED)).toMatchObject({
       status: 200,
       value: TOKEN,
       expires_in: life,
     });
-    const permissions = (await entryOf(station))?.permission_sets;
+    const permissions = (await entryOf(platform))?.permission_sets;
     if (what.includes('holes')) expect(permissions).toBeDefined();
-    expect(exchangesAsked(station)).toEqual([0]);
-    expect(await exchangesKept(station)).toMatchObject([{ outcome: 'authorized' }]);
-    expect((await authorizationOf(station)).refreshToken).toMatch(/^refreshtoken@@@/);
+    expect(exchangesAsked(platform)).toEqual([0]);
+    expect(await exchangesKept(platform)).toMatchObject([{ outcome: 'authorized' }]);
+    expect((await authorizationOf(platform)).refreshToken).toMatch(/^refreshtoken@@@/);
   });
 
   it.each([
@@ -110,17 +110,17 @@ describe('an exchange whose answer is not what WeChat documents', () => {
     ['authorizer_appid is odd', { authorizer_appid: 'gh_0123456789ab' }],
     ['authorizer_appid is a number', { authorizer_appid: 5 }],
   ])('%s: WeChat is asked who it is', async (_what, odd) => {
-    station = await createTestPlatform({ links: true, listRead: true });
-    const { simulator } = station;
+    platform = await createTestPlatform({ links: true, listRead: true });
+    const { simulator } = platform;
     const { code } = simulator.grant(C, AUTHORIZER);
     answerWith({ ...good(simulator), ...odd });
-    await authorizedEvent(station, code);
-    await station.settle();
-    expect(logged(station, NOT_YET)).toMatchObject([{ level: 'warn', authorizer: AUTHORIZER }]);
-    expect(await exchangesKept(station)).toMatchObject([{ maybe_used: true, attempts: 1 }]);
-    expect(await secondsUntilAlive(station, 20)).toBeLessThanOrEqual(12);
-    expect(logged(station, HEALED)).toHaveLength(1);
-    expect(await entryOf(station)).toMatchObject({ state: 'authorized' });
+    await authorizedEvent(platform, code);
+    await platform.settle();
+    expect(logged(platform, NOT_YET)).toMatchObject([{ level: 'warn', authorizer: AUTHORIZER }]);
+    expect(await exchangesKept(platform)).toMatchObject([{ maybe_used: true, attempts: 1 }]);
+    expect(await secondsUntilAlive(platform, 20)).toBeLessThanOrEqual(12);
+    expect(logged(platform, HEALED)).toHaveLength(1);
+    expect(await entryOf(platform)).toMatchObject({ state: 'authorized' });
   });
 
   it.each([
@@ -128,8 +128,8 @@ describe('an exchange whose answer is not what WeChat documents', () => {
     ['is empty', ''],
     ['has spaces', 'a b'],
   ])('the access token %s: a refresh brings one', async (_what, value) => {
-    station = await createTestPlatform({ links: true, listRead: true });
-    const { simulator, clock } = station;
+    platform = await createTestPlatform({ links: true, listRead: true });
+    const { simulator, clock } = platform;
     const { code } = simulator.grant(C, AUTHORIZER);
     const since = clock.now();
     answerWith({ ...good(simulator), authorizer_access_token: value });
@@ -142,49 +142,51 @@ describe('an exchange whose answer is not what WeChat documents', () => {
         body: JSON.stringify({ authorizer_access_token: TOKEN, expires_in: 7200 }),
       },
     });
-    await authorizedEvent(station, code);
-    await station.settle();
-    await station.pass(1_000);
-    expect(callsSince(station, AUTHORIZER_API, since)).toHaveLength(1);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, value: TOKEN });
-    expect(await exchangesKept(station)).toMatchObject([{ outcome: 'authorized' }]);
+    await authorizedEvent(platform, code);
+    await platform.settle();
+    await platform.pass(1_000);
+    expect(callsSince(platform, AUTHORIZER_API, since)).toHaveLength(1);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200, value: TOKEN });
+    expect(await exchangesKept(platform)).toMatchObject([{ outcome: 'authorized' }]);
   });
 
   it('another account than the event said: the token is that of the account in the answer', async () => {
-    station = await createTestPlatform({ links: true, listRead: true });
-    const { simulator } = station;
+    platform = await createTestPlatform({ links: true, listRead: true });
+    const { simulator } = platform;
     const other = accountOf(7);
     const { code } = simulator.grant(C, other);
-    expect((await authorizedEvent(station, code)).status).toBe(200);
-    await station.settle();
-    await expectAlive(station, other);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 404 });
-    expect(mintsFor(station)).toEqual([]);
-    expect(mintsFor(station, authorizerToken(C, other))).toHaveLength(1);
-    expect(await entryOf(station)).toBeUndefined();
-    expect(logged(station, EXCHANGED)).toMatchObject([{ authorizer: other }]);
+    expect((await authorizedEvent(platform, code)).status).toBe(200);
+    await platform.settle();
+    await expectAlive(platform, other);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 404 });
+    expect(mintsFor(platform)).toEqual([]);
+    expect(mintsFor(platform, authorizerToken(C, other))).toHaveLength(1);
+    expect(await entryOf(platform)).toBeUndefined();
+    expect(logged(platform, EXCHANGED)).toMatchObject([{ authorizer: other }]);
   });
 });
 
 describe('a code that is no code', () => {
   it('ends at once, and nothing else is asked for', async () => {
-    station = await createTestPlatform({ links: true, listRead: true });
-    const page = await donePage(station, 'queryauthcode@@@made-up', { lang: 'en' });
-    expect(await opened(station, page)).toMatch(/again/i);
-    expect(await opened(station, page)).toMatch(/again/i);
-    await station.pass(2 * MINUTE);
-    expect(exchangesAsked(station)).toEqual([61009]);
-    expect(callsSince(station, INFO, 0)).toEqual([]);
-    expect(callsSince(station, 'api_get_authorizer_list', station.clock.now() - MINUTE)).toEqual(
+    platform = await createTestPlatform({ links: true, listRead: true });
+    const page = await donePage(platform, 'queryauthcode@@@made-up', { lang: 'en' });
+    expect(await opened(platform, page)).toMatch(/again/i);
+    expect(await opened(platform, page)).toMatch(/again/i);
+    await platform.pass(2 * MINUTE);
+    expect(exchangesAsked(platform)).toEqual([61009]);
+    expect(callsSince(platform, INFO, 0)).toEqual([]);
+    expect(callsSince(platform, 'api_get_authorizer_list', platform.clock.now() - MINUTE)).toEqual(
       [],
     );
-    expect(logged(station, LOST)).toEqual([]);
-    expect(await exchangesKept(station)).toMatchObject([{ outcome: 'expired', maybe_used: false }]);
+    expect(logged(platform, LOST)).toEqual([]);
+    expect(await exchangesKept(platform)).toMatchObject([
+      { outcome: 'expired', maybe_used: false },
+    ]);
     // It is forgotten an hour after its time is over.
-    await station.skip(75 * MINUTE);
-    await authorizedEvent(station, station.simulator.grant(C, AUTHORIZER).code);
-    await station.settle();
-    expect(await exchangesKept(station)).toMatchObject([{ authorizer: AUTHORIZER }]);
+    await platform.skip(75 * MINUTE);
+    await authorizedEvent(platform, platform.simulator.grant(C, AUTHORIZER).code);
+    await platform.settle();
+    expect(await exchangesKept(platform)).toMatchObject([{ authorizer: AUTHORIZER }]);
   });
 });
 
@@ -193,14 +195,14 @@ describe('AuthorizationCodeExpiredTime of an event', () => {
     ['a moment', true],
     ['a duration', false],
   ])('%s: a busy WeChat is asked for ten minutes', async (_what, absoluteExpiry) => {
-    station = await createTestPlatform({ links: true, listRead: true });
-    const { simulator } = station;
+    platform = await createTestPlatform({ links: true, listRead: true });
+    const { simulator } = platform;
     const fault = { type: 'errcode', errcode: -1 } as const;
     simulator.addFault({ api: QUERY, times: 'forever', fault });
     const { code } = simulator.grant(C, AUTHORIZER);
     const push = await simulator.pushAuthorized(C, AUTHORIZER, code, { absoluteExpiry });
-    await station.settle();
-    const [kept] = await exchangesKept(station);
+    await platform.settle();
+    const [kept] = await exchangesKept(platform);
     const life = Number(kept?.expires_at) / 1000 - push.createTime;
     expect(life).toBeGreaterThanOrEqual(600);
     expect(life).toBeLessThanOrEqual(601);

@@ -24,47 +24,50 @@ const SUCCESS = { status: 200, answer: 'success' };
 /** Milliseconds between two rounds of a replica. */
 const ROUND = 15_000;
 
-let station: TestPlatform;
+let platform: TestPlatform;
 let server: RedisServer | undefined;
 afterEach(async () => {
-  await station.close();
+  await platform.close();
   await server?.stop();
   server = undefined;
 });
 
 /** The account authorizes, WeChat says so, and the code becomes a token. */
 async function authorizeByPush(): Promise<void> {
-  const { simulator } = station;
+  const { simulator } = platform;
   const { eventCode } = simulator.grant(COMPONENT.appid, AUTHORIZER);
   const push = await simulator.pushAuthorized(COMPONENT.appid, AUTHORIZER, eventCode);
   expect(push).toMatchObject(SUCCESS);
-  await station.settle();
+  await platform.settle();
 }
 
 async function platformWithToken(redisUrl?: string): Promise<void> {
-  station = await createTestPlatform({ ticket: true, ...(redisUrl !== undefined && { redisUrl }) });
+  platform = await createTestPlatform({
+    ticket: true,
+    ...(redisUrl !== undefined && { redisUrl }),
+  });
   await authorizeByPush();
-  await expectServed(station, { seq: 1 });
-  await station.pass(10_000);
+  await expectServed(platform, { seq: 1 });
+  await platform.pass(10_000);
 }
 
 async function readFrom(app: Service, authorizer = AUTHORIZER) {
   const path = `/v1/credentials/${AUTHORIZED.kind}/${COMPONENT.appid}:${authorizer}`;
   const answer = await fetch(`http://127.0.0.1:${app.internalPort()}${path}`, {
-    headers: { authorization: `Bearer ${station.apiKey}` },
+    headers: { authorization: `Bearer ${platform.apiKey}` },
   });
   const body = (await answer.json()) as { source?: string; error?: { code: string } };
   return { status: answer.status, code: body.error?.code, source: body.source };
 }
 
 const REVOKED = { status: 410, code: 'authorizer_revoked', source: undefined };
-const seconds = () => Math.floor(station.clock.now() / 1000);
-const record = () => station.redis.hgetall(station.keys.record(AUTHORIZED));
-const entry = () => readAuthorizer(station.store, COMPONENT.appid, AUTHORIZER);
+const seconds = () => Math.floor(platform.clock.now() / 1000);
+const record = () => platform.redis.hgetall(platform.keys.record(AUTHORIZED));
+const entry = () => readAuthorizer(platform.store, COMPONENT.appid, AUTHORIZER);
 
 /** The fields of every event of this InfoType in the stream. */
 async function events(infoType = 'unauthorized'): Promise<Record<string, unknown>[]> {
-  const entries = await station.redis.xrange(station.keys.events(COMPONENT.appid), '-', '+');
+  const entries = await platform.redis.xrange(platform.keys.events(COMPONENT.appid), '-', '+');
   return entries
     .map(([, flat]) => ({ type: flat[flat.indexOf('info_type') + 1], flat }))
     .filter(({ type }) => type === infoType)
@@ -77,8 +80,8 @@ async function expectGone(revokedAt: number): Promise<void> {
   expect(hash).toMatchObject({ revoked_at: String(revokedAt * 1000) });
   expect(hash).not.toHaveProperty('value');
   expect(hash).not.toHaveProperty('refresh_token');
-  expect(await stored(station, AUTHORIZED)).toMatchObject({ kept: { mirror: null } });
-  expect(await authorizationOf(station)).toEqual({
+  expect(await stored(platform, AUTHORIZED)).toMatchObject({ kept: { mirror: null } });
+  expect(await authorizationOf(platform)).toEqual({
     refreshToken: undefined,
     lookAt: undefined,
     revoked: true,
@@ -90,8 +93,8 @@ async function expectGone(revokedAt: number): Promise<void> {
 describe('an account that ends its authorization', () => {
   it('is answered for with 410 in the same second, everywhere, until it authorizes again', async () => {
     await platformWithToken();
-    const { simulator, app, clock } = station;
-    const other = await station.addReplica();
+    const { simulator, app, clock } = platform;
+    const other = await platform.addReplica();
     expect(await readFrom(other)).toMatchObject({ status: 200 });
     const { value = '' } = await record();
     const revokedAt = seconds();
@@ -99,10 +102,10 @@ describe('an account that ends its authorization', () => {
     expect(push).toMatchObject(SUCCESS);
     expect(await readFrom(app)).toEqual(REVOKED);
     expect(await readFrom(other)).toEqual(REVOKED);
-    await station.settle();
+    await platform.settle();
     await expectGone(revokedAt);
     expect(JSON.stringify(await record())).not.toContain(value);
-    expect(logged(station, ENDED)).toMatchObject([
+    expect(logged(platform, ENDED)).toMatchObject([
       { level: 'info', component: COMPONENT.appid, authorizer: AUTHORIZER },
     ]);
     expect(await events()).toMatchObject([
@@ -111,16 +114,16 @@ describe('an account that ends its authorization', () => {
 
     // Neither replica gives back from memory what was taken away, and nobody asks WeChat for it.
     const since = clock.now();
-    await station.pass(HOUR / 4);
+    await platform.pass(HOUR / 4);
     await expectGone(revokedAt);
     expect(await readFrom(other)).toEqual(REVOKED);
-    expect(callsSince(station, AUTHORIZER_API, since)).toEqual([]);
+    expect(callsSince(platform, AUTHORIZER_API, since)).toEqual([]);
 
     await authorizeByPush();
-    await expectServed(station, { seq: 2 });
+    await expectServed(platform, { seq: 2 });
     expect(await readFrom(other)).toMatchObject({ status: 200 });
     expect(await entry()).toMatchObject({ state: 'authorized' });
-    expect(mintsFor(station).at(-1)).toBe((await record())['value']);
+    expect(mintsFor(platform).at(-1)).toBe((await record())['value']);
   });
 
   it.each([
@@ -129,28 +132,28 @@ describe('an account that ends its authorization', () => {
   ])('is not served from memory either: not $where', async ({ here }) => {
     server = await startRedisServer({ appendOnly: true });
     await platformWithToken(server.url);
-    station.redis.on('error', () => undefined);
-    const reader = here ? station.app : await station.addReplica();
+    platform.redis.on('error', () => undefined);
+    const reader = here ? platform.app : await platform.addReplica();
     expect(await readFrom(reader)).toMatchObject({ status: 200, source: 'redis' });
-    await station.simulator.pushUnauthorized(COMPONENT.appid, AUTHORIZER);
-    await station.settle();
-    if (!here) await station.pass(ROUND);
+    await platform.simulator.pushUnauthorized(COMPONENT.appid, AUTHORIZER);
+    await platform.settle();
+    if (!here) await platform.pass(ROUND);
     await server.kill();
-    await becomes(station, 503);
+    await becomes(platform, 503);
     expect(await readFrom(reader)).toEqual(REVOKED);
   });
 
   it('while Redis is away: the push is refused, and ends it when it is sent again', async () => {
     server = await startRedisServer({ appendOnly: true });
     await platformWithToken(server.url);
-    station.redis.on('error', () => undefined);
-    const { simulator, app } = station;
+    platform.redis.on('error', () => undefined);
+    const { simulator, app } = platform;
     const revokedAt = seconds();
     const fields = { AuthorizerAppid: AUTHORIZER };
     const { url, body } = simulator.buildPush(undefined, 'unauthorized', fields);
     simulator.unauthorize(COMPONENT.appid, AUTHORIZER);
     await server.kill();
-    await becomes(station, 503);
+    await becomes(platform, 503);
     const refused = await post({ url: url ?? '', body });
     expect(refused).toMatchObject({ status: 503 });
     expect(refused.text).not.toContain('success');
@@ -158,10 +161,10 @@ describe('an account that ends its authorization', () => {
     expect(await readFrom(app)).toMatchObject({ status: 200, source: 'memory' });
 
     await server.start();
-    await becomes(station, 200);
+    await becomes(platform, 200);
     expect(await record()).not.toHaveProperty('revoked_at');
     expect(await post({ url: url ?? '', body })).toMatchObject({ status: 200, text: 'success' });
-    await station.settle();
+    await platform.settle();
     await expectGone(revokedAt);
     expect(await readFrom(app)).toEqual(REVOKED);
     expect(await events()).toHaveLength(1);
@@ -171,32 +174,32 @@ describe('an account that ends its authorization', () => {
 describe('an event `unauthorized` that ends nothing', () => {
   it('came late: the account has authorized again since', async () => {
     await platformWithToken();
-    const { simulator, app } = station;
+    const { simulator, app } = platform;
     const before = { record: await record(), entry: await entry() };
     const createTime = seconds() - 60;
     const event = { createTime, keep: true };
     const push = await simulator.pushUnauthorized(COMPONENT.appid, AUTHORIZER, event);
     expect(push).toMatchObject(SUCCESS);
-    await station.settle();
+    await platform.settle();
     expect({ record: await record(), entry: await entry() }).toEqual(before);
     expect(await readFrom(app)).toMatchObject({ status: 200 });
-    await expectServed(station, { seq: 1 });
-    expect(logged(station, CAME_LATE)).toMatchObject([
+    await expectServed(platform, { seq: 1 });
+    expect(logged(platform, CAME_LATE)).toMatchObject([
       { level: 'info', authorizer: AUTHORIZER, create_time: String(createTime) },
     ]);
-    expect(logged(station, ENDED)).toEqual([]);
+    expect(logged(platform, ENDED)).toEqual([]);
     expect(await events()).toHaveLength(1);
   });
 
   it('is the same one again, also after the next authorization', async () => {
     await platformWithToken();
-    const { simulator, clock } = station;
+    const { simulator, clock } = platform;
     const revokedAt = seconds();
     const fields = { AuthorizerAppid: AUTHORIZER };
     const { url, body } = simulator.buildPush(undefined, 'unauthorized', fields);
     const send = async () => {
       expect(await post({ url: url ?? '', body })).toMatchObject({ status: 200, text: 'success' });
-      await station.settle();
+      await platform.settle();
     };
     simulator.unauthorize(COMPONENT.appid, AUTHORIZER);
     await send();
@@ -207,24 +210,24 @@ describe('an event `unauthorized` that ends nothing', () => {
 
     await authorizeByPush();
     await send();
-    await expectServed(station, { seq: 2 });
+    await expectServed(platform, { seq: 2 });
     expect(await events()).toHaveLength(1);
-    expect(logged(station, CAME_LATE)).toHaveLength(1);
+    expect(logged(platform, CAME_LATE)).toHaveLength(1);
   });
 
   it('is about an account that nobody knows: a tombstone for it, which its authorization replaces', async () => {
-    station = await createTestPlatform({ ticket: true });
-    const { simulator, clock, app } = station;
+    platform = await createTestPlatform({ ticket: true });
+    const { simulator, clock, app } = platform;
     expect(await readFrom(app)).toMatchObject({ status: 404, code: 'not_found' });
     const revokedAt = seconds();
     const push = await simulator.pushUnauthorized(COMPONENT.appid, AUTHORIZER);
     expect(push).toMatchObject(SUCCESS);
-    await station.settle();
+    await platform.settle();
     await expectGone(revokedAt);
     expect(await readFrom(app)).toEqual(REVOKED);
     await clock.advance(1_000);
     await authorizeByPush();
-    await expectServed(station, { seq: 1 });
+    await expectServed(platform, { seq: 1 });
   });
 
   it.each([
@@ -236,29 +239,29 @@ describe('an event `unauthorized` that ends nothing', () => {
     },
   ])('$name: stored for people, with a warning', async ({ fields, missing }) => {
     await platformWithToken();
-    const { simulator } = station;
+    const { simulator } = platform;
     const before = { record: await record(), entry: await entry() };
     const push = await simulator.push(undefined, 'unauthorized', fields);
     expect(push).toMatchObject(SUCCESS);
-    await station.settle();
+    await platform.settle();
     expect({ record: await record(), entry: await entry() }).toEqual(before);
-    await expectServed(station, { seq: 1 });
+    await expectServed(platform, { seq: 1 });
     expect(await events()).toMatchObject([fields]);
-    expect(logged(station, ODD)).toMatchObject([
+    expect(logged(platform, ODD)).toMatchObject([
       { level: 'warn', component: COMPONENT.appid, type: 'unauthorized', fields: [missing] },
     ]);
-    expect(logged(station, ENDED)).toEqual([]);
+    expect(logged(platform, ENDED)).toEqual([]);
   });
 
   it('touches no other account', async () => {
     await platformWithToken();
-    const { simulator } = station;
+    const { simulator } = platform;
     const before = await record();
     const another = 'wx00000000000000aa';
     await simulator.pushUnauthorized(COMPONENT.appid, another);
-    await station.settle();
+    await platform.settle();
     expect(await record()).toEqual(before);
-    const tombstone = station.keys.record(authorizerToken(COMPONENT.appid, another));
-    expect(await station.redis.hgetall(tombstone)).toHaveProperty('revoked_at');
+    const tombstone = platform.keys.record(authorizerToken(COMPONENT.appid, another));
+    expect(await platform.redis.hgetall(tombstone)).toHaveProperty('revoked_at');
   });
 });

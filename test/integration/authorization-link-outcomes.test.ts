@@ -19,11 +19,11 @@ const SHOP = makeApiKey('shop', 'credentials:read');
 const ADMIN = makeApiKey('tests', 'admin');
 const PATH = `/v1/components/${COMPONENT.appid}/authorization-links`;
 
-let station: TestPlatform;
-afterEach(() => station.close());
+let platform: TestPlatform;
+afterEach(() => platform.close());
 
 async function open(): Promise<void> {
-  station = await createTestPlatform({
+  platform = await createTestPlatform({
     ticket: true,
     links: true,
     env: { API_KEYS: `${ADMIN.entry},${SHOP.entry}`, COMPONENT_RETURN_URLS: BACK },
@@ -39,7 +39,7 @@ interface Link {
 
 async function makeLink(wanted: object, key = SHOP.key): Promise<Link> {
   const init = { method: 'POST', body: JSON.stringify(wanted), headers: as(key) };
-  const answer = await station.internal(PATH, init);
+  const answer = await platform.internal(PATH, init);
   expect(answer.status).toBe(201);
   const { id, url } = (await answer.json()) as { id: string; url: string };
   const { pathname, search } = new URL(url);
@@ -48,19 +48,19 @@ async function makeLink(wanted: object, key = SHOP.key): Promise<Link> {
 
 /** Opens the link, and returns the code by which WeChat knows the visit. */
 async function visit({ path }: Link): Promise<string> {
-  const page = await (await fetch(station.publicUrl(path))).text();
-  await station.settle();
+  const page = await (await fetch(platform.publicUrl(path))).text();
+  await platform.settle();
   return new URL(linksOf(page)[0] ?? '').searchParams.get('pre_auth_code') ?? '';
 }
 
 function comeBack({ path }: Link, code: string): Promise<Response> {
   const query = `auth_code=${encodeURIComponent(code)}&expires_in=600`;
-  const url = station.publicUrl(`${path.replace('?', '/done?')}&${query}`);
+  const url = platform.publicUrl(`${path.replace('?', '/done?')}&${query}`);
   return fetch(url, { redirect: 'manual' });
 }
 
 async function outcome({ id }: Pick<Link, 'id'>, key = SHOP.key) {
-  const answer = await station.internal(`${PATH}/${id}`, { headers: as(key) });
+  const answer = await platform.internal(`${PATH}/${id}`, { headers: as(key) });
   return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
 }
 
@@ -83,8 +83,8 @@ describe('row 143: an account is bound to the link that brought it', () => {
     });
     const preAuthCode = await visit(link);
     expect((await outcome(link)).status).toBe(404);
-    const at = Math.floor(station.clock.now() / 1000) * 1000;
-    const { code } = station.simulator.grant(COMPONENT.appid, AUTHORIZER, { preAuthCode });
+    const at = Math.floor(platform.clock.now() / 1000) * 1000;
+    const { code } = platform.simulator.grant(COMPONENT.appid, AUTHORIZER, { preAuthCode });
     const answer = await comeBack(link, code);
     expect(answer.status).toBe(303);
     const address = new URL(answer.headers.get('location') ?? '');
@@ -95,7 +95,7 @@ describe('row 143: an account is bound to the link that brought it', () => {
       link_id: link.id,
       component_appid: COMPONENT.appid,
       authorizer_appid: AUTHORIZER,
-      ts: String(Math.floor(station.clock.now() / 1000)),
+      ts: String(Math.floor(platform.clock.now() / 1000)),
       signature: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown,
     });
     expect(isSigned(address, SHOP.key)).toBe(true);
@@ -117,10 +117,10 @@ describe('row 143: an account is bound to the link that brought it', () => {
   it('what a merchant types does not get there, and is signed by nobody', async () => {
     await open();
     const other = await makeLink({ return_url: BACK, state: 'merchant-8' });
-    const theirs = station.simulator.grant(COMPONENT.appid, OTHER);
+    const theirs = platform.simulator.grant(COMPONENT.appid, OTHER);
     await comeBack(other, theirs.code);
     const link = await makeLink({ return_url: BACK, state: 'merchant-7' });
-    const mine = station.simulator.grant(COMPONENT.appid, AUTHORIZER);
+    const mine = platform.simulator.grant(COMPONENT.appid, AUTHORIZER);
     const answer = await comeBack(link, mine.code);
     const address = new URL(answer.headers.get('location') ?? '');
     expect(isSigned(address, SHOP.key)).toBe(true);
@@ -145,9 +145,11 @@ describe('row 143: an account is bound to the link that brought it', () => {
     await open();
     const link = await makeLink({ state: 'merchant-7' });
     const preAuthCode = await visit(link);
-    const { eventCode } = station.simulator.grant(COMPONENT.appid, AUTHORIZER, { preAuthCode });
-    await station.simulator.pushAuthorized(COMPONENT.appid, AUTHORIZER, eventCode, { preAuthCode });
-    await station.settle();
+    const { eventCode } = platform.simulator.grant(COMPONENT.appid, AUTHORIZER, { preAuthCode });
+    await platform.simulator.pushAuthorized(COMPONENT.appid, AUTHORIZER, eventCode, {
+      preAuthCode,
+    });
+    await platform.settle();
     expect((await outcome(link)).body).toMatchObject({
       authorizer_appid: AUTHORIZER,
       state: 'merchant-7',
@@ -157,9 +159,9 @@ describe('row 143: an account is bound to the link that brought it', () => {
   it('when the event was first and has done all the work', async () => {
     await open();
     const link = await makeLink({ return_url: BACK });
-    const { code } = station.simulator.grant(COMPONENT.appid, AUTHORIZER);
-    await station.simulator.pushAuthorized(COMPONENT.appid, AUTHORIZER, code);
-    await station.settle();
+    const { code } = platform.simulator.grant(COMPONENT.appid, AUTHORIZER);
+    await platform.simulator.pushAuthorized(COMPONENT.appid, AUTHORIZER, code);
+    await platform.settle();
     expect((await comeBack(link, code)).status).toBe(303);
     expect((await outcome(link)).body).toMatchObject({ authorizer_appid: AUTHORIZER, state: null });
   });
@@ -167,13 +169,13 @@ describe('row 143: an account is bound to the link that brought it', () => {
   it('when WeChat gave no usable answer at first', async () => {
     await open();
     const link = await makeLink({ return_url: BACK });
-    station.simulator.addFault({ api: 'api_query_auth', fault: { type: 'errcode', errcode: -1 } });
-    const { code } = station.simulator.grant(COMPONENT.appid, AUTHORIZER);
+    platform.simulator.addFault({ api: 'api_query_auth', fault: { type: 'errcode', errcode: -1 } });
+    const { code } = platform.simulator.grant(COMPONENT.appid, AUTHORIZER);
     const state = { answered: false };
     const page = comeBack(link, code).finally(() => (state.answered = true));
-    while (!state.answered) await station.pass(1_000);
+    while (!state.answered) await platform.pass(1_000);
     await page;
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     expect((await outcome(link)).body).toMatchObject({ authorizer_appid: AUTHORIZER });
   });
 
@@ -181,16 +183,16 @@ describe('row 143: an account is bound to the link that brought it', () => {
     await open();
     const link = await makeLink({ return_url: BACK, expires_in: 3600 });
     for (const appid of [AUTHORIZER, OTHER]) {
-      const { code } = station.simulator.grant(COMPONENT.appid, appid);
+      const { code } = platform.simulator.grant(COMPONENT.appid, appid);
       await comeBack(link, code);
-      await station.pass(MINUTE);
+      await platform.pass(MINUTE);
     }
     const { body } = await outcome(link);
     expect(body).toMatchObject({ authorizer_appid: OTHER });
     expect(
       (body.authorizations as { authorizer_appid: string }[]).map((one) => one.authorizer_appid),
     ).toEqual([OTHER, AUTHORIZER]);
-    const ttl = await station.redis.pttl(station.keys.linkOutcome(COMPONENT.appid, link.id));
+    const ttl = await platform.redis.pttl(platform.keys.linkOutcome(COMPONENT.appid, link.id));
     expect(ttl / DAY).toBeGreaterThan(29.9);
     expect(ttl / DAY).toBeLessThan(30.1);
   });
@@ -198,7 +200,7 @@ describe('row 143: an account is bound to the link that brought it', () => {
   it('is for keys that may make links there, and of the component that the link is of', async () => {
     await open();
     const link = await makeLink({ return_url: BACK });
-    await comeBack(link, station.simulator.grant(COMPONENT.appid, AUTHORIZER).code);
+    await comeBack(link, platform.simulator.grant(COMPONENT.appid, AUTHORIZER).code);
     expect((await outcome(link, 'wxk_shop_wrong')).status).toBe(401);
     expect((await outcome(link, ADMIN.key)).status).toBe(200);
     for (const id of [
@@ -211,7 +213,7 @@ describe('row 143: an account is bound to the link that brought it', () => {
     ]) {
       expect((await outcome({ id })).status).toBe(404);
     }
-    const elsewhere = await station.internal(
+    const elsewhere = await platform.internal(
       `/v1/components/${OTHER}/authorization-links/${link.id}`,
       { headers: as(ADMIN.key) },
     );
@@ -221,7 +223,7 @@ describe('row 143: an account is bound to the link that brought it', () => {
   it('what was cancelled is signed as such', async () => {
     await open();
     const link = await makeLink({ return_url: BACK, state: 's' });
-    const page = await fetch(station.publicUrl(link.path.replace('?', '/done?')));
+    const page = await fetch(platform.publicUrl(link.path.replace('?', '/done?')));
     const back = linksOf(await page.text()).find((one) => one.startsWith(BACK)) ?? '';
     expect(isSigned(new URL(back), SHOP.key)).toBe(true);
     expect((await outcome(link)).status).toBe(404);

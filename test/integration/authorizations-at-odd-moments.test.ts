@@ -14,49 +14,49 @@ import {
 } from '../kit/platform.ts';
 import { LIST_API, reconcile } from '../kit/reconciling.ts';
 
-let station: TestPlatform;
-afterEach(async () => station.close());
+let platform: TestPlatform;
+afterEach(async () => platform.close());
 
 describe('a replica that is stopped while it exchanges a code', () => {
   it('has planned the next refresh, which the others find', async () => {
-    station = await createTestPlatform({ links: true, listRead: true });
-    const { simulator, app } = station;
-    const leaving = createExchanger(station, 'after answer');
+    platform = await createTestPlatform({ links: true, listRead: true });
+    const { simulator, app } = platform;
+    const leaving = createExchanger(platform, 'after answer');
     const took = leaving.authorizations.takeCode(C, simulator.grant(C, AUTHORIZER).code, 600);
     await leaving.stopped;
     await app.keeper.stop();
     leaving.wake();
     expect(await took).toEqual({ did: 'authorized', authorizer: AUTHORIZER });
-    expect((await authorizationOf(station)).lookAt).toBeDefined();
+    expect((await authorizationOf(platform)).lookAt).toBeDefined();
   });
 });
 
 describe('an exchange that brings neither token, though WeChat names one when asked', () => {
   it('the account is refreshed as soon as its profile has brought the refresh token', async () => {
-    station = await createTestPlatform({ links: true, listRead: true });
-    const { simulator } = station;
+    platform = await createTestPlatform({ links: true, listRead: true });
+    const { simulator } = platform;
     const authorization_info = { authorizer_appid: AUTHORIZER, func_info: [] };
     simulator.addFault({ api: QUERY, fault: { type: 'patch', fields: { authorization_info } } });
-    await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
-    await station.settle();
-    expect((await authorizationOf(station)).lookAt).toBeDefined();
-    await secondsUntilAlive(station, 30);
-    expect(exchangesAsked(station)).toEqual([0]);
+    await authorizedEvent(platform, simulator.grant(C, AUTHORIZER).code);
+    await platform.settle();
+    expect((await authorizationOf(platform)).lookAt).toBeDefined();
+    await secondsUntilAlive(platform, 30);
+    expect(exchangesAsked(platform)).toEqual([0]);
   });
 });
 
 describe('an account whose record a person has spoiled', () => {
   it.each([true, false])('its code brings it back (account known: %s)', async (known) => {
-    station = await createTestPlatform({ links: true, listRead: true });
-    const { simulator, redis, keys, store, clock } = station;
+    platform = await createTestPlatform({ links: true, listRead: true });
+    const { simulator, redis, keys, store, clock } = platform;
     await redis.hset(keys.record(AUTHORIZED), 'authorized_at', 'yesterday');
     const { code } = simulator.grant(C, AUTHORIZER);
     const authorizedAt = clock.now();
     const authorizer = known ? AUTHORIZER : undefined;
     const expiresAt = authorizedAt + 10 * MINUTE;
     await addExchange(store, C, { code, authorizer, authorizedAt, expiresAt });
-    await secondsUntilAlive(station, 15);
-    expect(exchangesAsked(station)).toEqual([0]);
+    await secondsUntilAlive(platform, 15);
+    expect(exchangesAsked(platform)).toEqual([0]);
     expect(await redis.hget(keys.spoiled(AUTHORIZED), 'authorized_at')).toBe('yesterday');
   });
 });
@@ -66,8 +66,8 @@ describe('an account that WeChat lists with a moment that cannot be', () => {
     ['in the next century', 4_102_444_800],
     ['in milliseconds', 1_795_219_200_000],
   ])('%s: it is taken in, and its end is believed', async (_, auth_time) => {
-    station = await createTestPlatform({ links: true, listRead: true });
-    const { simulator, store, clock } = station;
+    platform = await createTestPlatform({ links: true, listRead: true });
+    const { simulator, store, clock } = platform;
     const { refreshToken: refresh_token } = simulator.authorize(C, AUTHORIZER);
     const list = [{ authorizer_appid: AUTHORIZER, refresh_token, auth_time }];
     simulator.addFault({
@@ -75,63 +75,63 @@ describe('an account that WeChat lists with a moment that cannot be', () => {
       times: 'forever',
       fault: { type: 'patch', fields: { total_count: 1, list } },
     });
-    await reconcile(station);
-    await secondsUntilAlive(station, 30);
+    await reconcile(platform);
+    await secondsUntilAlive(platform, 30);
     const { authorizedAt } = await readRecord(store, AUTHORIZED);
     expect(authorizedAt).toBeLessThanOrEqual(clock.now());
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     // The next reading does not outdo what has been heard since.
-    await reconcile(station);
+    await reconcile(platform);
     expect((await readRecord(store, AUTHORIZED)).authorizedAt).toBe(authorizedAt);
     expect(await revokeAuthorization(store, AUTHORIZED, clock.now())).toBe('revoked');
-    await reconcile(station);
-    expect(await authorizationOf(station)).toMatchObject({ revoked: true });
+    await reconcile(platform);
+    expect(await authorizationOf(platform)).toMatchObject({ revoked: true });
   });
 });
 
 describe('a missing account is found while the clock of Redis is an hour ahead of WeChat', () => {
   it('its next authorization is no older than its end', async () => {
-    station = await createTestPlatform({ links: true, listRead: true });
-    const { simulator, clock, store } = station;
-    await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
-    await station.settle();
-    await station.pass(20 * MINUTE);
+    platform = await createTestPlatform({ links: true, listRead: true });
+    const { simulator, clock, store } = platform;
+    await authorizedEvent(platform, simulator.grant(C, AUTHORIZER).code);
+    await platform.settle();
+    await platform.pass(20 * MINUTE);
     clock.jumpStoreClock(HOUR);
     simulator.unauthorize(C, AUTHORIZER);
-    await reconcile(station);
-    await station.pass(MINUTE);
-    expect(await authorizationOf(station)).toMatchObject({ revoked: true });
+    await reconcile(platform);
+    await platform.pass(MINUTE);
+    expect(await authorizationOf(platform)).toMatchObject({ revoked: true });
 
-    await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
-    await station.settle();
+    await authorizedEvent(platform, simulator.grant(C, AUTHORIZER).code);
+    await platform.settle();
     expect(await openExchanges(store, C)).toEqual([]);
-    await secondsUntilAlive(station, 60);
+    await secondsUntilAlive(platform, 60);
   });
 });
 
 describe('a code whose account WeChat cannot be asked about any more', () => {
   it('is not given up in silence, and not asked about for ever', async () => {
-    station = await createTestPlatform({ links: true, listRead: true });
-    const { simulator, store, logs } = station;
+    platform = await createTestPlatform({ links: true, listRead: true });
+    const { simulator, store, logs } = platform;
     simulator.addFault({
       api: QUERY,
       times: 'forever',
       fault: { type: 'errcode', errcode: 61010 },
     });
     simulator.addFault({ api: INFO, times: 'forever', fault: { type: 'errcode', errcode: 48001 } });
-    await authorizedEvent(station, simulator.grant(C, AUTHORIZER).code);
-    await station.settle();
+    await authorizedEvent(platform, simulator.grant(C, AUTHORIZER).code);
+    await platform.settle();
     expect(logs.filter(({ message }) => message.includes('what became of a code'))).toMatchObject([
       { level: 'warn', authorizer: AUTHORIZER, failure: { errcode: 48001 } },
     ]);
     expect(await openExchanges(store, C)).toHaveLength(1);
 
-    const { clock } = station;
+    const { clock } = platform;
     const at = clock.now() - 25 * HOUR;
     const other = { code: 'codeOfYesterday', authorizer: AUTHORIZER };
     await addExchange(store, C, { ...other, authorizedAt: at, expiresAt: at + MINUTE });
     expect(await openExchanges(store, C)).toHaveLength(2);
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     expect(await openExchanges(store, C)).toHaveLength(1);
     expect(logs.filter(({ message }) => message === LOST)).toHaveLength(1);
   });

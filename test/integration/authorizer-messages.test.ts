@@ -22,15 +22,15 @@ import { encryptPush, type EnvelopeOptions, ticketXml } from '../kit/push-envelo
 
 const OTHER = 'wx00000000000000ff';
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeAll(async () => {
-  station = await createTestPlatform();
+  platform = await createTestPlatform();
 });
-afterAll(() => station.close());
+afterAll(() => platform.close());
 // So that no test meets a message of the one before.
-beforeEach(() => station.pass(MINUTE));
+beforeEach(() => platform.pass(MINUTE));
 
-const now = () => Math.floor(station.clock.now() / 1000);
+const now = () => Math.floor(platform.clock.now() / 1000);
 const sealed = (xml: string | Buffer, options: EnvelopeOptions = {}) =>
   asMessage(encryptPush(xml, { timestamp: now(), ...options }));
 const message = (fields: Readonly<Record<string, string | number>>): string => {
@@ -44,8 +44,8 @@ const click = { MsgType: 'event', Event: 'CLICK', EventKey: 'menu_1' };
 describe('a message of an authorizer', () => {
   it('is kept for others under the appid of its URL, with every field as it came', async () => {
     const fields = { ...text, Content: '00123', MsgId: '23456789012345678999', Odd: '1e5' };
-    expect(await post(station, sealed(message(fields)), MESSAGES)).toBe('200 success');
-    const [entry] = await newestEvents(station);
+    expect(await post(platform, sealed(message(fields)), MESSAGES)).toBe('200 success');
+    const [entry] = await newestEvents(platform);
     expect(entry).toMatchObject({
       component_appid: COMPONENT.appid,
       authorizer_appid: AUTHORIZER,
@@ -53,7 +53,7 @@ describe('a message of an authorizer', () => {
       msg_type: 'text',
       event: '',
       create_time: String(now()),
-      received_at: new Date(station.clock.now()).toISOString(),
+      received_at: new Date(platform.clock.now()).toISOString(),
     });
     expect(JSON.parse(entry?.fields ?? '')).toMatchObject(fields);
   });
@@ -65,17 +65,17 @@ describe('a message of an authorizer', () => {
       Buffer.from([0xf0, 0x9f, 0x98]),
       Buffer.from(after ?? ''),
     ]);
-    expect(await post(station, sealed(broken), MESSAGES)).toBe('200 success');
-    expect((await newestEvents(station))[0]?.fields).toContain('\uFFFD');
-    expect(station.logs.findLast((line) => line.message === 'push accepted')).toMatchObject({
+    expect(await post(platform, sealed(broken), MESSAGES)).toBe('200 success');
+    expect((await newestEvents(platform))[0]?.fields).toContain('\uFFFD');
+    expect(platform.logs.findLast((line) => line.message === 'push accepted')).toMatchObject({
       lossless: false,
     });
   });
 
   it('is not looked into by us: nothing of it is in the log', async () => {
     const fields = { ...text, Content: 'a private word', FromUserName: 'oPrivatePerson' };
-    expect(await post(station, sealed(message(fields)), MESSAGES)).toBe('200 success');
-    const log = JSON.stringify(station.logs);
+    expect(await post(platform, sealed(message(fields)), MESSAGES)).toBe('200 success');
+    const log = JSON.stringify(platform.logs);
     expect(log).not.toMatch(/a private word|oPrivatePerson/);
   });
 });
@@ -85,41 +85,41 @@ describe('what the log says of messages', () => {
     lines.filter((line) => line.message === 'messages accepted');
 
   it('is their number once a minute, and a line for each at debug only', async () => {
-    const since = station.logs.length;
+    const since = platform.logs.length;
     const first = sealed(message({ ...text, MsgId: 1 }));
     for (const push of [first, sealed(message({ ...text, MsgId: 2 })), first]) {
-      expect(await post(station, push, MESSAGES)).toBe('200 success');
+      expect(await post(platform, push, MESSAGES)).toBe('200 success');
     }
-    const lines = station.logs.slice(since);
+    const lines = platform.logs.slice(since);
     const each = lines.filter((line) => line.message === 'push accepted');
     expect(each.map(({ level }) => level)).toEqual(['debug', 'debug', 'debug']);
     expect(each[0]).toMatchObject({ authorizer: AUTHORIZER, type: 'text', outcome: 'stored' });
     expect(told(lines)).toEqual([]);
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     const { appid: component } = COMPONENT;
     const sum = { level: 'info', component, stored: 2, duplicate: 1 };
-    expect(told(station.logs.slice(since))).toMatchObject([sum]);
-    await station.pass(5 * MINUTE);
-    expect(told(station.logs.slice(since))).toHaveLength(1);
+    expect(told(platform.logs.slice(since))).toMatchObject([sum]);
+    await platform.pass(5 * MINUTE);
+    expect(told(platform.logs.slice(since))).toHaveLength(1);
   });
 
   it('has a line for each event of the platform, and a number for the rest of a flood', async () => {
-    const since = station.logs.length;
+    const since = platform.logs.length;
     for (let number = 0; number < 63; number += 1) {
       const event = ticketXml({ createTime: now(), infoType: `news_${number}` });
-      expect(await post(station, encryptPush(event, { timestamp: now() }), EVENTS)).toBe(
+      expect(await post(platform, encryptPush(event, { timestamp: now() }), EVENTS)).toBe(
         '200 success',
       );
     }
     const linesAt = (level: string) =>
-      station.logs
+      platform.logs
         .slice(since)
         .filter((line) => line.message === 'push accepted' && line.level === level);
     expect([linesAt('info').length, linesAt('debug').length]).toEqual([60, 3]);
     // A ticket comes meanwhile.
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     expect(
-      station.logs.slice(since).filter((line) => line.message === 'more pushes accepted'),
+      platform.logs.slice(since).filter((line) => line.message === 'more pushes accepted'),
     ).toMatchObject([
       { level: 'info', component: COMPONENT.appid, stored: linesAt('debug').length },
     ]);
@@ -145,23 +145,23 @@ describe('a message that comes again, encrypted anew', () => {
     ['a message without a MsgId', text],
   ])('is one entry: %s', async (_what, fields) => {
     const xml = message(fields);
-    const [events, counts] = [await eventCount(station), await pushCounts(station)];
+    const [events, counts] = [await eventCount(platform), await pushCounts(platform)];
     for (const options of [{}, again, { ...again, nonce: '8' }, {}]) {
-      expect(await post(station, sealed(xml, options), MESSAGES)).toBe('200 success');
+      expect(await post(platform, sealed(xml, options), MESSAGES)).toBe('200 success');
     }
-    expect(await eventCount(station)).toBe(events + 1);
-    const { accepted, duplicate } = await pushCounts(station);
+    expect(await eventCount(platform)).toBe(events + 1);
+    const { accepted, duplicate } = await pushCounts(platform);
     expect(accepted - counts.accepted).toBe(1);
     expect(duplicate - counts.duplicate).toBe(3);
   });
 
   it('is recognised by its MsgId even when something else in it changed', async () => {
-    const events = await eventCount(station);
+    const events = await eventCount(platform);
     for (const Content of ['hello', 'hello again']) {
       const xml = message({ ...text, Content, MsgId: now() });
-      expect(await post(station, sealed(xml), MESSAGES)).toBe('200 success');
+      expect(await post(platform, sealed(xml), MESSAGES)).toBe('200 success');
     }
-    expect(await eventCount(station)).toBe(events + 1);
+    expect(await eventCount(platform)).toBe(events + 1);
   });
 
   it.each([
@@ -171,19 +171,19 @@ describe('a message that comes again, encrypted anew', () => {
     ['event', { ...click, Event: 'VIEW' }],
   ])('is another entry when it differs in its %s', async (_what, fields) => {
     const first = 'MsgId' in fields ? { ...text, MsgId: '23456789012345678901' } : click;
-    const events = await eventCount(station);
-    expect(await post(station, sealed(message(first)), MESSAGES)).toBe('200 success');
-    expect(await post(station, sealed(message(fields)), MESSAGES)).toBe('200 success');
-    expect(await eventCount(station)).toBe(events + 2);
+    const events = await eventCount(platform);
+    expect(await post(platform, sealed(message(first)), MESSAGES)).toBe('200 success');
+    expect(await post(platform, sealed(message(fields)), MESSAGES)).toBe('200 success');
+    expect(await eventCount(platform)).toBe(events + 2);
   });
 
   it('is another entry for another authorizer, who may count messages alike', async () => {
-    const events = await eventCount(station);
+    const events = await eventCount(platform);
     const xml = message({ ...text, MsgId: now() });
-    await post(station, sealed(xml), MESSAGES);
-    await post(station, sealed(xml, again), `${EVENTS}/${OTHER}`);
-    expect(await eventCount(station)).toBe(events + 2);
-    const owners = (await newestEvents(station, 2)).map((entry) => entry.authorizer_appid);
+    await post(platform, sealed(xml), MESSAGES);
+    await post(platform, sealed(xml, again), `${EVENTS}/${OTHER}`);
+    expect(await eventCount(platform)).toBe(events + 2);
+    const owners = (await newestEvents(platform, 2)).map((entry) => entry.authorizer_appid);
     expect(owners).toEqual([OTHER, AUTHORIZER]);
   });
 });
@@ -199,35 +199,35 @@ describe('row 102: a repeat is the same sender, id, time and type, or the same t
     ['an event with the id of a text', { MsgType: 'event', Event: 'CLICK' }],
     ['an id that differs beyond 2^53', { MsgId: '23456789012345678902' }],
   ])('%s is another message', async (_what, fields) => {
-    const events = await eventCount(station);
+    const events = await eventCount(platform);
     for (const all of [one, { ...one, ...fields }, one]) {
-      expect(await post(station, sealed(message(all)), MESSAGES)).toBe('200 success');
+      expect(await post(platform, sealed(message(all)), MESSAGES)).toBe('200 success');
     }
-    expect(await eventCount(station)).toBe(events + 2);
+    expect(await eventCount(platform)).toBe(events + 2);
   });
 
   it.each(['0', '00', '', '-1', '1e5', 'abc', '12 34', 'none'])(
     'the id %j is none: two messages of one sender in one second stay two',
     async (MsgId) => {
-      const events = await eventCount(station);
+      const events = await eventCount(platform);
       for (const Content of ['one', 'two', 'one']) {
         const xml = message({ ...text, Content, MsgId });
-        expect(await post(station, sealed(xml), MESSAGES)).toBe('200 success');
+        expect(await post(platform, sealed(xml), MESSAGES)).toBe('200 success');
       }
-      expect(await eventCount(station)).toBe(events + 2);
+      expect(await eventCount(platform)).toBe(events + 2);
     },
   );
 
   it('a missing or a repeated id is none either', async () => {
-    const events = await eventCount(station);
+    const events = await eventCount(platform);
     for (const Content of ['one', 'two', 'one']) {
       const without = message({ ...text, Content });
       const twice = without.replace('</xml>', '<MsgId>7</MsgId><MsgId>8</MsgId></xml>');
       for (const xml of [without, twice]) {
-        expect(await post(station, sealed(xml), MESSAGES)).toBe('200 success');
+        expect(await post(platform, sealed(xml), MESSAGES)).toBe('200 success');
       }
     }
-    expect(await eventCount(station)).toBe(events + 4);
+    expect(await eventCount(platform)).toBe(events + 4);
   });
 
   it.each([
@@ -235,76 +235,76 @@ describe('row 102: a repeat is the same sender, id, time and type, or the same t
     ['blanks around the id', (xml: string) => xml.replace(ID, `<![CDATA[ ${ID} ]]>`)],
     ['another content', (xml: string) => xml.replace('hello', 'hello again')],
   ])('%s do not make it another message', async (_what, change) => {
-    const events = await eventCount(station);
+    const events = await eventCount(platform);
     const xml = message(one);
     expect(change(xml)).not.toBe(xml);
     for (const sent of [xml, change(xml), xml]) {
-      expect(await post(station, sealed(sent), MESSAGES)).toBe('200 success');
+      expect(await post(platform, sealed(sent), MESSAGES)).toBe('200 success');
     }
-    expect(await eventCount(station)).toBe(events + 1);
+    expect(await eventCount(platform)).toBe(events + 1);
   });
 
   it('one id of twenty senders is twenty messages, and each is repeated in vain', async () => {
-    const events = await eventCount(station);
+    const events = await eventCount(platform);
     for (const round of [1, 2]) {
       for (let sender = 0; sender < 20; sender += 1) {
         const xml = message({ ...one, FromUserName: `o${sender}`, Content: `round ${round}` });
-        expect(await post(station, sealed(xml), MESSAGES)).toBe('200 success');
+        expect(await post(platform, sealed(xml), MESSAGES)).toBe('200 success');
       }
     }
-    expect(await eventCount(station)).toBe(events + 20);
+    expect(await eventCount(platform)).toBe(events + 20);
   });
 
   it('leaves three short keys in Redis, for eleven minutes: this account is not known', async () => {
-    await forgetSeen(station);
-    await post(station, sealed(message(one)), MESSAGES);
-    const names = await station.redis.keys(`${station.config.redisKeyPrefix}seen:*`);
+    await forgetSeen(platform);
+    await post(platform, sealed(message(one)), MESSAGES);
+    const names = await platform.redis.keys(`${platform.config.redisKeyPrefix}seen:*`);
     expect(names).toHaveLength(3);
     for (const name of names) {
-      expect(await station.redis.memory('USAGE', name)).toBeLessThan(300);
-      expect(await station.redis.pttl(name)).toBeLessThanOrEqual(11 * MINUTE);
+      expect(await platform.redis.memory('USAGE', name)).toBeLessThan(300);
+      expect(await platform.redis.pttl(name)).toBeLessThanOrEqual(11 * MINUTE);
     }
   });
 });
 
 describe('what is no message', () => {
   it('is a platform event: refused', async () => {
-    await pushCounts(station);
-    const before = await contents(station);
+    await pushCounts(platform);
+    const before = await contents(platform);
     const event = ticketXml({ infoType: 'unauthorized', createTime: now() });
     const push = asMessage(encryptPush(event, { timestamp: now() }));
-    expect(await post(station, push, MESSAGES)).toMatch(/^400 /);
-    await pushCounts(station);
-    expect(await contents(station)).toEqual(before);
+    expect(await post(platform, push, MESSAGES)).toMatch(/^400 /);
+    await pushCounts(platform);
+    expect(await contents(platform)).toEqual(before);
   });
 
   it('a ticket in the envelope of a message is refused, and counts when it comes rightly', async () => {
     const ticket = ticketXml({ ticket: 'ticket@@@wrapped', createTime: now() });
     const push = encryptPush(ticket, { timestamp: now() });
-    await pushCounts(station);
-    const before = await contents(station);
-    expect(await post(station, asMessage(push), MESSAGES)).toMatch(/^400 /);
-    expect(await contents(station)).toEqual(before);
-    expect(await post(station, push)).toBe('200 success');
-    expect(await station.redis.get(station.keys.ticketMirror(COMPONENT.appid))).toBe(
+    await pushCounts(platform);
+    const before = await contents(platform);
+    expect(await post(platform, asMessage(push), MESSAGES)).toMatch(/^400 /);
+    expect(await contents(platform)).toEqual(before);
+    expect(await post(platform, push)).toBe('200 success');
+    expect(await platform.redis.get(platform.keys.ticketMirror(COMPONENT.appid))).toBe(
       'ticket@@@wrapped',
     );
   });
 
   it('a message in the envelope of an event is refused, and counts when it comes rightly', async () => {
     const push = encryptPush(message({ ...text, MsgId: now() }), { timestamp: now() });
-    const events = await eventCount(station);
-    expect(await post(station, push)).toMatch(/^400 /);
-    expect(await eventCount(station)).toBe(events);
-    expect(await post(station, asMessage(push), MESSAGES)).toBe('200 success');
-    expect(await eventCount(station)).toBe(events + 1);
+    const events = await eventCount(platform);
+    expect(await post(platform, push)).toMatch(/^400 /);
+    expect(await eventCount(platform)).toBe(events);
+    expect(await post(platform, asMessage(push), MESSAGES)).toBe('200 success');
+    expect(await eventCount(platform)).toBe(events + 1);
   });
 
   it('a message sent to the URL of another authorizer does not keep the true one away', async () => {
     const push = sealed(message({ ...text, MsgId: now() }));
-    const events = await eventCount(station);
-    await post(station, push, `${EVENTS}/${OTHER}`);
-    await post(station, push, MESSAGES);
-    expect(await eventCount(station)).toBe(events + 2);
+    const events = await eventCount(platform);
+    await post(platform, push, `${EVENTS}/${OTHER}`);
+    await post(platform, push, MESSAGES);
+    expect(await eventCount(platform)).toBe(events + 2);
   });
 });

@@ -36,7 +36,7 @@ interface Body {
   error?: { code: string; message: string };
 }
 
-let station: TestPlatform;
+let platform: TestPlatform;
 let appids: string[];
 const keys = {
   admin: makeApiKey('admin', 'admin'),
@@ -48,24 +48,24 @@ const keys = {
 /** Seven accounts with live tokens; then the second ends, and the third is to authorize again. */
 beforeAll(async () => {
   const entries = Object.values(keys).map(({ entry }) => entry);
-  station = await createTestPlatform({ ticket: true, env: { API_KEYS: entries.join(',') } });
-  appids = station.simulator.populate(COMPONENT.appid, 7);
-  await passUnanswered(station, 11 * MINUTE);
-  const { store, clock } = station;
+  platform = await createTestPlatform({ ticket: true, env: { API_KEYS: entries.join(',') } });
+  appids = platform.simulator.populate(COMPONENT.appid, 7);
+  await passUnanswered(platform, 11 * MINUTE);
+  const { store, clock } = platform;
   await revokeAuthorization(store, id(1), clock.now());
   await awaitReauthorization(store, id(2), await readRecord(store, id(2)));
 });
-afterAll(() => station.close());
+afterAll(() => platform.close());
 
 const id = (index: number) => authorizerToken(COMPONENT.appid, appids[index] ?? '');
 
 /** Whatever is asked: no token and no refresh token is in the answer. */
 async function ask(path: string, key = keys.status.key, init: InternalRequest = {}) {
   const headers = { authorization: `Bearer ${key}` };
-  const response = await station.internal(path, { ...init, headers });
+  const response = await platform.internal(path, { ...init, headers });
   const text = await response.text();
   for (const index of appids.keys()) {
-    const { value, refreshToken } = await readRecord(station.store, id(index));
+    const { value, refreshToken } = await readRecord(platform.store, id(index));
     for (const secret of [value, refreshToken])
       expect(text).not.toContain(secret ?? 'refreshtoken');
   }
@@ -153,7 +153,7 @@ describe('one authorizer', () => {
     const path = `${LIST}/${appids[3] ?? ''}/profile`;
     expect((await post(path, keys.status.key)).status).toBe(403);
     const before = (await ask(`${LIST}/${appids[3] ?? ''}`)).body.profile_at ?? '';
-    await station.pass(1_000);
+    await platform.pass(1_000);
     const { status, body } = await post(path);
     expect(status).toBe(200);
     expect((body.profile_at ?? '') > before).toBe(true);
@@ -162,7 +162,7 @@ describe('one authorizer', () => {
       [-1, 'wechat_unavailable'],
       [48001, 'wechat_refused'],
     ] as const) {
-      station.simulator.addFault({ api: INFO_API, fault: { type: 'errcode', errcode } });
+      platform.simulator.addFault({ api: INFO_API, fault: { type: 'errcode', errcode } });
       const refused = await post(path);
       expect(refused).toMatchObject({ status: 503, body: { error: { code } } });
       expect(refused.body.error?.message).toMatch(/\w+\. \w+/);
@@ -175,7 +175,7 @@ describe('comparing with the list of WeChat', () => {
     expect((await post(`${BASE}/reconcile`, keys.status.key)).status).toBe(403);
     const asked = await post(`${BASE}/reconcile`);
     expect(asked).toMatchObject({ status: 202, body: { reconcile: { last_completed_at: TIME } } });
-    await passUnanswered(station, 1_000);
+    await passUnanswered(platform, 1_000);
     expect(await ask(`${BASE}/reconcile`)).toMatchObject({
       status: 200,
       body: { reconcile: { state: 'done', cause: 'request', total: 7 } },

@@ -16,19 +16,19 @@ const AT_ONCE = 10;
 const PER_SECOND = 50;
 const BURST = 100;
 
-let station: TestPlatform;
-afterEach(() => station.close());
+let platform: TestPlatform;
+afterEach(() => platform.close());
 
 async function platformOf(ids: readonly CredentialId[]): Promise<void> {
-  station = await createTestPlatform({ ticket: true });
-  await Promise.all(ids.map((id) => authorize(station, id)));
+  platform = await createTestPlatform({ ticket: true });
+  await Promise.all(ids.map((id) => authorize(platform, id)));
 }
 
-const callsSoFar = () => callsSince(station, AUTHORIZER_API, 0).length;
+const callsSoFar = () => callsSince(platform, AUTHORIZER_API, 0).length;
 
 /** Every reader of Redis has a value that WeChat takes, and it is looked at again before that ends. */
 async function expectAllServed(ids: readonly CredentialId[]): Promise<void> {
-  const { redis, keys, simulator, clock } = station;
+  const { redis, keys, simulator, clock } = platform;
   const values = await redis.mget(ids.map((id) => keys.mirror(id)));
   const live = values.filter((value) => simulator.isLive('authorizer_access_token', value ?? ''));
   expect(live).toHaveLength(ids.length);
@@ -36,18 +36,22 @@ async function expectAllServed(ids: readonly CredentialId[]): Promise<void> {
   const index = keys.due('authorizer_access_token', COMPONENT.appid);
   expect(await redis.zcount(index, clock.now(), '+inf')).toBe(ids.length);
   for (const id of ids.slice(0, 3)) {
-    expect(await read(station, id)).toMatchObject({ status: 200, state: 'fresh' });
-    expect(await stored(station, id)).toMatchObject({ failures: 0, locked: false, suspect: false });
+    expect(await read(platform, id)).toMatchObject({ status: 200, state: 'fresh' });
+    expect(await stored(platform, id)).toMatchObject({
+      failures: 0,
+      locked: false,
+      suspect: false,
+    });
   }
 }
 
 const seqs = (ids: readonly CredentialId[]) =>
-  Promise.all(ids.map((id) => station.redis.hget(station.keys.record(id), 'seq')));
+  Promise.all(ids.map((id) => platform.redis.hget(platform.keys.record(id), 'seq')));
 
 describe('row 75: a thousand authorizers are due at the same moment', () => {
   it('refreshes each once, fifty a second by all replicas together, ten at a time by each of them', async () => {
     await platformOf(THOUSAND);
-    const { app, clock, simulator } = station;
+    const { app, clock, simulator } = platform;
     const since = clock.now();
     // Answers that wait for the clock show how many calls are under way.
     simulator.addFault({
@@ -58,31 +62,31 @@ describe('row 75: a thousand authorizers are due at the same moment', () => {
     const first = app.keeper.refreshDue('authorizer_access_token', 'cron');
     await vi.waitFor(() => expect(callsSoFar()).toBe(AT_ONCE), POLLING);
     // Its start makes the other replica go over the same thousand.
-    const replica = station.addReplica();
+    const replica = platform.addReplica();
     await vi.waitFor(() => expect(callsSoFar()).toBe(2 * AT_ONCE), POLLING);
     await clock.advance(1_000);
     expect(await first).toMatchObject({ ok: true });
     await replica;
-    await station.settle();
+    await platform.settle();
     for (let second = 1; callsSoFar() < THOUSAND.length; second += 1) {
       expect(callsSoFar()).toBeLessThanOrEqual(BURST + second * PER_SECOND);
-      await station.pass(1_000);
+      await platform.pass(1_000);
     }
-    const calls = callsSince(station, AUTHORIZER_API, since);
+    const calls = callsSince(platform, AUTHORIZER_API, since);
     expect(calls.at(-1)).toBeGreaterThanOrEqual((THOUSAND.length - BURST) / PER_SECOND);
     expect(calls.at(-1)).toBeLessThanOrEqual((THOUSAND.length - BURST) / PER_SECOND + 2);
     await expectAllServed(THOUSAND);
-    const refreshed = logged(station, REFRESHED, 'authorizer_access_token');
+    const refreshed = logged(platform, REFRESHED, 'authorizer_access_token');
     expect(new Set(refreshed.map(({ subject }) => subject)).size).toBe(THOUSAND.length);
     expect(refreshed.every(({ level }) => level === 'info')).toBe(true);
-    expect([...logged(station, FAILED), ...logged(station, NEEDS_PERSON)]).toEqual([]);
+    expect([...logged(platform, FAILED), ...logged(platform, NEEDS_PERSON)]).toEqual([]);
 
     // Their tokens end within twenty seconds of each other, and are renewed over nine minutes.
-    const index = station.keys.due('authorizer_access_token', COMPONENT.appid);
+    const index = platform.keys.due('authorizer_access_token', COMPONENT.appid);
     const perMinute = await Promise.all(
       Array.from({ length: 10 }, (_, minute) => {
         const from = since + (105 + minute) * MINUTE;
-        return station.redis.zcount(index, from, from + MINUTE - 1);
+        return platform.redis.zcount(index, from, from + MINUTE - 1);
       }),
     );
     expect(perMinute.reduce((sum, one) => sum + one, 0)).toBe(THOUSAND.length);
@@ -90,41 +94,41 @@ describe('row 75: a thousand authorizers are due at the same moment', () => {
     expect(Math.max(...perMinute)).toBeLessThan(160);
     for (const minute of [108, 111, 115]) {
       clock.sleepThrough(since + minute * MINUTE - clock.now());
-      const due = await station.redis.zcount(index, '-inf', clock.now());
+      const due = await platform.redis.zcount(index, '-inf', clock.now());
       const before = callsSoFar();
-      await station.pass(15_000);
+      await platform.pass(15_000);
       expect(due).toBeGreaterThan(200);
       expect(callsSoFar() - before).toBeGreaterThanOrEqual(due);
     }
     expect(callsSoFar()).toBe(2 * THOUSAND.length);
     await expectAllServed(THOUSAND);
     expect(new Set(await seqs(THOUSAND))).toEqual(new Set(['2']));
-    expect([...logged(station, FAILED), ...logged(station, NEEDS_PERSON)]).toEqual([]);
+    expect([...logged(platform, FAILED), ...logged(platform, NEEDS_PERSON)]).toEqual([]);
   });
 
   it('waits a minute with those for which WeChat says that it is too often (errcode 45011)', async () => {
     const hundred = THOUSAND.slice(0, 100);
     await platformOf(hundred);
-    const { simulator } = station;
+    const { simulator } = platform;
     simulator.addFault({
       api: AUTHORIZER_API,
       times: 40,
       fault: { type: 'errcode', errcode: 45011 },
     });
-    await station.pass(15_000);
+    await platform.pass(15_000);
     expect(callsSoFar()).toBe(100);
-    const failed = logged(station, FAILED, 'authorizer_access_token');
+    const failed = logged(platform, FAILED, 'authorizer_access_token');
     expect(failed).toHaveLength(40);
     expect(failed[0]).toMatchObject({ level: 'warn', failure: { class: 'rate', errcode: 45011 } });
     const [behind] = hundred.filter((id) => failed.some(({ subject }) => subject === id.subject));
     if (behind === undefined) throw new Error('nobody has to wait');
-    const refused = await read(station, behind);
+    const refused = await read(platform, behind);
     expect(refused).toMatchObject({ status: 503, error: { code: 'wechat_unavailable' } });
     expect(refused.retryAfter).toBeGreaterThan(30);
     expect(refused.retryAfter).toBeLessThanOrEqual(60);
-    await station.pass(45_000);
+    await platform.pass(45_000);
     expect(callsSoFar()).toBe(100);
-    await station.pass(30_000);
+    await platform.pass(30_000);
     expect(callsSoFar()).toBe(140);
     await expectAllServed(hundred);
   });

@@ -18,10 +18,10 @@ const RESTORED = 'Redis had lost a credential; restored from memory';
 /** Seconds in which what a replica remembers is back. */
 const AT_MOST = 60;
 
-let station: TestPlatform;
+let platform: TestPlatform;
 let server: RedisServer | undefined;
 afterEach(async () => {
-  await station.close();
+  await platform.close();
   await server?.stop();
   server = undefined;
 });
@@ -29,67 +29,70 @@ afterEach(async () => {
 async function platformWithToken(
   redisUrl?: string,
 ): Promise<{ refreshToken: string; value: string }> {
-  station = await createTestPlatform({ ticket: true, ...(redisUrl !== undefined && { redisUrl }) });
-  station.redis.on('error', () => undefined);
-  const refreshToken = await authorize(station);
-  await station.pass(MINUTE);
-  const { kept } = await stored(station, AUTHORIZED);
+  platform = await createTestPlatform({
+    ticket: true,
+    ...(redisUrl !== undefined && { redisUrl }),
+  });
+  platform.redis.on('error', () => undefined);
+  const refreshToken = await authorize(platform);
+  await platform.pass(MINUTE);
+  const { kept } = await stored(platform, AUTHORIZED);
   return { refreshToken, value: String(kept.value) };
 }
 
-const dueIndex = () => station.keys.due(AUTHORIZED.kind, COMPONENT.appid);
-const record = () => station.redis.hgetall(station.keys.record(AUTHORIZED));
+const dueIndex = () => platform.keys.due(AUTHORIZED.kind, COMPONENT.appid);
+const record = () => platform.redis.hgetall(platform.keys.record(AUTHORIZED));
 
 describe('rows 4 and 6: what Redis has lost of an authorizer', () => {
   it.each([
     [
       'all of it',
-      () => [station.keys.record(AUTHORIZED), station.keys.mirror(AUTHORIZED), dueIndex()],
+      () => [platform.keys.record(AUTHORIZED), platform.keys.mirror(AUTHORIZED), dueIndex()],
     ],
-    ['its record', () => [station.keys.record(AUTHORIZED)]],
-    ['the key for readers', () => [station.keys.mirror(AUTHORIZED)]],
+    ['its record', () => [platform.keys.record(AUTHORIZED)]],
+    ['the key for readers', () => [platform.keys.mirror(AUTHORIZED)]],
     ['the index', () => [dueIndex()]],
   ])('%s is back within a minute, without anybody asking and without a call', async (_, lost) => {
     const { refreshToken, value } = await platformWithToken();
-    const planned = (await authorizationOf(station)).lookAt;
-    const calls = station.simulator.ledger.calls.length;
-    await station.redis.del(lost());
+    const planned = (await authorizationOf(platform)).lookAt;
+    const calls = platform.simulator.ledger.calls.length;
+    await platform.redis.del(lost());
     const back = async () => {
-      expect(await station.redis.get(station.keys.mirror(AUTHORIZED))).toBe(value);
+      expect(await platform.redis.get(platform.keys.mirror(AUTHORIZED))).toBe(value);
       expect(await record()).toMatchObject({ value, refresh_token: refreshToken });
-      expect((await authorizationOf(station)).lookAt).toBe(planned);
+      expect((await authorizationOf(platform)).lookAt).toBe(planned);
     };
-    expect(await secondsUntil(station, AT_MOST, back)).toBeGreaterThan(0);
-    expect(station.simulator.ledger.calls).toHaveLength(calls);
-    station.simulator.setPushing(true);
-    await station.skip(2 * HOUR);
-    expect(mintsFor(station)).toHaveLength(3);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
+    expect(await secondsUntil(platform, AT_MOST, back)).toBeGreaterThan(0);
+    expect(platform.simulator.ledger.calls).toHaveLength(calls);
+    platform.simulator.setPushing(true);
+    await platform.skip(2 * HOUR);
+    expect(mintsFor(platform)).toHaveLength(3);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
   });
 
   it('a refresh token alone is written back', async () => {
     const { refreshToken } = await platformWithToken();
-    await station.redis.hdel(station.keys.record(AUTHORIZED), 'refresh_token');
+    await platform.redis.hdel(platform.keys.record(AUTHORIZED), 'refresh_token');
     const back = async () => expect(await record()).toMatchObject({ refresh_token: refreshToken });
-    expect(await secondsUntil(station, AT_MOST, back)).toBeGreaterThan(0);
-    expect(logged(station, RESTORED, AUTHORIZED.kind)).toMatchObject([{ level: 'warn' }]);
+    expect(await secondsUntil(platform, AT_MOST, back)).toBeGreaterThan(0);
+    expect(logged(platform, RESTORED, AUTHORIZED.kind)).toMatchObject([{ level: 'warn' }]);
   });
 });
 
 describe('row 71: an authorization after the record was lost', () => {
   it('wins over what is remembered of the former one', async () => {
     const { refreshToken, value } = await platformWithToken();
-    await station.redis.del(station.keys.record(AUTHORIZED), station.keys.mirror(AUTHORIZED));
-    const newer = await authorize(station);
+    await platform.redis.del(platform.keys.record(AUTHORIZED), platform.keys.mirror(AUTHORIZED));
+    const newer = await authorize(platform);
     expect(newer).not.toBe(refreshToken);
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     expect(await record()).toMatchObject({ refresh_token: newer });
-    const seen = await read(station, AUTHORIZED);
+    const seen = await read(platform, AUTHORIZED);
     expect(seen.value).not.toBe(value);
-    expect(station.simulator.isLive(AUTHORIZED.kind, seen.value ?? '')).toBe(true);
-    station.simulator.setPushing(true);
-    await station.skip(2 * HOUR + 5 * MINUTE);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
+    expect(platform.simulator.isLive(AUTHORIZED.kind, seen.value ?? '')).toBe(true);
+    platform.simulator.setPushing(true);
+    await platform.skip(2 * HOUR + 5 * MINUTE);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200 });
     expect(await record()).toMatchObject({ refresh_token: newer });
   });
 });
@@ -98,31 +101,31 @@ describe('row 70: a revocation is remembered', () => {
   it('while Redis is away, and when it comes back without it', async () => {
     server = await startRedisServer();
     await platformWithToken(server.url);
-    await revokeAuthorization(station.store, AUTHORIZED, station.clock.now());
+    await revokeAuthorization(platform.store, AUTHORIZED, platform.clock.now());
     const gone = { status: 410, error: { code: 'authorizer_revoked' } };
-    expect(await read(station, AUTHORIZED)).toMatchObject(gone);
+    expect(await read(platform, AUTHORIZED)).toMatchObject(gone);
     await server.kill();
-    await becomes(station, 503);
-    expect(await read(station, AUTHORIZED)).toMatchObject(gone);
+    await becomes(platform, 503);
+    expect(await read(platform, AUTHORIZED)).toMatchObject(gone);
     await server.start();
-    await becomes(station, 200);
-    await station.pass(MINUTE);
-    expect(await read(station, AUTHORIZED)).toMatchObject(gone);
-    const { revoked, refreshToken, lookAt } = await authorizationOf(station);
+    await becomes(platform, 200);
+    await platform.pass(MINUTE);
+    expect(await read(platform, AUTHORIZED)).toMatchObject(gone);
+    const { revoked, refreshToken, lookAt } = await authorizationOf(platform);
     expect({ revoked, refreshToken, lookAt }).toEqual({ revoked: true });
-    expect(await station.redis.exists(station.keys.mirror(AUTHORIZED))).toBe(0);
+    expect(await platform.redis.exists(platform.keys.mirror(AUTHORIZED))).toBe(0);
   });
 });
 
 describe('row 75: many authorizers whose calls hang', () => {
   it('do not keep the patrol from the rest', async () => {
-    station = await createTestPlatform({ ticket: true });
-    await station.pass(MINUTE);
+    platform = await createTestPlatform({ ticket: true });
+    await platform.pass(MINUTE);
     for (let index = 0; index < 60; index += 1) {
       const appid = `wx${index.toString(16).padStart(16, '0')}`;
-      await authorize(station, authorizerToken(COMPONENT.appid, appid));
+      await authorize(platform, authorizerToken(COMPONENT.appid, appid));
     }
-    const { simulator, clock, redis, keys } = station;
+    const { simulator, clock, redis, keys } = platform;
     simulator.addFault({ api: AUTHORIZER_API, times: 'forever', fault: { type: 'hang' } });
     const asked = () => simulator.ledger.calls.filter(({ api }) => api === AUTHORIZER_API).length;
     const mirror = await redis.get(keys.mirror(TOKEN));

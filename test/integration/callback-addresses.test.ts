@@ -9,13 +9,13 @@ const C = COMPONENT.appid;
 const A = AUTHORIZER;
 const LETTERS = 'wxAbCdEfGhIjKlMnOp';
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeAll(async () => {
-  station = await createTestPlatform();
+  platform = await createTestPlatform();
 });
-afterAll(() => station.close());
+afterAll(() => platform.close());
 
-const now = () => Math.floor(station.clock.now() / 1000);
+const now = () => Math.floor(platform.clock.now() / 1000);
 let count = 0;
 const message = () =>
   encryptPush(
@@ -34,8 +34,8 @@ async function post(target: string, push: ReturnType<typeof message>): Promise<s
   const [path = '', own = ''] = target.split('?');
   const line = `POST ${path}?${own === '' ? '' : `${own}&`}${query} HTTP/1.1`;
   const head = [line, 'Host: x', 'Connection: close', `Content-Length: ${push.body.length}`];
-  const answer = await exchange(station, [`${head.join('\r\n')}\r\n\r\n${push.body}`]);
-  await station.settle();
+  const answer = await exchange(platform, [`${head.join('\r\n')}\r\n\r\n${push.body}`]);
+  await platform.settle();
   return `${answer.slice(9, 12)} ${answer.split('\r\n\r\n')[1] ?? ''}`;
 }
 
@@ -61,10 +61,10 @@ describe('row 106: addresses as operators have registered them', () => {
     [`/callback/${C}/WX${LETTERS.slice(2)}`, LETTERS],
     [`/callback/${C}/${A}?appid=${LETTERS}`, A],
   ])('%s takes messages', async (target, authorizer) => {
-    const before = await eventCount(station);
+    const before = await eventCount(platform);
     expect(await post(target, message())).toBe('200 success');
-    expect(await eventCount(station)).toBe(before + 1);
-    const [entry] = await newestEvents(station);
+    expect(await eventCount(platform)).toBe(before + 1);
+    const [entry] = await newestEvents(platform);
     expect(entry).toMatchObject({ component_appid: C, authorizer_appid: authorizer });
   });
 
@@ -77,10 +77,10 @@ describe('row 106: addresses as operators have registered them', () => {
     `/callback/${C}?appid=/`,
     `/callback/${C}?appid=${C}`,
   ])('%s takes events of the platform', async (target) => {
-    await station.clock.advance(1_000);
+    await platform.clock.advance(1_000);
     const push = ticket();
     expect(await post(target, push)).toBe('200 success');
-    expect(await station.redis.get(station.keys.ticketMirror(C))).toBe(`ticket@@@${count}`);
+    expect(await platform.redis.get(platform.keys.ticketMirror(C))).toBe(`ticket@@@${count}`);
   });
 
   const CONSOLE = /^404 a literal \$APPID\$/;
@@ -104,9 +104,9 @@ describe('row 106: addresses as operators have registered them', () => {
     ['/callback/%', /^400 bad request$/],
     ['/callbacks', /^404 not found$/],
   ])('%s is refused, in words', async (target, words) => {
-    const before = await contents(station);
+    const before = await contents(platform);
     expect(await post(target, message())).toMatch(words);
-    expect(await contents(station)).toEqual(before);
+    expect(await contents(platform)).toEqual(before);
   });
 
   it('are bounded alike, and asked alike', async () => {
@@ -114,7 +114,7 @@ describe('row 106: addresses as operators have registered them', () => {
     for (const target of [`//callback/${C}//${A}`, `/callback/${C}?appid=${A}`]) {
       expect(await post(target, large)).toMatch(/^413 /);
       const put = [`PUT ${target} HTTP/1.1`, 'Host: x', 'Connection: close', '', ''].join('\r\n');
-      expect(await exchange(station, [put])).toMatch(/^HTTP\/1.1 405 /);
+      expect(await exchange(platform, [put])).toMatch(/^HTTP\/1.1 405 /);
     }
   });
 
@@ -122,7 +122,7 @@ describe('row 106: addresses as operators have registered them', () => {
     const { query } = message();
     const asked = new URLSearchParams({ ...query, echostr: '42' }).toString();
     for (const target of [`/callback//${C}`, `/callback/${C}/${A}/`]) {
-      const answer = await fetch(`${station.publicUrl(target)}?${asked}`);
+      const answer = await fetch(`${platform.publicUrl(target)}?${asked}`);
       expect(await answer.text()).toBe('42');
     }
   });

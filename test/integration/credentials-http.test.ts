@@ -10,13 +10,13 @@ const POLLING = { timeout: 20_000 };
 const CODE_PATH = `/v1/credentials/${CODE.kind}/${COMPONENT.appid}`;
 
 describe('credentials over HTTP', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   beforeEach(async () => {
-    station = await createTestPlatform();
-    await station.simulator.pushTicket();
-    await station.settle();
+    platform = await createTestPlatform();
+    await platform.simulator.pushTicket();
+    await platform.settle();
   });
-  afterEach(() => station.close());
+  afterEach(() => platform.close());
 
   it.each([
     { path: `/v1/credentials/component_secret/${COMPONENT.appid}`, what: 'an unknown kind' },
@@ -28,80 +28,80 @@ describe('credentials over HTTP', () => {
     { path: `/v1/credentials/${TOKEN.kind}`, what: 'no subject' },
   ])('knows nothing of $what', async ({ path }) => {
     for (const method of ['GET', 'HEAD']) {
-      expect((await station.internal(path, { method })).status).toBe(404);
+      expect((await platform.internal(path, { method })).status).toBe(404);
     }
-    const body: unknown = await (await station.internal(path)).json();
+    const body: unknown = await (await platform.internal(path)).json();
     expect(body).toMatchObject({ error: { code: 'not_found' } });
   });
 
   it.each(['POST', 'PUT', 'DELETE', 'PATCH'])('does not serve %s', async (method) => {
-    const before = await stored(station, CODE);
-    const answer = await station.internal(CODE_PATH, { method });
+    const before = await stored(platform, CODE);
+    const answer = await platform.internal(CODE_PATH, { method });
     expect(answer.status).toBe(405);
     expect(await answer.json()).toMatchObject({ error: { code: 'method_not_allowed' } });
-    expect(await stored(station, CODE)).toEqual(before);
+    expect(await stored(platform, CODE)).toEqual(before);
   });
 
   it('answers 304 to whoever knows the latest token, until there is another', async () => {
-    const first = await station.internal(TOKEN_PATH);
+    const first = await platform.internal(TOKEN_PATH);
     const etag = first.headers.get('etag') ?? '';
     expect(etag).toBe('"1"');
     expect(first.headers.get('cache-control')).toBe('no-store');
     const headers = { 'if-none-match': etag };
-    const again = await station.internal(TOKEN_PATH, { headers });
+    const again = await platform.internal(TOKEN_PATH, { headers });
     expect(again.status).toBe(304);
     expect(await again.text()).toBe('');
-    await station.skip(111 * MINUTE);
-    const later = await station.internal(TOKEN_PATH, { headers });
+    await platform.skip(111 * MINUTE);
+    const later = await platform.internal(TOKEN_PATH, { headers });
     expect(later.status).toBe(200);
     expect(later.headers.get('etag')).toBe('"2"');
   });
 
   it('never answers 304 for a code: each caller gets one of its own', async () => {
-    const etag = (await station.internal(CODE_PATH, { method: 'HEAD' })).headers.get('etag') ?? '';
-    const answer = await station.internal(CODE_PATH, { headers: { 'if-none-match': etag } });
+    const etag = (await platform.internal(CODE_PATH, { method: 'HEAD' })).headers.get('etag') ?? '';
+    const answer = await platform.internal(CODE_PATH, { headers: { 'if-none-match': etag } });
     expect(answer.status).toBe(200);
   });
 
   it('uses nothing up by HEAD', async () => {
-    const before = await stored(station, CODE);
+    const before = await stored(platform, CODE);
     for (let count = 0; count < 3; count += 1) {
-      const answer = await station.internal(CODE_PATH, { method: 'HEAD' });
+      const answer = await platform.internal(CODE_PATH, { method: 'HEAD' });
       expect(answer.status).toBe(200);
       expect(answer.headers.get('etag')).toBe('"1"');
       expect(await answer.text()).toBe('');
     }
-    await station.settle();
-    expect(await stored(station, CODE)).toEqual(before);
-    expect(await read(station, CODE)).toMatchObject({ status: 200, value: before.kept.value });
+    await platform.settle();
+    expect(await stored(platform, CODE)).toEqual(before);
+    expect(await read(platform, CODE)).toMatchObject({ status: 200, value: before.kept.value });
   });
 
   it('gives twenty callers at the same moment twenty different codes, all live', async () => {
     const state = { pending: true };
     const reading = Promise.all(
       Array.from({ length: 20 }, async () => {
-        const answer = await station.internal(CODE_PATH);
+        const answer = await platform.internal(CODE_PATH);
         expect(answer.status).toBe(200);
         return ((await answer.json()) as Seen).value ?? '';
       }),
     ).finally(() => (state.pending = false));
     // Who came second to a code asks again a little later, by this clock. It must not outrun Redis.
     while (state.pending) {
-      await station.pass(2);
-      await station.redis.ping();
+      await platform.pass(2);
+      await platform.redis.ping();
     }
     const codes = await reading;
     expect(new Set(codes).size).toBe(20);
-    expect(codes.filter((code) => !station.simulator.isLive(CODE.kind, code))).toEqual([]);
-    await station.settle();
-    const ready = await station.redis.get(station.keys.mirror(CODE));
+    expect(codes.filter((code) => !platform.simulator.isLive(CODE.kind, code))).toEqual([]);
+    await platform.settle();
+    const ready = await platform.redis.get(platform.keys.mirror(CODE));
     expect(codes).not.toContain(ready);
   });
 
   it('has another code at the next tick when a service took one by GETDEL', async () => {
-    const { redis, keys, simulator } = station;
+    const { redis, keys, simulator } = platform;
     const taken = await redis.getdel(keys.mirror(CODE));
-    await station.pass(10 * MINUTE);
+    await platform.pass(10 * MINUTE);
     const next = (await redis.get(keys.mirror(CODE))) ?? '';
     expect(next).not.toBe(taken);
     expect(simulator.isLive(CODE.kind, next)).toBe(true);
@@ -109,10 +109,10 @@ describe('credentials over HTTP', () => {
 
   it('lets a reader who finds an expired token wait for the mint', async () => {
     // The clock jumps over every timer, as it does when a machine was suspended.
-    station.clock.sleepThrough(3 * HOUR);
-    const answer = await read(station, TOKEN);
+    platform.clock.sleepThrough(3 * HOUR);
+    const answer = await read(platform, TOKEN);
     expect(answer).toMatchObject({ status: 200, seq: 2, state: 'fresh', expires_in: 7200 });
-    expect(station.simulator.isLive(TOKEN.kind, answer.value ?? '')).toBe(true);
+    expect(platform.simulator.isLive(TOKEN.kind, answer.value ?? '')).toBe(true);
   });
 });
 
@@ -121,17 +121,17 @@ describe('who may read credentials', () => {
   const narrowed = makeApiKey('narrowed', `credentials:read@${COMPONENT.appid}`);
   const elsewhere = makeApiKey('elsewhere', `credentials:read@${OTHER_APPID}`);
   const watcher = makeApiKey('watcher', 'status:read');
-  let station: TestPlatform;
+  let platform: TestPlatform;
   beforeEach(async () => {
     const keys = [reader, narrowed, elsewhere, watcher].map(({ entry }) => entry);
-    station = await createTestPlatform({ env: { API_KEYS: keys.join(',') } });
-    await station.simulator.pushTicket();
-    await station.settle();
+    platform = await createTestPlatform({ env: { API_KEYS: keys.join(',') } });
+    await platform.simulator.pushTicket();
+    await platform.settle();
   });
-  afterEach(() => station.close());
+  afterEach(() => platform.close());
 
   const ask = (authorization: string, path = TOKEN_PATH) =>
-    station.internal(path, { headers: { authorization } });
+    platform.internal(path, { headers: { authorization } });
 
   it.each([
     { name: 'no key', authorization: '' },
@@ -167,15 +167,15 @@ describe('who may read credentials', () => {
 });
 
 describe('a credential that cannot be had', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   beforeEach(async () => {
-    station = await createTestPlatform();
+    platform = await createTestPlatform();
   });
-  afterEach(() => station.close());
+  afterEach(() => platform.close());
 
   const expectRefusal = async (code: string, longest: number) => {
     for (const id of [TOKEN, CODE]) {
-      const answer = await read(station, id);
+      const answer = await read(platform, id);
       expect(answer).toMatchObject({ status: 503 });
       expect(answer.value).toBeUndefined();
       expect(answer.retryAfter).toBeGreaterThanOrEqual(1);
@@ -187,9 +187,9 @@ describe('a credential that cannot be had', () => {
   it('is no_ticket before the first push', () => expectRefusal('no_ticket', 60));
 
   it('is ticket_expired when no ticket came for half a day', async () => {
-    await station.simulator.pushTicket();
-    await station.settle();
-    station.clock.sleepThrough(15 * HOUR);
+    await platform.simulator.pushTicket();
+    await platform.settle();
+    platform.clock.sleepThrough(15 * HOUR);
     await expectRefusal('ticket_expired', 60);
   });
 
@@ -201,14 +201,18 @@ describe('a credential that cannot be had', () => {
     { errcode: 48004, code: 'wechat_refused', longest: 600 },
     { errcode: 45009, code: 'quota_exhausted', longest: 3600 },
   ])('is $code after errcode $errcode', async ({ errcode, code, longest }) => {
-    station.simulator.addFault({ api: '*', times: 'forever', fault: { type: 'errcode', errcode } });
-    await station.simulator.pushTicket();
-    await station.settle();
+    platform.simulator.addFault({
+      api: '*',
+      times: 'forever',
+      fault: { type: 'errcode', errcode },
+    });
+    await platform.simulator.pushTicket();
+    await platform.settle();
     await expectRefusal(code, longest);
   });
 
   it('is wechat_unavailable after nine seconds, however much there would be to wait for', async () => {
-    const { simulator, clock } = station;
+    const { simulator, clock } = platform;
     // A token that takes seven seconds, and then a code that never comes: fifteen in all.
     simulator.addFault({ api: 'api_component_token', fault: { type: 'delay', ms: 7_000 } });
     simulator.addFault({ api: 'api_create_preauthcode', fault: { type: 'hang' } });
@@ -217,13 +221,13 @@ describe('a credential that cannot be had', () => {
     await vi.waitFor(() => expect(calls()).toEqual(['api_component_token']), POLLING);
     const timers = clock.pendingTimers();
     let answered = false;
-    const reading = station.internal(CODE_PATH).finally(() => (answered = true));
+    const reading = platform.internal(CODE_PATH).finally(() => (answered = true));
     // The reader's own deadline: from now on it waits.
     await vi.waitFor(() => expect(clock.pendingTimers()).toBeGreaterThan(timers), POLLING);
     await clock.advance(7_000);
     await vi.waitFor(() => expect(calls()).toContain('api_create_preauthcode'), POLLING);
     await clock.advance(1_999);
-    expect(await (await station.internal('/livez')).json()).toEqual({ status: 'ok' });
+    expect(await (await platform.internal('/livez')).json()).toEqual({ status: 'ok' });
     expect(answered).toBe(false);
     await clock.advance(1);
     const answer = await reading;

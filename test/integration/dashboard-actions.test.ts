@@ -14,18 +14,18 @@ import { COMPONENT, MINUTE, type TestPlatform } from '../kit/platform.ts';
 const { appid } = COMPONENT;
 
 describe('an action of the dashboard', () => {
-  let station: TestPlatform;
-  const port = () => station.app.internalPort();
+  let platform: TestPlatform;
+  const port = () => platform.app.internalPort();
   beforeAll(async () => {
-    station = await createDashboardPlatform();
-    await station.simulator.pushTicket();
-    await station.settle();
-    await station.pass(2 * MINUTE);
+    platform = await createDashboardPlatform();
+    await platform.simulator.pushTicket();
+    await platform.settle();
+    await platform.pass(2 * MINUTE);
   });
-  afterAll(() => station.close());
+  afterAll(() => platform.close());
 
   const refresh = { kind: TOKEN.kind, subject: appid };
-  const seq = async () => Number(await station.redis.hget(station.keys.record(TOKEN), 'seq'));
+  const seq = async () => Number(await platform.redis.hget(platform.keys.record(TOKEN), 'seq'));
   const notice = async (person: Awaited<ReturnType<typeof logIn>>) => {
     const page = await (await person.get('/', { 'accept-language': 'en' })).text();
     return /id="notice"[^>]*>([^<]*)/.exec(page)?.[1]?.trim();
@@ -38,7 +38,7 @@ describe('an action of the dashboard', () => {
     const page = await person.get(`/dashboard/refresh?${query}`);
     expect(page.status).toBe(200);
     expect(csrfIn(await page.text())).toHaveLength(43);
-    await station.settle();
+    await platform.settle();
     expect(await seq()).toBe(before);
   });
 
@@ -70,7 +70,7 @@ describe('an action of the dashboard', () => {
     await person.send('/dashboard/refresh', refresh);
     expect(await notice(person)).toContain('was not refreshed');
     expect(await seq()).toBe(before + 1);
-    const value = (await station.redis.get(station.keys.mirror(TOKEN))) ?? '';
+    const value = (await platform.redis.get(platform.keys.mirror(TOKEN))) ?? '';
     expect(value.length).toBeGreaterThan(20);
     expect(await (await person.get('/')).text()).not.toContain(value);
   });
@@ -79,7 +79,7 @@ describe('an action of the dashboard', () => {
     const person = await logIn(port(), HALF.key);
     await person.send('/dashboard/tickets', { subject: appid });
     expect(await notice(person)).toContain('WeChat was asked to push tickets');
-    expect(station.simulator.ledger.calls.at(-1)?.api).toBe('api_start_push_ticket');
+    expect(platform.simulator.ledger.calls.at(-1)?.api).toBe('api_start_push_ticket');
     await person.send('/dashboard/tickets', { subject: appid });
     expect(await notice(person)).toBe(
       `Nothing was done for ${appid}: too many requests; wait a minute.`,
@@ -90,15 +90,15 @@ describe('an action of the dashboard', () => {
     const person = await logIn(port(), ADMIN.key);
     await person.send('/dashboard/reconcile', { subject: appid });
     expect(await notice(person)).toContain('begins within seconds');
-    const run = await station.redis.hgetall(station.keys.reconciliation(appid));
+    const run = await platform.redis.hgetall(platform.keys.reconciliation(appid));
     expect(run).toHaveProperty('requested_at');
   });
 
   it('says so when WeChat refuses', async () => {
     const person = await logIn(port(), ADMIN.key);
-    station.clock.sleepThrough(6 * MINUTE);
+    platform.clock.sleepThrough(6 * MINUTE);
     const fault = { type: 'errcode', errcode: 40125 } as const;
-    station.simulator.addFault({ api: 'api_component_token', times: 1, fault });
+    platform.simulator.addFault({ api: 'api_component_token', times: 1, fault });
     await person.send('/dashboard/refresh', refresh);
     expect(await notice(person)).toContain('was not refreshed now');
   });

@@ -46,16 +46,16 @@ function send(
 }
 
 describe('the dashboard bears', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   let person: Person;
   let cookie: string;
-  const port = () => station.app.internalPort();
+  const port = () => platform.app.internalPort();
   beforeAll(async () => {
-    station = await createDashboardPlatform();
+    platform = await createDashboardPlatform();
     person = await logIn(port(), ADMIN.key);
     cookie = [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
   });
-  afterAll(() => station.close());
+  afterAll(() => platform.close());
 
   it.each([
     ['//?lang=zh', '/'],
@@ -130,13 +130,13 @@ describe('the dashboard bears', () => {
     { 'sec-fetch-site': 'same-site' },
   ])('a form with the right token from elsewhere: $origin', async (headers) => {
     const csrf = csrfIn(await (await person.get('/')).text());
-    const calls = station.simulator.ledger.calls.length;
+    const calls = platform.simulator.ledger.calls.length;
     const answer = await person.post('/dashboard/tickets', { subject: appid, csrf }, headers);
     expect(answer.status).toBe(403);
     const twice = `csrf=${csrf}&csrf=${csrf}&subject=${appid}`;
     const sent = { cookie, 'content-type': FORM };
     expect((await send(port(), ['POST', '/dashboard/tickets'], sent, twice)).status).toBe(403);
-    expect(station.simulator.ledger.calls).toHaveLength(calls);
+    expect(platform.simulator.ledger.calls).toHaveLength(calls);
   });
 
   it.each([
@@ -147,10 +147,10 @@ describe('the dashboard bears', () => {
     ['authorizer_access_token', `${appid}:x:y`],
   ])('a crafted %s of %s: a key for something else does nothing', async (kind, subject) => {
     const half = await logIn(port(), HALF.key);
-    const calls = station.simulator.ledger.calls.length;
+    const calls = platform.simulator.ledger.calls.length;
     const { status } = await half.send('/dashboard/refresh', { kind, subject });
     expect([403, 404]).toContain(status);
-    expect(station.simulator.ledger.calls).toHaveLength(calls);
+    expect(platform.simulator.ledger.calls).toHaveLength(calls);
   });
 
   it('a search by a key that sees no platform: it finds nothing', async () => {
@@ -165,10 +165,10 @@ describe('the dashboard bears', () => {
 
 it('while Redis hangs, the dashboard answers in time: page, log-in and actions', async () => {
   const proxy = await createTcpProxy({ socketPath: inject('redisUrl') });
-  const station = await createDashboardPlatform({ redisUrl: proxy.url('redis') });
-  station.redis.on('error', () => undefined);
+  const platform = await createDashboardPlatform({ redisUrl: proxy.url('redis') });
+  platform.redis.on('error', () => undefined);
   try {
-    const port = station.app.internalPort();
+    const port = platform.app.internalPort();
     const person = await logIn(port, ADMIN.key);
     const csrf = csrfIn(await (await person.get('/')).text());
     proxy.blackhole();
@@ -190,7 +190,7 @@ it('while Redis hangs, the dashboard answers in time: page, log-in and actions',
   } finally {
     proxy.reset();
     await proxy.heal();
-    await station.close();
+    await platform.close();
     await proxy.close();
   }
 });
@@ -199,10 +199,10 @@ describe('a page of less than 300 KB shows', () => {
   const appids = (count: number) =>
     Array.from({ length: count }, (_, at) => `wx${(0xa00000 + at).toString(16).padStart(16, '0')}`);
   const secret = { appsecret: 's'.repeat(32) };
-  const platform = { ...secret, token: 'callbackToken', encoding_aes_key: 'a'.repeat(43) };
+  const oneComponent = { ...secret, token: 'callbackToken', encoding_aes_key: 'a'.repeat(43) };
 
   it.each([
-    ['20 platforms', { components: appids(20).map((one) => ({ appid: one, ...platform })) }],
+    ['20 platforms', { components: appids(20).map((one) => ({ appid: one, ...oneComponent })) }],
     [
       '200 accounts and no platform',
       { accounts: appids(200).map((one) => ({ appid: one, ...secret, tickets: ['jsapi'] })) },
@@ -213,12 +213,12 @@ describe('a page of less than 300 KB shows', () => {
     const names = 'APPID APPSECRET TOKEN ENCODING_AES_KEY PREVIOUS_TOKEN PREVIOUS_ENCODING_AES_KEY';
     const none = names.split(' ').map((name) => [`COMPONENT_${name}`, '']);
     const env = { ...(Object.fromEntries(none) as Record<string, string>), API_KEYS };
-    const station = await createTestPlatform({ env: { ...env, CONFIG_FILE: file } });
+    const platform = await createTestPlatform({ env: { ...env, CONFIG_FILE: file } });
     try {
-      const { redis, keys } = station;
-      const now = station.clock.now();
+      const { redis, keys } = platform;
+      const now = platform.clock.now();
       const write = redis.pipeline();
-      for (const one of station.config.components) {
+      for (const one of platform.config.components) {
         for (const kind of ['component_access_token', 'pre_auth_code'] as const) {
           const entries = Array.from({ length: 400 }, (_, at) => ({
             obtained_at: now - at * 1_500_000,
@@ -232,7 +232,7 @@ describe('a page of less than 300 KB shows', () => {
         }
       }
       await write.exec();
-      const person = await logIn(station.app.internalPort(), ADMIN.key);
+      const person = await logIn(platform.app.internalPort(), ADMIN.key);
       const last = appids(20).at(-1) ?? '';
       const page = await (await person.get(`/?component=${last}`)).text();
       expect(Buffer.byteLength(page)).toBeLessThan(300_000);
@@ -241,7 +241,7 @@ describe('a page of less than 300 KB shows', () => {
       // The one that was asked for is there in full.
       if ('components' in settings) expect(page).toContain(`id="ticket-${last}"`);
     } finally {
-      await station.close();
+      await platform.close();
     }
   });
 });

@@ -15,14 +15,14 @@ import { COMPONENT, HOUR, type TestPlatform } from '../kit/platform.ts';
 const { appid } = COMPONENT;
 
 describe('the dashboard lets in', () => {
-  let station: TestPlatform;
-  const port = () => station.app.internalPort();
+  let platform: TestPlatform;
+  const port = () => platform.app.internalPort();
   beforeAll(async () => {
-    station = await createDashboardPlatform();
-    await station.simulator.pushTicket();
-    await station.settle();
+    platform = await createDashboardPlatform();
+    await platform.simulator.pushTicket();
+    await platform.settle();
   });
-  afterAll(() => station.close());
+  afterAll(() => platform.close());
 
   it('nobody who has not logged in, and shows them nothing', async () => {
     const person = createPerson(port());
@@ -99,11 +99,11 @@ describe('the dashboard lets in', () => {
   });
 
   it('nobody with a cookie that is over, changed, or of a key that was changed', async () => {
-    const { apiKeys } = station.config;
+    const { apiKeys } = platform.config;
     const key = apiKeys.find(({ id }) => id === 'rita');
     if (key === undefined) throw new Error('no such key');
-    const now = station.clock.now();
-    const secret = await sharedSecret(station);
+    const now = platform.clock.now();
+    const secret = await sharedSecret(platform);
     const enter = async (cookie: string) => {
       const person = createPerson(port());
       person.cookies.set('wxkeeper_session', cookie);
@@ -122,7 +122,7 @@ describe('the dashboard lets in', () => {
 
   it('a person at every replica, until they log out', async () => {
     const person = await logIn(port(), READER.key);
-    const elsewhere = await station.addReplica();
+    const elsewhere = await platform.addReplica();
     const other = createPerson(elsewhere.internalPort());
     other.cookies.set('wxkeeper_session', person.cookies.get('wxkeeper_session') ?? '');
     expect((await other.get('/')).status).toBe(200);

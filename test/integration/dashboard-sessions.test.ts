@@ -24,18 +24,18 @@ afterEach(async () => {
 });
 
 async function open(options: TestPlatformOptions = {}): Promise<TestPlatform> {
-  const station = await createDashboardPlatform(options);
-  cleanups.push(() => station.close());
-  return station;
+  const platform = await createDashboardPlatform(options);
+  cleanups.push(() => platform.close());
+  return platform;
 }
 
-/** A station whose service reaches Redis through a network that may break. */
+/** A platform whose service reaches Redis through a network that may break. */
 async function openBehindProxy(options: TestPlatformOptions = {}) {
   const proxy = await createTcpProxy({ socketPath: inject('redisUrl') });
   cleanups.push(() => proxy.close());
-  const station = await open({ redisUrl: proxy.url('redis'), ...options });
-  station.redis.on('error', () => undefined);
-  return { proxy, station };
+  const platform = await open({ redisUrl: proxy.url('redis'), ...options });
+  platform.redis.on('error', () => undefined);
+  return { proxy, platform };
 }
 
 /** Whether a cookie lets somebody in. */
@@ -50,43 +50,43 @@ const enter = async (app: Service) => cookieOf(await logIn(app.internalPort(), A
 
 describe('a session', () => {
   it('cannot be made by who knows only the settings', async () => {
-    const station = await open();
-    await logIn(station.app.internalPort(), ADMIN.key);
-    const key = station.config.apiKeys.find(({ id }) => id === 'ada');
+    const platform = await open();
+    await logIn(platform.app.internalPort(), ADMIN.key);
+    const key = platform.config.apiKeys.find(({ id }) => id === 'ada');
     if (key === undefined) throw new Error('no such key');
-    const now = station.clock.now();
+    const now = platform.clock.now();
     const sha256 = Buffer.from(key.sha256, 'hex');
     const guesses = [Buffer.alloc(0), Buffer.alloc(32), sha256, Buffer.from(key.sha256)];
     for (const secret of guesses) {
-      expect(await enters(station.app, createSession(secret, key, now))).toBe(false);
+      expect(await enters(platform.app, createSession(secret, key, now))).toBe(false);
     }
     // As it was signed once: with the hash alone.
     const [id, expires, nonce] = createSession(Buffer.alloc(0), key, now).split('.');
     const body = [id, expires, nonce].join('.');
     const hashOnly = Buffer.from(hkdfSync('sha256', sha256, '', 'wxkeeper dashboard session', 32));
     const signature = createHmac('sha256', hashOnly).update(body).digest('base64url');
-    expect(await enters(station.app, `${body}.${signature}`)).toBe(false);
+    expect(await enters(platform.app, `${body}.${signature}`)).toBe(false);
     // Nor by who knows only what is in Redis; it takes both.
-    const secret = await sharedSecret(station);
+    const secret = await sharedSecret(platform);
     const otherKey = { ...key, sha256: 'f'.repeat(64) };
-    expect(await enters(station.app, createSession(secret, otherKey, now))).toBe(false);
-    expect(await enters(station.app, createSession(secret, key, now))).toBe(true);
+    expect(await enters(platform.app, createSession(secret, otherKey, now))).toBe(false);
+    expect(await enters(platform.app, createSession(secret, key, now))).toBe(true);
   });
 
   it('counts at every replica, also when two of them make the secret at the same time', async () => {
-    const station = await open({ startApp: false });
-    const { redis, keys } = station;
+    const platform = await open({ startApp: false });
+    const { redis, keys } = platform;
     // Many pairs of replicas that have seen no secret yet.
     for (let round = 0; round < 20; round += 1) {
       await redis.del(keys.sessionSecret);
-      const pair = [createSessionSecret(station.store), createSessionSecret(station.store)];
+      const pair = [createSessionSecret(platform.store), createSessionSecret(platform.store)];
       const [one, other] = await Promise.all(pair.map((secret) => secret.current()));
       expect(one?.toString('hex')).toBe(other?.toString('hex'));
-      expect(one).toEqual(await sharedSecret(station));
+      expect(one).toEqual(await sharedSecret(platform));
       expect(one).toHaveLength(32);
     }
     await redis.del(keys.sessionSecret);
-    const apps = await Promise.all([station.addReplica(), station.addReplica()]);
+    const apps = await Promise.all([platform.addReplica(), platform.addReplica()]);
     const cookies = await Promise.all(apps.map(enter));
     for (const app of apps) {
       for (const cookie of cookies) expect(await enters(app, cookie)).toBe(true);
@@ -94,46 +94,46 @@ describe('a session', () => {
   });
 
   it('outlives Redis being away', async () => {
-    const { proxy, station } = await openBehindProxy();
-    const before = await enter(station.app);
+    const { proxy, platform } = await openBehindProxy();
+    const before = await enter(platform.app);
     proxy.reset();
     proxy.refuse();
-    await becomes(station, 503);
-    expect(await enters(station.app, before)).toBe(true);
-    const during = await enter(station.app);
+    await becomes(platform, 503);
+    expect(await enters(platform.app, before)).toBe(true);
+    const during = await enter(platform.app);
     await proxy.heal();
-    await becomes(station, 200);
-    expect(await enters(station.app, before)).toBe(true);
-    expect(await enters(station.app, during)).toBe(true);
+    await becomes(platform, 200);
+    expect(await enters(platform.app, before)).toBe(true);
+    expect(await enters(platform.app, during)).toBe(true);
   });
 
   it('ends when Redis is reached for the first time, if it was not before', async () => {
-    const { proxy, station } = await openBehindProxy({ startApp: false });
+    const { proxy, platform } = await openBehindProxy({ startApp: false });
     proxy.reset();
     proxy.refuse();
-    await station.app.start();
-    const early = await enter(station.app);
-    expect(await enters(station.app, early)).toBe(true);
+    await platform.app.start();
+    const early = await enter(platform.app);
+    expect(await enters(platform.app, early)).toBe(true);
     // Another replica has made the secret meanwhile.
-    const direct = await open({ env: { REDIS_KEY_PREFIX: station.config.redisKeyPrefix } });
+    const direct = await open({ env: { REDIS_KEY_PREFIX: platform.config.redisKeyPrefix } });
     const theirs = await enter(direct.app);
-    expect(await enters(station.app, theirs)).toBe(false);
+    expect(await enters(platform.app, theirs)).toBe(false);
     await proxy.heal();
-    await becomes(station, 200);
-    expect(await enters(station.app, early)).toBe(false);
-    const { apiKeys } = station.config;
+    await becomes(platform, 200);
+    expect(await enters(platform.app, early)).toBe(false);
+    const { apiKeys } = platform.config;
     const key = apiKeys.find(({ id }) => id === 'ada');
     if (key === undefined) throw new Error('no such key');
-    const secret = await sharedSecret({ ...station, redis: direct.redis });
-    const shared = createSession(secret, key, station.clock.now());
-    expect(await enters(station.app, shared)).toBe(true);
+    const secret = await sharedSecret({ ...platform, redis: direct.redis });
+    const shared = createSession(secret, key, platform.clock.now());
+    expect(await enters(platform.app, shared)).toBe(true);
   });
 
   it.each([
-    ['empties Redis', (station: TestPlatform) => station.redis.del(station.keys.sessionSecret)],
+    ['empties Redis', (platform: TestPlatform) => platform.redis.del(platform.keys.sessionSecret)],
     [
       'writes nonsense',
-      (station: TestPlatform) => station.redis.set(station.keys.sessionSecret, 'x'),
+      (platform: TestPlatform) => platform.redis.set(platform.keys.sessionSecret, 'x'),
     ],
     [
       'puts a list there',
@@ -143,14 +143,14 @@ describe('a session', () => {
       },
     ],
   ])('outlives that somebody %s: the secret is written back', async (_what, harm) => {
-    const station = await open();
-    const cookie = await enter(station.app);
-    const secret = await sharedSecret(station);
-    expect(await station.redis.pttl(station.keys.sessionSecret)).toBe(-1);
-    await harm(station);
-    expect(await enters(station.app, cookie)).toBe(true);
-    await station.pass(MINUTE);
-    expect(await sharedSecret(station)).toEqual(secret);
-    expect(await enters(await station.addReplica(), cookie)).toBe(true);
+    const platform = await open();
+    const cookie = await enter(platform.app);
+    const secret = await sharedSecret(platform);
+    expect(await platform.redis.pttl(platform.keys.sessionSecret)).toBe(-1);
+    await harm(platform);
+    expect(await enters(platform.app, cookie)).toBe(true);
+    await platform.pass(MINUTE);
+    expect(await sharedSecret(platform)).toEqual(secret);
+    expect(await enters(await platform.addReplica(), cookie)).toBe(true);
   });
 });

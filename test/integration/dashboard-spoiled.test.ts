@@ -17,7 +17,7 @@ const MERCHANT = 'wx00000000b0000000';
 const MERCHANTS_TOKEN = authorizerToken(appid, MERCHANT);
 const AS_ADMIN = { headers: { authorization: `Bearer ${ADMIN.key}` } };
 
-type Harm = (station: TestPlatform) => Promise<unknown>;
+type Harm = (platform: TestPlatform) => Promise<unknown>;
 const text = JSON.stringify;
 
 /** No moment that has a date, one beyond the years of four digits, one before 1970. */
@@ -149,31 +149,31 @@ const DAMAGES: readonly [what: string, harm: Harm][] = [
 ];
 
 describe('the status and the dashboard survive', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   let person: Person;
   let before: Map<string, Buffer>;
-  const keysThere = () => station.redis.keys(`${station.config.redisKeyPrefix}*`);
+  const keysThere = () => platform.redis.keys(`${platform.config.redisKeyPrefix}*`);
   beforeAll(async () => {
-    station = await createDashboardPlatform();
-    await addMerchants(station, ['Shop']);
-    await station.simulator.pushTicket();
-    await station.settle();
-    person = await logIn(station.app.internalPort(), ADMIN.key);
-    const dump = async (key: string) => [key, await station.redis.dumpBuffer(key)] as const;
+    platform = await createDashboardPlatform();
+    await addMerchants(platform, ['Shop']);
+    await platform.simulator.pushTicket();
+    await platform.settle();
+    person = await logIn(platform.app.internalPort(), ADMIN.key);
+    const dump = async (key: string) => [key, await platform.redis.dumpBuffer(key)] as const;
     before = new Map(await Promise.all((await keysThere()).map(dump)));
   });
-  afterAll(() => station.close());
+  afterAll(() => platform.close());
 
   it.each(DAMAGES)('%s', async (_what, harm) => {
-    const { redis, logs } = station;
+    const { redis, logs } = platform;
     await redis.del(...(await keysThere()));
     for (const [key, dump] of before) await redis.restore(key, 0, dump);
     logs.length = 0;
-    await harm(station);
-    const status = await station.internal('/status', AS_ADMIN);
+    await harm(platform);
+    const status = await platform.internal('/status', AS_ADMIN);
     expect(status.status).toBe(200);
     expect(await status.json()).toMatchObject({ redis: { state: 'ready' } });
-    expect((await station.internal('/metrics', AS_ADMIN)).status).toBe(200);
+    expect((await platform.internal('/metrics', AS_ADMIN)).status).toBe(200);
     for (const language of ['en', 'zh']) {
       const answer = await person.get('/', { 'accept-language': language });
       expect(answer.status).toBe(200);

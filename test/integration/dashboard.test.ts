@@ -9,26 +9,26 @@ import { createTcpProxy } from '../kit/tcp-proxy.ts';
 const { appid } = COMPONENT;
 const ENGLISH = { 'accept-language': 'en' };
 
-async function pageOf(station: TestPlatform, path = '/', headers = ENGLISH): Promise<string> {
-  const person = await logIn(station.app.internalPort(), ADMIN.key);
+async function pageOf(platform: TestPlatform, path = '/', headers = ENGLISH): Promise<string> {
+  const person = await logIn(platform.app.internalPort(), ADMIN.key);
   const answer = await person.get(path, headers);
   expect(answer.status).toBe(200);
   return (await answer.text()).replace(/\s+/g, ' ');
 }
 
 describe('the page of the dashboard', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   beforeAll(async () => {
-    station = await createHealthyPlatform();
+    platform = await createHealthyPlatform();
   });
-  afterAll(() => station.close());
+  afterAll(() => platform.close());
 
   it('holds no value of any credential', async () => {
-    const page = await pageOf(station);
-    const { mints } = station.simulator.ledger;
+    const page = await pageOf(platform);
+    const { mints } = platform.simulator.ledger;
     expect(mints.length).toBeGreaterThan(6);
     for (const { value } of mints) expect(page).not.toContain(value);
-    const ticket = await station.redis.hget(station.keys.ticketRecord(appid), 'ticket');
+    const ticket = await platform.redis.hget(platform.keys.ticketRecord(appid), 'ticket');
     expect(page).not.toContain(ticket);
     for (const { key, entry } of [ADMIN]) {
       expect(page).not.toContain(key);
@@ -39,17 +39,17 @@ describe('the page of the dashboard', () => {
   });
 
   it('is in the language that the browser asks for, unless another one was chosen', async () => {
-    expect(await pageOf(station)).toContain('<html lang="en">');
+    expect(await pageOf(platform)).toContain('<html lang="en">');
     const chinese = { 'accept-language': 'zh-CN,zh;q=0.9,en;q=0.8' };
-    expect(await pageOf(station, '/', chinese)).toContain('<html lang="zh-CN">');
-    const person = await logIn(station.app.internalPort(), ADMIN.key);
+    expect(await pageOf(platform, '/', chinese)).toContain('<html lang="zh-CN">');
+    const person = await logIn(platform.app.internalPort(), ADMIN.key);
     const chosen = await person.get('/?lang=en&state=revoked&search=a%26b', chinese);
     expect(chosen.headers.get('location')).toBe('/?state=revoked&search=a%26b');
     expect(await (await person.get('/', chinese)).text()).toContain('<html lang="en">');
   });
 
   it('is Chinese throughout for who reads Chinese', async () => {
-    const chinese = await pageOf(station, '/', { 'accept-language': 'zh' });
+    const chinese = await pageOf(platform, '/', { 'accept-language': 'zh' });
     const shown = chinese.replace(/<(style|code)[^>]*>.*?<\/\1>|<[^>]*>/g, ' ');
     // But for names of WeChat's and ours.
     const names =
@@ -59,21 +59,21 @@ describe('the page of the dashboard', () => {
 
   it('takes an address with nonsense for one without', async () => {
     const queries = ['component=wxffffffffffffffff', 'state=x', 'after=x', 'search=a&search=b'];
-    for (const query of queries) expect(await pageOf(station, `/?${query}`)).toContain('晨光文具');
-    expect(await pageOf(station, `/?search=${'x'.repeat(3_000)}`)).toContain(
+    for (const query of queries) expect(await pageOf(platform, `/?${query}`)).toContain('晨光文具');
+    expect(await pageOf(platform, `/?search=${'x'.repeat(3_000)}`)).toContain(
       'No authorizer matches',
     );
   });
 
   it('lists fifty authorizers at a time', async () => {
     await addMerchants(
-      station,
+      platform,
       Array.from({ length: 53 }, (_, index) => `Shop ${index}`),
       {
         principalName: 'P'.repeat(40),
       },
     );
-    const person = await logIn(station.app.internalPort(), ADMIN.key);
+    const person = await logIn(platform.app.internalPort(), ADMIN.key);
     const first = await (await person.get('/', ENGLISH)).text();
     expect(first.match(/class="name"/g)).toHaveLength(50);
     const [, next = ''] = /<a href="([^"]*after=[^"]*)"/.exec(first) ?? [];
@@ -85,7 +85,7 @@ describe('the page of the dashboard', () => {
   });
 
   it('is drawn whatever a person has written into Redis', async () => {
-    const { redis, keys, clock } = station;
+    const { redis, keys, clock } = platform;
     const odd = JSON.stringify({
       obtained_at: 9e17,
       expires_at: 1,
@@ -104,37 +104,37 @@ describe('the page of the dashboard', () => {
     await redis.hset(keys.authorizers(appid), 'wx00000000b0000001', '[1]');
     await redis.hset(keys.record(authorizerToken(appid, 'wx00000000b0000002')), 'seq', 'x');
     await redis.hset(keys.record(TOKEN), 'last_error', '{"message":7}');
-    await addEvent(station, '*', '', {});
+    await addEvent(platform, '*', '', {});
     await redis.xadd(keys.events(appid), '*', 'fields', '{"a":');
-    expect(await pageOf(station)).toContain(`id="events-${appid}"`);
+    expect(await pageOf(platform)).toContain(`id="events-${appid}"`);
     await redis.del(keys.events(appid), keys.history(TOKEN), keys.ticketArrivals(appid));
     await redis.set(keys.events(appid), 'x');
     await redis.set(keys.history(TOKEN), 'x');
     await redis.set(keys.ticketArrivals(appid), 'x');
-    expect(await pageOf(station)).toContain(`id="events-${appid}"`);
-    expect(station.logs.filter(({ message }) => message.includes('dashboard could not'))).toEqual(
+    expect(await pageOf(platform)).toContain(`id="events-${appid}"`);
+    expect(platform.logs.filter(({ message }) => message.includes('dashboard could not'))).toEqual(
       [],
     );
   });
 
   it('that its own script asks for is the same, without style and search', async () => {
     const again = { ...ENGLISH, 'x-refresh': '1' };
-    const page = await pageOf(station, '/', again);
+    const page = await pageOf(platform, '/', again);
     expect(page).not.toContain('<style');
     expect(page).toContain('class="name"');
-    expect(await pageOf(station, '/?search=shop', again)).not.toContain('class="name"');
+    expect(await pageOf(platform, '/?search=shop', again)).not.toContain('class="name"');
   });
 });
 
 it('the dashboard without Redis says what is wrong and what is still served, also to who logs in now', async () => {
   const proxy = await createTcpProxy({ socketPath: inject('redisUrl') });
-  const station = await createHealthyPlatform({ redisUrl: proxy.url('redis') });
+  const platform = await createHealthyPlatform({ redisUrl: proxy.url('redis') });
   try {
-    station.redis.on('error', () => undefined);
+    platform.redis.on('error', () => undefined);
     proxy.reset();
     proxy.refuse();
-    await becomes(station, 503);
-    const page = await pageOf(station);
+    await becomes(platform, 503);
+    const page = await pageOf(platform);
     expect(page).toContain('Redis cannot be reached');
     expect(page).toMatch(
       /Platform token <code>component_access_token<\/code>.*Served from memory, ends/,
@@ -142,7 +142,7 @@ it('the dashboard without Redis says what is wrong and what is still served, als
     expect(page).not.toContain('pre_auth_code');
   } finally {
     await proxy.heal();
-    await station.close();
+    await platform.close();
     await proxy.close();
   }
 });

@@ -8,67 +8,67 @@ const FAILED = 'refresh failed, trying again';
 
 /** WeChat says that the token is dead which a pre_auth_code is asked for with. */
 describe('row 38: WeChat calls the component_access_token dead', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   beforeEach(async () => {
-    station = await createTestPlatform();
+    platform = await createTestPlatform();
   });
-  afterEach(() => station.close());
+  afterEach(() => platform.close());
 
   async function firstPush(): Promise<void> {
-    await station.simulator.pushTicket();
-    await station.settle();
+    await platform.simulator.pushTicket();
+    await platform.settle();
   }
   const tokenMints = () =>
-    station.simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind).length;
+    platform.simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind).length;
 
   it.each([40001, 40014, 42001])(
     'renews it once and has the code in the same look (errcode %d)',
     async (errcode) => {
-      const { simulator, clock } = station;
+      const { simulator, clock } = platform;
       await firstPush();
-      await station.skip(20 * MINUTE - 1);
+      await platform.skip(20 * MINUTE - 1);
       simulator.addFault({ api: CREATE, fault: { type: 'errcode', errcode } });
       const since = clock.now() + 1;
-      const old = await stored(station, CODE);
-      await station.pass(1);
+      const old = await stored(platform, CODE);
+      await platform.pass(1);
 
-      expect(callsSince(station, CREATE, since)).toEqual([0, 0]);
-      expect(callsSince(station, 'api_component_token', since)).toEqual([0]);
+      expect(callsSince(platform, CREATE, since)).toEqual([0, 0]);
+      expect(callsSince(platform, 'api_component_token', since)).toEqual([0]);
       expect(tokenMints()).toBe(2);
-      const code = await stored(station, CODE);
+      const code = await stored(platform, CODE);
       expect(code).toMatchObject({ failures: 0, locked: false, kept: { seq: '2' } });
       expect(code.kept.value).not.toBe(old.kept.value);
       expect(simulator.isLive(CODE.kind, code.kept.mirror ?? '')).toBe(true);
-      expect((await stored(station, TOKEN)).kept.mirror).toBe(
+      expect((await stored(platform, TOKEN)).kept.mirror).toBe(
         simulator.latestMint(TOKEN.kind)?.value,
       );
-      expect(logged(station, FAILED, CODE.kind)).toMatchObject([
+      expect(logged(platform, FAILED, CODE.kind)).toMatchObject([
         { level: 'warn', failure: { errcode, class: 'token' } },
       ]);
-      expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
-      expect(await read(station, CODE)).toMatchObject({ status: 200, value: code.kept.value });
-      expect((await statusOf(station, CODE)).credential.failures_in_a_row).toBe(0);
+      expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+      expect(await read(platform, CODE)).toMatchObject({ status: 200, value: code.kept.value });
+      expect((await statusOf(platform, CODE)).credential.failures_in_a_row).toBe(0);
     },
   );
 
   it('does not renew one that is younger than a minute, and asks again with it', async () => {
-    const { simulator } = station;
+    const { simulator } = platform;
     simulator.addFault({ api: CREATE, fault: { type: 'errcode', errcode: 40001 } });
     await firstPush();
     expect(tokenMints()).toBe(1);
-    expect(await stored(station, CODE)).toMatchObject({ failures: 1, kept: { mirror: null } });
-    const refused = await read(station, CODE);
+    expect(await stored(platform, CODE)).toMatchObject({ failures: 1, kept: { mirror: null } });
+    const refused = await read(platform, CODE);
     expect(refused).toMatchObject({ status: 503, error: { code: 'wechat_unavailable' } });
     expect(refused.retryAfter).toBeLessThanOrEqual(5);
-    await station.pass(6_000);
+    await platform.pass(6_000);
     expect(tokenMints()).toBe(1);
-    expect(await read(station, CODE)).toMatchObject({ status: 200, seq: 1 });
+    expect(await read(platform, CODE)).toMatchObject({ status: 200, seq: 1 });
   });
 
   it('mints no storm of tokens when WeChat says so for ever', async () => {
-    const { simulator, clock } = station;
+    const { simulator, clock } = platform;
     await firstPush();
-    await station.skip(19 * MINUTE);
+    await platform.skip(19 * MINUTE);
     simulator.addFault({
       api: CREATE,
       times: 'forever',
@@ -77,35 +77,35 @@ describe('row 38: WeChat calls the component_access_token dead', () => {
     const since = clock.now();
     const before = tokenMints();
     for (let minute = 0; minute < 30; minute += 1) {
-      await station.pass(MINUTE);
-      expect((await read(station, TOKEN)).status).toBe(200);
-      await read(station, CODE);
+      await platform.pass(MINUTE);
+      expect((await read(platform, TOKEN)).status).toBe(200);
+      await read(platform, CODE);
     }
     const minted = tokenMints() - before;
     expect(minted).toBeGreaterThan(0);
     expect(minted).toBeLessThanOrEqual(30);
-    for (const seconds of mintIntervals(station, TOKEN.kind)) {
+    for (const seconds of mintIntervals(platform, TOKEN.kind)) {
       expect(seconds).toBeGreaterThanOrEqual(60);
     }
     // Each renewal asks once more in the same moment; otherwise there is a pause.
-    const calls = callsSince(station, CREATE, since);
+    const calls = callsSince(platform, CREATE, since);
     expect(calls.length).toBeLessThanOrEqual(30 * 8 + minted);
     const pauses = gaps([...new Set(calls)]);
     expect(Math.min(...pauses)).toBeGreaterThanOrEqual(2.5);
-    expect(logged(station, 'refresh failed: a person should look', CODE.kind)).not.toEqual([]);
+    expect(logged(platform, 'refresh failed: a person should look', CODE.kind)).not.toEqual([]);
 
     simulator.clearFaults();
-    await station.pass(16_000);
-    expect(await read(station, CODE)).toMatchObject({ status: 200, seq: 2 });
+    await platform.pass(16_000);
+    expect(await read(platform, CODE)).toMatchObject({ status: 200, seq: 2 });
   });
 
   it.each([
     { errcode: 40125, why: 'the AppSecret is wrong', pause: 600 },
     { errcode: 45009, why: 'the quota is used up', pause: 3_600 },
   ])('still waits $pause s between tries to renew it when $why', async ({ errcode, pause }) => {
-    const { simulator, clock } = station;
+    const { simulator, clock } = platform;
     await firstPush();
-    await station.skip(19 * MINUTE);
+    await platform.skip(19 * MINUTE);
     simulator.addFault({
       api: CREATE,
       times: 'forever',
@@ -117,8 +117,8 @@ describe('row 38: WeChat calls the component_access_token dead', () => {
       fault: { type: 'errcode', errcode },
     });
     const since = clock.now();
-    await station.pass(30 * MINUTE);
-    const calls = callsSince(station, 'api_component_token', since);
+    await platform.pass(30 * MINUTE);
+    const calls = callsSince(platform, 'api_component_token', since);
     expect(calls.length).toBeGreaterThan(0);
     // Once more within a minute, since a refusal may pass.
     const [first = pause, ...later] = gaps(calls);

@@ -6,22 +6,22 @@ import { examine } from '../../src/commands/doctor/examine.ts';
 
 /** What the doctor says when a whole part is not there. */
 
-let station: TestPlatform;
-afterEach(() => station.close());
+let platform: TestPlatform;
+afterEach(() => platform.close());
 
 describe('what a line says when', () => {
   it('no host of WeChat answers: asked once, and nobody is told to wait', async () => {
-    station = await createTestPlatform({ simulator: { hosts: 2 } });
-    for (const index of [0, 1]) await station.simulator.killHost(index);
-    const checks = await examinePlatform(station);
+    platform = await createTestPlatform({ simulator: { hosts: 2 } });
+    for (const index of [0, 1]) await platform.simulator.killHost(index);
+    const checks = await examinePlatform(platform);
     expect(lines(checks, 'whitelist')).toMatchObject([
       { state: 'skipped', seen: { en: 'WeChat cannot be reached' } },
     ]);
   });
 
   it('no replica runs', async () => {
-    station = await createTestPlatform({ startApp: false });
-    const checks = await examinePlatform(station, { publicBaseUrl: undefined });
+    platform = await createTestPlatform({ startApp: false });
+    const checks = await examinePlatform(platform, { publicBaseUrl: undefined });
     expect(troubles(checks)).toContain('warn status replicas -');
     expect(lines(checks, 'callback')).toMatchObject([{ state: 'skipped' }]);
     // Which is why no ticket is there, too.
@@ -32,8 +32,8 @@ describe('what a line says when', () => {
   });
 
   it('no component is configured, only accounts: nothing to be pushed, nothing to be reached', async () => {
-    station = await createTestPlatform({ accounts: true });
-    const patient = await admitPlatform(station, { components: [], publicBaseUrl: undefined });
+    platform = await createTestPlatform({ accounts: true });
+    const patient = await admitPlatform(platform, { components: [], publicBaseUrl: undefined });
     const checks = await examine(patient);
     const [setting, way] = [lines(checks, 'settings', 'PUBLIC'), lines(checks, 'callback')].flat();
     expect([setting?.state, way?.state]).toEqual(['skipped', 'skipped']);

@@ -16,15 +16,15 @@ const PATH = `/callback/${COMPONENT.appid}`;
 const file = (name: string) =>
   readFileSync(new URL(`../fixtures/tls/localhost-test-${name}.pem`, import.meta.url), 'utf8');
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeAll(async () => {
-  station = await createTestPlatform();
+  platform = await createTestPlatform();
 });
-afterAll(() => station.close());
+afterAll(() => platform.close());
 
 async function look(url: string, options: PatientOptions = {}) {
   const lookup = () => Promise.resolve(['127.0.0.1']);
-  const patient = await admitPlatform(station, { publicBaseUrl: url }, { lookup, ...options });
+  const patient = await admitPlatform(platform, { publicBaseUrl: url }, { lookup, ...options });
   return examineCallback(patient);
 }
 
@@ -47,7 +47,7 @@ async function serve(listener: http.RequestListener, certificate?: string): Prom
 function proxy(spoil?: (path: string, response: http.ServerResponse) => boolean) {
   return (request: http.IncomingMessage, response: http.ServerResponse) => {
     if (spoil?.(request.url ?? '', response) === true) return;
-    http.get(station.publicUrl(request.url), (answer) => {
+    http.get(platform.publicUrl(request.url), (answer) => {
       response.writeHead(answer.statusCode ?? 500, answer.headers);
       answer.pipe(response);
     });
@@ -125,10 +125,10 @@ describe('the callback', () => {
   });
 
   it('leads to a wxkeeper with another Token', async () => {
-    const [component] = station.config.components;
+    const [component] = platform.config.components;
     if (component === undefined) throw new Error('no component');
     const components = [{ ...component, token: 'anotherToken' }];
-    const patient = await admitPlatform(station, { components });
+    const patient = await admitPlatform(platform, { components });
     const checks = await examineCallback(patient);
     expect(troubles(checks)).toEqual([WARNED, `failed callback ${PATH} -`]);
     expect(checks.at(-1)?.advice?.en).toMatch(/COMPONENT_TOKEN/);
@@ -146,7 +146,7 @@ describe('a host of WeChat', () => {
       host === 'localhost'
         ? Promise.resolve(['127.0.0.1'])
         : Promise.reject(Object.assign(new Error(), { code: 'ENOTFOUND' }));
-    const patient = await admitPlatform(station, { wechatApiBaseUrls: [url] }, { lookup });
+    const patient = await admitPlatform(platform, { wechatApiBaseUrls: [url] }, { lookup });
     const [line] = lines((await examineWechat(patient)).checks, 'wechat');
     expect(line).toMatchObject({ state: 'failed', code: 'wechat_unreachable' });
     expect(line?.seen.en).toMatch(says);
@@ -160,7 +160,7 @@ describe('a host of WeChat', () => {
     await once(server, 'listening');
     onTestFinished(() => server.close().closeAllConnections());
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const patient = await admitPlatform(station, { wechatApiBaseUrls: [url] }, { stepMs: 100 });
+    const patient = await admitPlatform(platform, { wechatApiBaseUrls: [url] }, { stepMs: 100 });
     const visit = await examineWechat(patient);
     expect(visit.isThere).toBe(false);
     expect(visit.checks[0]?.seen.en).toMatch(says);
@@ -168,7 +168,7 @@ describe('a host of WeChat', () => {
 
   it('has a name server that never answers', async () => {
     const lookup = () => new Promise<string[]>(() => undefined);
-    const patient = await admitPlatform(station, {}, { stepMs: 50, lookup });
+    const patient = await admitPlatform(platform, {}, { stepMs: 50, lookup });
     const [line] = (await examineWechat(patient)).checks;
     expect(line?.seen.en).toMatch(/name is not found \(ETIMEDOUT\)/);
   });
@@ -176,8 +176,8 @@ describe('a host of WeChat', () => {
   it('has a first address that leads nowhere, as without IPv6: the next one serves', async () => {
     const lookup = () => Promise.resolve(['127.0.0.2', '127.0.0.1']);
     // An address is not looked up.
-    const urls = [station.simulator.url.replace('127.0.0.1', 'localhost')];
-    const patient = await admitPlatform(station, { wechatApiBaseUrls: urls }, { lookup });
+    const urls = [platform.simulator.url.replace('127.0.0.1', 'localhost')];
+    const patient = await admitPlatform(platform, { wechatApiBaseUrls: urls }, { lookup });
     expect(troubles((await examineWechat(patient)).checks)).toEqual([]);
   });
 });

@@ -17,16 +17,16 @@ import { examine } from '../../src/commands/doctor/examine.ts';
 
 /** The doctor's lines about WeChat, clocks, whitelist, tickets and the rest, on a whole arrangement. */
 
-let station: TestPlatform;
+let platform: TestPlatform;
 
 async function begin(options: TestPlatformOptions = {}): Promise<void> {
-  station = await createTestPlatform({ simulator: { hosts: 2 }, ...options });
-  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  platform = await createTestPlatform({ simulator: { hosts: 2 }, ...options });
+  platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
 }
 
 async function becomeHealthy(): Promise<void> {
-  expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
-  await station.settle();
+  expect(await platform.simulator.pushTicket()).toMatchObject({ accepted: true });
+  await platform.settle();
 }
 
 /** What a test Redis always is: without an append-only file. */
@@ -41,10 +41,10 @@ describe('an installation that is well', () => {
     await begin();
     await becomeHealthy();
   });
-  afterAll(() => station.close());
+  afterAll(() => platform.close());
 
   it('has a line for each thing, in every group, and nothing failed', async () => {
-    const checks = await examinePlatform(station);
+    const checks = await examinePlatform(platform);
     expect(troubles(checks)).toEqual(OF_TESTS);
     expect([...new Set(checks.map(({ group }) => group))]).toEqual(Object.keys(GROUPS));
     expect(lines(checks, 'wechat').map(({ seen }) => seen.en)).toEqual([
@@ -61,25 +61,25 @@ describe('an installation that is well', () => {
   });
 
   it('issues nothing at WeChat and writes nothing to Redis', async () => {
-    const { simulator, redis, config } = station;
+    const { simulator, redis, config } = platform;
     const dump = async () => {
       const keys = (await redis.keys(`${config.redisKeyPrefix}*`)).sort();
       return Promise.all(keys.map(async (key) => [key, (await redis.dump(key)).length]));
     };
     const before = { mints: simulator.ledger.mints.length, dump: await dump() };
     const calls = simulator.ledger.calls.length;
-    await examinePlatform(station);
+    await examinePlatform(platform);
     expect({ mints: simulator.ledger.mints.length, dump: await dump() }).toEqual(before);
     const made = simulator.ledger.calls.slice(calls).map(({ api }) => api);
     expect([...new Set(made)]).toEqual(['quota/get']);
   });
 
   it.each(['en', 'zh'] as const)('is reported without a secret: %s', async (language) => {
-    const patient = await admitPlatform(station);
+    const patient = await admitPlatform(platform);
     const checks = await examine(patient);
     for (const report of [textReport, jsonReport]) {
       const text = report(checks, language, patient.secrets);
-      const values = station.simulator.ledger.mints.map(({ value }) => value);
+      const values = platform.simulator.ledger.mints.map(({ value }) => value);
       const { secret, token, encodingAesKey, previousToken } = COMPONENT;
       for (const one of [...values, secret, token, encodingAesKey, previousToken]) {
         expect(text).not.toContain(one);
@@ -88,7 +88,7 @@ describe('an installation that is well', () => {
   });
 
   it('reads as lines for people and as JSON for scripts', async () => {
-    const patient = await admitPlatform(station);
+    const patient = await admitPlatform(platform);
     const checks = await examine(patient);
     const english = textReport(checks, 'en', patient.secrets);
     expect(english).toMatch(/^Settings\n {2}ok {7}formats/);
@@ -122,7 +122,7 @@ interface Incident {
 }
 
 const fault = (rule: FaultRule) => () => {
-  station.simulator.addFault(rule);
+  platform.simulator.addFault(rule);
 };
 const refuses = (errcode: number, errmsg?: string) =>
   fault({
@@ -135,23 +135,23 @@ const APPID = COMPONENT.appid;
 
 const INCIDENTS: Record<string, Incident> = {
   "this machine's clock is two minutes ahead": {
-    happens: () => station.clock.jumpWallClock(2 * MINUTE),
+    happens: () => platform.clock.jumpWallClock(2 * MINUTE),
     // The simulator's clock is the same.
     troubles: ['failed clock against Redis clock_skew'],
     says: /^Clocks disagree: this machine is 120 s ahead$/,
   },
   "WeChat's clock is two minutes ahead": {
-    happens: () => station.simulator.setDateOffset(2 * MINUTE),
+    happens: () => platform.simulator.setDateOffset(2 * MINUTE),
     troubles: ['failed clock against WeChat clock_skew'],
     says: /^Clocks disagree: this machine is 1(19|20) s behind$/,
   },
   'the first host of WeChat is dead': {
-    happens: () => station.simulator.killHost(0),
+    happens: () => platform.simulator.killHost(0),
     troubles: ['failed wechat 127.0.0.1:0 wechat_unreachable'],
     says: /^WeChat cannot be reached: no connection \(ECONNREFUSED\)$/,
   },
   'the second host of WeChat is dead': {
-    happens: () => station.simulator.killHost(1),
+    happens: () => platform.simulator.killHost(1),
     troubles: ['warn wechat 127.0.0.1:1 wechat_unreachable'],
     says: /ECONNREFUSED/,
   },
@@ -183,20 +183,20 @@ const INCIDENTS: Record<string, Incident> = {
     says: /^this call is not granted \(48001\)$/,
   },
   'no ticket for half an hour': {
-    happens: () => station.pass(30 * MINUTE),
+    happens: () => platform.pass(30 * MINUTE),
     troubles: [`warn tickets ${APPID} ticket_silent`],
     says: /^No ticket arrives: No ticket for 30 minutes/,
   },
   'no ticket for two hours': {
-    happens: () => station.skip(2 * HOUR),
+    happens: () => platform.skip(2 * HOUR),
     troubles: [`failed tickets ${APPID} ticket_silent`],
     says: /^No ticket arrives: No ticket for 120 minutes/,
   },
   'no ticket for thirteen hours': {
     happens: async () => {
-      station.clock.sleepThrough(13 * HOUR);
-      await station.redis.hset(
-        station.keys.record({ kind: 'component_access_token', subject: APPID }),
+      platform.clock.sleepThrough(13 * HOUR);
+      await platform.redis.hset(
+        platform.keys.record({ kind: 'component_access_token', subject: APPID }),
         'expires_at',
         1,
       );
@@ -211,14 +211,14 @@ const INCIDENTS: Record<string, Incident> = {
 };
 
 describe('what a line says when', () => {
-  afterEach(() => station.close());
+  afterEach(() => platform.close());
 
   it.each(Object.entries(INCIDENTS))('%s', async (_, { happens, troubles: expected, says }) => {
     await begin();
     await becomeHealthy();
     await happens();
-    const checks = await examinePlatform(station);
-    const ports = station.config.wechatApiBaseUrls.map((url) => new URL(url).host);
+    const checks = await examinePlatform(platform);
+    const ports = platform.config.wechatApiBaseUrls.map((url) => new URL(url).host);
     const seen = troubles(checks)
       .filter((one) => !OF_TESTS.includes(one))
       .map((one) =>
@@ -235,7 +235,7 @@ describe('what a line says when', () => {
 
   it('nothing ever came: no ticket, no token, and the whitelist cannot be asked about', async () => {
     await begin();
-    const checks = await examinePlatform(station);
+    const checks = await examinePlatform(platform);
     expect(troubles(checks)).toEqual(
       expect.arrayContaining([
         `failed tickets ${APPID} no_ticket`,
@@ -254,13 +254,13 @@ describe('what a line says when', () => {
     [45009, `failed status ${APPID} component_access_token quota_exhausted`],
   ])('the service could mint no token for errcode %s', async (errcode, expected) => {
     await begin();
-    station.simulator.addFault({
+    platform.simulator.addFault({
       api: 'api_component_token',
       times: 'forever',
       fault: { type: 'errcode', errcode },
     });
     await becomeHealthy();
-    const checks = await examinePlatform(station);
+    const checks = await examinePlatform(platform);
     expect(troubles(checks)).toContain(expected);
     // Said once, though several rules see it.
     const code = expected.split(' ').at(-1);
@@ -271,8 +271,8 @@ describe('what a line says when', () => {
   it("the stored token is dead: that is the service's work, not the whitelist's", async () => {
     await begin();
     await becomeHealthy();
-    station.simulator.mintElsewhere('component_access_token');
-    const [line] = lines(await examinePlatform(station), 'whitelist');
+    platform.simulator.mintElsewhere('component_access_token');
+    const [line] = lines(await examinePlatform(platform), 'whitelist');
     expect(line).toMatchObject({ state: 'skipped', code: null });
     expect(line?.seen.en).toMatch(/\(40001\)$/);
   });
@@ -284,7 +284,7 @@ describe('what a line says when', () => {
     const path = '/cgi-bin/component/api_component_token';
     await begin({ simulator: { dailyLimits: { [path]: limit } } });
     await becomeHealthy();
-    const line = lines(await examinePlatform(station), 'wechat', `${APPID} quota`)[0];
+    const line = lines(await examinePlatform(platform), 'wechat', `${APPID} quota`)[0];
     expect(line).toMatchObject({ state, code });
     expect(line?.seen.en).toMatch(new RegExp(`1 of ${limit} calls`));
   });

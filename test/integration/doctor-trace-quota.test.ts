@@ -23,31 +23,31 @@ const TOKEN_PATH = '/cgi-bin/component/api_component_token';
 /** Far enough for what these tests call themselves. */
 const LIMIT = 5;
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeAll(async () => {
   const dailyLimits = { [TOKEN_PATH]: LIMIT };
-  station = await createTestPlatform({
+  platform = await createTestPlatform({
     accounts: true,
     simulator: { accounts: [STABLE, CLASSIC], dailyLimits },
   });
-  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
-  await station.simulator.pushTicket();
-  await station.settle();
+  platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  await platform.simulator.pushTicket();
+  await platform.settle();
 });
-afterAll(() => station.close());
+afterAll(() => platform.close());
 
 /** As the command does it, without the process. */
 async function run(
   name: 'trace' | 'quota',
   ...args: string[]
 ): Promise<{ text: string; well: boolean }> {
-  const patient = await admitPlatform(station);
+  const patient = await admitPlatform(platform);
   const outcome =
     name === 'trace'
       ? await trace(patient, readTraceFlags(args))
       : await quota(patient, readQuotaFlags(args));
   const text = printed(outcome.lines, patient.secrets);
-  const values = station.simulator.ledger.mints.map(({ value }) => value);
+  const values = platform.simulator.ledger.mints.map(({ value }) => value);
   for (const secret of [...values, COMPONENT.secret, STABLE.secret, CLASSIC.secret]) {
     expect(text).not.toContain(secret);
   }
@@ -56,7 +56,7 @@ async function run(
 
 /** Asks WeChat directly, to be refused. @returns the rid */
 async function refusedCall(path: string, body: unknown): Promise<string> {
-  const answer = await fetch(station.simulator.url + path, {
+  const answer = await fetch(platform.simulator.url + path, {
     method: 'POST',
     body: JSON.stringify(body),
   });
@@ -113,7 +113,7 @@ describe('doctor -- trace', () => {
   });
 
   it('masks the token in the address', async () => {
-    const token = station.simulator.latestMint('component_access_token')?.value ?? '';
+    const token = platform.simulator.latestMint('component_access_token')?.value ?? '';
     const rid = await refusedCall(
       `/cgi-bin/component/api_get_authorizer_info?component_access_token=${token}`,
       { component_appid: APPID, authorizer_appid: AUTHORIZER },
@@ -137,7 +137,7 @@ describe('doctor -- trace', () => {
 
   it('says when WeChat does not know it, any more or at all', async () => {
     const rid = await wrongSecret();
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     const unknown = `${rid.slice(0, -1)}${rid.endsWith('0') ? '1' : '0'}`;
     const { text, well } = await run('trace', unknown, '--appid', APPID);
     expect(well).toBe(false);
@@ -180,9 +180,9 @@ describe('doctor -- quota, when it is used up', () => {
     expect((await run('quota', '--clear', '--confirm', STABLE.appid)).well).toBe(true);
     expect((await run('quota', '--appid', STABLE.appid)).text).toMatch(/stable_token +0 +500000/);
 
-    const { code } = station.simulator.grant(APPID, AUTHORIZER);
-    await station.simulator.pushAuthorized(APPID, AUTHORIZER, code);
-    await station.settle();
+    const { code } = platform.simulator.grant(APPID, AUTHORIZER);
+    await platform.simulator.pushAuthorized(APPID, AUTHORIZER, code);
+    await platform.settle();
     expect((await run('quota', '--clear', '--confirm', AUTHORIZER)).well).toBe(true);
     const table = await run('quota', '--appid', AUTHORIZER);
     expect(table.text).toMatch(/custom\/send +0 +500000/);
@@ -210,7 +210,7 @@ describe('doctor -- quota, when it is used up', () => {
 describe('hours later, without a live token', () => {
   it('both say that there is none to ask with', async () => {
     const rid = await wrongSecret();
-    station.clock.sleepThrough(3 * HOUR);
+    platform.clock.sleepThrough(3 * HOUR);
     const { text, well } = await run('trace', rid, '--appid', APPID);
     const none = { well: false, text: `${APPID}: there is no live token in Redis to ask with` };
     expect({ text, well }).toEqual(none);

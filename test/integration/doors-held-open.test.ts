@@ -275,11 +275,11 @@ describe('row 142: when every connection is in use', () => {
 
 describe('row 110: idle connections', () => {
   it.each(['public', 'internal'] as const)('live 75 seconds at the %s listener', async (name) => {
-    const station = await createTestPlatform();
-    const port = name === 'public' ? station.app.publicPort() : station.app.internalPort();
+    const platform = await createTestPlatform();
+    const port = name === 'public' ? platform.app.publicPort() : platform.app.internalPort();
     const text = await answers(connect(port, get('/livez')), 1);
     expect(text).toMatch(/^Keep-Alive: timeout=75(?:, max=1000)?\r$/m);
-    await station.close();
+    await platform.close();
   });
 
   it('live a second longer than they say, for who sends in the last moment', async () => {
@@ -332,23 +332,23 @@ describe('row 142: a hundred requests on each of many connections, and no answer
   const MANY = 30;
 
   it('pushes are served meanwhile, and it is counted and told', async () => {
-    const station: TestPlatform = await createTestPlatform({
+    const platform: TestPlatform = await createTestPlatform({
       limits: { ...LONG, maxConnections: MANY },
     });
     const requests = get('/livez').repeat(100);
-    const held = Array.from({ length: MANY }, () => connect(station.app.publicPort(), requests));
+    const held = Array.from({ length: MANY }, () => connect(platform.app.publicPort(), requests));
     await vi.waitFor(() => expect(held.every((one) => one.bytesRead > 0)).toBe(true), WAITING);
     for (let count = 0; count < 3; count += 1) {
-      expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
+      expect(await platform.simulator.pushTicket()).toMatchObject({ accepted: true });
     }
     await vi.waitFor(() => {
-      const told = station.logs.find((line) => line.message === 'connections were refused or cut');
+      const told = platform.logs.find((line) => line.message === 'connections were refused or cut');
       expect(told).toMatchObject({ level: 'warn', listener: 'public', mostly_from: '127.0.0.1' });
     }, WAITING);
-    const metrics = await (await station.internal('/metrics')).text();
+    const metrics = await (await platform.internal('/metrics')).text();
     expect(metrics).toMatch(
       /^wxkeeper_http_connections_cut_total\{listener="public",reason="made_room"\} [1-9]/m,
     );
-    await station.close();
+    await platform.close();
   });
 });

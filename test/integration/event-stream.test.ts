@@ -3,26 +3,26 @@ import { AUTHORIZER, COMPONENT, createTestPlatform, type TestPlatform } from '..
 
 /** What other services read from `events:{C}`. */
 describe('the event stream', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   beforeAll(async () => {
-    station = await createTestPlatform();
+    platform = await createTestPlatform();
   });
-  afterAll(() => station.close());
+  afterAll(() => platform.close());
 
   const newest = async (count: number): Promise<Record<string, string>[]> => {
-    const stream = station.keys.events(COMPONENT.appid);
-    const entries = await station.redis.xrevrange(stream, '+', '-', 'COUNT', count);
+    const stream = platform.keys.events(COMPONENT.appid);
+    const entries = await platform.redis.xrevrange(stream, '+', '-', 'COUNT', count);
     return entries.map(([, flat]) => asObject(flat));
   };
 
   it('holds every InfoType, known or not, with all its fields but codes', async () => {
     const fields = { AuthorizerAppid: AUTHORIZER, Note: 'as it came' };
-    await station.simulator.push(undefined, 'authorized', {
+    await platform.simulator.push(undefined, 'authorized', {
       ...fields,
       PreAuthCode: 'p',
       AuthorizationCode: 'c',
     });
-    const next = await station.simulator.push(undefined, 'something_new_next_year', { N: 5 });
+    const next = await platform.simulator.push(undefined, 'something_new_next_year', { N: 5 });
     expect(next).toMatchObject({ status: 200, answer: 'success' });
     const [unknown, authorized] = await newest(2);
     expect(unknown).toMatchObject({
@@ -36,24 +36,24 @@ describe('the event stream', () => {
   });
 
   it('says that a ticket came, without the ticket', async () => {
-    await station.simulator.pushTicket();
+    await platform.simulator.pushTicket();
     const [entry] = await newest(1);
     expect(entry).toMatchObject({ info_type: 'component_verify_ticket' });
     expect(JSON.stringify(entry)).not.toContain('ticket@@@');
   });
 
   it('takes a hundred deliveries of one push at the same moment for one', async () => {
-    const push = station.simulator.buildPush(undefined, 'component_verify_ticket');
-    const url = `${station.publicUrl()}?${new URLSearchParams(push.query).toString()}`;
-    const length = await station.redis.xlen(station.keys.events(COMPONENT.appid));
-    await station.clock.advance(1_000);
+    const push = platform.simulator.buildPush(undefined, 'component_verify_ticket');
+    const url = `${platform.publicUrl()}?${new URLSearchParams(push.query).toString()}`;
+    const length = await platform.redis.xlen(platform.keys.events(COMPONENT.appid));
+    await platform.clock.advance(1_000);
     const answers = await Promise.all(
       Array.from({ length: 100 }, async () =>
         (await fetch(url, { method: 'POST', body: push.body })).text(),
       ),
     );
     expect(new Set(answers)).toEqual(new Set(['success']));
-    const grown = await station.redis.xlen(station.keys.events(COMPONENT.appid));
+    const grown = await platform.redis.xlen(platform.keys.events(COMPONENT.appid));
     expect(grown - length).toBeLessThanOrEqual(1);
   });
 });

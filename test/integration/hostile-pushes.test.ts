@@ -9,11 +9,11 @@ const HOSTILE_PUSHES = [...HOSTILE_ENVELOPES, ...HOSTILE_REQUESTS];
 
 /** What other receivers store, crash on or explain too well: here nothing changes. */
 describe('hostile pushes', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   beforeAll(async () => {
-    station = await createTestPlatform();
+    platform = await createTestPlatform();
   });
-  afterAll(() => station.close());
+  afterAll(() => platform.close());
 
   it('are at least sixty', () => {
     expect(HOSTILE_PUSHES.length).toBeGreaterThanOrEqual(60);
@@ -21,36 +21,36 @@ describe('hostile pushes', () => {
   });
 
   it.each(HOSTILE_PUSHES)('$what: $status', async (push) => {
-    const before = await everything(station);
-    const { status, text } = await send(station, push);
+    const before = await everything(platform);
+    const { status, text } = await send(platform, push);
     expect(status).toBe(push.status);
     expect(text.length).toBeLessThan(120);
     expect(text).not.toMatch(/ at |node_modules|\.ts|<html|decrypt|padding|appid mismatch/i);
     expect(text).not.toContain('success');
-    await station.settle();
-    expect(await everything(station)).toEqual(before);
+    await platform.settle();
+    expect(await everything(platform)).toEqual(before);
     expect(
-      station.simulator.ledger.mints.filter((mint) => mint.kind !== 'component_verify_ticket'),
+      platform.simulator.ledger.mints.filter((mint) => mint.kind !== 'component_verify_ticket'),
     ).toEqual([]);
   });
 
   it('leave a process that takes the next good push', async () => {
-    expect((await station.simulator.pushTicket()).accepted).toBe(true);
-    await station.settle();
-    expect(await station.redis.get(station.keys.ticketMirror(COMPONENT.appid))).toMatch(
+    expect((await platform.simulator.pushTicket()).accepted).toBe(true);
+    await platform.settle();
+    expect(await platform.redis.get(platform.keys.ticketMirror(COMPONENT.appid))).toMatch(
       /^ticket@@@/,
     );
-    expect(station.logs.filter((line) => line.message.includes('fault of ours'))).toEqual([]);
+    expect(platform.logs.filter((line) => line.message.includes('fault of ours'))).toEqual([]);
   });
 });
 
 async function send(
-  station: TestPlatform,
+  platform: TestPlatform,
   push: HostilePush,
 ): Promise<{ status: number; text: string }> {
   const { method = 'POST', query, headers, body } = push;
   const path = push.path ?? `/callback/${COMPONENT.appid}`;
-  const url = station.publicUrl(query === undefined ? path : `${path}?${query}`);
+  const url = platform.publicUrl(query === undefined ? path : `${path}?${query}`);
   const answer = await fetch(url, {
     method,
     headers: { 'content-type': 'text/xml', ...headers },
@@ -60,7 +60,7 @@ async function send(
 }
 
 /** What is stored; runs of jobs are left out. */
-async function everything(station: TestPlatform): Promise<Record<string, string>> {
-  const stored = Object.entries(await contents(station));
-  return Object.fromEntries(stored.filter(([name]) => name !== station.keys.jobs));
+async function everything(platform: TestPlatform): Promise<Record<string, string>> {
+  const stored = Object.entries(await contents(platform));
+  return Object.fromEntries(stored.filter(([name]) => name !== platform.keys.jobs));
 }

@@ -11,44 +11,44 @@ import { sign } from '../../src/wechat/push/envelope.ts';
 
 const RANDOM_REQUESTS = 1_500;
 
-let station: TestPlatform;
+let platform: TestPlatform;
 let before: Record<string, string>;
 beforeAll(async () => {
-  station = await createTestPlatform();
-  await station.simulator.pushTicket();
-  await station.settle();
+  platform = await createTestPlatform();
+  await platform.simulator.pushTicket();
+  await platform.settle();
 });
 beforeEach(async () => {
   // Behind every count so far.
-  await pushCounts(station);
-  before = await contents(station);
+  await pushCounts(platform);
+  before = await contents(platform);
 });
-afterAll(() => station.close());
+afterAll(() => platform.close());
 
-const complaints = () => station.logs.filter((line) => line.level === 'error');
+const complaints = () => platform.logs.filter((line) => line.level === 'error');
 const statusesIn = (answer: string) =>
   [...answer.matchAll(/^HTTP\/1\.1 (\d{3}) /gm)].map(([, status]) => Number(status));
 
 describe('bytes that no honest client sends', () => {
   it.each(HOSTILE_WIRE)('$what: $statuses', async ({ statuses, chunks }) => {
-    const answer = await exchange(station, chunks);
+    const answer = await exchange(platform, chunks);
     expect(statusesIn(answer)).toEqual(statuses);
     const [head = '', ...bodies] = answer.split('\r\n\r\n');
     expect(head).not.toMatch(/x-powered-by|x-injected|etag|text\/html/i);
     expect(bodies.join('').length).toBeLessThan(120);
     expect(answer).not.toMatch(/ at |node_modules|\.ts|success/i);
-    await station.settle();
-    expect(await contents(station)).toEqual(before);
+    await platform.settle();
+    expect(await contents(platform)).toEqual(before);
   });
 
   it('a body that never arrives is given up without an effect', async () => {
     const head = `POST ${EVENTS}?${goodQuery} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n`;
-    expect(await exchange(station, [head, 'half'], { end: true })).toMatch(/^(HTTP\/1\.1 400|$)/);
-    expect(await exchange(station, [head.slice(0, 40)], { end: true })).toMatch(
+    expect(await exchange(platform, [head, 'half'], { end: true })).toMatch(/^(HTTP\/1\.1 400|$)/);
+    expect(await exchange(platform, [head.slice(0, 40)], { end: true })).toMatch(
       /^(HTTP\/1\.1 400|$)/,
     );
-    await station.settle();
-    expect(await contents(station)).toEqual(before);
+    await platform.settle();
+    expect(await contents(platform)).toEqual(before);
   });
 
   it('leave nothing for a person to look at in the log', () => {
@@ -80,7 +80,7 @@ describe('a target that is no URL', () => {
   it.each(['public', 'internal'] as const)(
     'is answered by the %s listener itself',
     async (name) => {
-      const { app } = station;
+      const { app } = platform;
       const port = name === 'public' ? app.publicPort() : app.internalPort();
       const warnings: Error[] = [];
       const note = (warning: Error) => void warnings.push(warning);
@@ -88,7 +88,7 @@ describe('a target that is no URL', () => {
       for (const target of targets) {
         for (const method of ['GET', 'POST']) {
           const answer = await exchange(
-            station,
+            platform,
             [`${method} ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`],
             { port },
           );
@@ -104,7 +104,7 @@ describe('a target that is no URL', () => {
 
   it('or names another host is what its path says', async () => {
     const get = (target: string) =>
-      exchange(station, [`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`]);
+      exchange(platform, [`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`]);
     for (const host of ['x', '[', '', 'a b@[::1]:x'.replace(' ', '')]) {
       expect(await get(`http://${host}/livez`)).toMatch(/^HTTP\/1\.1 200 [^]*ok$/);
     }
@@ -117,25 +117,25 @@ describe('an oversized body', () => {
 
   it('is refused by its declared length before any of it is sent', async () => {
     const declared = head('Content-Length: 8388608');
-    expect(statusesIn(await exchange(station, [declared], { hangUp: true }))).toEqual([413]);
+    expect(statusesIn(await exchange(platform, [declared], { hangUp: true }))).toEqual([413]);
   });
 
   it('is refused without an invitation to send it', async () => {
     const asking = head('Content-Length: 8388608\r\nExpect: 100-continue');
-    expect(statusesIn(await exchange(station, [asking], { hangUp: true }))).toEqual([413]);
+    expect(statusesIn(await exchange(platform, [asking], { hangUp: true }))).toEqual([413]);
   });
 
   it('is cut off once it is too large, although its end never comes', async () => {
     const chunk = `4000\r\n${'a'.repeat(0x4000)}\r\n`;
     const chunks = [head('Transfer-Encoding: chunked'), ...Array.from({ length: 6 }, () => chunk)];
-    expect(statusesIn(await exchange(station, chunks, { hangUp: true }))).toEqual([413]);
+    expect(statusesIn(await exchange(platform, chunks, { hangUp: true }))).toEqual([413]);
   });
 
   it('is refused often on one connection, which is left as it was', async () => {
     const warnings: Error[] = [];
     const note = (warning: Error) => void warnings.push(warning);
     process.on('warning', note);
-    const socket = net.connect({ port: station.app.publicPort(), host: '127.0.0.1' });
+    const socket = net.connect({ port: platform.app.publicPort(), host: '127.0.0.1' });
     for (let count = 0; count < 15; count += 1) {
       socket.write(head('Content-Length: 65537') + 'a'.repeat(65_537));
       const [answer] = (await once(socket, 'data')) as [Buffer];
@@ -152,12 +152,12 @@ describe('an oversized body', () => {
     const body = `${'a'.repeat(66_000)}${hidden}`;
     const next = 'GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
     const chunks = [head(`Content-Length: ${body.length}`), body, next];
-    const [first, ...others] = statusesIn(await exchange(station, chunks));
+    const [first, ...others] = statusesIn(await exchange(platform, chunks));
     expect(first).toBe(413);
     // Whether the connection lives on is the server's choice; what it takes for a request is not.
     expect(others.length).toBeLessThan(2);
-    await station.settle();
-    expect(await contents(station)).toEqual(before);
+    await platform.settle();
+    expect(await contents(platform)).toEqual(before);
   });
 });
 
@@ -176,8 +176,8 @@ describe('row 56: a signature that does not know where its parts end', () => {
   };
 
   it.each([1, 9, -1, -2])('is refused with %i digits moved', async (count) => {
-    expect(await post(station, { query: shifted(count), body: good.body })).toMatch(/^400 /);
-    expect(await contents(station)).toEqual(before);
+    expect(await post(platform, { query: shifted(count), body: good.body })).toMatch(/^400 /);
+    expect(await contents(platform)).toEqual(before);
   });
 
   it.each([4, 16, 20, 64])('is refused with %i letters of Encrypt in the nonce', async (count) => {
@@ -189,8 +189,8 @@ describe('row 56: a signature that does not know where its parts end', () => {
     const moved = push.encrypt.slice(0, count);
     const query = { ...push.query, nonce: `2590219412${moved}` };
     const body = push.body.replace(moved, '');
-    expect(await post(station, { query, body })).toMatch(/^40[01] /);
-    expect(await contents(station)).toEqual(before);
+    expect(await post(platform, { query, body })).toMatch(/^40[01] /);
+    expect(await contents(platform)).toEqual(before);
   });
 });
 
@@ -219,7 +219,7 @@ describe('random requests', () => {
   it(`${RANDOM_REQUESTS} of them are refused and leave nothing behind`, async () => {
     await fc.assert(
       fc.asyncProperty(hostile, async ({ method, path, query, type, body }) => {
-        const answer = await fetch(station.publicUrl(`${path}?${query}`), {
+        const answer = await fetch(platform.publicUrl(`${path}?${query}`), {
           method,
           headers: { 'content-type': type },
           ...(method === 'GET' || method === 'HEAD' ? {} : { body }),
@@ -229,8 +229,8 @@ describe('random requests', () => {
       }),
       { numRuns: RANDOM_REQUESTS },
     );
-    await station.settle();
-    expect(await contents(station)).toEqual(before);
+    await platform.settle();
+    expect(await contents(platform)).toEqual(before);
     expect(complaints()).toEqual([]);
   });
 });
@@ -240,18 +240,18 @@ describe('after all of it', () => {
     const { signature = '', timestamp = '', nonce = '' } = good.query;
     const query = new URLSearchParams({ signature, timestamp, nonce, echostr: '4375120948345' });
     for (const path of [EVENTS, MESSAGES]) {
-      const answer = await fetch(station.publicUrl(`${path}?${query.toString()}`));
+      const answer = await fetch(platform.publicUrl(`${path}?${query.toString()}`));
       expect(answer.status).toBe(200);
       expect(await answer.text()).toBe('4375120948345');
       expect(answer.headers.get('content-type')).toMatch(/^text\/plain/);
       expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
       expect(answer.headers.get('x-powered-by')).toBeNull();
     }
-    expect(await contents(station)).toEqual(before);
+    expect(await contents(platform)).toEqual(before);
   });
 
   it('a good push is stored, also under upper-case hex and without a content type', async () => {
-    await station.pass(1_000);
+    await platform.pass(1_000);
     const seal = (name: string) =>
       encryptPush(ticketXml({ ticket: `ticket@@@${name}`, createTime: NOW + 1 }), {
         timestamp: NOW,
@@ -259,12 +259,12 @@ describe('after all of it', () => {
     const { query, body } = seal('good');
     const upper = { ...query, msg_signature: query.msg_signature?.toUpperCase() ?? '' };
     const bytes = Buffer.from(body);
-    expect(await post(station, { query: upper, body: bytes })).toBe('200 success');
-    expect(await station.redis.get(station.keys.ticketMirror(COMPONENT.appid))).toBe(
+    expect(await post(platform, { query: upper, body: bytes })).toBe('200 success');
+    expect(await platform.redis.get(platform.keys.ticketMirror(COMPONENT.appid))).toBe(
       'ticket@@@good',
     );
     const head = `POST ${EVENTS}?${goodQuery} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n`;
-    const answer = await exchange(station, [
+    const answer = await exchange(platform, [
       `${head}Content-Length: ${Buffer.byteLength(good.body)}\r\n\r\n${good.body}`,
     ]);
     expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n(?:.+\r\n)*Content-Type: text\/plain.*\r\n/);

@@ -14,24 +14,24 @@ const run = promisify(execFile);
 const { codeBlocks } = readDocument('docs/http-api.md');
 const commands = codeBlocks.filter(({ language }) => language === 'sh').map(({ code }) => code);
 
-let station: TestPlatform;
+let platform: TestPlatform;
 let folder: string;
 beforeAll(async () => {
-  station = await createTestPlatform();
+  platform = await createTestPlatform();
   folder = await mkdtemp(join(tmpdir(), 'wxkeeper-docs-'));
 });
 afterAll(async () => {
-  await station.close();
+  await platform.close();
   await rm(folder, { recursive: true, force: true });
 });
 
 async function execute(command: string): Promise<string> {
   const { stdout } = await run(
     'sh',
-    ['-c', command.replace(':3001', `:${station.app.internalPort()}`)],
+    ['-c', command.replace(':3001', `:${platform.app.internalPort()}`)],
     {
       cwd: folder,
-      env: { PATH: process.env.PATH, WXKEEPER_KEY: station.apiKey, APPID: COMPONENT.appid },
+      env: { PATH: process.env.PATH, WXKEEPER_KEY: platform.apiKey, APPID: COMPONENT.appid },
     },
   );
   return stdout;

@@ -32,32 +32,32 @@ const PATH = `/v1/credentials/component_access_token/${COMPONENT.appid}`;
 
 interface Incident {
   code: ProblemCode;
-  happens: (station: TestPlatform) => Promise<void> | void;
+  happens: (platform: TestPlatform) => Promise<void> | void;
 }
 
 /** WeChat refuses the next refresh of the platform's token, which is due two minutes later. */
-const refused = (errcode: number, errmsg?: string) => async (station: TestPlatform) => {
+const refused = (errcode: number, errmsg?: string) => async (platform: TestPlatform) => {
   const fault = { type: 'errcode', errcode, ...(errmsg === undefined ? {} : { errmsg }) } as const;
-  station.simulator.addFault({ api: 'api_component_token', times: 'forever', fault });
-  await beforeRefresh(station);
+  platform.simulator.addFault({ api: 'api_component_token', times: 'forever', fault });
+  await beforeRefresh(platform);
 };
 
-async function beforeRefresh(station: TestPlatform): Promise<void> {
+async function beforeRefresh(platform: TestPlatform): Promise<void> {
   for (const minutes of [55, 49]) {
-    station.clock.sleepThrough(minutes * MINUTE);
-    await station.simulator.pushTicket();
-    await station.settle();
+    platform.clock.sleepThrough(minutes * MINUTE);
+    await platform.simulator.pushTicket();
+    await platform.settle();
   }
   // Until after the next tick.
-  await station.pass(11 * MINUTE);
+  await platform.pass(11 * MINUTE);
 }
 
-async function foreignMint(station: TestPlatform): Promise<void> {
-  station.simulator.mintElsewhere('component_access_token');
-  const { seq } = (await (await station.internal(PATH)).json()) as { seq: number };
+async function foreignMint(platform: TestPlatform): Promise<void> {
+  platform.simulator.mintElsewhere('component_access_token');
+  const { seq } = (await (await platform.internal(PATH)).json()) as { seq: number };
   const body = JSON.stringify({ seq, errcode: 40001 });
-  await station.internal(`${PATH}/rejected`, { method: 'POST', body });
-  await station.pass(6 * MINUTE);
+  await platform.internal(`${PATH}/rejected`, { method: 'POST', body });
+  await platform.pass(6 * MINUTE);
 }
 
 /** What a person reads first. */
@@ -79,24 +79,24 @@ const INCIDENTS: Readonly<Record<string, Incident>> = {
   'the quota is used up': { code: 'quota_exhausted', happens: refused(45009) },
   'Redis is down': {
     code: 'store_unavailable',
-    happens: async (station) => {
+    happens: async (platform) => {
       await server.stop();
-      await becomes(station, 503);
+      await becomes(platform, 503);
     },
   },
   'Redis may evict': {
     code: 'redis_may_evict',
-    happens: async (station) => {
-      await station.redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
-      await station.pass(11 * MINUTE);
+    happens: async (platform) => {
+      await platform.redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
+      await platform.pass(11 * MINUTE);
     },
   },
   'somebody else refreshes': {
     code: 'foreign_refresher',
-    happens: async (station) => {
-      await station.pass(2 * MINUTE);
-      await foreignMint(station);
-      await foreignMint(station);
+    happens: async (platform) => {
+      await platform.pass(2 * MINUTE);
+      await foreignMint(platform);
+      await foreignMint(platform);
     },
   },
   'a replica is killed': {
@@ -108,12 +108,12 @@ const INCIDENTS: Readonly<Record<string, Incident>> = {
   },
   'the EncodingAESKey was changed in the console': {
     code: 'pushes_refused',
-    happens: async (station) => {
+    happens: async (platform) => {
       for (let time = 0; time < 3; time += 1) {
-        const timestamp = Math.floor(station.clock.now() / 1000);
+        const timestamp = Math.floor(platform.clock.now() / 1000);
         const xml = ticketXml({ createTime: timestamp });
         const key = 'ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210abcdefg';
-        await post(station, encryptPush(xml, { timestamp, key, nonce: `n${time}` }));
+        await post(platform, encryptPush(xml, { timestamp, key, nonce: `n${time}` }));
       }
     },
   },
@@ -123,9 +123,9 @@ const INCIDENTS: Readonly<Record<string, Incident>> = {
   },
   'WeChat cannot be reached': {
     code: 'wechat_unreachable',
-    happens: async (station) => {
-      await station.simulator.killHost(0);
-      await beforeRefresh(station);
+    happens: async (platform) => {
+      await platform.simulator.killHost(0);
+      await beforeRefresh(platform);
     },
   },
 };
@@ -133,14 +133,14 @@ const INCIDENTS: Readonly<Record<string, Incident>> = {
 const clock = createManualClock();
 let webhooks: Awaited<ReturnType<typeof receiversOfAllKinds>>;
 let server: RedisServer;
-let station: TestPlatform;
+let platform: TestPlatform;
 
 beforeAll(async () => {
   webhooks = await receiversOfAllKinds(clock);
 });
 afterAll(() => webhooks.close());
 afterEach(async () => {
-  await station.close();
+  await platform.close();
   await server.stop();
 });
 
@@ -149,23 +149,23 @@ describe('when', () => {
     it(`everybody says "${titleOf(code, 'en')}"`, async () => {
       server = await startRedisServer();
       const { env, receivers } = webhooks;
-      station = await createTestPlatform({ clock, redisUrl: server.url, env });
-      station.simulator.addFault(NO_PUSHES_ON_REQUEST);
-      await station.simulator.pushTicket();
-      await station.settle();
+      platform = await createTestPlatform({ clock, redisUrl: server.url, env });
+      platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
+      await platform.simulator.pushTicket();
+      await platform.settle();
       for (const one of receivers) one.messages.length = 0;
 
-      await happens(station);
-      await station.pass(PROBLEMS[code].afterSeconds * 1_000 + 3 * ROUND);
+      await happens(platform);
+      await platform.pass(PROBLEMS[code].afterSeconds * 1_000 + 3 * ROUND);
 
       const title = { en: titleOf(code, 'en'), zh: titleOf(code, 'zh') };
       for (const lang of ['en', 'zh'] as const) {
-        const status = await station.internal(`/status?lang=${lang}`);
+        const status = await platform.internal(`/status?lang=${lang}`);
         const { summary, problems } = (await status.json()) as StatusSnapshot;
         expect(summary).toContain(title[lang]);
         expect(problems[0]).toMatchObject({ code, title: title[lang] });
       }
-      const person = await logIn(station.app.internalPort(), station.apiKey);
+      const person = await logIn(platform.app.internalPort(), platform.apiKey);
       const page = await (await person.get('/', { 'accept-language': 'en' })).text();
       expect(headlineOf(page)).toContain(title.en);
 
@@ -177,11 +177,11 @@ describe('when', () => {
       }
 
       if (hasPromtool()) {
-        const firing = await alertsFiring(await scrape(station), clock.now());
+        const firing = await alertsFiring(await scrape(platform), clock.now());
         expect(firing).toContain(PROBLEMS[code].alert);
       }
 
-      const checks = await examinePlatform(station);
+      const checks = await examinePlatform(platform);
       const lines = checks.filter((check) => check.code === code);
       expect(lines.map(({ state }) => state)).not.toContain('ok');
       expect(lines.map(({ seen }) => seen.en).join('\n')).toContain(title.en);

@@ -22,37 +22,37 @@ const C = COMPONENT.appid;
 const MSG_ID = '24123456789012345678';
 const TEXT = { MsgType: 'text', Content: '晨光 "hello" \\ 7', MsgId: MSG_ID };
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeAll(async () => {
   const simulator = {
     format: 'json',
     overlapSeconds: 300,
   } as const satisfies Partial<SimulatorOptions>;
-  station = await createTestPlatform({ ticket: true, simulator });
-  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  platform = await createTestPlatform({ ticket: true, simulator });
+  platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
 });
-afterAll(() => station.close());
+afterAll(() => platform.close());
 // So that no test meets a message or a token of the one before.
 beforeEach(async () => {
-  station.simulator.clearFaults();
-  await station.pass(MINUTE);
+  platform.simulator.clearFaults();
+  await platform.pass(MINUTE);
 });
 
-const now = () => Math.floor(station.clock.now() / 1000);
+const now = () => Math.floor(platform.clock.now() / 1000);
 const fieldsOf = (entry: Record<string, string> | undefined) =>
   JSON.parse(entry?.['fields'] ?? '{}') as Record<string, unknown>;
 
 describe('row 105: pushes in JSON', () => {
   it('bring the ticket that everything else is bought with', async () => {
-    const record = await station.simulator.pushTicket();
-    await station.settle();
+    const record = await platform.simulator.pushTicket();
+    await platform.settle();
     expect(record).toMatchObject({ accepted: true, infoType: 'component_verify_ticket' });
     expect(record.body).toMatch(/^\{"AppId":"wx/);
-    const newest = station.simulator.latestMint('component_verify_ticket');
-    expect(await station.redis.get(station.keys.ticketMirror(C))).toBe(newest?.value);
+    const newest = platform.simulator.latestMint('component_verify_ticket');
+    expect(await platform.redis.get(platform.keys.ticketMirror(C))).toBe(newest?.value);
     const token = { kind: 'component_access_token', subject: C } as const;
-    expect(await station.redis.exists(station.keys.mirror(token))).toBe(1);
-    const [entry] = await newestEvents(station);
+    expect(await platform.redis.exists(platform.keys.mirror(token))).toBe(1);
+    const [entry] = await newestEvents(platform);
     expect(entry).toMatchObject({
       info_type: 'component_verify_ticket',
       create_time: String(now()),
@@ -61,33 +61,33 @@ describe('row 105: pushes in JSON', () => {
   });
 
   it('bring a code, which is exchanged, and the end of the authorization', async () => {
-    const { simulator } = station;
+    const { simulator } = platform;
     const { eventCode } = simulator.grant(C, AUTHORIZER);
     const { accepted } = await simulator.pushAuthorized(C, AUTHORIZER, eventCode);
-    await station.settle();
+    await platform.settle();
     expect(accepted).toBe(true);
     const refreshToken = simulator.refreshTokenOf(C, AUTHORIZER);
     expect(refreshToken).toBeDefined();
-    expect(await authorizationOf(station)).toMatchObject({ refreshToken, revoked: false });
-    const [entry] = await newestEvents(station);
+    expect(await authorizationOf(platform)).toMatchObject({ refreshToken, revoked: false });
+    const [entry] = await newestEvents(platform);
     expect(entry).toMatchObject({ info_type: 'authorized', authorizer_appid: AUTHORIZER });
     expect(entry?.['fields']).not.toContain('queryauthcode');
 
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     expect((await simulator.pushUnauthorized(C, AUTHORIZER)).accepted).toBe(true);
-    await station.settle();
-    expect(await authorizationOf(station)).toMatchObject({ revoked: true });
+    await platform.settle();
+    expect(await authorizationOf(platform)).toMatchObject({ revoked: true });
   });
 
   it('are stored as the exact texts that were written, to the last digit of a number', async () => {
-    const { accepted } = await station.simulator.pushMessage(C, AUTHORIZER, {
+    const { accepted } = await platform.simulator.pushMessage(C, AUTHORIZER, {
       ...TEXT,
       FromUserName: 'o1',
       Precision: '119.3850',
       Nested: { list: 'x', ret: 0 },
     });
     expect(accepted).toBe(true);
-    const [entry] = await newestEvents(station);
+    const [entry] = await newestEvents(platform);
     expect(entry).toMatchObject({
       component_appid: C,
       authorizer_appid: AUTHORIZER,
@@ -108,22 +108,22 @@ describe('row 105: pushes in JSON', () => {
   });
 
   it('are told apart by neighbouring ids of more digits than a double has', async () => {
-    const events = await eventCount(station);
+    const events = await eventCount(platform);
     for (const MsgId of ['24123456789012345671', '24123456789012345672']) {
-      await station.simulator.pushMessage(C, AUTHORIZER, { ...TEXT, FromUserName: 'o1', MsgId });
+      await platform.simulator.pushMessage(C, AUTHORIZER, { ...TEXT, FromUserName: 'o1', MsgId });
     }
-    expect(await eventCount(station)).toBe(events + 2);
+    expect(await eventCount(platform)).toBe(events + 2);
   });
 
   it('are one entry however often they come, byte for byte or encrypted anew', async () => {
-    const [events, counts] = [await eventCount(station), await pushCounts(station)];
+    const [events, counts] = [await eventCount(platform), await pushCounts(platform)];
     const fields = { ...TEXT, FromUserName: 'o1', MsgId: '24123456789012345670' };
     for (const fault of [{ twice: true }, {}, { contentType: 'text/xml' }]) {
-      const { accepted } = await station.simulator.pushMessage(C, AUTHORIZER, fields, fault);
+      const { accepted } = await platform.simulator.pushMessage(C, AUTHORIZER, fields, fault);
       expect(accepted).toBe(true);
     }
-    expect(await eventCount(station)).toBe(events + 1);
-    const { accepted, duplicate } = await pushCounts(station);
+    expect(await eventCount(platform)).toBe(events + 1);
+    const { accepted, duplicate } = await pushCounts(platform);
     expect([accepted - counts.accepted, duplicate - counts.duplicate]).toEqual([1, 3]);
   });
 
@@ -138,8 +138,8 @@ describe('row 105: pushes in JSON', () => {
     ['beside pushes in XML', { format: 'xml' }],
     ['declared as JSON though all is XML', { format: 'xml', contentType: 'application/json' }],
   ] as const)('are taken at both URLs %s', async (_what, form) => {
-    const { simulator } = station;
-    const events = await eventCount(station);
+    const { simulator } = platform;
+    const events = await eventCount(platform);
     // Twenty digits, and other ones each time.
     const id = `2412345678${now()}`;
     const message = await simulator.pushMessage(
@@ -149,39 +149,39 @@ describe('row 105: pushes in JSON', () => {
       form,
     );
     expect(message).toMatchObject({ status: 200, answer: 'success' });
-    const ofMessage = fieldsOf((await newestEvents(station))[0]);
+    const ofMessage = fieldsOf((await newestEvents(platform))[0]);
     expect(ofMessage).toMatchObject({ Content: TEXT.Content, MsgId: id, FromUserName: 'o2' });
     const notice = await simulator.push(C, 'notify_3rd_wxa_auth', undefined, form);
     expect(notice).toMatchObject({ status: 200, answer: 'success' });
-    const [entry] = await newestEvents(station);
+    const [entry] = await newestEvents(platform);
     expect(entry).toMatchObject({ info_type: 'notify_3rd_wxa_auth' });
     expect(fieldsOf(entry)).toMatchObject({ task_status: '6', message: '审核中' });
-    expect(await eventCount(station)).toBe(events + 2);
+    expect(await eventCount(platform)).toBe(events + 2);
   });
 
   it('that nobody signed are refused', async () => {
-    const events = await eventCount(station);
-    const { url, body } = station.simulator.buildPush(C, 'notify_3rd_wxa_auth');
+    const events = await eventCount(platform);
+    const { url, body } = platform.simulator.buildPush(C, 'notify_3rd_wxa_auth');
     const query = new URL(url ?? '').searchParams;
     for (const name of ['msg_signature', 'timestamp', 'nonce']) {
       const forged = new URLSearchParams(query);
       const value = query.get(name) ?? '';
       forged.set(name, value.replace(/.$/, value.endsWith('1') ? '2' : '1'));
-      const address = `${station.publicUrl(`/callback/${C}`)}?${forged.toString()}`;
+      const address = `${platform.publicUrl(`/callback/${C}`)}?${forged.toString()}`;
       const headers = { 'content-type': 'application/json' };
       expect((await fetch(address, { method: 'POST', headers, body })).status).toBe(401);
     }
-    expect(await eventCount(station)).toBe(events);
+    expect(await eventCount(platform)).toBe(events);
   });
 
   it('of the check before a release are replied to in JSON, for all ten accounts', async () => {
     const options: ReleaseCheckOptions = {
-      component: { ...COMPONENT, callbackUrl: station.publicUrl(`/callback/${C}`) },
+      component: { ...COMPONENT, callbackUrl: platform.publicUrl(`/callback/${C}`) },
       accounts: CHECKED_ACCOUNTS,
-      messageUrl: station.publicUrl(`/callback/${C}/$APPID$`),
-      now: () => station.clock.now(),
+      messageUrl: platform.publicUrl(`/callback/${C}/$APPID$`),
+      now: () => platform.clock.now(),
     };
-    const results = await runReleaseCheck(station.simulator, options);
+    const results = await runReleaseCheck(platform.simulator, options);
     expect(results.filter(({ ok }) => !ok)).toEqual([]);
     expect(results).toHaveLength(70);
   });

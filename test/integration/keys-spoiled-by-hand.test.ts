@@ -17,15 +17,15 @@ const MIRROR_RESTORED = 'the key for readers was missing or wrong; written again
 /** Seconds. */
 const AT_MOST = 60;
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeEach(async () => {
-  station = await createTestPlatform();
-  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
-  expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
-  await station.settle();
-  await station.pass(60_000);
+  platform = await createTestPlatform();
+  platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  expect(await platform.simulator.pushTicket()).toMatchObject({ accepted: true });
+  await platform.settle();
+  await platform.pass(60_000);
 });
-afterEach(() => station.close());
+afterEach(() => platform.close());
 
 describe('row 6: somebody deletes or overwrites a key by hand', () => {
   const damages: {
@@ -66,56 +66,56 @@ describe('row 6: somebody deletes or overwrites a key by hand', () => {
   ];
 
   it.each(damages)('who $damage: it is back, and WeChat is not asked', async (one) => {
-    const { redis, keys, simulator } = station;
-    const before = await stored(station, TOKEN);
+    const { redis, keys, simulator } = platform;
+    const before = await stored(platform, TOKEN);
     const calls = simulator.ledger.calls.length;
     await one.harm(redis, keys);
-    const back = async () => expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
-    expect(await secondsUntil(station, AT_MOST, back)).toBeGreaterThan(0);
-    expect(before.kept).toMatchObject({ value: newest(station), mirror: newest(station) });
+    const back = async () => expect((await stored(platform, TOKEN)).kept).toEqual(before.kept);
+    expect(await secondsUntil(platform, AT_MOST, back)).toBeGreaterThan(0);
+    expect(before.kept).toMatchObject({ value: newest(platform), mirror: newest(platform) });
     expect(simulator.ledger.calls).toHaveLength(calls);
-    const { level } = logged(station, one.message, TOKEN.kind)[0] ?? {};
+    const { level } = logged(platform, one.message, TOKEN.kind)[0] ?? {};
     expect(level).toBe('warn');
-    expect(await read(station, TOKEN)).toMatchObject({
+    expect(await read(platform, TOKEN)).toMatchObject({
       status: 200,
       source: 'redis',
       state: 'fresh',
-      value: newest(station),
+      value: newest(platform),
       seq: 1,
     });
-    expect(await statusOf(station, TOKEN)).toMatchObject({
+    expect(await statusOf(platform, TOKEN)).toMatchObject({
       credential: { state: 'fresh', failures_in_a_row: 0 },
       problems: [],
     });
     // Said once, and nothing is left to do.
-    await station.pass(60_000);
-    expect(logged(station, one.message)).toHaveLength(1);
+    await platform.pass(60_000);
+    expect(logged(platform, one.message)).toHaveLength(1);
     expect(simulator.ledger.calls).toHaveLength(calls);
-    expect(tokenMints(station)).toBe(1);
+    expect(tokenMints(platform)).toBe(1);
   });
 
   it('who prolongs the life in the record: WeChat decides, not that person', async () => {
-    const { redis, keys } = station;
-    await station.addReplica();
-    await station.pass(15_000);
-    const before = await stored(station, TOKEN);
+    const { redis, keys } = platform;
+    await platform.addReplica();
+    await platform.pass(15_000);
+    const before = await stored(platform, TOKEN);
     await redis.hset(keys.record(TOKEN), 'expires_at', '99999999999999');
-    const back = async () => expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
-    await secondsUntil(station, AT_MOST, back);
+    const back = async () => expect((await stored(platform, TOKEN)).kept).toEqual(before.kept);
+    await secondsUntil(platform, AT_MOST, back);
     // Both replicas remember the same end, so one of them is enough.
-    await station.pass(60_000);
-    expect(logged(station, RESTORED)).toHaveLength(1);
+    await platform.pass(60_000);
+    expect(logged(platform, RESTORED)).toHaveLength(1);
   });
 
   it('puts an older one back: of many who ask at once, nobody is given it', async () => {
-    const { redis, keys, simulator } = station;
+    const { redis, keys, simulator } = platform;
     const [record, mirror] = [keys.record(TOKEN), keys.mirror(TOKEN)];
     const older = await redis.hgetall(record);
     const path = `/v1/credentials/${TOKEN.kind}/${TOKEN.subject}`;
-    await station.pass(60_000);
-    expect((await station.internal(`${path}/refresh`, { method: 'POST' })).status).toBe(200);
-    await station.settle();
-    expect(await read(station, TOKEN)).toMatchObject({ value: newest(station), seq: 2 });
+    await platform.pass(60_000);
+    expect((await platform.internal(`${path}/refresh`, { method: 'POST' })).status).toBe(200);
+    await platform.settle();
+    expect(await read(platform, TOKEN)).toMatchObject({ value: newest(platform), seq: 2 });
     const calls = simulator.ledger.calls.length;
     await redis
       .multi()
@@ -123,24 +123,24 @@ describe('row 6: somebody deletes or overwrites a key by hand', () => {
       .hset(record, older)
       .set(mirror, older['value'] ?? '')
       .exec();
-    const all = await Promise.all(Array.from({ length: 20 }, () => read(station, TOKEN)));
-    expect(new Set(all.map(({ value }) => value))).toEqual(new Set([newest(station)]));
+    const all = await Promise.all(Array.from({ length: 20 }, () => read(platform, TOKEN)));
+    expect(new Set(all.map(({ value }) => value))).toEqual(new Set([newest(platform)]));
     expect(simulator.ledger.calls).toHaveLength(calls);
   });
 
   it.each(damages)('who $damage: a service that asks meanwhile gets the value', async (one) => {
-    const { redis, keys, simulator } = station;
-    const before = await stored(station, TOKEN);
+    const { redis, keys, simulator } = platform;
+    const before = await stored(platform, TOKEN);
     const calls = simulator.ledger.calls.length;
     await one.harm(redis, keys);
-    expect(await read(station, TOKEN)).toMatchObject({
+    expect(await read(platform, TOKEN)).toMatchObject({
       status: 200,
       source: 'redis',
-      value: newest(station),
+      value: newest(platform),
       seq: 1,
     });
     // The clock has not moved.
-    expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
+    expect((await stored(platform, TOKEN)).kept).toEqual(before.kept);
     expect(simulator.ledger.calls).toHaveLength(calls);
   });
 });
@@ -157,28 +157,28 @@ describe('row 7: somebody writes into our keys what no program of ours writes', 
     type: string;
   }
   async function expectPutAside({ harm, type }: Spoiling): Promise<void> {
-    const { redis, keys, simulator } = station;
-    const before = await stored(station, TOKEN);
+    const { redis, keys, simulator } = platform;
+    const before = await stored(platform, TOKEN);
     const calls = simulator.ledger.calls.length;
     await harm(redis, keys);
     const back = async () => {
       expect(await redis.type(keys.record(TOKEN))).toBe('hash');
-      expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
+      expect((await stored(platform, TOKEN)).kept).toEqual(before.kept);
       expect(await redis.exists(keys.spoiled(TOKEN))).toBe(1);
     };
-    expect(await secondsUntil(station, AT_MOST, back)).toBeGreaterThan(0);
+    expect(await secondsUntil(platform, AT_MOST, back)).toBeGreaterThan(0);
     expect(await redis.type(keys.spoiled(TOKEN))).toBe(type);
-    expect(logged(station, SPOILED)).toMatchObject([
+    expect(logged(platform, SPOILED)).toMatchObject([
       { level: 'error', ...TOKEN, key: keys.spoiled(TOKEN) },
     ]);
-    expect(await read(station, TOKEN)).toMatchObject({
+    expect(await read(platform, TOKEN)).toMatchObject({
       status: 200,
       source: 'redis',
       state: 'fresh',
-      value: newest(station),
+      value: newest(platform),
       seq: 1,
     });
-    expect(await statusOf(station, TOKEN)).toMatchObject({
+    expect(await statusOf(platform, TOKEN)).toMatchObject({
       credential: { state: 'fresh', failures_in_a_row: 0 },
       problems: [],
     });
@@ -210,39 +210,39 @@ describe('row 7: somebody writes into our keys what no program of ours writes', 
   ])('$damage: is put aside, a person is told, the value is there', expectPutAside);
 
   it.each(['HEAD', 'POST'])('a string in place of the record: %s is answered', async (method) => {
-    const { redis, keys } = station;
+    const { redis, keys } = platform;
     await redis.set(keys.record(TOKEN), 'garbage');
     const path = `/v1/credentials/${TOKEN.kind}/${TOKEN.subject}`;
-    const asked = station.internal(method === 'POST' ? `${path}/refresh` : path, { method });
-    await station.settle();
+    const asked = platform.internal(method === 'POST' ? `${path}/refresh` : path, { method });
+    await platform.settle();
     expect((await asked).status).toBe(200);
     expect(await redis.get(keys.spoiled(TOKEN))).toBe('garbage');
   });
 
   it('a list in place of the key that services read: it is a string again', async () => {
-    const { redis, keys, simulator } = station;
+    const { redis, keys, simulator } = platform;
     const calls = simulator.ledger.calls.length;
     await redis.del(keys.mirror(TOKEN));
     await redis.lpush(keys.mirror(TOKEN), 'garbage');
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: newest(station) });
-    expect(await redis.get(keys.mirror(TOKEN))).toBe(newest(station));
-    expect(logged(station, MIRROR_RESTORED)).toMatchObject([{ level: 'warn', ...TOKEN }]);
-    expect(logged(station, SPOILED)).toEqual([]);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, value: newest(platform) });
+    expect(await redis.get(keys.mirror(TOKEN))).toBe(newest(platform));
+    expect(logged(platform, MIRROR_RESTORED)).toMatchObject([{ level: 'warn', ...TOKEN }]);
+    expect(logged(platform, SPOILED)).toEqual([]);
     expect(simulator.ledger.calls).toHaveLength(calls);
   });
 
   it('a string in place of the record of a code: another code is minted', async () => {
-    const { redis, keys } = station;
+    const { redis, keys } = platform;
     await redis.set(keys.record(CODE), 'garbage');
     const minted = async () => expect(await redis.hget(keys.record(CODE), 'seq')).toBe('1');
-    expect(await secondsUntil(station, AT_MOST, minted)).toBeGreaterThan(0);
+    expect(await secondsUntil(platform, AT_MOST, minted)).toBeGreaterThan(0);
     expect(await redis.get(keys.spoiled(CODE))).toBe('garbage');
-    expect(logged(station, SPOILED)).toMatchObject([{ level: 'error', ...CODE }]);
-    const { status, value } = await read(station, CODE);
+    expect(logged(platform, SPOILED)).toMatchObject([{ level: 'error', ...CODE }]);
+    const { status, value } = await read(platform, CODE);
     expect(status).toBe(200);
-    expect(station.simulator.isLive(CODE.kind, value ?? '')).toBe(true);
-    expect((await statusOf(station, CODE)).problems).toEqual([]);
-    expect(tokenMints(station)).toBe(1);
+    expect(platform.simulator.isLive(CODE.kind, value ?? '')).toBe(true);
+    expect((await statusOf(platform, CODE)).problems).toEqual([]);
+    expect(tokenMints(platform)).toBe(1);
   });
 
   it('a record that nobody remembers: the value is minted anew', async () => {

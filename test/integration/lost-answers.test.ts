@@ -27,61 +27,61 @@ const readMeanwhile = async ({ internal }: TestPlatform) => {
 };
 
 describe('row 25: WeChat mints, and the answer never comes', () => {
-  let station: TestPlatform;
-  afterEach(() => station.close());
+  let platform: TestPlatform;
+  afterEach(() => platform.close());
 
   it('serves the stored value, doubts it, and mints once more ten seconds later', async () => {
-    station = await platformBeforeRefresh();
-    const { simulator, clock } = station;
-    const before = await stored(station, TOKEN);
+    platform = await platformBeforeRefresh();
+    const { simulator, clock } = platform;
+    const before = await stored(platform, TOKEN);
     const since = clock.now() + MINUTE;
     simulator.addFault({ api: MINT_API, afterMint: true, fault: { type: 'hang' } });
-    await passUnanswered(station, MINUTE + 7_999);
-    expect(await stored(station, TOKEN)).toMatchObject({ kept: before.kept, locked: true });
-    expect(await readMeanwhile(station)).toMatchObject({
+    await passUnanswered(platform, MINUTE + 7_999);
+    expect(await stored(platform, TOKEN)).toMatchObject({ kept: before.kept, locked: true });
+    expect(await readMeanwhile(platform)).toMatchObject({
       status: 200,
       value: before.kept.value,
       seq: 1,
       source: 'redis',
     });
-    expect(logged(station, FAILED)).toEqual([]);
+    expect(logged(platform, FAILED)).toEqual([]);
 
-    await passUnanswered(station, 1);
-    expect(await stored(station, TOKEN)).toEqual({
+    await passUnanswered(platform, 1);
+    expect(await stored(platform, TOKEN)).toEqual({
       kept: before.kept,
       failures: 1,
       locked: false,
       suspect: true,
     });
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'due' });
-    expect(logged(station, FAILED)).toMatchObject([
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'due' });
+    expect(logged(platform, FAILED)).toMatchObject([
       { level: 'warn', kind: TOKEN.kind, failure: { class: 'retry' } },
     ]);
-    expect(logged(station, 'call to WeChat failed')).toMatchObject([{ fault: 'timeout' }]);
+    expect(logged(platform, 'call to WeChat failed')).toMatchObject([{ fault: 'timeout' }]);
 
-    const healedAfter = await secondsUntilRenewed(station, '1', 20);
+    const healedAfter = await secondsUntilRenewed(platform, '1', 20);
     expect(healedAfter).toBeGreaterThanOrEqual(10);
-    expect(gaps(callsSince(station, MINT_API, since))).toHaveLength(1);
-    expect(tokenMints(station)).toBe(3);
-    await expectHealed(station);
-    await station.pass(5 * MINUTE);
-    await station.skip(85 * MINUTE);
-    expect(tokenMints(station)).toBe(3);
+    expect(gaps(callsSince(platform, MINT_API, since))).toHaveLength(1);
+    expect(tokenMints(platform)).toBe(3);
+    await expectHealed(platform);
+    await platform.pass(5 * MINUTE);
+    await platform.skip(85 * MINUTE);
+    expect(tokenMints(platform)).toBe(3);
   });
 });
 
 describe('row 27: Redis stores a minted value and its answer is lost', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   let proxy: TcpProxy;
   afterEach(async () => {
-    await station.close();
+    await platform.close();
     await proxy.close();
   });
 
   it('stores it once, however often it is told', async () => {
     proxy = await createTcpProxy({ socketPath: inject('redisUrl') });
     let armed = false;
-    station = await platformBeforeRefresh({
+    platform = await platformBeforeRefresh({
       redisUrl: proxy.url('redis'),
       simulator: {
         // The next thing that Redis says is its answer to the commit.
@@ -91,7 +91,7 @@ describe('row 27: Redis stores a minted value and its answer is lost', () => {
       },
     });
     armed = true;
-    const { app, clock, redis, keys } = station;
+    const { app, clock, redis, keys } = platform;
     const startedAt = clock.now();
     let outcome: unknown;
     void app.keeper.ensureFresh(TOKEN, 'cron').then((one) => (outcome = one));
@@ -104,46 +104,46 @@ describe('row 27: Redis stores a minted value and its answer is lost', () => {
       },
       { timeout: 20_000, interval: 50 },
     );
-    await station.settle();
+    await platform.settle();
     expect(clock.now() - startedAt).toBeLessThanOrEqual(20_000);
-    expect(tokenMints(station)).toBe(2);
+    expect(tokenMints(platform)).toBe(2);
     expect(await redis.llen(keys.history(TOKEN))).toBe(2);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
-    const lines = logged(station, REFRESHED, TOKEN.kind);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    const lines = logged(platform, REFRESHED, TOKEN.kind);
     expect(lines.map(({ level, seq }) => ({ level, seq }))).toEqual([
       { level: 'info', seq: 1 },
       { level: 'info', seq: 2 },
     ]);
-    await expectHealed(station);
+    await expectHealed(platform);
     // Nothing is owed: no further mint follows.
-    await station.pass(5 * MINUTE);
-    await station.skip(85 * MINUTE);
-    expect(tokenMints(station)).toBe(2);
+    await platform.pass(5 * MINUTE);
+    await platform.skip(85 * MINUTE);
+    expect(tokenMints(platform)).toBe(2);
   });
 });
 
 describe('row 28: WeChat does not answer for a quarter of an hour', () => {
-  let station: TestPlatform;
-  afterEach(() => station.close());
+  let platform: TestPlatform;
+  afterEach(() => platform.close());
 
   it('holds, warns, calls a person five minutes before the end, and heals within half a minute', async () => {
-    station = await platformBeforeRefresh();
-    const { simulator, clock } = station;
-    const before = await stored(station, TOKEN);
+    platform = await platformBeforeRefresh();
+    const { simulator, clock } = platform;
+    const before = await stored(platform, TOKEN);
     const since = clock.now() + MINUTE;
     const expiresAt = Number(before.kept.expires_at);
     simulator.addFault({ api: MINT_API, times: 'forever', fault: { type: 'hang' } });
-    await passUnanswered(station, expiresAt - clock.now() - 1);
-    expect(await readMeanwhile(station)).toMatchObject({
+    await passUnanswered(platform, expiresAt - clock.now() - 1);
+    expect(await readMeanwhile(platform)).toMatchObject({
       status: 200,
       value: before.kept.value,
       seq: 1,
     });
-    expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
-    const calls = callsSince(station, MINT_API, since);
+    expect((await stored(platform, TOKEN)).kept).toEqual(before.kept);
+    const calls = callsSince(platform, MINT_API, since);
     expect(calls.length).toBeGreaterThanOrEqual(7);
     for (const gap of gaps(calls)) expect(gap).toBeGreaterThanOrEqual(18);
-    const lines = station.logs.filter(({ message }) => [FAILED, NEEDS_PERSON].includes(message));
+    const lines = platform.logs.filter(({ message }) => [FAILED, NEEDS_PERSON].includes(message));
     expect(lines.length).toBeGreaterThanOrEqual(6);
     const alarms = lines.filter(({ level }) => level === 'error');
     expect(alarms).toEqual(lines.slice(-alarms.length));
@@ -152,9 +152,9 @@ describe('row 28: WeChat does not answer for a quarter of an hour', () => {
       lines.filter(({ state }) => state === 'due').every(({ level }) => level === 'warn'),
     ).toBe(true);
 
-    await passUnanswered(station, 10_000);
-    const asked = station.internal(`/v1/credentials/${TOKEN.kind}/${TOKEN.subject}`);
-    await passUnanswered(station, 9_000);
+    await passUnanswered(platform, 10_000);
+    const asked = platform.internal(`/v1/credentials/${TOKEN.kind}/${TOKEN.subject}`);
+    await passUnanswered(platform, 9_000);
     const refused = await asked;
     expect(refused.status).toBe(503);
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
@@ -162,10 +162,10 @@ describe('row 28: WeChat does not answer for a quarter of an hour', () => {
 
     simulator.clearFaults();
     // At most the rest of one call, and the pause before the next one.
-    expect(await secondsUntilRenewed(station, '1', 30)).toBeGreaterThan(0);
-    await station.pass(1_000);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
-    await expectHealed(station);
+    expect(await secondsUntilRenewed(platform, '1', 30)).toBeGreaterThan(0);
+    await platform.pass(1_000);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    await expectHealed(platform);
   });
 });
 
@@ -206,47 +206,47 @@ const BAD_ANSWERS: BadAnswer[] = [
 ];
 
 describe.each(BAD_ANSWERS)('row $row: WeChat answers with $name', ({ fault, met }) => {
-  let station: TestPlatform;
-  afterEach(() => station.close());
+  let platform: TestPlatform;
+  afterEach(() => platform.close());
 
   it.each([true, false])(
     'holds the value, warns, and mints again within half a minute (minted: %s)',
     async (afterMint) => {
-      station = await platformBeforeRefresh();
-      const { simulator, clock } = station;
-      const before = await stored(station, TOKEN);
+      platform = await platformBeforeRefresh();
+      const { simulator, clock } = platform;
+      const before = await stored(platform, TOKEN);
       const since = clock.now() + MINUTE;
       simulator.addFault({ api: MINT_API, afterMint, fault });
       // A drip is given up eight seconds later, the others are over at once.
-      await passUnanswered(station, JUST_AFTER + (fault.type === 'drip' ? 8_000 : 0));
-      expect(await stored(station, TOKEN)).toEqual({
+      await passUnanswered(platform, JUST_AFTER + (fault.type === 'drip' ? 8_000 : 0));
+      expect(await stored(platform, TOKEN)).toEqual({
         kept: before.kept,
         failures: 1,
         locked: false,
         suspect: true,
       });
-      expect(await read(station, TOKEN)).toMatchObject({
+      expect(await read(platform, TOKEN)).toMatchObject({
         status: 200,
         value: before.kept.value,
         seq: 1,
         state: 'due',
         source: 'redis',
       });
-      expect(logged(station, 'call to WeChat failed')).toMatchObject([
+      expect(logged(platform, 'call to WeChat failed')).toMatchObject([
         { level: 'warn', api: MINT_API, fault: met },
       ]);
-      expect(logged(station, FAILED)).toMatchObject([
+      expect(logged(platform, FAILED)).toMatchObject([
         { level: 'warn', kind: TOKEN.kind, failures: 1, failure: { class: 'retry' } },
       ]);
-      expect(logged(station, NEEDS_PERSON)).toEqual([]);
-      const { credential } = await statusOf(station, TOKEN);
+      expect(logged(platform, NEEDS_PERSON)).toEqual([]);
+      const { credential } = await statusOf(platform, TOKEN);
       expect(credential.last_error?.message).toContain(met);
 
-      expect(await secondsUntilRenewed(station, '1', 20)).toBeGreaterThan(0);
-      const [gap] = gaps(callsSince(station, MINT_API, since));
+      expect(await secondsUntilRenewed(platform, '1', 20)).toBeGreaterThan(0);
+      const [gap] = gaps(callsSince(platform, MINT_API, since));
       expect(gap).toBeGreaterThanOrEqual(10);
-      expect(tokenMints(station)).toBe(afterMint ? 3 : 2);
-      await expectHealed(station);
+      expect(tokenMints(platform)).toBe(afterMint ? 3 : 2);
+      await expectHealed(platform);
     },
   );
 });

@@ -32,13 +32,13 @@ function namesIn(text: string): string[] {
   return [...new Set(names.map((name) => name.replace(/_(?:bucket|sum|count)$/, '')))];
 }
 
-let station: TestPlatform;
+let platform: TestPlatform;
 let text: string;
 beforeAll(async () => {
-  station = await createTestPlatform();
-  text = await scrape(station);
+  platform = await createTestPlatform();
+  text = await scrape(platform);
 });
-afterAll(() => station.close());
+afterAll(() => platform.close());
 
 describe('the names of the metrics', () => {
   it('in the alerting rules are those of a scrape', () => {

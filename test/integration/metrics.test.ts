@@ -21,21 +21,21 @@ import { MINT_API } from '../kit/scenario.ts';
 
 /** What Prometheus reads, and what it would tell. */
 
-let station: TestPlatform;
-afterEach(() => station.close());
+let platform: TestPlatform;
+afterEach(() => platform.close());
 
 const OF_TOKEN = `{appid="${COMPONENT.appid}",kind="component_access_token"}`;
-const epoch = () => station.clock.now() / 1000;
+const epoch = () => platform.clock.now() / 1000;
 
 describe('the metrics of a calm day', () => {
   it('tell times as times, and count what was done', async () => {
-    station = await createTestPlatform({ ticket: true });
-    await authorize(station);
-    await station.pass(10 * MINUTE);
-    await station.simulator.pushTicket();
-    await station.settle();
+    platform = await createTestPlatform({ ticket: true });
+    await authorize(platform);
+    await platform.pass(10 * MINUTE);
+    await platform.simulator.pushTicket();
+    await platform.settle();
     const scrapedAt = epoch();
-    const metrics = await readMetrics(station);
+    const metrics = await readMetrics(platform);
     const component = `{appid="${COMPONENT.appid}"}`;
     expect(metrics).toMatchObject({
       wxkeeper_redis_up: 1,
@@ -66,16 +66,16 @@ describe('the metrics of a calm day', () => {
   });
 
   it('name no authorizer and hold no value', async () => {
-    station = await createTestPlatform({ ticket: true });
-    await authorize(station);
+    platform = await createTestPlatform({ ticket: true });
+    await authorize(platform);
     const path = AUTHORIZED.subject.replace(':', '/');
-    const read = await station.internal(`/v1/credentials/${AUTHORIZED.kind}/${path}`);
+    const read = await platform.internal(`/v1/credentials/${AUTHORIZED.kind}/${path}`);
     expect(read.status).toBe(200);
-    await station.settle();
-    const text = await scrape(station);
+    await platform.settle();
+    const text = await scrape(platform);
     expect(text).toContain('route="/v1/credentials/');
     expect(text).not.toContain(AUTHORIZER);
-    const kept = await Promise.all([TOKEN, CODE, AUTHORIZED].map((id) => stored(station, id)));
+    const kept = await Promise.all([TOKEN, CODE, AUTHORIZED].map((id) => stored(platform, id)));
     const values = kept.map((one) => one.kept.value);
     expect(values.filter((value) => value !== undefined)).toHaveLength(3);
     for (const value of values) expect(text).not.toContain(value);
@@ -84,12 +84,12 @@ describe('the metrics of a calm day', () => {
   it('show a key that is narrowed to an appid only what is about that one', async () => {
     const { key, entry } = makeApiKey('narrow', `status:read@${STABLE.appid}`);
     const reader = makeApiKey('reader', 'credentials:read');
-    station = await createTestPlatform({
+    platform = await createTestPlatform({
       accounts: true,
       env: { API_KEYS: `${entry},${reader.entry}` },
     });
     const get = (bearer: string) =>
-      station.internal('/metrics', { headers: { authorization: `Bearer ${bearer}` } });
+      platform.internal('/metrics', { headers: { authorization: `Bearer ${bearer}` } });
     const text = await (await get(key)).text();
     expect(new Set(text.match(/wx[0-9a-f]{16}/g))).toEqual(new Set([STABLE.appid]));
     expect((await get(reader.key)).status).toBe(403);
@@ -97,12 +97,12 @@ describe('the metrics of a calm day', () => {
   });
 
   it('are each replica’s own, be they in one process', async () => {
-    station = await createTestPlatform();
-    const replica = await station.addReplica();
-    await station.simulator.pushTicket();
-    await station.settle();
-    const other = await readMetrics(station, replica.internalPort());
-    const metrics = await readMetrics(station);
+    platform = await createTestPlatform();
+    const replica = await platform.addReplica();
+    await platform.simulator.pushTicket();
+    await platform.settle();
+    const other = await readMetrics(platform, replica.internalPort());
+    const metrics = await readMetrics(platform);
     const pushed = 'wxkeeper_pushes_total{type="event",outcome="stored"}';
     expect([metrics[pushed], other[pushed]].sort()).toEqual([0, 1]);
     expect(other['wxkeeper_replicas{state="running"}']).toBe(2);
@@ -113,32 +113,32 @@ describe('the metrics of a calm day', () => {
 
 describe('the metrics of a bad day', () => {
   it('count refused pushes, failed calls, complaints and log lines', async () => {
-    station = await createTestPlatform();
-    await station.simulator.pushTicket();
-    await station.settle();
+    platform = await createTestPlatform();
+    await platform.simulator.pushTicket();
+    await platform.settle();
     const complain = (body: object) =>
-      station.internal(`/v1/credentials/component_access_token/${COMPONENT.appid}/rejected`, {
+      platform.internal(`/v1/credentials/component_access_token/${COMPONENT.appid}/rejected`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(body),
       });
-    await station.pass(2 * MINUTE);
+    await platform.pass(2 * MINUTE);
     await complain({ seq: 1, errcode: 40001 });
     await complain({ seq: 1, errcode: 48001 });
     const fault = { type: 'errcode', errcode: 40125 } as const;
-    station.simulator.addFault({ api: MINT_API, times: 'forever', fault });
-    await station.pass(6 * MINUTE);
+    platform.simulator.addFault({ api: MINT_API, times: 'forever', fault });
+    await platform.pass(6 * MINUTE);
     await complain({ seq: 2, errcode: 40001 });
-    await station.settle();
+    await platform.settle();
     await fetch(
-      `${station.publicUrl()}?msg_signature=${'0'.repeat(40)}&timestamp=1795219200&nonce=1`,
+      `${platform.publicUrl()}?msg_signature=${'0'.repeat(40)}&timestamp=1795219200&nonce=1`,
       {
         method: 'POST',
         body: `<xml><AppId>${COMPONENT.appid}</AppId><Encrypt>${'A'.repeat(64)}</Encrypt></xml>`,
       },
     );
-    await fetch(station.publicUrl('/no/such/page'));
-    const metrics = await readMetrics(station);
+    await fetch(platform.publicUrl('/no/such/page'));
+    const metrics = await readMetrics(platform);
     expect(metrics).toMatchObject({
       'wxkeeper_pushes_total{type="event",outcome="bad_signature"}': 1,
       'wxkeeper_complaints_total{outcome="refreshed"}': 1,
@@ -160,16 +160,16 @@ describe('the metrics of a bad day', () => {
 
   it.each(['dies', 'hangs'])('are there in time when Redis %s, and say so', async (end) => {
     const server = await startRedisServer();
-    station = await createTestPlatform({ redisUrl: server.url });
+    platform = await createTestPlatform({ redisUrl: server.url });
     try {
-      await station.simulator.pushTicket();
-      await station.settle();
+      await platform.simulator.pushTicket();
+      await platform.settle();
       if (end === 'dies') {
         await server.kill();
-        await becomes(station, 503);
+        await becomes(platform, 503);
       } else process.kill(server.pid(), 'SIGSTOP');
       const begun = performance.now();
-      const answer = await station.internal('/metrics');
+      const answer = await platform.internal('/metrics');
       expect(performance.now() - begun).toBeLessThan(3_000);
       expect(answer.status).toBe(200);
       const text = await answer.text();
@@ -186,35 +186,35 @@ describe('the metrics of a bad day', () => {
 
 describeWithPromtool('Prometheus', () => {
   it('takes the metrics without a complaint, and tells of nothing on a calm day', async () => {
-    station = await createTestPlatform({ ticket: true });
-    await authorize(station);
-    await station.simulator.pushTicket();
-    await station.settle();
-    const text = await scrape(station);
+    platform = await createTestPlatform({ ticket: true });
+    await authorize(platform);
+    await platform.simulator.pushTicket();
+    await platform.settle();
+    const text = await scrape(platform);
     expect(await runPromtool(['check', 'metrics'], text)).toEqual({ ok: true, output: '' });
-    expect(await alertsFiring(text, station.clock.now())).toEqual([]);
+    expect(await alertsFiring(text, platform.clock.now())).toEqual([]);
   });
 
   it('tells once of a ticket that stays away, and later of what comes of it', async () => {
-    station = await createTestPlatform();
-    await station.simulator.pushTicket();
-    await station.settle();
-    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
-    await station.pass(25 * MINUTE);
-    expect(await alertsFiring(await scrape(station), station.clock.now())).toEqual([]);
-    await station.pass(MINUTE);
-    const told = await alertsFiring(await scrape(station), station.clock.now());
+    platform = await createTestPlatform();
+    await platform.simulator.pushTicket();
+    await platform.settle();
+    platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    await platform.pass(25 * MINUTE);
+    expect(await alertsFiring(await scrape(platform), platform.clock.now())).toEqual([]);
+    await platform.pass(MINUTE);
+    const told = await alertsFiring(await scrape(platform), platform.clock.now());
     expect(told).toEqual(['WxkeeperTicketSilent']);
   });
 
   it('tells of a wrong secret under that name, also when its values have died', async () => {
-    station = await createTestPlatform();
-    station.simulator.setPushing(true);
-    await station.pass(20 * MINUTE);
+    platform = await createTestPlatform();
+    platform.simulator.setPushing(true);
+    await platform.pass(20 * MINUTE);
     const fault = { type: 'errcode', errcode: 40125 } as const;
-    station.simulator.addFault({ api: MINT_API, times: 'forever', fault });
-    await station.pass(1.75 * HOUR);
-    const told = await alertsFiring(await scrape(station), station.clock.now());
+    platform.simulator.addFault({ api: MINT_API, times: 'forever', fault });
+    await platform.pass(1.75 * HOUR);
+    const told = await alertsFiring(await scrape(platform), platform.clock.now());
     expect(told).toContain('WxkeeperSecretRefused');
     expect(told).not.toContain('WxkeeperTicketSilent');
   });

@@ -79,13 +79,13 @@ const NOTICES: readonly { infoType: string; name?: string; fields: Fields; lacks
   { infoType: 'wxa_nickname_audit', fields: { ret: '3', nickname: '示例' }, lacks: 'nickname' },
 ];
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeAll(async () => {
-  station = await createTestPlatform({ ticket: true });
+  platform = await createTestPlatform({ ticket: true });
 });
-afterAll(() => station.close());
+afterAll(() => platform.close());
 beforeEach(() => {
-  station.logs.length = 0;
+  platform.logs.length = 0;
 });
 
 const xmlOf = (fields: Fields): string =>
@@ -98,14 +98,14 @@ const xmlOf = (fields: Fields): string =>
 
 /** Pushes it in a second of its own, and says what of it is in the stream. */
 async function push(infoType: string, fields: Fields) {
-  const { simulator, clock, redis, keys } = station;
+  const { simulator, clock, redis, keys } = platform;
   const stream = keys.events(COMPONENT.appid);
   await clock.advance(1_000);
   const known = await redis.xlen(stream);
   const head = { AppId: COMPONENT.appid, CreateTime: String(clock.now() / 1000) };
   const whole = { ...head, InfoType: infoType, ...fields };
   const record = await simulator.push(undefined, `<xml>${xmlOf(whole)}</xml>`);
-  await station.settle();
+  await platform.settle();
   expect(record).toMatchObject(SUCCESS);
   expect(await redis.xlen(stream)).toBe(known + 1);
   const [entry] = await redis.xrevrange(stream, '+', '-', 'COUNT', 1);
@@ -133,8 +133,8 @@ describe('a notice', () => {
   it.each(cases)('$title is stored as it came', async ({ infoType, fields }) => {
     const { whole, fields: kept } = await push(infoType, fields);
     expect(kept).toEqual(whole);
-    expect(logged(station, ODD)).toEqual([]);
-    const ofPushes = station.logs.filter(({ room }) => room === 'pushes');
+    expect(logged(platform, ODD)).toEqual([]);
+    const ofPushes = platform.logs.filter(({ room }) => room === 'pushes');
     expect(ofPushes).toMatchObject([{ level: 'info', message: 'push accepted', type: infoType }]);
   });
 
@@ -151,7 +151,7 @@ describe('a notice', () => {
       });
       expect(text).not.toContain('secret');
       expect({ ...kept, auth_code: 'queryauthcode@@@secret' }).toEqual(whole);
-      expect(JSON.stringify(station.logs)).not.toContain('secret');
+      expect(JSON.stringify(platform.logs)).not.toContain('secret');
     },
   );
 
@@ -160,11 +160,11 @@ describe('a notice', () => {
     const rest = Object.fromEntries(Object.entries(fields).filter(([name]) => name !== lacks));
     const { whole, fields: kept } = await push(infoType, { ...rest, auth_code: 'secret' });
     expect({ ...kept, auth_code: 'secret' }).toEqual(whole);
-    expect(logged(station, ODD)).toMatchObject([
+    expect(logged(platform, ODD)).toMatchObject([
       { level: 'warn', component: COMPONENT.appid, type: infoType },
     ]);
-    expect(logged(station, ODD)[0]?.['fields']).toContain(lacks);
-    expect(JSON.stringify(station.logs)).not.toContain('secret');
+    expect(logged(platform, ODD)[0]?.['fields']).toContain(lacks);
+    expect(JSON.stringify(platform.logs)).not.toContain('secret');
   });
 });
 
@@ -178,8 +178,8 @@ describe('the event of an authorization', () => {
       const { whole, fields: kept, text } = await push(infoType, { ...fields, ...code });
       expect({ ...kept, ...code }).toEqual(whole);
       expect(text).not.toContain('secret');
-      expect(JSON.stringify(station.logs)).not.toContain('secret');
-      expect(logged(station, ODD)).toEqual([]);
+      expect(JSON.stringify(platform.logs)).not.toContain('secret');
+      expect(logged(platform, ODD)).toEqual([]);
     },
   );
 
@@ -192,11 +192,11 @@ describe('the event of an authorization', () => {
       odd: 'AuthorizationCode',
     },
   ])('$name is stored without its codes, with a warning', async ({ fields, odd }) => {
-    const exchanges = await station.redis.hlen(station.keys.exchanges(COMPONENT.appid));
+    const exchanges = await platform.redis.hlen(platform.keys.exchanges(COMPONENT.appid));
     const { text } = await push('authorized', { ...code, ...fields });
     expect(text).not.toContain('secret');
-    expect(logged(station, ODD)).toMatchObject([{ level: 'warn', fields: [odd] }]);
-    expect(await station.redis.hlen(station.keys.exchanges(COMPONENT.appid))).toBe(exchanges);
+    expect(logged(platform, ODD)).toMatchObject([{ level: 'warn', fields: [odd] }]);
+    expect(await platform.redis.hlen(platform.keys.exchanges(COMPONENT.appid))).toBe(exchanges);
   });
 });
 
@@ -204,28 +204,30 @@ describe('a mini-program that was registered through us (notify_third_fasteregis
   const registered = { appid: AUTHORIZER, status: '0', msg: 'OK', info: company };
 
   it('has authorized the platform: its code becomes a token that is kept', async () => {
-    const { redirectCode } = station.simulator.grant(COMPONENT.appid, AUTHORIZER, { kind: 'mini' });
+    const { redirectCode } = platform.simulator.grant(COMPONENT.appid, AUTHORIZER, {
+      kind: 'mini',
+    });
     const { text } = await push('notify_third_fasteregister', {
       ...registered,
       auth_code: redirectCode,
     });
     expect(text).not.toContain(redirectCode);
-    const refreshToken = station.simulator.refreshTokenOf(COMPONENT.appid, AUTHORIZER) ?? '';
-    await expectServed(station, { seq: 1, refreshToken });
-    expect(await readAuthorizer(station.store, COMPONENT.appid, AUTHORIZER)).toMatchObject({
+    const refreshToken = platform.simulator.refreshTokenOf(COMPONENT.appid, AUTHORIZER) ?? '';
+    await expectServed(platform, { seq: 1, refreshToken });
+    expect(await readAuthorizer(platform.store, COMPONENT.appid, AUTHORIZER)).toMatchObject({
       state: 'authorized',
       type: 'mini_program',
     });
-    await station.skip(2 * 3_600_000);
-    await expectServed(station, { seq: 2, refreshToken });
+    await platform.skip(2 * 3_600_000);
+    await expectServed(platform, { seq: 2, refreshToken });
   });
 
   it.each([
     { name: 'the registration failed', fields: { status: '100002' } },
     { name: 'there is no code', fields: { auth_code: '' } },
   ])('brings nothing when $name', async ({ fields }) => {
-    const exchanges = station.keys.exchanges(COMPONENT.appid);
-    const before = await station.redis.hlen(exchanges);
+    const exchanges = platform.keys.exchanges(COMPONENT.appid);
+    const before = await platform.redis.hlen(exchanges);
     const { text } = await push('notify_third_fasteregister', {
       ...registered,
       appid: NEW,
@@ -233,9 +235,9 @@ describe('a mini-program that was registered through us (notify_third_fasteregis
       ...fields,
     });
     expect(text).not.toContain('secret');
-    expect(await station.redis.hlen(exchanges)).toBe(before);
+    expect(await platform.redis.hlen(exchanges)).toBe(before);
     const id = authorizerToken(COMPONENT.appid, NEW);
-    expect(await station.redis.exists(station.keys.record(id))).toBe(0);
-    expect(await readAuthorizer(station.store, COMPONENT.appid, NEW)).toBeUndefined();
+    expect(await platform.redis.exists(platform.keys.record(id))).toBe(0);
+    expect(await readAuthorizer(platform.store, COMPONENT.appid, NEW)).toBeUndefined();
   });
 });

@@ -17,7 +17,7 @@ import {
 } from '../kit/scenario.ts';
 
 describe('row 34: something answers with a redirect to another host', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   let requests = 0;
   const elsewhere = createServer((_request, response) => {
     requests += 1;
@@ -25,57 +25,57 @@ describe('row 34: something answers with a redirect to another host', () => {
   });
   afterEach(async () => {
     elsewhere.close();
-    await station.close();
+    await platform.close();
   });
 
   it('sends the secret nowhere else, tells a person, and heals when the proxy is gone', async () => {
     await new Promise<void>((resolve) => void elsewhere.listen(0, '127.0.0.1', resolve));
     const { port } = elsewhere.address() as AddressInfo;
-    station = await platformBeforeRefresh({ simulator: { hosts: 2 } });
-    const { simulator, clock } = station;
-    const before = await stored(station, TOKEN);
+    platform = await platformBeforeRefresh({ simulator: { hosts: 2 } });
+    const { simulator, clock } = platform;
+    const before = await stored(platform, TOKEN);
     const since = clock.now() + MINUTE;
     simulator.addFault({
       api: MINT_API,
       times: 'forever',
       fault: { type: 'redirect', location: `http://127.0.0.1:${port}/` },
     });
-    await station.pass(10 * MINUTE);
+    await platform.pass(10 * MINUTE);
     expect(requests).toBe(0);
     // Another host would be behind the same proxy. Once more, in case that it passes; after that a person
     // is not faster than ten minutes.
-    const calls = callsSince(station, MINT_API, since);
+    const calls = callsSince(platform, MINT_API, since);
     expect(calls).toEqual([0, expect.closeTo(30, -1)]);
-    expect(await stored(station, TOKEN)).toEqual({ ...before, failures: 2 });
-    expect(await read(station, TOKEN)).toMatchObject({
+    expect(await stored(platform, TOKEN)).toEqual({ ...before, failures: 2 });
+    expect(await read(platform, TOKEN)).toMatchObject({
       status: 200,
       value: before.kept.value,
       seq: 1,
       source: 'redis',
     });
-    expect(logged(station, 'call to WeChat failed')).toMatchObject([
+    expect(logged(platform, 'call to WeChat failed')).toMatchObject([
       { level: 'warn', api: MINT_API, fault: 'redirect' },
       { level: 'warn', api: MINT_API, fault: 'redirect' },
     ]);
-    expect(logged(station, NEEDS_PERSON)).toMatchObject([
+    expect(logged(platform, NEEDS_PERSON)).toMatchObject([
       { level: 'error', kind: TOKEN.kind, failures: 1, failure: { class: 'config' } },
       { level: 'error', kind: TOKEN.kind, failures: 2, failure: { class: 'config' } },
     ]);
-    const { credential, problems } = await statusOf(station, TOKEN);
+    const { credential, problems } = await statusOf(platform, TOKEN);
     const advice = credential.last_error?.advice ?? '';
     expect(advice).toMatch(/proxy stands between/);
     expect(problems).toMatchObject([{ code: 'credential_refresh_failing', advice }]);
 
     simulator.clearFaults();
-    expect(await secondsUntilRenewed(station, '1', 95)).toBeGreaterThan(85);
-    expect(tokenMints(station)).toBe(2);
-    await expectHealed(station);
+    expect(await secondsUntilRenewed(platform, '1', 95)).toBeGreaterThan(85);
+    expect(tokenMints(platform)).toBe(2);
+    await expectHealed(platform);
   });
 });
 
 describe('row 122: one refusal that passes', () => {
-  let station: TestPlatform;
-  afterEach(() => station.close());
+  let platform: TestPlatform;
+  afterEach(() => platform.close());
 
   const refusal = (errcode: number) => ({ type: 'errcode', errcode }) as const;
   it.each([
@@ -89,32 +89,32 @@ describe('row 122: one refusal that passes', () => {
     { name: 'a secret that is not known everywhere yet (40125)', fault: refusal(40125) },
     { name: 'a right that is not known everywhere yet (48001)', fault: refusal(48001) },
   ] as const)('$name costs a minute and not ten', async ({ fault }) => {
-    station = await createTestPlatform();
-    station.simulator.addFault({ api: MINT_API, fault });
-    await station.simulator.pushTicket();
-    await station.settle();
-    expect(await read(station, TOKEN)).toMatchObject({ status: 503 });
-    await station.pass(MINUTE);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, state: 'fresh' });
-    expect(callsSince(station, MINT_API, 0)).toHaveLength(2);
+    platform = await createTestPlatform();
+    platform.simulator.addFault({ api: MINT_API, fault });
+    await platform.simulator.pushTicket();
+    await platform.settle();
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 503 });
+    await platform.pass(MINUTE);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, state: 'fresh' });
+    expect(callsSince(platform, MINT_API, 0)).toHaveLength(2);
   });
 });
 
 describe('row 46: WeChat gives the same token again', () => {
-  let station: TestPlatform;
-  afterEach(() => station.close());
+  let platform: TestPlatform;
+  afterEach(() => platform.close());
 
   it('counts as a longer life of it: nobody has to learn a new value', async () => {
-    station = await platformBeforeRefresh();
-    const { simulator, clock, redis, keys, store } = station;
-    const before = await stored(station, TOKEN);
+    platform = await platformBeforeRefresh();
+    const { simulator, clock, redis, keys, store } = platform;
+    const before = await stored(platform, TOKEN);
     const body = JSON.stringify({ component_access_token: before.kept.value, expires_in: 7200 });
     simulator.addFault({ api: MINT_API, fault: { type: 'body', body } });
     const since = clock.now() + MINUTE;
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
 
-    expect(callsSince(station, MINT_API, since)).toEqual([0]);
-    expect(await read(station, TOKEN)).toMatchObject({
+    expect(callsSince(platform, MINT_API, since)).toEqual([0]);
+    expect(await read(platform, TOKEN)).toMatchObject({
       status: 200,
       value: before.kept.value,
       seq: 1,
@@ -122,9 +122,9 @@ describe('row 46: WeChat gives the same token again', () => {
       expires_in: 7200,
     });
     const url = `/v1/credentials/${TOKEN.kind}/${TOKEN.subject}`;
-    const polled = await station.internal(url, { headers: { 'if-none-match': '"1"' } });
+    const polled = await platform.internal(url, { headers: { 'if-none-match': '"1"' } });
     expect(polled.status).toBe(304);
-    expect(await stored(station, TOKEN)).toEqual({
+    expect(await stored(platform, TOKEN)).toEqual({
       ...before,
       kept: {
         ...before.kept,
@@ -136,7 +136,7 @@ describe('row 46: WeChat gives the same token again', () => {
     expect(await redis.pttl(keys.mirror(TOKEN))).toBeGreaterThan(7_000_000);
     expect(await redis.pttl(keys.mirror(TOKEN))).toBeLessThanOrEqual(7_200_000);
     expect((await readHistory(store, TOKEN)).map(({ seq }) => seq)).toEqual([1, 1]);
-    expect(logged(station, REFRESHED, TOKEN.kind)).toMatchObject([
+    expect(logged(platform, REFRESHED, TOKEN.kind)).toMatchObject([
       {
         level: 'info',
         seq: 1,
@@ -144,15 +144,15 @@ describe('row 46: WeChat gives the same token again', () => {
       },
       { level: 'info', seq: 1, expires_at: new Date(since + 7_200_000).toISOString() },
     ]);
-    expect([...logged(station, FAILED), ...logged(station, NEEDS_PERSON)]).toEqual([]);
-    const { credential, problems } = await statusOf(station, TOKEN);
+    expect([...logged(platform, FAILED), ...logged(platform, NEEDS_PERSON)]).toEqual([]);
+    const { credential, problems } = await statusOf(platform, TOKEN);
     expect(credential).toMatchObject({ state: 'fresh', failures_in_a_row: 0, last_error: null });
     expect(problems).toEqual([]);
 
     // Nothing is owed. In ten minutes the simulator, which knows of no longer life, ends it.
-    await station.pass(9 * MINUTE);
-    expect(callsSince(station, MINT_API, since)).toEqual([0]);
-    expect(tokenMints(station)).toBe(1);
-    await expectHealed(station);
+    await platform.pass(9 * MINUTE);
+    expect(callsSince(platform, MINT_API, since)).toEqual([0]);
+    expect(tokenMints(platform)).toBe(1);
+    await expectHealed(platform);
   });
 });

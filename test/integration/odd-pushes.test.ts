@@ -27,16 +27,16 @@ import { encryptPush, type EnvelopeOptions, outerXml, ticketXml } from '../kit/p
 /** As the service learns from WeChat. */
 const ACCOUNT = userNameOf(AUTHORIZER);
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeAll(async () => {
-  station = await createTestPlatform();
-  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  platform = await createTestPlatform();
+  platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
 });
-afterAll(() => station.close());
+afterAll(() => platform.close());
 // So that no test meets a push of the one before.
-beforeEach(() => station.pass(MINUTE));
+beforeEach(() => platform.pass(MINUTE));
 
-const now = () => Math.floor(station.clock.now() / 1000);
+const now = () => Math.floor(platform.clock.now() / 1000);
 const sealed = (text: string | Buffer, options: EnvelopeOptions = {}) =>
   encryptPush(text, { timestamp: now(), ...options });
 const message = (inner = '') =>
@@ -50,13 +50,13 @@ const authorized = (code: string, more = '') =>
 const ticket = (value: string) => ticketXml({ ticket: value, createTime: now() });
 /** A code that WeChat would take, and a ticket to take it with. */
 async function grant(): Promise<string> {
-  await station.simulator.pushTicket();
-  await station.settle();
-  return station.simulator.grant(COMPONENT.appid, AUTHORIZER).code;
+  await platform.simulator.pushTicket();
+  await platform.settle();
+  return platform.simulator.grant(COMPONENT.appid, AUTHORIZER).code;
 }
 const exchanged = () =>
-  station.simulator.ledger.calls.filter((one) => one.api === 'api_query_auth').length;
-const storedTicket = () => station.redis.get(station.keys.ticketMirror(COMPONENT.appid));
+  platform.simulator.ledger.calls.filter((one) => one.api === 'api_query_auth').length;
+const storedTicket = () => platform.redis.get(platform.keys.ticketMirror(COMPONENT.appid));
 
 /** Posts, expects one entry more, and returns it with its fields parsed. */
 async function stored(
@@ -64,10 +64,10 @@ async function stored(
   path = EVENTS,
   headers: Record<string, string> = {},
 ): Promise<Record<string, string> & { all: Record<string, unknown> }> {
-  const before = await eventCount(station);
-  expect(await post(station, push, path, headers)).toBe('200 success');
-  expect(await eventCount(station)).toBe(before + 1);
-  const [entry = {}] = await newestEvents(station);
+  const before = await eventCount(platform);
+  expect(await post(platform, push, path, headers)).toBe('200 success');
+  expect(await eventCount(platform)).toBe(before + 1);
+  const [entry = {}] = await newestEvents(platform);
   return { ...entry, all: JSON.parse(entry.fields ?? '') as Record<string, unknown> } as never;
 }
 
@@ -124,10 +124,10 @@ describe('row 109: broken UTF-8', () => {
     const event = (byte: number) =>
       Buffer.concat([Buffer.from(head), Buffer.from([byte]), Buffer.from(`<${tail}`)]);
     for (const byte of [0xff, 0xfe, 0xc0]) await stored(sealed(event(byte)), MESSAGES);
-    const before = await eventCount(station);
+    const before = await eventCount(platform);
     const again = sealed(event(0xfe), { random: 'fedcba9876543210', nonce: 'anew' });
-    expect(await post(station, again, MESSAGES)).toBe('200 success');
-    expect(await eventCount(station)).toBe(before);
+    expect(await post(platform, again, MESSAGES)).toBe('200 success');
+    expect(await eventCount(platform)).toBe(before);
   });
 
   it('in a ticket event leaves the ticket whole', async () => {
@@ -262,7 +262,7 @@ describe('row 112: what nobody needs and nothing vouches for', () => {
   ])('a ticket event with %s is kept for others, and changes nothing', async (_what, change) => {
     await stored(sealed(ticket(`ticket@@@${now()}`)));
     const before = await storedTicket();
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     const entry = await stored(sealed(change(ticket('ticket@@@odd'))));
     expect(await storedTicket()).toBe(before);
     expect(JSON.stringify(entry)).not.toContain('@@@odd');
@@ -292,7 +292,7 @@ describe('row 112: what decides, in a form that nobody expects', () => {
 
   it.each(BLANKS)('%j around a ticket, and around all else in its event', async (blank) => {
     for (const form of [(xml: string) => xml, asJson]) {
-      await station.pass(MINUTE);
+      await platform.pass(MINUTE);
       const value = `ticket@@@${now()}`;
       const entry = await stored(sealed(form(padded(ticket(value), blank))));
       expect(entry.info_type).toBe('component_verify_ticket');
@@ -303,7 +303,7 @@ describe('row 112: what decides, in a form that nobody expects', () => {
   it.each(BLANKS)('%j around a code, and around all else in its event', async (blank) => {
     for (const xml of [authorized, registration]) {
       for (const form of [(text: string) => text, asJson]) {
-        await station.pass(MINUTE);
+        await platform.pass(MINUTE);
         const before = exchanged();
         const code = await grant();
         const entry = await stored(sealed(form(padded(xml(code), blank))));
@@ -327,10 +327,10 @@ describe('row 112: what decides, in a form that nobody expects', () => {
     );
     await stored(sealed(xml));
     expect(exchanged()).toBe(before + 1);
-    const { refresh_token: kept = '' } = await station.redis.hgetall(
-      station.keys.record(authorizerToken(COMPONENT.appid, AUTHORIZER)),
+    const { refresh_token: kept = '' } = await platform.redis.hgetall(
+      platform.keys.record(authorizerToken(COMPONENT.appid, AUTHORIZER)),
     );
-    expect(kept).toBe(station.simulator.refreshTokenOf(COMPONENT.appid, AUTHORIZER));
+    expect(kept).toBe(platform.simulator.refreshTokenOf(COMPONENT.appid, AUTHORIZER));
   });
 
   it.each(['', 'gh_1', AUTHORIZER.toUpperCase()])(
@@ -350,19 +350,19 @@ describe('row 112: what decides, in a form that nobody expects', () => {
     const entry = await stored(sealed(authorized(code)));
     expect(JSON.stringify(entry)).not.toContain('ccc');
     const id = createHash('sha256').update(code).digest('hex').slice(0, 32);
-    const kept = await station.redis.hget(station.keys.exchanges(COMPONENT.appid), id);
+    const kept = await platform.redis.hget(platform.keys.exchanges(COMPONENT.appid), id);
     expect(JSON.parse(kept ?? '{}')).toMatchObject({ authorizer: AUTHORIZER });
   });
 
   it('an account in capitals ends its authorization all the same', async () => {
     await stored(sealed(authorized(await grant())));
-    const key = station.keys.record(authorizerToken(COMPONENT.appid, AUTHORIZER));
-    expect(await station.redis.hexists(key, 'revoked_at')).toBe(0);
-    await station.pass(MINUTE);
+    const key = platform.keys.record(authorizerToken(COMPONENT.appid, AUTHORIZER));
+    expect(await platform.redis.hexists(key, 'revoked_at')).toBe(0);
+    await platform.pass(MINUTE);
     const account = `<AuthorizerAppid>${AUTHORIZER.toUpperCase()}</AuthorizerAppid>`;
     const event = ticketXml({ infoType: 'unauthorized', createTime: now() });
     await stored(sealed(event.replace('</xml>', `${account}</xml>`)));
-    expect(await station.redis.hexists(key, 'revoked_at')).toBe(1);
+    expect(await platform.redis.hexists(key, 'revoked_at')).toBe(1);
   });
 });
 
@@ -396,7 +396,7 @@ describe('row 113: fields that a sender has written', () => {
       (own: string) => `<xml><Content>${others}</Content>${own}</xml>`,
       (own: string) => `<xml>${own}<Content>${others}</Content></xml>`,
     ]) {
-      await station.pass(MINUTE);
+      await platform.pass(MINUTE);
       const { query, encrypt } = sealed(content('hello'));
       await stored({ query, body: around(`<Encrypt>${encrypt}</Encrypt>`) }, MESSAGES);
     }
@@ -539,7 +539,7 @@ describe('row 145: codes, tickets and tokens', () => {
     ]) {
       const torn = `<AuthorizationCode>${value}</AuthorizationCode><Info><auth_code>${value}`;
       clean(await stored(sealed(event('next_year', torn))));
-      await station.pass(MINUTE);
+      await platform.pass(MINUTE);
     }
     clean(await stored(sealed('{"a":1,"AuthorizationCode":" canary","auth_code":\n"\tcanary')));
   });
@@ -573,7 +573,7 @@ describe('row 148: a captured message under the URL of another account', () => {
 
   it('is stored there, and says that it names another account', async () => {
     const userName = 'gh_00000000000f';
-    await mergeAuthorizer(station.store, COMPONENT.appid, OTHER, { userName });
+    await mergeAuthorizer(platform.store, COMPONENT.appid, OTHER, { userName });
     const push = sealed(content('hello'));
     expect((await stored(push, MESSAGES)).odd).toBeUndefined();
     const replayed = await stored(push, `${EVENTS}/${OTHER}`);
@@ -584,23 +584,23 @@ describe('row 148: a captured message under the URL of another account', () => {
 
   it('is stored under few of them: it drives nobody else out of the stream', async () => {
     const push = sealed(content('captured'));
-    const before = await eventCount(station);
+    const before = await eventCount(platform);
     const keys = async () =>
-      (await station.redis.keys(`${station.config.redisKeyPrefix}seen:*`)).length;
+      (await platform.redis.keys(`${platform.config.redisKeyPrefix}seen:*`)).length;
     const answers: string[] = [];
     for (let number = 1; number <= 12; number += 1) {
-      answers.push(await post(station, push, `${EVENTS}/wx${String(number).padStart(16, '0')}`));
-      if (number === 3) expect(await eventCount(station)).toBe(before + 3);
+      answers.push(await post(platform, push, `${EVENTS}/wx${String(number).padStart(16, '0')}`));
+      if (number === 3) expect(await eventCount(platform)).toBe(before + 3);
     }
     expect(answers.slice(0, 3)).toEqual(Array(3).fill('200 success'));
     expect(answers.slice(3)).toEqual(Array(9).fill('401 sent again to another address'));
-    expect(await eventCount(station)).toBe(before + 3);
+    expect(await eventCount(platform)).toBe(before + 3);
     const kept = await keys();
     // A repeat where it is already is one, and leaves nothing more in Redis.
-    expect(await post(station, push, `${EVENTS}/wx0000000000000001`)).toBe('200 success');
-    expect(await post(station, push, `${EVENTS}/wx00000000000000aa`)).toMatch(/^401 /);
+    expect(await post(platform, push, `${EVENTS}/wx0000000000000001`)).toBe('200 success');
+    expect(await post(platform, push, `${EVENTS}/wx00000000000000aa`)).toMatch(/^401 /);
     expect(await keys()).toBe(kept);
-    const { refused } = await pushCounts(station);
+    const { refused } = await pushCounts(platform);
     expect(refused).toContainEqual(
       expect.objectContaining({ url: 'message', reason: 'sent_again', total: 10 }),
     );
@@ -609,13 +609,13 @@ describe('row 148: a captured message under the URL of another account', () => {
   it('does not keep the true one out, however often it was sent elsewhere before', async () => {
     const userName = 'gh_00000000000e';
     const account = 'wx00000000000000ee';
-    await mergeAuthorizer(station.store, COMPONENT.appid, account, { userName });
+    await mergeAuthorizer(platform.store, COMPONENT.appid, account, { userName });
     const push = sealed(content('the true one').replace(ACCOUNT, userName));
-    const addresses = `${station.config.redisKeyPrefix}seen:{${COMPONENT.appid}}:addresses:*`;
+    const addresses = `${platform.config.redisKeyPrefix}seen:{${COMPONENT.appid}}:addresses:*`;
     // Redis gives them in the order of a table that grows meanwhile.
-    const counted = async () => (await station.redis.keys(addresses)).sort();
+    const counted = async () => (await platform.redis.keys(addresses)).sort();
     for (let number = 1; number <= 5; number += 1) {
-      await post(station, push, `${EVENTS}/wx${String(number).padStart(16, '1')}`);
+      await post(platform, push, `${EVENTS}/wx${String(number).padStart(16, '1')}`);
     }
     const entry = await stored(push, `${EVENTS}/${account}`);
     expect(entry).toMatchObject({ authorizer_appid: account });
@@ -627,7 +627,7 @@ describe('row 148: a captured message under the URL of another account', () => {
 
   it('is not replied to, and sets nothing going', async () => {
     const code = await grant();
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     const before = exchanged();
     const checked = content(`QUERY_AUTH_CODE:${code}`).replace(ACCOUNT, 'gh_3c884a361561');
     await stored(sealed(checked), `${EVENTS}/${OTHER}`);
@@ -636,8 +636,8 @@ describe('row 148: a captured message under the URL of another account', () => {
 
   it('is neither an event of the platform nor one of another platform', async () => {
     const push = sealed(content('hello'));
-    expect(await post(station, push)).toMatch(/^400 a message of an account/);
+    expect(await post(platform, push)).toMatch(/^400 a message of an account/);
     const event = sealed(ticket('ticket@@@captured'));
-    expect(await post(station, event, MESSAGES)).toMatch(/^400 an event of the platform/);
+    expect(await post(platform, event, MESSAGES)).toMatch(/^400 an event of the platform/);
   });
 });

@@ -6,14 +6,14 @@ import { createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.t
 const API = 'api_component_token';
 
 describe('row 44: expires_in is missing or odd', () => {
-  let station: TestPlatform;
-  afterEach(() => station.close());
+  let platform: TestPlatform;
+  afterEach(() => platform.close());
 
   async function withExpiresIn(fault: { fields?: Record<string, unknown>; remove?: string[] }) {
-    station = await createTestPlatform();
-    station.simulator.addFault({ api: API, fault: { type: 'patch', ...fault } });
-    await station.simulator.pushTicket();
-    await station.settle();
+    platform = await createTestPlatform();
+    platform.simulator.addFault({ api: API, fault: { type: 'patch', ...fault } });
+    await platform.simulator.pushTicket();
+    await platform.settle();
   }
 
   it.each([
@@ -26,16 +26,16 @@ describe('row 44: expires_in is missing or odd', () => {
     { name: 'text', fault: { fields: { expires_in: '7200' } }, life: 7200, warns: false },
   ])('keeps the token when it is $name, for $life s', async ({ fault, life, warns }) => {
     await withExpiresIn(fault);
-    const { simulator, redis, keys } = station;
+    const { simulator, redis, keys } = platform;
     const minted = simulator.latestMint(TOKEN.kind);
-    expect(await read(station, TOKEN)).toMatchObject({
+    expect(await read(platform, TOKEN)).toMatchObject({
       status: 200,
       value: minted?.value,
       seq: 1,
       state: 'fresh',
       expires_in: life,
     });
-    expect(await stored(station, TOKEN)).toMatchObject({
+    expect(await stored(platform, TOKEN)).toMatchObject({
       failures: 0,
       locked: false,
       kept: { value: minted?.value, mirror: minted?.value },
@@ -44,10 +44,10 @@ describe('row 44: expires_in is missing or odd', () => {
     const left = await redis.pttl(keys.mirror(TOKEN));
     expect(left).toBeLessThanOrEqual(life * 1000);
     expect(left).toBeGreaterThan((life - 300) * 1000);
-    const lines = station.logs.filter(({ message }) => message.includes('expires_in'));
+    const lines = platform.logs.filter(({ message }) => message.includes('expires_in'));
     expect(lines).toMatchObject(warns ? [{ level: 'warn', kind: TOKEN.kind, seq: 1 }] : []);
     expect(lines).toHaveLength(warns ? 1 : 0);
-    const { credential, problems } = await statusOf(station, TOKEN);
+    const { credential, problems } = await statusOf(platform, TOKEN);
     expect(credential).toMatchObject({ state: 'fresh', failures_in_a_row: 0, last_error: null });
     expect(problems).toEqual([]);
     expect(simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind)).toHaveLength(1);
@@ -56,14 +56,14 @@ describe('row 44: expires_in is missing or odd', () => {
   it('never leaves anybody without a live token after an assumed short life', async () => {
     await withExpiresIn({ remove: ['expires_in'] });
     // Without a mirror a service that reads Redis has nothing, whatever WeChat would accept.
-    expect(await watchMirrors(station, 25 * 60, [TOKEN])).toEqual([]);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2 });
+    expect(await watchMirrors(platform, 25 * 60, [TOKEN])).toEqual([]);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 2 });
   });
 });
 
 describe('row 45: the token in the answer is malformed', () => {
-  let station: TestPlatform;
-  afterEach(() => station.close());
+  let platform: TestPlatform;
+  afterEach(() => platform.close());
 
   it.each([
     { name: 'empty', value: '' },
@@ -74,40 +74,40 @@ describe('row 45: the token in the answer is malformed', () => {
     { name: 'with a line break', value: 'first\nsecond' },
     { name: '1025 characters long', value: 'x'.repeat(1025) },
   ])('keeps the old one when it is $name, and asks again', async ({ value }) => {
-    station = await createTestPlatform();
-    const { simulator } = station;
+    platform = await createTestPlatform();
+    const { simulator } = platform;
     await simulator.pushTicket();
-    await station.settle();
-    await station.skip(110 * MINUTE - 1_000);
-    const before = await stored(station, TOKEN);
-    const since = station.clock.now();
+    await platform.settle();
+    await platform.skip(110 * MINUTE - 1_000);
+    const before = await stored(platform, TOKEN);
+    const since = platform.clock.now();
     simulator.addFault({
       api: API,
       times: 2,
       fault: { type: 'patch', fields: { component_access_token: value } },
     });
-    await station.pass(2_000);
+    await platform.pass(2_000);
 
-    const after = await stored(station, TOKEN);
+    const after = await stored(platform, TOKEN);
     expect(after).toMatchObject({ kept: before.kept, failures: 1, locked: false, suspect: true });
-    expect(await read(station, TOKEN)).toMatchObject({
+    expect(await read(platform, TOKEN)).toMatchObject({
       status: 200,
       value: before.kept.value,
       seq: 1,
       state: 'due',
     });
-    const lines = logged(station, 'refresh failed: a person should look', TOKEN.kind);
+    const lines = logged(platform, 'refresh failed: a person should look', TOKEN.kind);
     expect(lines).toMatchObject([{ level: 'error', failure: { class: 'retry' } }]);
-    const { credential } = await statusOf(station, TOKEN);
+    const { credential } = await statusOf(platform, TOKEN);
     expect(credential.last_error?.message).toMatch(/component_access_token.*empty or malformed/);
 
-    await station.pass(18_000);
-    expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
-    await station.pass(10_000);
-    const calls = callsSince(station, API, since);
+    await platform.pass(18_000);
+    expect((await stored(platform, TOKEN)).kept).toEqual(before.kept);
+    await platform.pass(10_000);
+    const calls = callsSince(platform, API, since);
     expect(calls).toHaveLength(3);
     for (const gap of gaps(calls)) expect(gap).toBeGreaterThanOrEqual(10);
-    expect(await stored(station, TOKEN)).toMatchObject({
+    expect(await stored(platform, TOKEN)).toMatchObject({
       failures: 0,
       suspect: false,
       kept: { seq: '2', mirror: simulator.latestMint(TOKEN.kind)?.value },
@@ -115,14 +115,14 @@ describe('row 45: the token in the answer is malformed', () => {
   });
 
   it('takes one of exactly 1024 characters', async () => {
-    station = await createTestPlatform();
+    platform = await createTestPlatform();
     const value = 'x'.repeat(1024);
-    station.simulator.addFault({
+    platform.simulator.addFault({
       api: API,
       fault: { type: 'patch', fields: { component_access_token: value } },
     });
-    await station.simulator.pushTicket();
-    await station.settle();
-    expect((await stored(station, TOKEN)).kept.mirror).toBe(value);
+    await platform.simulator.pushTicket();
+    await platform.settle();
+    expect((await stored(platform, TOKEN)).kept.mirror).toBe(value);
   });
 });

@@ -36,16 +36,16 @@ interface Document {
   paths: Record<string, Record<string, Operation>>;
 }
 
-let station: TestPlatform;
+let platform: TestPlatform;
 let document: Document;
 let operations: Operation[];
 
 beforeAll(async () => {
-  station = await createTestPlatform();
-  document = (await (await station.internal('/openapi.json')).json()) as Document;
+  platform = await createTestPlatform();
+  document = (await (await platform.internal('/openapi.json')).json()) as Document;
   operations = Object.values(document.paths).flatMap((path) => Object.values(path));
 });
-afterAll(() => station.close());
+afterAll(() => platform.close());
 
 describe('the document of the internal API', () => {
   it('is valid OpenAPI 3.1', async () => {
@@ -108,7 +108,7 @@ describe('the paths', () => {
   it.each(['/STATUS', '/V1/credentials/pre_auth_code/wx0123456789abcdef', '//status', '/v1%2fx'])(
     'are taken to the letter: %s is none',
     async (path) => {
-      const response = await station.internal(path);
+      const response = await platform.internal(path);
       expect(response.status).toBe(404);
       expect(await response.json()).toMatchObject({ error: { code: 'not_found' } });
     },
@@ -120,7 +120,7 @@ describe('the paths', () => {
     [{ body: '{}', headers: { 'content-encoding': 'gzip' } }, /not compressed/],
   ])('say what is wrong with a body: %#', async (init, message) => {
     const path = '/v1/credentials/component_access_token/wx0123456789abcdef/rejected';
-    const response = await station.internal(path, { method: 'POST', ...init });
+    const response = await platform.internal(path, { method: 'POST', ...init });
     const { error } = (await response.json()) as { error: { code: string; message: string } };
     expect([response.status, error.code]).toEqual([400, 'bad_request']);
     expect(error.message).toMatch(message);

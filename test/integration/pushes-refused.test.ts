@@ -31,7 +31,7 @@ const STRANGER = 'wxaaaaaaaaaaaaaaaa';
 const OTHER_KEY = 'ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210abcdefg';
 
 const clock = createManualClock();
-let station: TestPlatform;
+let platform: TestPlatform;
 let receiver: WebhookReceiver;
 let server: RedisServer;
 
@@ -42,10 +42,10 @@ afterAll(() => server.stop());
 beforeEach(async () => {
   receiver = await createWebhookReceiver('json', { clock });
   const env = { ALERT_WEBHOOK_URL: receiver.url };
-  station = await createTestPlatform({ clock, env, redisUrl: server.url });
+  platform = await createTestPlatform({ clock, env, redisUrl: server.url });
 });
 afterEach(async () => {
-  await station.close();
+  await platform.close();
   await receiver.close();
 });
 
@@ -61,9 +61,9 @@ const text = () =>
   `<Content><![CDATA[hello]]></Content><MsgId>${(nonce += 1)}</MsgId></xml>`;
 const message = (options: EnvelopeOptions = {}) => asMessage(seal(text(), options));
 
-const acceptTicket = async () => expect(await post(station, ticket())).toBe('200 success');
+const acceptTicket = async () => expect(await post(platform, ticket())).toBe('200 success');
 const acceptMessage = async () =>
-  expect(await post(station, message(), MESSAGES)).toBe('200 success');
+  expect(await post(platform, message(), MESSAGES)).toBe('200 success');
 
 async function refuse(send: () => Promise<string>, times = 15): Promise<void> {
   for (let time = 0; time < times; time += 1) {
@@ -72,7 +72,7 @@ async function refuse(send: () => Promise<string>, times = 15): Promise<void> {
 }
 
 async function statusOf(lang: 'en' | 'zh' = 'en'): Promise<StatusSnapshot> {
-  return (await (await station.internal(`/status?lang=${lang}`)).json()) as StatusSnapshot;
+  return (await (await platform.internal(`/status?lang=${lang}`)).json()) as StatusSnapshot;
 }
 
 async function findings() {
@@ -96,7 +96,7 @@ const CASES: Readonly<Record<string, Case>> = {
     reason: 'urls_exchanged',
     url: 'event',
     severity: 'critical',
-    send: () => post(station, message()),
+    send: () => post(platform, message()),
     says: ['messages of accounts', `/callback/${COMPONENT.appid}/$APPID$`, '填反了'],
     ends: acceptTicket,
   },
@@ -104,7 +104,7 @@ const CASES: Readonly<Record<string, Case>> = {
     reason: 'urls_exchanged',
     url: 'message',
     severity: 'critical',
-    send: () => post(station, ticket(), MESSAGES),
+    send: () => post(platform, ticket(), MESSAGES),
     says: ['or the reverse', '授权事件接收URL', '填反了'],
     ends: acceptMessage,
   },
@@ -112,7 +112,7 @@ const CASES: Readonly<Record<string, Case>> = {
     reason: 'appid_placeholder',
     url: 'other',
     severity: 'warning',
-    send: () => post(station, message(), `${EVENTS}/$APPID$`),
+    send: () => post(platform, message(), `${EVENTS}/$APPID$`),
     says: ['literal $APPID$', 'only in the message & event URL', '原样书写'],
     ends: acceptMessage,
   },
@@ -120,7 +120,7 @@ const CASES: Readonly<Record<string, Case>> = {
     reason: 'appid_placeholder',
     url: 'other',
     severity: 'warning',
-    send: () => post(station, message(), `${EVENTS}/%24appid%24`),
+    send: () => post(platform, message(), `${EVENTS}/%24appid%24`),
     says: ['literal $APPID$', 'only in the message & event URL', '原样书写'],
     ends: acceptMessage,
   },
@@ -131,7 +131,7 @@ const CASES: Readonly<Record<string, Case>> = {
     send() {
       const { signature = '', timestamp = '', nonce: once = '' } = message().query;
       return post(
-        station,
+        platform,
         { query: { signature, timestamp, nonce: once }, body: text() },
         MESSAGES,
       );
@@ -143,7 +143,7 @@ const CASES: Readonly<Record<string, Case>> = {
     reason: 'aes_key',
     url: 'event',
     severity: 'critical',
-    send: () => post(station, ticket({ key: OTHER_KEY })),
+    send: () => post(platform, ticket({ key: OTHER_KEY })),
     says: ['not encrypted with our EncodingAESKey', 'COMPONENT_ENCODING_AES_KEY', '消息加解密 Key'],
     ends: acceptTicket,
   },
@@ -159,7 +159,7 @@ const CASES: Readonly<Record<string, Case>> = {
           `<InfoType>notify_${nonce}</InfoType></xml>`,
         { timestamp: then, nonce: later },
       );
-      return post(station, { query: { ...query, timestamp: later, nonce: String(then) }, body });
+      return post(platform, { query: { ...query, timestamp: later, nonce: String(then) }, body });
     },
     says: ['captured pushes', 'change the Token', '更换 Token'],
     ends: acceptTicket,
@@ -168,7 +168,7 @@ const CASES: Readonly<Record<string, Case>> = {
     reason: 'bad_signature',
     url: 'event',
     severity: 'warning',
-    send: () => post(station, ticket({ token: 'anotherToken' })),
+    send: () => post(platform, ticket({ token: 'anotherToken' })),
     says: ['not signed with our Token', "Strangers' noise looks the same", '陌生人'],
     ends: acceptTicket,
   },
@@ -176,7 +176,7 @@ const CASES: Readonly<Record<string, Case>> = {
     reason: 'clock',
     url: 'message',
     severity: 'critical',
-    send: () => post(station, message({ timestamp: seconds() - 600 }), MESSAGES),
+    send: () => post(platform, message({ timestamp: seconds() - 600 }), MESSAGES),
     says: ['600 s ahead of their signed time', 'NTP', 'NTP'],
     ends: acceptMessage,
   },
@@ -185,7 +185,7 @@ const CASES: Readonly<Record<string, Case>> = {
     url: 'event',
     component: null,
     severity: 'warning',
-    send: () => post(station, ticket(), `/callback/${STRANGER}`),
+    send: () => post(platform, ticket(), `/callback/${STRANGER}`),
     says: [`names ${STRANGER}`, 'COMPONENT_APPID', 'COMPONENT_APPID'],
     ends: acceptTicket,
   },
@@ -193,7 +193,7 @@ const CASES: Readonly<Record<string, Case>> = {
     reason: 'path',
     url: 'other',
     severity: 'warning',
-    send: () => post(station, message(), `${MESSAGES}/more`),
+    send: () => post(platform, message(), `${MESSAGES}/more`),
     says: [`at ${MESSAGES}/more`, `/callback/${COMPONENT.appid}/$APPID$`, '授权事件接收 URL'],
     ends: acceptMessage,
   },
@@ -202,7 +202,7 @@ const CASES: Readonly<Record<string, Case>> = {
     url: 'other',
     component: null,
     severity: 'warning',
-    send: () => post(station, ticket(), '/callback'),
+    send: () => post(platform, ticket(), '/callback'),
     says: ['at /callback:', '/callback/APPID/$APPID$', '授权事件接收 URL'],
     ends: acceptTicket,
   },
@@ -210,7 +210,7 @@ const CASES: Readonly<Record<string, Case>> = {
     reason: 'path',
     url: 'other',
     severity: 'warning',
-    send: () => post(station, ticket(), `/wechat${EVENTS}`),
+    send: () => post(platform, ticket(), `/wechat${EVENTS}`),
     says: [`at /wechat${EVENTS}`, '/callback/', '授权事件接收 URL'],
     ends: acceptTicket,
   },
@@ -219,7 +219,7 @@ const CASES: Readonly<Record<string, Case>> = {
     url: 'other',
     component: null,
     severity: 'warning',
-    send: () => post(station, ticket(), '/wechat/notify'),
+    send: () => post(platform, ticket(), '/wechat/notify'),
     says: ['at /wechat/notify', '/callback/', '授权事件接收 URL'],
     ends: acceptTicket,
   },
@@ -242,7 +242,7 @@ const CASES: Readonly<Record<string, Case>> = {
         severity: 'warning',
         async send() {
           const { query, body } = ticket();
-          const answer = await exchange(station, [
+          const answer = await exchange(platform, [
             `POST ${EVENTS}?${new URLSearchParams(query).toString()} HTTP/1.1\r\n`.concat(
               what === 'no Host' ? '' : 'Host: wx.example.com\r\n',
               `Connection: close\r\nContent-Length: ${body.length}\r\n`,
@@ -250,7 +250,7 @@ const CASES: Readonly<Record<string, Case>> = {
               `\r\n${body}`,
             ),
           ]);
-          await station.settle();
+          await platform.settle();
           return answer.slice('HTTP/1.1 '.length);
         },
         says: ['not in the form of a push', 'a proxy must pass', '代理必须'],
@@ -265,7 +265,7 @@ const CASES: Readonly<Record<string, Case>> = {
     send() {
       const { query, body } = message();
       const packed = { query, body: gzipSync(body) };
-      return post(station, packed, MESSAGES, { 'content-encoding': 'gzip' });
+      return post(platform, packed, MESSAGES, { 'content-encoding': 'gzip' });
     },
     says: ['not in the form of a push', 'a proxy must pass', '代理必须'],
     ends: acceptMessage,
@@ -294,35 +294,35 @@ describe('row 103: pushes that are refused in a row', () => {
     const listed = component === null ? elsewhere : components[0]?.pushes.refused;
     expect(listed).toMatchObject([{ url, reason, total: 15, in_a_row: 15 }]);
 
-    const metrics = await scrape(station);
+    const metrics = await scrape(platform);
     const labels = `appid="${component ?? ''}",url="${url}",reason="${reason}"`;
     expect(metrics).toContain(`\nwxkeeper_pushes_refused_total{${labels}} 15\n`);
     expect(metrics).toContain(
       `wxkeeper_problem{code="pushes_refused",severity="${severity}",appid="${component ?? ''}",kind="${url}"} 1`,
     );
 
-    const person = await logIn(station.app.internalPort(), station.apiKey);
+    const person = await logIn(platform.app.internalPort(), platform.apiKey);
     const page = await (await person.get('/', { 'accept-language': 'en' })).text();
     expect(page).toContain(`<h2>${titleOf('pushes_refused', 'en')}</h2>`);
 
-    const line = (await examinePlatform(station)).find(({ code }) => code === 'pushes_refused');
+    const line = (await examinePlatform(platform)).find(({ code }) => code === 'pushes_refused');
     expect(line?.state).toBe(severity === 'critical' ? 'failed' : 'warn');
     expect(line?.seen.en).toContain(says[0]);
 
-    await station.pass(MINUTE + 3 * ROUND);
+    await platform.pass(MINUTE + 3 * ROUND);
     const told = () => receiver.messages.filter(({ body }) => body.code === 'pushes_refused');
     expect(told().map(({ body }) => body.status)).toEqual(['firing']);
 
     await ends();
     expect(await findings()).toEqual([]);
-    await station.pass(2 * MINUTE);
+    await platform.pass(2 * MINUTE);
     expect(told().map(({ body }) => body.status)).toEqual(['firing', 'resolved']);
   });
 });
 
 describe('row 103: a row of refused pushes', () => {
-  const wrongKey = () => post(station, ticket({ key: OTHER_KEY }));
-  const noise = () => post(station, { query: {}, body: 'hello' });
+  const wrongKey = () => post(platform, ticket({ key: OTHER_KEY }));
+  const noise = () => post(platform, { query: {}, body: 'hello' });
 
   it('is broken by what is accepted, so that strangers beside a healthy platform raise nothing', async () => {
     for (let time = 0; time < 10; time += 1) {
@@ -334,14 +334,14 @@ describe('row 103: a row of refused pushes', () => {
     // Of a crowd it is said, but nobody is woken while tickets come.
     await refuse(noise, 10);
     expect(await findings()).toMatchObject([{ kind: 'event', severity: 'info' }]);
-    await station.pass(5 * MINUTE);
+    await platform.pass(5 * MINUTE);
     expect(receiver.messages.filter(({ body }) => body.code === 'pushes_refused')).toEqual([]);
   });
 
   it('is not hidden by the noise of strangers', async () => {
     await acceptTicket();
     await refuse(noise, 30);
-    await refuse(() => post(station, ticket({ token: 'anotherToken' })), 30);
+    await refuse(() => post(platform, ticket({ token: 'anotherToken' })), 30);
     await refuse(wrongKey, 3);
     expect(await findings()).toMatchObject([{ kind: 'event', severity: 'critical' }]);
     expect((await findings())[0]?.message).toContain('EncodingAESKey');
@@ -355,19 +355,19 @@ describe('row 103: a row of refused pushes', () => {
   it.each<[string, () => Promise<string>, () => Promise<void>, string]>([
     [
       'of one account that ends its messages with its own appid',
-      () => post(station, message({ appid: 'wxbbbbbbbbbbbbbbb2' }), OTHER_ACCOUNT),
+      () => post(platform, message({ appid: 'wxbbbbbbbbbbbbbbb2' }), OTHER_ACCOUNT),
       acceptMessage,
       'message critical',
     ],
     [
       'of one account with an EncodingAESKey of its own',
-      () => post(station, message({ key: OTHER_KEY }), OTHER_ACCOUNT),
+      () => post(platform, message({ key: OTHER_KEY }), OTHER_ACCOUNT),
       acceptMessage,
       'message critical',
     ],
     [
       'of one account that is not in safe mode',
-      () => post(station, clear(), OTHER_ACCOUNT),
+      () => post(platform, clear(), OTHER_ACCOUNT),
       acceptMessage,
       'message warning',
     ],
@@ -378,26 +378,26 @@ describe('row 103: a row of refused pushes', () => {
       'event critical',
     ],
   ])('%s is not hidden by those that are accepted', async (_whose, send, accept, expected) => {
-    const replica = await station.addReplica();
-    const elsewhere = station.publicUrl('').replace(/\d+$/, String(replica.publicPort()));
+    const replica = await platform.addReplica();
+    const elsewhere = platform.publicUrl('').replace(/\d+$/, String(replica.publicPort()));
     // Both within a second, and at two replicas, of which one takes what the other does not see.
     await refuse(send, 5);
-    await station.pass(10);
+    await platform.pass(10);
     await accept();
     expect(await findings()).toEqual([]);
     for (let round = 0; round < 5; round += 1) {
-      await station.pass(10);
+      await platform.pass(10);
       await refuse(send, 1);
-      await station.pass(10);
+      await platform.pass(10);
       const { query, body } = expected.startsWith('event') ? ticket() : message();
       const path = expected.startsWith('event') ? EVENTS : MESSAGES;
-      const url = `${round % 2 === 0 ? elsewhere : station.publicUrl('')}${path}`;
+      const url = `${round % 2 === 0 ? elsewhere : platform.publicUrl('')}${path}`;
       const answer = await fetch(`${url}?${new URLSearchParams(query).toString()}`, {
         method: 'POST',
         body,
       });
       expect(await answer.text()).toBe('success');
-      await station.pass(round < 3 ? 10 * MINUTE : 100);
+      await platform.pass(round < 3 ? 10 * MINUTE : 100);
       if (round === 0) expect(await findings()).toEqual([]);
     }
     const [problem, ...more] = await findings();
@@ -416,13 +416,13 @@ describe('row 103: a row of refused pushes', () => {
   it('is seen when the clock was a day ahead and has been set right', async () => {
     await acceptTicket();
     clock.jumpWallClock(24 * HOUR);
-    await refuse(() => post(station, message({ timestamp: seconds() - 86_400 }), MESSAGES), 3);
+    await refuse(() => post(platform, message({ timestamp: seconds() - 86_400 }), MESSAGES), 3);
     await acceptTicket();
-    await station.pass(2_000);
+    await platform.pass(2_000);
     clock.jumpWallClock(-24 * HOUR);
     for (let time = 0; time < 3; time += 1) {
       await refuse(wrongKey, 1);
-      await station.pass(2_000);
+      await platform.pass(2_000);
     }
     expect(await findings()).toMatchObject([{ kind: 'event', severity: 'critical' }]);
     await acceptTicket();
@@ -442,7 +442,7 @@ describe('row 103: a row of refused pushes', () => {
   });
 
   it('at a wrong address is not ended by what always arrived, but by what had not', async () => {
-    const astray = () => post(station, message(), `${EVENTS}/$APPID$`);
+    const astray = () => post(platform, message(), `${EVENTS}/$APPID$`);
     await refuse(astray, 3);
     await acceptTicket();
     await refuse(astray, 1);
@@ -457,11 +457,11 @@ describe('row 103: a row of refused pushes', () => {
     Record<string, { send: () => Promise<string>; accept?: () => Promise<string>; says: string }>
   > = {
     'messages, where one URL stands in both fields of the console': {
-      send: () => post(station, message()),
+      send: () => post(platform, message()),
       says: 'both fields',
     },
     "another platform's pushes, where its console has our URL": {
-      send: () => post(station, ticket({ appid: OF_ANOTHER })),
+      send: () => post(platform, ticket({ appid: OF_ANOTHER })),
       says: 'The URLs of another platform lead here',
     },
     'pushes of a part of WeChat that has another EncodingAESKey': {
@@ -471,12 +471,12 @@ describe('row 103: a row of refused pushes', () => {
     'events by a clock that is off, when late tickets are taken for their own age': {
       send: () =>
         post(
-          station,
+          platform,
           seal(ticketXml({ createTime: seconds() - 600, infoType: `notify_${nonce}` }), {
             timestamp: seconds() - 600,
           }),
         ),
-      accept: () => post(station, ticket({ timestamp: seconds() - 600 })),
+      accept: () => post(platform, ticket({ timestamp: seconds() - 600 })),
       says: 'NTP',
     },
   };
@@ -484,19 +484,19 @@ describe('row 103: a row of refused pushes', () => {
   it.each(Object.entries(BESIDE))(
     'is not broken by what else comes to the URL: %s',
     async (_name, one) => {
-      const { send, accept = () => post(station, ticket()), says } = one;
+      const { send, accept = () => post(platform, ticket()), says } = one;
       for (let time = 0; time < 4; time += 1) {
         expect(await findings()).toEqual([]);
         expect(await accept()).toBe('200 success');
         await refuse(send, 1);
-        await station.pass(8 * MINUTE);
+        await platform.pass(8 * MINUTE);
       }
       for (let time = 0; time < 3; time += 1) {
         expect(await findings()).toMatchObject([{ kind: 'event', severity: 'critical' }]);
         expect((await findings())[0]?.advice).toContain(says);
         expect(await accept()).toBe('200 success');
         expect(await findings()).toHaveLength(1);
-        await station.pass(8 * MINUTE);
+        await platform.pass(8 * MINUTE);
         await refuse(send, 1);
       }
       expect((await findings())[0]?.message).toContain('6 pushes');
@@ -508,7 +508,7 @@ describe('row 103: a row of refused pushes', () => {
   );
 
   it('is not broken by what another replica accepts beside it, nor within one second', async () => {
-    const replica = await station.addReplica();
+    const replica = await platform.addReplica();
     const url = `http://127.0.0.1:${replica.publicPort()}${EVENTS}`;
     const acceptElsewhere = async () => {
       const { query, body } = ticket();
@@ -517,12 +517,12 @@ describe('row 103: a row of refused pushes', () => {
         body,
       });
       expect(await answer.text()).toBe('success');
-      await station.settle();
+      await platform.settle();
     };
     for (let time = 0; time < 4; time += 1) {
       await acceptElsewhere();
       await refuse(wrongKey, 1);
-      await station.pass(MINUTE);
+      await platform.pass(MINUTE);
     }
     expect(await findings()).toHaveLength(1);
     await replica.stop();
@@ -538,7 +538,7 @@ describe('row 103: a row of refused pushes', () => {
     await refuse(wrongKey, 5);
     await acceptTicket();
     expect(await findings()).toEqual([]);
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     await refuse(wrongKey, 1);
     await acceptTicket();
     expect(await findings()).toEqual([]);
@@ -547,10 +547,10 @@ describe('row 103: a row of refused pushes', () => {
   });
 
   it('is the cause that a missing ticket names, and stands before it', async () => {
-    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
     for (let time = 0; time < 4; time += 1) {
-      await refuse(() => post(station, ticket({ token: 'anotherToken' })), 1);
-      await station.pass(10 * MINUTE);
+      await refuse(() => post(platform, ticket({ token: 'anotherToken' })), 1);
+      await platform.pass(10 * MINUTE);
     }
     const { problems } = await statusOf();
     const ours = problems.filter(({ code }) => ['pushes_refused', 'no_ticket'].includes(code));
@@ -559,13 +559,13 @@ describe('row 103: a row of refused pushes', () => {
       'no_ticket critical',
     ]);
     expect(ours[1]?.advice).toContain('Compare COMPONENT_TOKEN');
-    const doctor = await examinePlatform(station);
+    const doctor = await examinePlatform(platform);
     const line = doctor.find(({ code }) => code === 'no_ticket');
     expect(line?.advice?.en).toContain('Compare COMPONENT_TOKEN');
   });
 
   it('is counted by two replicas together, and outlives a restart', async () => {
-    const replica = await station.addReplica();
+    const replica = await platform.addReplica();
     const url = `http://127.0.0.1:${replica.publicPort()}${EVENTS}`;
     const elsewhere = async () => {
       const { query, body } = ticket({ key: OTHER_KEY });
@@ -579,10 +579,10 @@ describe('row 103: a row of refused pushes', () => {
     await refuse(wrongKey, 2);
     await replica.stop();
     expect((await findings())[0]?.message).toContain('4 pushes in a row');
-    await station.app.stop();
-    const successor = await station.addReplica();
+    await platform.app.stop();
+    const successor = await platform.addReplica();
     const status = await fetch(`http://127.0.0.1:${successor.internalPort()}/status`, {
-      headers: { authorization: `Bearer ${station.apiKey}` },
+      headers: { authorization: `Bearer ${platform.apiKey}` },
     });
     const { problems } = (await status.json()) as StatusSnapshot;
     expect(problems.find(({ code }) => code === 'pushes_refused')?.message).toContain('4 pushes');
@@ -591,9 +591,9 @@ describe('row 103: a row of refused pushes', () => {
 
   it('shows nothing of a stranger that could pass for words of ours, and no secret', async () => {
     const path = `${EVENTS}/[here](http:/evil.example)<b>${COMPONENT.token}${'A'.repeat(300)}`;
-    await refuse(() => post(station, message(), path), 3);
+    await refuse(() => post(platform, message(), path), 3);
     const [problem] = await findings();
-    const told = JSON.stringify([problem, await statusOf(), station.logs]);
+    const told = JSON.stringify([problem, await statusOf(), platform.logs]);
     expect(problem?.message).toContain('evil.example');
     for (const one of ['[here]', '(http:', '<b>', COMPONENT.token, 'A'.repeat(43)]) {
       expect(told).not.toContain(one);
@@ -602,21 +602,21 @@ describe('row 103: a row of refused pushes', () => {
   });
 
   it('is kept in memory while Redis takes nothing, and keeps no answer waiting', async () => {
-    const key = station.keys.refusedPushes(COMPONENT.appid);
-    await station.redis.config('SET', 'min-replicas-to-write', '1');
+    const key = platform.keys.refusedPushes(COMPONENT.appid);
+    await platform.redis.config('SET', 'min-replicas-to-write', '1');
     await refuse(wrongKey, 5);
-    expect(await station.redis.exists(key)).toBe(0);
-    await station.redis.config('SET', 'min-replicas-to-write', '0');
-    await station.pass(6_000);
-    expect(await station.redis.hget(key, 'event:aes_key:row')).toBe('5');
+    expect(await platform.redis.exists(key)).toBe(0);
+    await platform.redis.config('SET', 'min-replicas-to-write', '0');
+    await platform.pass(6_000);
+    expect(await platform.redis.hget(key, 'event:aes_key:row')).toBe('5');
   });
 
   it('survives what a person has spoiled', async () => {
-    const key = station.keys.refusedPushes(COMPONENT.appid);
-    await station.redis.set(key, 'text');
+    const key = platform.keys.refusedPushes(COMPONENT.appid);
+    await platform.redis.set(key, 'text');
     await refuse(wrongKey, 3);
     expect(await findings()).toHaveLength(1);
-    await station.redis.hset(key, { 'event:aes_key:row': 'x', 'event:aes_key:since': 'y' });
+    await platform.redis.hset(key, { 'event:aes_key:row': 'x', 'event:aes_key:since': 'y' });
     await refuse(wrongKey, 3);
     expect(await findings()).toHaveLength(1);
   });
@@ -675,14 +675,14 @@ describe('row 103: pushes that come to the URL of another platform of ours', () 
 describe('row 152: five thousand unsigned requests', { timeout: 180_000 }, () => {
   it('cost a few commands and lines, and hide nobody', async () => {
     await acceptTicket();
-    await station.pass(5_000);
-    const lines = station.logs.length;
+    await platform.pass(5_000);
+    const lines = platform.logs.length;
     const body = `<xml><AppId>${COMPONENT.appid}</AppId><Encrypt>${'A'.repeat(64)}</Encrypt></xml>`;
     const targets = [EVENTS, MESSAGES, `/callback/${STRANGER}`, `${EVENTS}/more`, '/callback/x'];
     const flood = async () => {
       for (let wave = 0; wave < 50; wave += 1) {
         const sent = Array.from({ length: 100 }, async (_, index) => {
-          const url = station.publicUrl(`${targets[index % targets.length]}?wave=${wave}`);
+          const url = platform.publicUrl(`${targets[index % targets.length]}?wave=${wave}`);
           const answer = await fetch(url, { method: 'POST', body });
           expect(answer.status).toBeGreaterThanOrEqual(400);
           await answer.arrayBuffer();
@@ -690,25 +690,25 @@ describe('row 152: five thousand unsigned requests', { timeout: 180_000 }, () =>
         await Promise.all(sent);
         await clock.advance(100, () => Promise.resolve());
       }
-      expect(await post(station, ticket({ key: OTHER_KEY }))).toMatch(/^400 /);
-      await station.pass(2_000);
+      expect(await post(platform, ticket({ key: OTHER_KEY }))).toMatch(/^400 /);
+      await platform.pass(2_000);
     };
-    const quiet = totalOf(await countCommands(station.redis, () => station.pass(7_000)));
-    const counts = await countCommands(station.redis, flood);
+    const quiet = totalOf(await countCommands(platform.redis, () => platform.pass(7_000)));
+    const counts = await countCommands(platform.redis, flood);
     // Two scripts a second, for the platform and for what names none, of some thirty commands each.
     expect(counts.evalsha ?? 0).toBeLessThan(40);
     expect(totalOf(counts) - quiet).toBeLessThan(1_500);
-    const said = station.logs.slice(lines).filter(({ level }) => level === 'warn');
+    const said = platform.logs.slice(lines).filter(({ level }) => level === 'warn');
     expect(said.length).toBeLessThan(10);
     expect(said.map(({ reason }) => reason)).toContain('aes_key');
 
-    await station.pass(MINUTE);
-    const summed = station.logs.filter(({ message: text }) => text === 'more pushes refused');
+    await platform.pass(MINUTE);
+    const summed = platform.logs.filter(({ message: text }) => text === 'more pushes refused');
     expect(summed.length).toBeLessThan(10);
     const counted = summed.reduce((sum, { count }) => sum + Number(count), 0);
     expect(counted).toBe(5_000 - targets.length);
-    await station.pass(10 * MINUTE);
-    expect(station.logs.filter(({ message: text }) => text === 'more pushes refused')).toEqual(
+    await platform.pass(10 * MINUTE);
+    expect(platform.logs.filter(({ message: text }) => text === 'more pushes refused')).toEqual(
       summed,
     );
   });

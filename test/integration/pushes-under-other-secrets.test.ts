@@ -29,14 +29,14 @@ import {
 
 const STRANGER = 'wxaaaaaaaaaaaaaaaa';
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeAll(async () => {
-  station = await createTestPlatform();
+  platform = await createTestPlatform();
 });
-afterAll(() => station.close());
-beforeEach(() => station.pass(MINUTE));
+afterAll(() => platform.close());
+beforeEach(() => platform.pass(MINUTE));
 
-const now = () => Math.floor(station.clock.now() / 1000);
+const now = () => Math.floor(platform.clock.now() / 1000);
 const seal = (xml: string, options: EnvelopeOptions = {}) =>
   encryptPush(xml, { timestamp: now(), ...options });
 const event = (infoType = 'unauthorized', appid = COMPONENT.appid) =>
@@ -49,36 +49,36 @@ async function refused(
   path = EVENTS,
   headers: Record<string, string> = {},
 ): Promise<string> {
-  await pushCounts(station);
-  const before = await contents(station);
-  const answer = await post(station, push, path, headers);
-  await pushCounts(station);
-  expect(await contents(station)).toEqual(before);
+  await pushCounts(platform);
+  const before = await contents(platform);
+  const answer = await post(platform, push, path, headers);
+  await pushCounts(platform);
+  expect(await contents(platform)).toEqual(before);
   return answer;
 }
 
 describe('row 48: a push for another platform', () => {
   it('is refused by the two appids that are signed, and the log warns', async () => {
-    const warnings = station.logs.length;
+    const warnings = platform.logs.length;
     expect(await refused(seal(event('unauthorized', STRANGER)))).toBe('400 unreadable');
     expect(await refused(seal(event(), { appid: STRANGER }))).toBe('400 unreadable');
-    const lines = station.logs.slice(warnings).filter((line) => line.message === 'push refused');
+    const lines = platform.logs.slice(warnings).filter((line) => line.message === 'push refused');
     // One for each reason; what is refused for the same reason again is summed up.
     expect(new Set(lines.map(({ reason }) => reason)).size).toBe(lines.length);
     expect(lines[0]).toMatchObject({ level: 'warn', component: COMPONENT.appid });
-    const { refused: counted } = await pushCounts(station);
+    const { refused: counted } = await pushCounts(platform);
     expect(counted.reduce((sum, { total }) => sum + total, 0)).toBeGreaterThanOrEqual(2);
     // What stands outside of Encrypt is nobody's word.
     const good = seal(event());
     const outside = { ...good, body: outerXml(good.encrypt, STRANGER) };
-    expect(await post(station, outside)).toBe('200 success');
+    expect(await post(platform, outside)).toBe('200 success');
   });
 
   it('is refused as a message too: the appid inside is the platform, not the authorizer', async () => {
     for (const appid of [STRANGER, AUTHORIZER]) {
       expect(await refused(asMessage(seal(message(), { appid })), MESSAGES)).toBe('400 unreadable');
     }
-    expect(await post(station, asMessage(seal(message())), MESSAGES)).toBe('200 success');
+    expect(await post(platform, asMessage(seal(message())), MESSAGES)).toBe('200 success');
   });
 });
 
@@ -101,16 +101,16 @@ describe('row 52: a push under the previous secrets', () => {
       { previous_key: 1, previous_token: 1 },
     ],
   ])('is accepted and counted on both URLs: %s', async (_what, options, expected) => {
-    const before = await pushCounts(station);
-    expect(await post(station, seal(event(), options))).toBe('200 success');
-    expect(await post(station, asMessage(seal(message(), options)), MESSAGES)).toBe('200 success');
-    const after = await pushCounts(station);
+    const before = await pushCounts(platform);
+    expect(await post(platform, seal(event(), options))).toBe('200 success');
+    expect(await post(platform, asMessage(seal(message(), options)), MESSAGES)).toBe('200 success');
+    const after = await pushCounts(platform);
     expect({
       accepted: after.accepted - before.accepted,
       previous_key: (after.previous_key - before.previous_key) / 2,
       previous_token: (after.previous_token - before.previous_token) / 2,
     }).toEqual({ accepted: 2, ...expected });
-    const at = new Date(station.clock.now()).toISOString();
+    const at = new Date(platform.clock.now()).toISOString();
     const [key, token] = [after.previous_key_last_used_at, after.previous_token_last_used_at];
     expect({ previous_key: key === at, previous_token: token === at }).toEqual({
       previous_key: expected.previous_key === 1,
@@ -120,10 +120,10 @@ describe('row 52: a push under the previous secrets', () => {
 
   it('counts for nothing when it is refused', async () => {
     const options = { key: COMPONENT.previousEncodingAesKey, token: COMPONENT.previousToken };
-    const before: Partial<PushCounts> = await pushCounts(station);
+    const before: Partial<PushCounts> = await pushCounts(platform);
     delete before.refused;
     expect(await refused(seal(event('unauthorized', STRANGER), options))).toMatch(/^400 /);
-    expect(await pushCounts(station)).toMatchObject(before);
+    expect(await pushCounts(platform)).toMatchObject(before);
   });
 
   it('is refused when they are no longer configured', async () => {
@@ -183,17 +183,17 @@ describe('row 58: XML that means harm, sealed by somebody who has our secrets', 
     ['a constructor', '<constructor><prototype><x>1</x></prototype></constructor>'],
     ['a comment', '<!-- -->'],
   ])('is stored for what it is, and does nothing: %s', async (_what, inner) => {
-    const events = await eventCount(station);
-    expect(await post(station, seal(around(inner)))).toBe('200 success');
-    expect(await eventCount(station)).toBe(events + 1);
-    expect((await newestEvents(station))[0]).toMatchObject({ info_type: 'unauthorized' });
+    const events = await eventCount(platform);
+    expect(await post(platform, seal(around(inner)))).toBe('200 success');
+    expect(await eventCount(platform)).toBe(events + 1);
+    expect((await newestEvents(platform))[0]).toMatchObject({ info_type: 'unauthorized' });
     expect(Object.getOwnPropertyNames({})).toEqual([]);
   });
 
   it('is text when it is text: 8,000 references cost no more than they weigh', async () => {
     const inner = `<A>${'&#x26;'.repeat(6_000)}</A>`;
-    expect(await post(station, seal(around(inner)))).toBe('200 success');
-    expect(JSON.parse((await newestEvents(station))[0]?.fields ?? '')).toMatchObject({
+    expect(await post(platform, seal(around(inner)))).toBe('200 success');
+    expect(JSON.parse((await newestEvents(platform))[0]?.fields ?? '')).toMatchObject({
       A: '&'.repeat(6_000),
     });
   });
@@ -204,8 +204,8 @@ describe('row 59: values that look like something else', () => {
     const inner =
       '<A>00123</A><B>1e5</B><C>true</C><D>23456789012345678901</D><E><![CDATA[ &amp; ]]></E>' +
       '<F>1</F><F>2</F><G/>';
-    await post(station, seal(event().replace('</xml>', `${inner}</xml>`)));
-    expect(JSON.parse((await newestEvents(station))[0]?.fields ?? '')).toMatchObject({
+    await post(platform, seal(event().replace('</xml>', `${inner}</xml>`)));
+    expect(JSON.parse((await newestEvents(platform))[0]?.fields ?? '')).toMatchObject({
       A: '00123',
       B: '1e5',
       C: 'true',
@@ -218,8 +218,8 @@ describe('row 59: values that look like something else', () => {
 
   it('decide nothing when there are two of them: two of InfoType are an event of no type', async () => {
     const xml = event().replace('</xml>', '<InfoType>unauthorized</InfoType></xml>');
-    expect(await post(station, seal(xml))).toBe('200 success');
-    expect((await newestEvents(station))[0]).toMatchObject({
+    expect(await post(platform, seal(xml))).toBe('200 success');
+    expect((await newestEvents(platform))[0]).toMatchObject({
       info_type: '',
       odd: 'repeated_fields',
     });
@@ -227,16 +227,16 @@ describe('row 59: values that look like something else', () => {
 
   it('take nothing else with them: an event with two of AppId is what its InfoType says', async () => {
     const xml = event().replace('</xml>', `<AppId>${COMPONENT.appid}</AppId></xml>`);
-    expect(await post(station, seal(xml))).toBe('200 success');
-    expect((await newestEvents(station))[0]).toMatchObject({
+    expect(await post(platform, seal(xml))).toBe('200 success');
+    expect((await newestEvents(platform))[0]).toMatchObject({
       info_type: 'unauthorized',
       odd: 'repeated_fields',
     });
   });
 
   it('are cut to what a column holds, and whole among the fields', async () => {
-    expect(await post(station, seal(event('e'.repeat(1_000))))).toBe('200 success');
-    const stored = (await newestEvents(station))[0];
+    expect(await post(platform, seal(event('e'.repeat(1_000))))).toBe('200 success');
+    const stored = (await newestEvents(platform))[0];
     expect(stored?.info_type).toBe('e'.repeat(256));
     expect(JSON.parse(stored?.fields ?? '')).toMatchObject({ InfoType: 'e'.repeat(1_000) });
   });
@@ -258,25 +258,25 @@ describe('rows 57, 60 and 61: bodies of another kind', () => {
     'application/json; charset=utf-8',
     'nonsense',
   ])('a push is what it is, also as %s', async (type) => {
-    const events = await eventCount(station);
-    const answer = await post(station, seal(event()), EVENTS, { 'content-type': type });
+    const events = await eventCount(platform);
+    const answer = await post(platform, seal(event()), EVENTS, { 'content-type': type });
     expect(answer).toBe('200 success');
-    expect(await eventCount(station)).toBe(events + 1);
+    expect(await eventCount(platform)).toBe(events + 1);
   });
 
   it.each([['aes', 'aes'], ['AES'], ['raw'], ['']])(
     'a push is what it is, whatever encrypt_type says: %s %s',
     async (...types) => {
-      const events = await eventCount(station);
+      const events = await eventCount(platform);
       const { query, body } = seal(event());
       const search = new URLSearchParams(query);
       search.delete('encrypt_type');
       for (const type of types) search.append('encrypt_type', type);
-      const url = `${station.publicUrl(EVENTS)}?${search.toString()}`;
+      const url = `${platform.publicUrl(EVENTS)}?${search.toString()}`;
       const answer = await fetch(url, { method: 'POST', body });
       expect(await answer.text()).toBe('success');
-      await station.settle();
-      expect(await eventCount(station)).toBe(events + 1);
+      await platform.settle();
+      expect(await eventCount(platform)).toBe(events + 1);
     },
   );
 

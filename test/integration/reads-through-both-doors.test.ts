@@ -40,7 +40,7 @@ interface Answer {
   body: string;
 }
 
-let station: TestPlatform;
+let platform: TestPlatform;
 let parts: Parts;
 let listeners: Listener[];
 let ports: { front: number; express: number; both: number };
@@ -49,17 +49,17 @@ let lines: LogLine[];
 let taken: number;
 
 beforeEach(async () => {
-  station = await createTestPlatform({ startApp: false });
+  platform = await createTestPlatform({ startApp: false });
   const env = platformEnv(
-    station.simulator,
-    station.config.redisUrl,
-    station.config.redisKeyPrefix,
+    platform.simulator,
+    platform.config.redisUrl,
+    platform.config.redisKeyPrefix,
   );
   const entries = Object.values(KEYS).map(({ entry }) => entry);
   const config = loadConfig({ ...env, API_KEYS: entries.join(',') });
   lines = [];
   taken = 0;
-  parts = createParts(config, { clock: station.clock, log: collectLog({ lines }).log });
+  parts = createParts(config, { clock: platform.clock, log: collectLog({ lines }).log });
   expect(await whenReady(parts.deps.store.redis, 5_000)).toBe(true);
   const internal = await loadTheRest(config, parts);
   const front = (...exchange: Parameters<typeof internal.front>) => {
@@ -75,20 +75,20 @@ beforeEach(async () => {
   const [before, behind, pushing] = listeners.map(({ port }) => port);
   ports = { front: before ?? 0, express: behind ?? 0, both: behind ?? 0 };
   const callback = `http://127.0.0.1:${pushing ?? 0}/callback/${COMPONENT.appid}`;
-  station.simulator.setCallbackUrl(COMPONENT.appid, callback);
+  platform.simulator.setCallbackUrl(COMPONENT.appid, callback);
 });
 afterEach(async () => {
   await Promise.all(listeners.map((one) => one.close(0)));
   await parts.keeper.stop();
   await parts.reconciler.stop();
   parts.deps.store.redis.disconnect();
-  await station.close();
+  await platform.close();
 });
 
 const settle = () => parts.keeper.idle();
 
 async function begin(): Promise<void> {
-  expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
+  expect(await platform.simulator.pushTicket()).toMatchObject({ accepted: true });
   await settle();
 }
 
@@ -215,18 +215,18 @@ describe('both doors', () => {
 
   it('answer for authorizers, also for those that have left', async () => {
     await begin();
-    await authorize(station);
+    await authorize(platform);
     const live = await askBoth(OF_AUTHORIZER, KEYS.here.key, true);
     expect(JSON.parse(live.body)).toMatchObject({ subject: AUTHORIZED.subject, seq: 1 });
-    await revokeAuthorization(station.store, AUTHORIZED, station.clock.now() + 1);
+    await revokeAuthorization(platform.store, AUTHORIZED, platform.clock.now() + 1);
     expect((await askBoth(OF_AUTHORIZER, KEYS.here.key, true)).status).toBe(410);
   });
 
   it('serve what is due, and what is in memory while Redis is away', async () => {
     await begin();
     const fault = { type: 'errcode', errcode: -1 } as const;
-    station.simulator.addFault({ api: 'api_component_token', times: 'forever', fault });
-    await station.pass(110 * MINUTE);
+    platform.simulator.addFault({ api: 'api_component_token', times: 'forever', fault });
+    await platform.pass(110 * MINUTE);
     const due = await askBoth(TOKEN, KEYS.all.key, true);
     expect(JSON.parse(due.body)).toMatchObject({ state: 'due', seq: 1 });
     parts.deps.store.redis.disconnect();

@@ -7,13 +7,13 @@ import { COMPONENT, createTestPlatform, MINUTE, type TestPlatform } from '../kit
 import { INFO_API, LIST_API, progressOf, reconcile } from '../kit/reconciling.ts';
 import { passUnanswered } from '../kit/waiting.ts';
 
-let station: TestPlatform;
+let platform: TestPlatform;
 afterEach(async () => {
   vi.restoreAllMocks();
-  await station.close();
+  await platform.close();
 });
 const entries = (appids: readonly string[]) =>
-  readAuthorizers(station.store, COMPONENT.appid, appids);
+  readAuthorizers(platform.store, COMPONENT.appid, appids);
 
 /** Redis refuses every script that would write under these names, as it refuses what it cannot read. */
 function refuseWriting(matches: (keys: string[], args: string[]) => boolean) {
@@ -32,8 +32,8 @@ function refuseWriting(matches: (keys: string[], args: string[]) => boolean) {
 
 describe('row 109: one account whose texts or records Redis does not take', () => {
   it('has half an emoji in its names: they are stored well-formed, and the others beside it', async () => {
-    station = await createTestPlatform({ ticket: true });
-    const appids = station.simulator.populate(COMPONENT.appid, 7);
+    platform = await createTestPlatform({ ticket: true });
+    const appids = platform.simulator.populate(COMPONENT.appid, 7);
     const half = {
       nick_name: 'Shop \ud83d',
       user_name: '\ude00gh',
@@ -43,60 +43,60 @@ describe('row 109: one account whose texts or records Redis does not take', () =
       head_img: 'http://\ud83d',
       service_type_info: { id: 2 },
     };
-    station.simulator.addFault({
+    platform.simulator.addFault({
       api: INFO_API,
       fault: { type: 'patch', fields: { authorizer_info: half } },
     });
-    await reconcile(station);
-    await passUnanswered(station, 2 * MINUTE);
+    await reconcile(platform);
+    await passUnanswered(platform, 2 * MINUTE);
     const known = [...(await entries(appids)).values()];
     expect(known).toHaveLength(7);
     for (const one of known) expect(one.profileAt).toBeDefined();
     expect(known.filter(({ nickName }) => nickName === 'Shop \uFFFD')).toMatchObject([
       { userName: '\uFFFDgh', alias: '\uFFFD', signature: '😀', principalName: 'Ltd \uFFFD' },
     ]);
-    expect(callsSince(station, INFO_API, 0)).toHaveLength(7);
-    expect(await progressOf(station)).toMatchObject({ state: 'done', last_error: null });
+    expect(callsSince(platform, INFO_API, 0)).toHaveLength(7);
+    expect(await progressOf(platform)).toMatchObject({ state: 'done', last_error: null });
   });
 
   it('has a profile that Redis refuses: it is asked for once in a run, and the others are there', async () => {
-    station = await createTestPlatform({ ticket: true });
-    const appids = station.simulator.populate(COMPONENT.appid, 12);
+    platform = await createTestPlatform({ ticket: true });
+    const appids = platform.simulator.populate(COMPONENT.appid, 12);
     const bad = appids[3] ?? '';
     refuseWriting((_keys, args) => args[0] === bad && (args[1] ?? '').includes('nick_name'));
-    await reconcile(station);
-    await passUnanswered(station, 10 * MINUTE);
+    await reconcile(platform);
+    await passUnanswered(platform, 10 * MINUTE);
     const known = await entries(appids);
     for (const appid of appids) {
       expect(known.get(appid)?.profileAt === undefined).toBe(appid === bad);
     }
-    expect(callsSince(station, INFO_API, 0)).toHaveLength(12);
-    expect(callsSince(station, LIST_API, 0).length).toBeLessThanOrEqual(2);
+    expect(callsSince(platform, INFO_API, 0)).toHaveLength(12);
+    expect(callsSince(platform, LIST_API, 0).length).toBeLessThanOrEqual(2);
   });
 
   it('has a record that Redis refuses: its page goes on with the others, and the run ends', async () => {
-    station = await createTestPlatform({ ticket: true });
-    const appids = station.simulator.populate(COMPONENT.appid, 12);
+    platform = await createTestPlatform({ ticket: true });
+    const appids = platform.simulator.populate(COMPONENT.appid, 12);
     const bad = appids[3] ?? '';
-    const key = station.keys.record(authorizerToken(COMPONENT.appid, bad));
+    const key = platform.keys.record(authorizerToken(COMPONENT.appid, bad));
     refuseWriting((keys) => keys[0] === key);
-    await reconcile(station);
-    await passUnanswered(station, 10 * MINUTE);
-    expect(await progressOf(station)).toMatchObject({ state: 'done', restored: 11 });
+    await reconcile(platform);
+    await passUnanswered(platform, 10 * MINUTE);
+    expect(await progressOf(platform)).toMatchObject({ state: 'done', restored: 11 });
     const known = await entries(appids);
     expect([...known.keys()].sort()).toEqual(appids.filter((one) => one !== bad).sort());
-    expect(callsSince(station, LIST_API, 0).length).toBeLessThanOrEqual(2);
+    expect(callsSince(platform, LIST_API, 0).length).toBeLessThanOrEqual(2);
   });
 
   it('is everybody, because Redis takes no writes: WeChat is not asked in vain', async () => {
-    station = await createTestPlatform({ ticket: true });
-    station.simulator.populate(COMPONENT.appid, 12);
-    await passUnanswered(station, MINUTE);
-    const since = station.clock.now();
-    await station.internal(`/v1/components/${COMPONENT.appid}/reconcile`, { method: 'POST' });
+    platform = await createTestPlatform({ ticket: true });
+    platform.simulator.populate(COMPONENT.appid, 12);
+    await passUnanswered(platform, MINUTE);
+    const since = platform.clock.now();
+    await platform.internal(`/v1/components/${COMPONENT.appid}/reconcile`, { method: 'POST' });
     refuseWriting((keys) => keys.some((one) => one.includes('econcil') && !one.includes('lease')));
-    await passUnanswered(station, 10 * MINUTE);
-    expect(callsSince(station, LIST_API, since).length).toBeLessThanOrEqual(1);
-    expect(callsSince(station, INFO_API, since).length).toBeLessThanOrEqual(5);
+    await passUnanswered(platform, 10 * MINUTE);
+    expect(callsSince(platform, LIST_API, since).length).toBeLessThanOrEqual(1);
+    expect(callsSince(platform, INFO_API, since).length).toBeLessThanOrEqual(5);
   });
 });

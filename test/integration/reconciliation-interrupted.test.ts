@@ -17,32 +17,35 @@ import { passUnanswered } from '../kit/waiting.ts';
 /** Two pages. */
 const MANY = 501;
 
-let station: TestPlatform;
+let platform: TestPlatform;
 let server: RedisServer | undefined;
 let appids: string[];
 
 async function begin(redisUrl?: string): Promise<void> {
-  station = await createTestPlatform({ ticket: true, ...(redisUrl !== undefined && { redisUrl }) });
-  station.redis.on('error', () => undefined);
-  station.simulator.addFault(NO_PROFILES);
-  appids = station.simulator.populate(COMPONENT.appid, MANY);
+  platform = await createTestPlatform({
+    ticket: true,
+    ...(redisUrl !== undefined && { redisUrl }),
+  });
+  platform.redis.on('error', () => undefined);
+  platform.simulator.addFault(NO_PROFILES);
+  appids = platform.simulator.populate(COMPONENT.appid, MANY);
 }
 afterEach(async () => {
-  await station.close();
+  await platform.close();
   await server?.stop();
   server = undefined;
 });
 
 /** Redis itself counts its time, which is not the one that the test moves. */
 async function leaseRunsOut(): Promise<void> {
-  const lease = station.keys.lease('reconcile', COMPONENT.appid);
-  expect(await station.redis.pttl(lease)).toBeGreaterThan(20_000);
-  await station.redis.del(lease);
+  const lease = platform.keys.lease('reconcile', COMPONENT.appid);
+  expect(await platform.redis.pttl(lease)).toBeGreaterThan(20_000);
+  await platform.redis.del(lease);
 }
 
 async function restored(): Promise<number> {
   const ids = appids.map((appid) => authorizerToken(COMPONENT.appid, appid));
-  const records = await Promise.all(ids.map((id) => readRecord(station.store, id)));
+  const records = await Promise.all(ids.map((id) => readRecord(platform.store, id)));
   return records.filter((one) => one.refreshToken !== undefined).length;
 }
 
@@ -51,23 +54,27 @@ describe('row 87: the replica that reads the list dies in the middle', () => {
     await begin();
     const asked: unknown[] = [];
     // Its second page never comes, and it will never do anything again: killed, as others see it.
-    const doomed = createReader(station, (api) => async (request) => {
+    const doomed = createReader(platform, (api) => async (request) => {
       if (request.name === LIST_API) asked.push(request.body?.offset);
       return asked.length === 2 ? new Promise(() => undefined) : api(request);
     });
     void doomed.run(COMPONENT.appid);
     while (asked.length < 2) await new Promise(setImmediate);
     expect(asked).toEqual([0, 500]);
-    expect(await progressOf(station)).toMatchObject({ state: 'running', offset: 500, total: MANY });
+    expect(await progressOf(platform)).toMatchObject({
+      state: 'running',
+      offset: 500,
+      total: MANY,
+    });
     expect(await restored()).toBe(500);
 
-    await passUnanswered(station, 16_000);
+    await passUnanswered(platform, 16_000);
     // The lease is still the dead one's.
-    expect(callsOf(station, LIST_API)).toBe(1);
+    expect(callsOf(platform, LIST_API)).toBe(1);
     await leaseRunsOut();
-    await passUnanswered(station, 16_000);
-    expect(await progressOf(station)).toMatchObject({ state: 'done', restored: MANY, calls: 2 });
-    expect(callsOf(station, LIST_API)).toBe(2);
+    await passUnanswered(platform, 16_000);
+    expect(await progressOf(platform)).toMatchObject({ state: 'done', restored: MANY, calls: 2 });
+    expect(callsOf(platform, LIST_API)).toBe(2);
     expect(await restored()).toBe(MANY);
   });
 
@@ -76,7 +83,7 @@ describe('row 87: the replica that reads the list dies in the middle', () => {
     let wake = (): void => undefined;
     const asleep = new Promise<void>((resolve) => (wake = resolve));
     let calls = 0;
-    const sleeper = createReader(station, (api) => async (request) => {
+    const sleeper = createReader(platform, (api) => async (request) => {
       calls += 1;
       if (calls === 2) await asleep;
       return api(request);
@@ -84,22 +91,22 @@ describe('row 87: the replica that reads the list dies in the middle', () => {
     const running = sleeper.run(COMPONENT.appid);
     while (calls < 2) await new Promise(setImmediate);
     await leaseRunsOut();
-    await passUnanswered(station, 16_000);
-    const done = await progressOf(station);
+    await passUnanswered(platform, 16_000);
+    const done = await progressOf(platform);
     expect(done).toMatchObject({ state: 'done', total: MANY, restored: MANY });
     wake();
     await running;
-    expect(await progressOf(station)).toEqual(done);
+    expect(await progressOf(platform)).toEqual(done);
   });
 });
 
 describe('row 87: a page that hangs', () => {
   it('is given up and asked for again', async () => {
     await begin();
-    station.simulator.addFault({ api: LIST_API, fault: NO_FAULT });
-    station.simulator.addFault({ api: LIST_API, fault: { type: 'hang' } });
-    await passUnanswered(station, MINUTE);
-    expect(await progressOf(station)).toMatchObject({ state: 'done', restored: MANY, calls: 3 });
+    platform.simulator.addFault({ api: LIST_API, fault: NO_FAULT });
+    platform.simulator.addFault({ api: LIST_API, fault: { type: 'hang' } });
+    await passUnanswered(platform, MINUTE);
+    expect(await progressOf(platform)).toMatchObject({ state: 'done', restored: MANY, calls: 3 });
     expect(await restored()).toBe(MANY);
   });
 });
@@ -107,10 +114,10 @@ describe('row 87: a page that hangs', () => {
 describe('two replicas', () => {
   it('read the list once', async () => {
     await begin();
-    await station.addReplica();
-    await passUnanswered(station, MINUTE);
-    expect(callsOf(station, LIST_API)).toBe(2);
-    expect(await progressOf(station)).toMatchObject({ state: 'done', restored: MANY });
+    await platform.addReplica();
+    await passUnanswered(platform, MINUTE);
+    expect(callsOf(platform, LIST_API)).toBe(2);
+    expect(await progressOf(platform)).toMatchObject({ state: 'done', restored: MANY });
   });
 });
 
@@ -118,17 +125,17 @@ describe('Redis restarts', () => {
   it('and the list is read again, from the start', async () => {
     server = await startRedisServer();
     await begin(server.url);
-    await passUnanswered(station, 16_000);
-    expect(await progressOf(station)).toMatchObject({ state: 'done', cause: 'first' });
-    const calls = callsOf(station, LIST_API);
+    await passUnanswered(platform, 16_000);
+    expect(await progressOf(platform)).toMatchObject({ state: 'done', cause: 'first' });
+    const calls = callsOf(platform, LIST_API);
     await server.kill();
-    await becomes(station, 503);
+    await becomes(platform, 503);
     await server.start();
-    await becomes(station, 200);
-    await station.redis.ping();
-    await passUnanswered(station, MINUTE);
-    expect(callsOf(station, LIST_API)).toBe(calls + 2);
-    expect(await progressOf(station)).toMatchObject({ state: 'done', total: MANY });
+    await becomes(platform, 200);
+    await platform.redis.ping();
+    await passUnanswered(platform, MINUTE);
+    expect(callsOf(platform, LIST_API)).toBe(calls + 2);
+    expect(await progressOf(platform)).toMatchObject({ state: 'done', total: MANY });
     expect(await restored()).toBe(MANY);
   });
 });

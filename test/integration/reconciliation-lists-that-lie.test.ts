@@ -34,32 +34,32 @@ const REFUSED = 'WeChat refuses to list the authorizers: a person should look';
 /** Two pages. */
 const MANY = 501;
 
-let station: TestPlatform;
+let platform: TestPlatform;
 let appids: string[];
 
 beforeEach(async () => {
-  station = await createTestPlatform({ ticket: true });
+  platform = await createTestPlatform({ ticket: true });
 });
-afterEach(() => station.close());
+afterEach(() => platform.close());
 
 /** All are known, and authorized a good while ago. */
 async function knowing(count: number): Promise<void> {
-  appids = station.simulator.populate(COMPONENT.appid, count);
+  appids = platform.simulator.populate(COMPONENT.appid, count);
   // Before they are known, so that no tick mints hundreds of tokens meanwhile.
-  station.clock.sleepThrough(11 * MINUTE);
-  station.simulator.addFault(NO_PROFILES);
-  await passUnanswered(station, 16_000);
-  if (count < MANY) station.simulator.clearFaults();
-  expect(await progressOf(station)).toMatchObject({ state: 'done', restored: count });
+  platform.clock.sleepThrough(11 * MINUTE);
+  platform.simulator.addFault(NO_PROFILES);
+  await passUnanswered(platform, 16_000);
+  if (count < MANY) platform.simulator.clearFaults();
+  expect(await progressOf(platform)).toMatchObject({ state: 'done', restored: count });
 }
 
-const progress = () => progressOf(station);
+const progress = () => progressOf(platform);
 const faulty = (fault: ApiFaultRule['fault'], times: ApiFaultRule['times'] = 1) =>
-  station.simulator.addFault({ api: LIST_API, times, fault });
+  platform.simulator.addFault({ api: LIST_API, times, fault });
 
 async function revoked(): Promise<string[]> {
   const records = await Promise.all(
-    appids.map((appid) => readRecord(station.store, authorizerToken(COMPONENT.appid, appid))),
+    appids.map((appid) => readRecord(platform.store, authorizerToken(COMPONENT.appid, appid))),
   );
   return appids.filter((_, index) => records[index]?.revokedAt !== undefined);
 }
@@ -67,32 +67,32 @@ async function revoked(): Promise<string[]> {
 describe('row 87: a page of the list that does not come', () => {
   it('is asked for again, that page alone, and until then nobody is missing', async () => {
     await knowing(MANY + 1);
-    station.simulator.unauthorize(COMPONENT.appid, appids[0] ?? '');
-    const before = callsOf(station, LIST_API);
+    platform.simulator.unauthorize(COMPONENT.appid, appids[0] ?? '');
+    const before = callsOf(platform, LIST_API);
     faulty(NO_FAULT);
     faulty({ type: 'errcode', errcode: -1 });
-    await reconcile(station);
+    await reconcile(platform);
     expect(await progress()).toMatchObject({ state: 'waiting', offset: 500, total: MANY });
     expect((await progress()).last_error).toMatch(/./);
     expect(await revoked()).toEqual([]);
-    station.simulator.clearFaults();
-    await passUnanswered(station, 10_000);
+    platform.simulator.clearFaults();
+    await passUnanswered(platform, 10_000);
     expect(await progress()).toMatchObject({ state: 'done', missing: 1, last_error: null });
     expect(await revoked()).toEqual([appids[0]]);
     // The first page was not asked for again.
-    expect(callsOf(station, LIST_API) - before).toBe(3);
+    expect(callsOf(platform, LIST_API) - before).toBe(3);
   });
 
   it('refused: a person is told once, and it is asked for every ten minutes', async () => {
     await knowing(3);
     faulty({ type: 'errcode', errcode: 48001 }, 4);
-    const before = callsOf(station, LIST_API);
-    await reconcile(station);
-    await passUnanswered(station, 25 * MINUTE);
+    const before = callsOf(platform, LIST_API);
+    await reconcile(platform);
+    await passUnanswered(platform, 25 * MINUTE);
     // Once more within a minute, in case that the refusal passes.
-    expect(callsOf(station, LIST_API) - before).toBe(4);
-    expect(said(station, REFUSED)).toMatchObject([{ level: 'error', component: COMPONENT.appid }]);
-    await passUnanswered(station, 10 * MINUTE);
+    expect(callsOf(platform, LIST_API) - before).toBe(4);
+    expect(said(platform, REFUSED)).toMatchObject([{ level: 'error', component: COMPONENT.appid }]);
+    await passUnanswered(platform, 10 * MINUTE);
     expect(await progress()).toMatchObject({ state: 'done' });
   });
 });
@@ -136,38 +136,38 @@ describe('row 87: a list that contradicts itself', () => {
   ])('%s: nobody is missing, and it is read again a minute later', async (_, count, lie, doubt) => {
     await knowing(count);
     lie();
-    await reconcile(station);
-    expect(said(station, AGAIN)).toMatchObject([
+    await reconcile(platform);
+    expect(said(platform, AGAIN)).toMatchObject([
       { level: 'warn', doubt: expect.stringMatching(doubt) as string },
     ]);
     expect(await progress()).toMatchObject({ state: 'waiting', offset: 0 });
     expect((await progress()).last_error).toMatch(doubt);
     expect(await revoked()).toEqual([]);
-    await passUnanswered(station, MINUTE);
+    await passUnanswered(platform, MINUTE);
     expect(await progress()).toMatchObject({ state: 'done', missing: 0, total: count });
   });
 
   it('four times in a row: what came is kept, and the next day it is read again', async () => {
     await knowing(3);
-    const { refreshToken } = station.simulator.authorize(COMPONENT.appid, AUTHORIZER);
+    const { refreshToken } = platform.simulator.authorize(COMPONENT.appid, AUTHORIZER);
     faulty({ type: 'patch', fields: { total_count: 5 } }, 'forever');
-    await reconcile(station);
-    await passUnanswered(station, 4 * MINUTE);
-    expect(said(station, AGAIN)).toHaveLength(3);
-    expect(said(station, TOMORROW)).toMatchObject([{ level: 'warn' }]);
+    await reconcile(platform);
+    await passUnanswered(platform, 4 * MINUTE);
+    expect(said(platform, AGAIN)).toHaveLength(3);
+    expect(said(platform, TOMORROW)).toMatchObject([{ level: 'warn' }]);
     expect(await progress()).toMatchObject({ state: 'inconsistent', missing: 0, restored: 1 });
-    expect(await authorizationOf(station)).toMatchObject({ refreshToken });
+    expect(await authorizationOf(platform)).toMatchObject({ refreshToken });
     expect(await revoked()).toEqual([]);
-    const calls = callsOf(station, LIST_API);
-    station.simulator.clearFaults();
-    station.clock.sleepThrough(22 * HOUR);
-    await station.simulator.pushTicket();
-    await passUnanswered(station, MINUTE);
-    expect(callsOf(station, LIST_API)).toBe(calls);
-    station.clock.sleepThrough(2 * HOUR);
-    await station.simulator.pushTicket();
-    await passUnanswered(station, MINUTE);
-    expect(callsOf(station, LIST_API)).toBe(calls + 1);
+    const calls = callsOf(platform, LIST_API);
+    platform.simulator.clearFaults();
+    platform.clock.sleepThrough(22 * HOUR);
+    await platform.simulator.pushTicket();
+    await passUnanswered(platform, MINUTE);
+    expect(callsOf(platform, LIST_API)).toBe(calls);
+    platform.clock.sleepThrough(2 * HOUR);
+    await platform.simulator.pushTicket();
+    await passUnanswered(platform, MINUTE);
+    expect(callsOf(platform, LIST_API)).toBe(calls + 1);
     expect(await progress()).toMatchObject({ state: 'done' });
   });
 });
@@ -176,22 +176,22 @@ describe('accounts that a consistent list lacks', () => {
   it('are asked about one by one, and end when WeChat says so', async () => {
     await knowing(3);
     const [gone = ''] = appids;
-    station.simulator.unauthorize(COMPONENT.appid, gone);
-    await reconcile(station);
+    platform.simulator.unauthorize(COMPONENT.appid, gone);
+    await reconcile(platform);
     expect(await progress()).toMatchObject({ state: 'done', missing: 1, total: 2 });
     expect(await revoked()).toEqual([gone]);
-    expect(said(station, GONE)).toMatchObject([{ level: 'warn', authorizer: gone }]);
+    expect(said(platform, GONE)).toMatchObject([{ level: 'warn', authorizer: gone }]);
     const id = authorizerToken(COMPONENT.appid, gone);
-    expect(await read(station, id)).toMatchObject({
+    expect(await read(platform, id)).toMatchObject({
       status: 410,
       error: { code: 'authorizer_revoked' },
     });
-    expect((await readAuthorizer(station.store, COMPONENT.appid, gone))?.state).toBe('revoked');
-    expect((await authorizationOf(station, id)).lookAt).toBeUndefined();
+    expect((await readAuthorizer(platform.store, COMPONENT.appid, gone))?.state).toBe('revoked');
+    expect((await authorizationOf(platform, id)).lookAt).toBeUndefined();
     // An account that comes back later is taken in again.
-    await passUnanswered(station, MINUTE);
-    station.simulator.authorize(COMPONENT.appid, gone);
-    await reconcile(station);
+    await passUnanswered(platform, MINUTE);
+    platform.simulator.authorize(COMPONENT.appid, gone);
+    await reconcile(platform);
     expect(await revoked()).toEqual([]);
   });
 
@@ -201,33 +201,33 @@ describe('accounts that a consistent list lacks', () => {
     const id = authorizerToken(COMPONENT.appid, gone);
     // List and account say the same, as when a platform is shut off by mistake.
     faulty({ type: 'patch', fields: { total_count: 0, list: [] } });
-    station.simulator.addFault({
+    platform.simulator.addFault({
       api: INFO_API,
       times: 3,
       fault: { type: 'errcode', errcode: 61003 },
     });
-    await reconcile(station);
+    await reconcile(platform);
     expect(await revoked()).toEqual(appids);
-    expect(await read(station, id)).toMatchObject({ status: 410 });
+    expect(await read(platform, id)).toMatchObject({ status: 410 });
 
-    station.simulator.clearFaults();
-    await reconcile(station);
+    platform.simulator.clearFaults();
+    await reconcile(platform);
     expect(await revoked()).toEqual([]);
-    await passUnanswered(station, MINUTE);
-    expect(await read(station, id)).toMatchObject({ status: 200, state: 'fresh' });
+    await passUnanswered(platform, MINUTE);
+    expect(await read(platform, id)).toMatchObject({ status: 200, state: 'fresh' });
     // What WeChat has said in so many words is not undone by a list that is late.
-    await revokeAuthorization(station.store, id, station.clock.now());
-    await reconcile(station);
+    await revokeAuthorization(platform.store, id, platform.clock.now());
+    await reconcile(platform);
     expect(await revoked()).toEqual([gone]);
   });
 
   it('are kept when WeChat knows them all the same', async () => {
     await knowing(3);
     faulty({ type: 'patch', fields: { total_count: 0, list: [] } });
-    const asked = callsOf(station, INFO_API);
-    await reconcile(station);
-    expect(callsOf(station, INFO_API) - asked).toBe(3);
-    expect(said(station, KEPT)).toHaveLength(3);
+    const asked = callsOf(platform, INFO_API);
+    await reconcile(platform);
+    expect(callsOf(platform, INFO_API) - asked).toBe(3);
+    expect(said(platform, KEPT)).toHaveLength(3);
     expect(await progress()).toMatchObject({ state: 'done', missing: 0 });
     expect(await revoked()).toEqual([]);
   });
@@ -235,14 +235,14 @@ describe('accounts that a consistent list lacks', () => {
   it('are asked about again when WeChat does not answer, and kept if it never does', async () => {
     await knowing(3);
     faulty({ type: 'patch', fields: { total_count: 0, list: [] } });
-    station.simulator.addFault({
+    platform.simulator.addFault({
       api: INFO_API,
       times: 'forever',
       fault: { type: 'errcode', errcode: -1 },
     });
-    await reconcile(station);
+    await reconcile(platform);
     expect(await progress()).toMatchObject({ state: 'waiting', missing: 0 });
-    await passUnanswered(station, 15 * MINUTE);
+    await passUnanswered(platform, 15 * MINUTE);
     expect(await progress()).toMatchObject({ state: 'done', missing: 0 });
     expect(await revoked()).toEqual([]);
   });
@@ -250,32 +250,32 @@ describe('accounts that a consistent list lacks', () => {
   it('are not all asked about: a list that lacks too many is wrong', async () => {
     await knowing(60);
     faulty({ type: 'patch', fields: { total_count: 0, list: [] } });
-    const asked = callsOf(station, INFO_API);
-    await reconcile(station);
-    await passUnanswered(station, 10_000);
-    expect(callsOf(station, INFO_API) - asked).toBe(21);
+    const asked = callsOf(platform, INFO_API);
+    await reconcile(platform);
+    await passUnanswered(platform, 10_000);
+    expect(callsOf(platform, INFO_API) - asked).toBe(21);
     expect(await progress()).toMatchObject({ state: 'waiting', missing: 0 });
     expect((await progress()).last_error).toMatch(/lacks 21 accounts that have authorized/);
-    await passUnanswered(station, MINUTE);
+    await passUnanswered(platform, MINUTE);
     expect(await progress()).toMatchObject({ state: 'done', total: 60, missing: 0 });
   });
 
   it('are left alone when they authorized just now', async () => {
     await knowing(1);
-    station.simulator.authorize(COMPONENT.appid, AUTHORIZER);
-    await reconcile(station);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
-    const asked = callsOf(station, INFO_API);
+    platform.simulator.authorize(COMPONENT.appid, AUTHORIZER);
+    await reconcile(platform);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200 });
+    const asked = callsOf(platform, INFO_API);
     const [listed = ''] = appids;
     const { refreshToken } = await readRecord(
-      station.store,
+      platform.store,
       authorizerToken(COMPONENT.appid, listed),
     );
     const list = [{ authorizer_appid: listed, refresh_token: refreshToken, auth_time: 1 }];
     faulty({ type: 'patch', fields: { total_count: 1, list } });
-    await reconcile(station);
-    expect(callsOf(station, INFO_API) - asked).toBeLessThanOrEqual(1);
-    expect(said(station, KEPT)).toEqual([]);
-    expect(await authorizationOf(station)).toMatchObject({ revoked: false });
+    await reconcile(platform);
+    expect(callsOf(platform, INFO_API) - asked).toBeLessThanOrEqual(1);
+    expect(said(platform, KEPT)).toEqual([]);
+    expect(await authorizationOf(platform)).toMatchObject({ revoked: false });
   });
 });

@@ -33,36 +33,36 @@ const NUMBER: unknown = expect.any(Number);
 const BEGUN = 'reading the list of authorizers';
 const READ = 'the list of authorizers was read';
 
-let station: TestPlatform;
-afterEach(() => station.close());
+let platform: TestPlatform;
+afterEach(() => platform.close());
 
 async function begin(): Promise<void> {
-  station = await createTestPlatform({ ticket: true });
+  platform = await createTestPlatform({ ticket: true });
 }
 
 /** A first run is over, and nothing is due. */
 async function beginAfterRun(): Promise<void> {
   await begin();
-  await passUnanswered(station, 20_000);
-  expect(await progressOf(station)).toMatchObject({ state: 'done', cause: 'first' });
+  await passUnanswered(platform, 20_000);
+  expect(await progressOf(platform)).toMatchObject({ state: 'done', cause: 'first' });
 }
 
 const id = (appid: string) => authorizerToken(COMPONENT.appid, appid);
-const record = (appid = AUTHORIZER) => readRecord(station.store, id(appid));
-const entry = (appid = AUTHORIZER) => readAuthorizer(station.store, COMPONENT.appid, appid);
+const record = (appid = AUTHORIZER) => readRecord(platform.store, id(appid));
+const entry = (appid = AUTHORIZER) => readAuthorizer(platform.store, COMPONENT.appid, appid);
 
 describe('a Redis that knows nobody', () => {
   it('has every refresh token of 600 accounts back by itself, at the cost of two calls', async () => {
     await begin();
-    const appids = station.simulator.populate(COMPONENT.appid, 600);
-    expect(await progressOf(station)).toMatchObject({ state: 'never', total: null });
-    await passUnanswered(station, 16_000);
-    expect(callsOf(station, LIST_API)).toBe(2);
-    const listed = await listedAtWechat(station);
+    const appids = platform.simulator.populate(COMPONENT.appid, 600);
+    expect(await progressOf(platform)).toMatchObject({ state: 'never', total: null });
+    await passUnanswered(platform, 16_000);
+    expect(callsOf(platform, LIST_API)).toBe(2);
+    const listed = await listedAtWechat(platform);
     for (const appid of appids) {
       expect((await record(appid)).refreshToken).toBe(listed.get(appid));
     }
-    expect(await progressOf(station)).toMatchObject({
+    expect(await progressOf(platform)).toMatchObject({
       state: 'done',
       cause: 'first',
       offset: 600,
@@ -73,53 +73,57 @@ describe('a Redis that knows nobody', () => {
       last_error: null,
       requested_at: null,
     });
-    expect(said(station, READ)).toMatchObject([
+    expect(said(platform, READ)).toMatchObject([
       { level: 'info', cause: 'first', total: 600, restored: 600, calls: 2, failed: 0 },
     ]);
   });
 
   it('has names and live tokens for all without anybody asking', async () => {
     await begin();
-    const appids = station.simulator.populate(COMPONENT.appid, 12);
-    await passUnanswered(station, 10 * MINUTE);
-    expect(callsOf(station, INFO_API)).toBe(12);
+    const appids = platform.simulator.populate(COMPONENT.appid, 12);
+    await passUnanswered(platform, 10 * MINUTE);
+    expect(callsOf(platform, INFO_API)).toBe(12);
     for (const appid of appids) {
       expect(await entry(appid)).toMatchObject({ state: 'authorized', profileAt: NUMBER });
-      expect(await read(station, id(appid))).toMatchObject({ status: 200, state: 'fresh' });
+      expect(await read(platform, id(appid))).toMatchObject({ status: 200, state: 'fresh' });
     }
-    expect(await progressOf(station)).toMatchObject({ state: 'done', calls: 1 });
+    expect(await progressOf(platform)).toMatchObject({ state: 'done', calls: 1 });
   });
 
   it('is asked about only when there is a token to ask WeChat with', async () => {
-    station = await createTestPlatform();
-    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
-    station.simulator.populate(COMPONENT.appid, 3);
-    await passUnanswered(station, 5 * MINUTE);
-    expect(callsOf(station, LIST_API)).toBe(0);
-    expect(await progressOf(station)).toMatchObject({ state: 'never', last_error: null });
-    expect(said(station, BEGUN)).toEqual([]);
-    await station.simulator.pushTicket();
-    await passUnanswered(station, 16_000);
-    expect(await progressOf(station)).toMatchObject({ state: 'done', restored: 3 });
+    platform = await createTestPlatform();
+    platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    platform.simulator.populate(COMPONENT.appid, 3);
+    await passUnanswered(platform, 5 * MINUTE);
+    expect(callsOf(platform, LIST_API)).toBe(0);
+    expect(await progressOf(platform)).toMatchObject({ state: 'never', last_error: null });
+    expect(said(platform, BEGUN)).toEqual([]);
+    await platform.simulator.pushTicket();
+    await passUnanswered(platform, 16_000);
+    expect(await progressOf(platform)).toMatchObject({ state: 'done', restored: 3 });
   });
 });
 
 describe('row 72: an authorization of which no event came', () => {
   it('is found within the day, at the moment that is this component’s own', async () => {
     await beginAfterRun();
-    const { refreshToken } = station.simulator.authorize(COMPONENT.appid, AUTHORIZER);
-    expect((await read(station, AUTHORIZED)).status).toBe(404);
+    const { refreshToken } = platform.simulator.authorize(COMPONENT.appid, AUTHORIZER);
+    expect((await read(platform, AUTHORIZED)).status).toBe(404);
     const day = 24 * HOUR + jitterOf(COMPONENT.appid);
-    station.clock.sleepThrough(day - 2 * MINUTE);
-    await station.simulator.pushTicket();
-    await passUnanswered(station, MINUTE);
-    expect(callsOf(station, LIST_API)).toBe(1);
-    await passUnanswered(station, MINUTE);
-    expect(callsOf(station, LIST_API)).toBe(2);
-    expect(await progressOf(station)).toMatchObject({ state: 'done', cause: 'daily', restored: 1 });
-    expect(await authorizationOf(station)).toMatchObject({ refreshToken, revoked: false });
-    await passUnanswered(station, 10 * MINUTE);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
+    platform.clock.sleepThrough(day - 2 * MINUTE);
+    await platform.simulator.pushTicket();
+    await passUnanswered(platform, MINUTE);
+    expect(callsOf(platform, LIST_API)).toBe(1);
+    await passUnanswered(platform, MINUTE);
+    expect(callsOf(platform, LIST_API)).toBe(2);
+    expect(await progressOf(platform)).toMatchObject({
+      state: 'done',
+      cause: 'daily',
+      restored: 1,
+    });
+    expect(await authorizationOf(platform)).toMatchObject({ refreshToken, revoked: false });
+    await passUnanswered(platform, 10 * MINUTE);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
     expect(await entry()).toMatchObject({ state: 'authorized', profileAt: NUMBER });
   });
 });
@@ -127,106 +131,106 @@ describe('row 72: an authorization of which no event came', () => {
 describe('what the list changes of what is known', () => {
   it('nothing, when nothing is amiss', async () => {
     await beginAfterRun();
-    await authorize(station);
-    await station.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
-    await reconcile(station);
-    const before = await station.redis.hgetall(station.keys.record(AUTHORIZED));
-    await reconcile(station);
-    expect(await station.redis.hgetall(station.keys.record(AUTHORIZED))).toEqual(before);
-    expect(await progressOf(station)).toMatchObject({ cause: 'request', restored: 0, total: 1 });
+    await authorize(platform);
+    await platform.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
+    await reconcile(platform);
+    const before = await platform.redis.hgetall(platform.keys.record(AUTHORIZED));
+    await reconcile(platform);
+    expect(await platform.redis.hgetall(platform.keys.record(AUTHORIZED))).toEqual(before);
+    expect(await progressOf(platform)).toMatchObject({ cause: 'request', restored: 0, total: 1 });
   });
 
   it('a lost refresh token comes back, and the live access token stays', async () => {
     await beginAfterRun();
-    const refreshToken = await authorize(station);
-    await station.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
+    const refreshToken = await authorize(platform);
+    await platform.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
     const { value } = await record();
-    await station.redis.hdel(station.keys.record(AUTHORIZED), 'refresh_token');
-    await reconcile(station);
+    await platform.redis.hdel(platform.keys.record(AUTHORIZED), 'refresh_token');
+    await reconcile(platform);
     expect(await record()).toMatchObject({ refreshToken, value });
-    expect(await progressOf(station)).toMatchObject({ restored: 1 });
+    expect(await progressOf(platform)).toMatchObject({ restored: 1 });
   });
 
   it('a newer authorization takes the place of ours', async () => {
     await beginAfterRun();
-    await authorize(station);
-    await station.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
-    await passUnanswered(station, MINUTE);
-    const { refreshToken } = station.simulator.authorize(COMPONENT.appid, AUTHORIZER);
-    await reconcile(station);
+    await authorize(platform);
+    await platform.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
+    await passUnanswered(platform, MINUTE);
+    const { refreshToken } = platform.simulator.authorize(COMPONENT.appid, AUTHORIZER);
+    await reconcile(platform);
     expect(await record()).toMatchObject({ refreshToken, value: undefined });
-    await passUnanswered(station, 10 * MINUTE);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
+    await passUnanswered(platform, 10 * MINUTE);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
   });
 
   it('a refresh token that changed with its last use is not put back', async () => {
     await beginAfterRun();
-    await authorize(station, AUTHORIZED, { rotating: true });
+    await authorize(platform, AUTHORIZED, { rotating: true });
     const listed = JSON.stringify({
       total_count: 1,
       list: [
         {
           authorizer_appid: AUTHORIZER,
           refresh_token: (await record()).refreshToken,
-          auth_time: Math.floor(station.clock.now() / 1000) + 5,
+          auth_time: Math.floor(platform.clock.now() / 1000) + 5,
         },
       ],
     });
-    await passUnanswered(station, MINUTE);
-    await station.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
+    await passUnanswered(platform, MINUTE);
+    await platform.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
     const before = await record();
-    station.simulator.addFault({ api: LIST_API, fault: { type: 'body', body: listed } });
-    await reconcile(station);
+    platform.simulator.addFault({ api: LIST_API, fault: { type: 'body', body: listed } });
+    await reconcile(platform);
     expect(await record()).toMatchObject({
       refreshToken: before.refreshToken,
       value: before.value,
     });
-    expect(await progressOf(station)).toMatchObject({ state: 'done', restored: 0 });
+    expect(await progressOf(platform)).toMatchObject({ state: 'done', restored: 0 });
   });
 
   it('a revocation that is later than the listed authorization stands', async () => {
     await beginAfterRun();
-    await authorize(station);
-    await passUnanswered(station, MINUTE);
-    await revokeAuthorization(station.store, AUTHORIZED, station.clock.now());
-    await reconcile(station);
+    await authorize(platform);
+    await passUnanswered(platform, MINUTE);
+    await revokeAuthorization(platform.store, AUTHORIZED, platform.clock.now());
+    await reconcile(platform);
     expect(await record()).toMatchObject({ refreshToken: undefined });
-    expect((await read(station, AUTHORIZED)).status).toBe(410);
+    expect((await read(platform, AUTHORIZED)).status).toBe(410);
   });
 
   it('a sealed refresh token that cannot be opened is not overwritten', async () => {
     await beginAfterRun();
-    await authorize(station);
-    const key = station.keys.record(AUTHORIZED);
-    await station.redis.hset(key, 'refresh_token', 'sealed:v1:other:AAAA');
+    await authorize(platform);
+    const key = platform.keys.record(AUTHORIZED);
+    await platform.redis.hset(key, 'refresh_token', 'sealed:v1:other:AAAA');
     const { unreadableRefreshToken } = await record();
     expect(unreadableRefreshToken).toBeDefined();
-    await reconcile(station);
+    await reconcile(platform);
     expect((await record()).unreadableRefreshToken).toBe(unreadableRefreshToken);
   });
 
   it('who is missing in the index of what is due gets back in', async () => {
     await beginAfterRun();
-    await authorize(station);
-    const due = station.keys.due(AUTHORIZED.kind, COMPONENT.appid);
-    await station.redis.del(due);
-    await reconcile(station);
-    expect(await station.redis.zscore(due, AUTHORIZER)).not.toBeNull();
+    await authorize(platform);
+    const due = platform.keys.due(AUTHORIZED.kind, COMPONENT.appid);
+    await platform.redis.del(due);
+    await reconcile(platform);
+    expect(await platform.redis.zscore(due, AUTHORIZER)).not.toBeNull();
   });
 
   it('a record that somebody spoiled begins anew, and does not stop the others', async () => {
     await beginAfterRun();
-    const appids = station.simulator.populate(COMPONENT.appid, 3);
-    await station.redis.set(station.keys.record(id(appids[1] ?? '')), 'by hand');
-    await reconcile(station);
-    expect(await progressOf(station)).toMatchObject({ state: 'done', restored: 3 });
+    const appids = platform.simulator.populate(COMPONENT.appid, 3);
+    await platform.redis.set(platform.keys.record(id(appids[1] ?? '')), 'by hand');
+    await reconcile(platform);
+    expect(await progressOf(platform)).toMatchObject({ state: 'done', restored: 3 });
     expect((await record(appids[1])).refreshToken).toBeDefined();
   });
 
   it('an account whose code was never exchanged is shown as such', async () => {
     await beginAfterRun();
-    station.simulator.grant(COMPONENT.appid, AUTHORIZER);
-    await reconcile(station);
+    platform.simulator.grant(COMPONENT.appid, AUTHORIZER);
+    await reconcile(platform);
     expect(await entry()).toMatchObject({ state: 'unexchanged' });
     expect((await record()).authorizedAt).toBeUndefined();
   });
@@ -235,13 +239,13 @@ describe('what the list changes of what is known', () => {
 describe('row 43: an account that WeChat wanted to authorize again', () => {
   it('comes back when WeChat lists its refresh token', async () => {
     await beginAfterRun();
-    await authorize(station);
-    await awaitReauthorization(station.store, AUTHORIZED, await record());
-    expect((await read(station, AUTHORIZED)).status).toBe(410);
-    await reconcile(station);
-    expect(await authorizationOf(station)).toMatchObject({ awaitsReauthorization: false });
-    await passUnanswered(station, 10 * MINUTE);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
+    await authorize(platform);
+    await awaitReauthorization(platform.store, AUTHORIZED, await record());
+    expect((await read(platform, AUTHORIZED)).status).toBe(410);
+    await reconcile(platform);
+    expect(await authorizationOf(platform)).toMatchObject({ awaitsReauthorization: false });
+    await passUnanswered(platform, 10 * MINUTE);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200, state: 'fresh' });
     expect(await entry()).toMatchObject({ state: 'authorized' });
   });
 });

@@ -12,23 +12,24 @@ import { passUnanswered, POLLING } from '../kit/waiting.ts';
 
 describe('row 129: Redis is emptied under two replicas, each of which remembers other authorizers', () => {
   let server: RedisServer;
-  let station: TestPlatform;
+  let platform: TestPlatform;
   let other: Service;
   let appids: string[];
   let values: (string | null)[];
   const ids = () => appids.map((appid) => authorizerToken(COMPONENT.appid, appid));
-  const mirrors = () => Promise.all(ids().map((id) => station.redis.get(station.keys.mirror(id))));
+  const mirrors = () =>
+    Promise.all(ids().map((id) => platform.redis.get(platform.keys.mirror(id))));
 
   beforeEach(async () => {
     server = await startRedisServer();
-    station = await createTestPlatform({ ticket: true, redisUrl: server.url });
-    station.redis.on('error', () => undefined);
-    other = await station.addReplica();
-    appids = station.simulator.populate(COMPONENT.appid, 12);
+    platform = await createTestPlatform({ ticket: true, redisUrl: server.url });
+    platform.redis.on('error', () => undefined);
+    other = await platform.addReplica();
+    appids = platform.simulator.populate(COMPONENT.appid, 12);
     // What was minted within two minutes is in doubt after a restart.
-    await passUnanswered(station, 5 * MINUTE);
-    expect(await progressOf(station)).toMatchObject({ state: 'done' });
-    const apps: Service[] = [station.app, other];
+    await passUnanswered(platform, 5 * MINUTE);
+    expect(await progressOf(platform)).toMatchObject({ state: 'done' });
+    const apps: Service[] = [platform.app, other];
     // Whichever of them minted it: half of them are seen by one, half by the other.
     for (const [index, id] of ids().entries()) {
       await apps[index % 2]?.keeper.ensureFresh(id, 'patrol');
@@ -37,42 +38,42 @@ describe('row 129: Redis is emptied under two replicas, each of which remembers 
     expect(values).not.toContain(null);
   });
   afterEach(async () => {
-    await station.close();
+    await platform.close();
     await server.stop();
   });
 
   it.each([
-    { name: 'by a command', empty: () => station.redis.flushall() },
+    { name: 'by a command', empty: () => platform.redis.flushall() },
     {
       name: 'by a restart without data',
       empty: async () => {
         await server.kill();
-        await becomes(station, 503);
+        await becomes(platform, 503);
         await server.start();
-        await becomes(station, 200);
+        await becomes(platform, 200);
         // Connections take real time, of which the clock of the test knows nothing.
         const ready = `http://127.0.0.1:${other.internalPort()}/readyz`;
         await vi.waitFor(async () => expect((await fetch(ready)).status).toBe(200), POLLING);
       },
     },
   ])('$name: every value is the one of before, and the list comes after', async ({ empty }) => {
-    const since = station.clock.now();
+    const since = platform.clock.now();
     await empty();
-    await passUnanswered(station, 20_000);
+    await passUnanswered(platform, 20_000);
     // Not in doubt for anybody, but a call may be under way that Redis knows nothing of any more.
     for (const id of ids()) {
-      const { suspect, quarantineUntil } = await readRecord(station.store, id);
+      const { suspect, quarantineUntil } = await readRecord(platform.store, id);
       expect({ suspect, quarantined: quarantineUntil > since }).toEqual({
         suspect: false,
         quarantined: true,
       });
     }
-    expect(callsSince(station, LIST_API, since)).toEqual([]);
-    await passUnanswered(station, 2 * MINUTE);
+    expect(callsSince(platform, LIST_API, since)).toEqual([]);
+    await passUnanswered(platform, 2 * MINUTE);
     expect(await mirrors()).toEqual(values);
-    expect(callsSince(station, AUTHORIZER_API, since)).toEqual([]);
+    expect(callsSince(platform, AUTHORIZER_API, since)).toEqual([]);
     // And then it is read all the same, for whom nobody remembers.
-    expect(callsSince(station, LIST_API, since)).toHaveLength(1);
-    expect(await progressOf(station)).toMatchObject({ state: 'done', total: 12 });
+    expect(callsSince(platform, LIST_API, since)).toHaveLength(1);
+    expect(await progressOf(platform)).toMatchObject({ state: 'done', total: 12 });
   });
 });

@@ -32,24 +32,24 @@ const NOT_YET = 'a minted value could not be stored yet';
 
 let server: RedisServer;
 let proxy: TcpProxy;
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeEach(async () => {
   server = await startRedisServer();
   proxy = await createTcpProxy({ socketPath: server.socketPath ?? '' });
 });
 afterEach(async () => {
-  await station.close();
+  await platform.close();
   await proxy.close();
   await server.stop();
 });
 
 async function stationBehindProxy(): Promise<void> {
-  station = await createTestPlatform({ redisUrl: proxy.url('redis') });
-  station.redis.on('error', () => undefined);
-  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
-  expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
-  await station.settle();
-  await station.pass(MINUTE);
+  platform = await createTestPlatform({ redisUrl: proxy.url('redis') });
+  platform.redis.on('error', () => undefined);
+  platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  expect(await platform.simulator.pushTicket()).toMatchObject({ accepted: true });
+  await platform.settle();
+  await platform.pass(MINUTE);
 }
 
 /** The first script whose arguments hold `mark` is executed, and its answer is lost. */
@@ -81,16 +81,16 @@ describe('row 2: Redis takes connections and says nothing', () => {
   /** Everybody asks at once, so that the test waits once. Returns the ticket that was refused. */
   async function askEverything(): Promise<string> {
     const asked = await Promise.all([
-      timed(refusedTicket(station)),
-      timed(read(station, TOKEN)),
-      timed(station.internal('/status')),
+      timed(refusedTicket(platform)),
+      timed(read(platform, TOKEN)),
+      timed(platform.internal('/status')),
     ]);
     for (const { tookMs } of asked) expect(tookMs).toBeLessThan(NO_ANSWER_MS);
     const [{ result: ticket }, { result: seen }, { result: answer }] = asked;
     expect(seen).toMatchObject({
       status: 200,
       source: 'memory',
-      value: newest(station),
+      value: newest(platform),
       seq: 1,
     });
     expect(await answer.json()).toMatchObject({
@@ -98,18 +98,18 @@ describe('row 2: Redis takes connections and says nothing', () => {
       redis: { state: 'unavailable' },
       problems: [{ code: 'store_unavailable' }],
     });
-    expect(logged(station, WAITS)).toMatchObject([{ level: 'warn', appid: COMPONENT.appid }]);
+    expect(logged(platform, WAITS)).toMatchObject([{ level: 'warn', appid: COMPONENT.appid }]);
     return ticket;
   }
   async function expectAllIsWell(ticket: string): Promise<void> {
-    await becomes(station, 200);
+    await becomes(platform, 200);
     // The clock stands still: the connection itself says that Redis is back.
-    await vi.waitFor(async () => expect(await ticketMirror(station)).toBe(ticket), POLLING);
-    expect(await read(station, TOKEN)).toMatchObject({ source: 'redis', seq: 1 });
-    await station.pass(MINUTE);
-    await expectHealed(station);
-    expect(tokenMints(station)).toBe(1);
-    expect((await station.internal('/status')).status).toBe(200);
+    await vi.waitFor(async () => expect(await ticketMirror(platform)).toBe(ticket), POLLING);
+    expect(await read(platform, TOKEN)).toMatchObject({ source: 'redis', seq: 1 });
+    await platform.pass(MINUTE);
+    await expectHealed(platform);
+    expect(tokenMints(platform)).toBe(1);
+    expect((await platform.internal('/status')).status).toBe(200);
   }
 
   it('because its process stands still: nobody waits for it, a person hears of it', async () => {
@@ -117,20 +117,20 @@ describe('row 2: Redis takes connections and says nothing', () => {
     process.kill(server.pid(), 'SIGSTOP');
     try {
       const ticket = await askEverything();
-      await becomes(station, 503);
-      expect(await (await station.internal('/status')).json()).toMatchObject({
+      await becomes(platform, 503);
+      expect(await (await platform.internal('/status')).json()).toMatchObject({
         tickets_waiting_for_redis: [COMPONENT.appid],
       });
       // Not ready is said before the connection is given up.
-      const lost = () => logged(station, 'Redis connection failed, reconnecting');
+      const lost = () => logged(platform, 'Redis connection failed, reconnecting');
       await expect.poll(lost, { timeout: 10_000 }).toMatchObject([{ level: 'warn' }]);
-      await station.pass(16 * MINUTE);
+      await platform.pass(16 * MINUTE);
       const cries = () =>
-        station.logs.filter(({ message }) => message.startsWith('Redis has been away for 15'));
+        platform.logs.filter(({ message }) => message.startsWith('Redis has been away for 15'));
       await vi.waitFor(async () => {
         // Ends an attempt to connect, which else takes three seconds; the first may fail only now.
         proxy.cut();
-        await station.pass(MINUTE);
+        await platform.pass(MINUTE);
         expect(cries()).toMatchObject([{ level: 'error' }]);
       }, POLLING);
       process.kill(server.pid(), 'SIGCONT');
@@ -146,16 +146,16 @@ describe('row 2: Redis takes connections and says nothing', () => {
     const ticket = await askEverything();
     await proxy.heal();
     await expectAllIsWell(ticket);
-    expect(station.logs.filter(({ level }) => level === 'error')).toEqual([]);
+    expect(platform.logs.filter(({ level }) => level === 'error')).toEqual([]);
   });
 });
 
 describe('row 18: a command that was given up takes effect later', () => {
   it('a commit that comes after a newer one changes nothing that anybody reads', async () => {
-    station = await platformBeforeRefresh({ redisUrl: server.url });
+    platform = await platformBeforeRefresh({ redisUrl: server.url });
     const redis = new Redis(proxy.url('redis'), { commandTimeout: 100, maxRetriesPerRequest: 1 });
     redis.on('error', () => undefined);
-    const slow = { ...station, redis, store: { ...station.store, redis } };
+    const slow = { ...platform, redis, store: { ...platform.store, redis } };
     const ghost = createDoomedReplica(slow, 'after answer');
     void ghost.keeper.ensureFresh(TOKEN, 'cron');
     await ghost.stopped;
@@ -167,49 +167,49 @@ describe('row 18: a command that was given up takes effect later', () => {
     // It goes on trying to store what it has, and begins nothing new.
     void ghost.keeper.stop();
 
-    const renewed = async () => expect((await stored(station, TOKEN)).kept.seq).toBe('2');
-    expect(await secondsUntil(station, 75, renewed)).toBeGreaterThan(20);
-    const before = await stored(station, TOKEN);
-    expect(before.kept).toMatchObject({ value: newest(station), mirror: newest(station) });
+    const renewed = async () => expect((await stored(platform, TOKEN)).kept.seq).toBe('2');
+    expect(await secondsUntil(platform, 75, renewed)).toBeGreaterThan(20);
+    const before = await stored(platform, TOKEN);
+    expect(before.kept).toMatchObject({ value: newest(platform), mirror: newest(platform) });
     proxy.resume();
-    const landed = async () => expect((await stored(station, TOKEN)).suspect).toBe(true);
+    const landed = async () => expect((await stored(platform, TOKEN)).suspect).toBe(true);
     await vi.waitFor(landed, POLLING);
-    expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
+    expect((await stored(platform, TOKEN)).kept).toEqual(before.kept);
     const { value } = before.kept;
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, value, seq: 2 });
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, value, seq: 2 });
 
     // Nobody can tell which of the two was minted last: one more settles it, and no further one.
-    expect(await secondsUntil(station, 60, () => expectHealed(station))).toBeLessThanOrEqual(30);
+    expect(await secondsUntil(platform, 60, () => expectHealed(platform))).toBeLessThanOrEqual(30);
     // What the read has set off is stored a moment before it is logged.
-    await station.settle();
-    expect(logged(station, REFRESHED, TOKEN.kind).at(-1)).toMatchObject({ level: 'info', seq: 3 });
-    await station.pass(5 * MINUTE);
-    await station.skip(55 * MINUTE);
-    expect(tokenMints(station)).toBe(4);
-    expect(station.logs.filter(({ level }) => level === 'error')).toEqual([]);
+    await platform.settle();
+    expect(logged(platform, REFRESHED, TOKEN.kind).at(-1)).toMatchObject({ level: 'info', seq: 3 });
+    await platform.pass(5 * MINUTE);
+    await platform.skip(55 * MINUTE);
+    expect(tokenMints(platform)).toBe(4);
+    expect(platform.logs.filter(({ level }) => level === 'error')).toEqual([]);
     redis.disconnect();
   });
 
   it('a ticket that was refused meanwhile counts once, also when WeChat sends it again', async () => {
     await stationBehindProxy();
-    const { redis, keys } = station;
+    const { redis, keys } = platform;
     const before = await redis.xlen(keys.events(COMPONENT.appid));
-    const push = newTicketPush(station);
+    const push = newTicketPush(platform);
     const admin = new Redis(server.url);
     await admin.client('PAUSE', 60_000, 'WRITE');
     expect(await post(push)).toMatchObject({ status: 503 });
-    expect(logged(station, WAITS)).toMatchObject([{ level: 'warn' }]);
+    expect(logged(platform, WAITS)).toMatchObject([{ level: 'warn' }]);
     await admin.client('UNPAUSE');
-    await vi.waitFor(async () => expect(await ticketMirror(station)).toBe(push.ticket), POLLING);
-    await station.pass(10_000);
-    const newer = newTicketPush(station);
+    await vi.waitFor(async () => expect(await ticketMirror(platform)).toBe(push.ticket), POLLING);
+    await platform.pass(10_000);
+    const newer = newTicketPush(platform);
     expect(await post(newer)).toMatchObject({ status: 200, text: 'success' });
     expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
-    expect(await ticketMirror(station)).toBe(newer.ticket);
+    expect(await ticketMirror(platform)).toBe(newer.ticket);
     expect(await redis.hget(keys.ticketRecord(COMPONENT.appid), 'count')).toBe('3');
     expect(await redis.xlen(keys.events(COMPONENT.appid))).toBe(before + 2);
-    await station.pass(MINUTE);
-    await expectHealed(station);
+    await platform.pass(MINUTE);
+    await expectHealed(platform);
     admin.disconnect();
   });
 });
@@ -217,32 +217,32 @@ describe('row 18: a command that was given up takes effect later', () => {
 describe('row 19: Redis does what it was told, and its answer is lost', () => {
   it('stores a ticket once, and WeChat hears success', async () => {
     await stationBehindProxy();
-    const { redis, keys } = station;
+    const { redis, keys } = platform;
     const before = await redis.xlen(keys.events(COMPONENT.appid));
-    const push = newTicketPush(station);
+    const push = newTicketPush(platform);
     proxy.dropNextReply();
     expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
     expect(proxy.counters().cuts).toBe(1);
-    expect(await ticketMirror(station)).toBe(push.ticket);
+    expect(await ticketMirror(platform)).toBe(push.ticket);
     expect(await redis.hget(keys.ticketRecord(COMPONENT.appid), 'count')).toBe('2');
     expect(await redis.xlen(keys.events(COMPONENT.appid))).toBe(before + 1);
-    const [, accepted] = logged(station, 'push accepted');
+    const [, accepted] = logged(platform, 'push accepted');
     expect(accepted).toMatchObject({ level: 'info', outcome: 'duplicate' });
   });
 
   it("gives a code to one caller only: the lost one is nobody's", async () => {
     await stationBehindProxy();
-    const { value: first } = await read(station, CODE);
-    const lost = (await stored(station, CODE)).kept.value;
+    const { value: first } = await read(platform, CODE);
+    const lost = (await stored(platform, CODE)).kept.value;
     proxy.dropNextReply();
-    const seen = await read(station, CODE);
+    const seen = await read(platform, CODE);
     expect(proxy.counters().cuts).toBe(1);
     expect(seen).toMatchObject({ status: 200, seq: 3 });
     expect([first, lost]).not.toContain(seen.value);
-    expect(station.simulator.isLive(CODE.kind, seen.value ?? '')).toBe(true);
+    expect(platform.simulator.isLive(CODE.kind, seen.value ?? '')).toBe(true);
     // The next caller's code is made behind the answer, without any time passing.
     await vi.waitFor(async () => {
-      expect(await stored(station, CODE)).toMatchObject({ failures: 0, kept: { seq: '4' } });
+      expect(await stored(platform, CODE)).toMatchObject({ failures: 0, kept: { seq: '4' } });
     }, POLLING);
   });
 
@@ -250,7 +250,7 @@ describe('row 19: Redis does what it was told, and its answer is lost', () => {
     { what: 'the right to mint', mark: '"judged_seq"' },
     { what: 'the minted value', mark: '"life_ms"' },
   ])('gives or takes $what once', async ({ mark }) => {
-    station = await platformBeforeRefresh({ redisUrl: server.url });
+    platform = await platformBeforeRefresh({ redisUrl: server.url });
     const client = new Redis(proxy.url('redis'), {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 1,
@@ -259,20 +259,20 @@ describe('row 19: Redis does what it was told, and its answer is lost', () => {
     client.on('error', () => undefined);
     await vi.waitFor(() => expect(client.status).toBe('ready'), POLLING);
     const redis = losingReplyTo(client, mark);
-    const here = { ...station, redis, store: { ...station.store, redis } };
+    const here = { ...platform, redis, store: { ...platform.store, redis } };
     const { keeper, wake } = createDoomedReplica(here, 'before send');
     wake();
-    const [before, calls] = [station.clock.now(), station.simulator.ledger.calls.length];
+    const [before, calls] = [platform.clock.now(), platform.simulator.ledger.calls.length];
     expect(await keeper.ensureFresh(TOKEN, 'cron')).toMatchObject({ did: 'refreshed', seq: 2 });
     expect(proxy.counters().cuts).toBe(1);
-    expect(station.clock.now()).toBe(before);
-    await expectHealed(station);
+    expect(platform.clock.now()).toBe(before);
+    await expectHealed(platform);
     // One token, and one code that follows it.
     await keeper.idle();
-    expect(station.simulator.ledger.calls.length - calls).toBeLessThanOrEqual(2);
-    expect(tokenMints(station)).toBe(2);
-    expect(await station.redis.llen(station.keys.history(TOKEN))).toBe(2);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    expect(platform.simulator.ledger.calls.length - calls).toBeLessThanOrEqual(2);
+    expect(tokenMints(platform)).toBe(2);
+    expect(await platform.redis.llen(platform.keys.history(TOKEN))).toBe(2);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
     await keeper.stop();
     client.disconnect();
   });
@@ -282,20 +282,20 @@ describe('row 19: Redis does what it was told, and its answer is lost', () => {
     await stationBehindProxy();
     const path = `/v1/credentials/${TOKEN.kind}/${COMPONENT.appid}/refresh`;
     for (const [round, bytes] of [0, 600, 1_200, 1_500, 1_900].entries()) {
-      await station.pass(6 * MINUTE);
+      await platform.pass(6 * MINUTE);
       proxy.cutAfter(bytes, 'toClient');
-      const answer = await station.internal(path, { method: 'POST' });
+      const answer = await platform.internal(path, { method: 'POST' });
       expect(answer.status).toBe(200);
       expect(proxy.counters().cuts).toBe(round + 1);
-      await station.settle();
+      await platform.settle();
       // The clock has not moved.
-      await expectHealed(station);
-      const value = newest(station);
+      await expectHealed(platform);
+      const value = newest(platform);
       expect(await answer.json()).toMatchObject({ outcome: 'refreshed', value, seq: round + 2 });
-      expect(tokenMints(station)).toBe(round + 2);
+      expect(tokenMints(platform)).toBe(round + 2);
     }
-    const lines = logged(station, REFRESHED, TOKEN.kind);
+    const lines = logged(platform, REFRESHED, TOKEN.kind);
     expect(lines.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6]);
-    expect(station.logs.filter(({ level }) => level === 'error')).toEqual([]);
+    expect(platform.logs.filter(({ level }) => level === 'error')).toEqual([]);
   });
 });

@@ -51,10 +51,10 @@ function adminOf(server: RedisServer): Redis {
 }
 
 async function platformOn(redisUrl: string): Promise<TestPlatform> {
-  const station = await createTestPlatform({ redisUrl });
-  station.redis.on('error', () => undefined);
-  undo.push(() => station.close());
-  return station;
+  const platform = await createTestPlatform({ redisUrl });
+  platform.redis.on('error', () => undefined);
+  undo.push(() => platform.close());
+  return platform;
 }
 
 interface Problem {
@@ -64,39 +64,41 @@ interface Problem {
   advice: string;
 }
 
-async function problems(station: TestPlatform): Promise<Problem[]> {
-  const answer = await station.internal('/status');
+async function problems(platform: TestPlatform): Promise<Problem[]> {
+  const answer = await platform.internal('/status');
   return ((await answer.json()) as { problems: Problem[] }).problems;
 }
 
-async function doctor(station: TestPlatform): Promise<string> {
-  const patient = await admit(station.config, { env: {}, machine: MACHINE });
+async function doctor(platform: TestPlatform): Promise<string> {
+  const patient = await admit(platform.config, { env: {}, machine: MACHINE });
   onTestFinished(() => release(patient));
   const checks = await examineRedis(patient);
   return JSON.stringify(checks.filter(({ state }) => state === 'failed'));
 }
 
-async function notReady(station: TestPlatform): Promise<string | undefined> {
-  const answer = await station.internal('/readyz');
+async function notReady(platform: TestPlatform): Promise<string | undefined> {
+  const answer = await platform.internal('/readyz');
   return ((await answer.json()) as { reason?: string }).reason;
 }
 
 describe('row 131: a command that is renamed away', () => {
   it.each(['EVAL', 'XADD', 'HSET', 'SMISMEMBER'])('%s: not ready, and all say so', async (name) => {
     const server = await serverWith('--rename-command', name, '');
-    const station = await platformOn(server.url);
+    const platform = await platformOn(server.url);
     // The test's own client does nothing of it.
-    expect(await readiness(station)).toBe(503);
-    expect(await notReady(station)).toBe('store_refuses');
-    const said = JSON.stringify(await problems(station));
+    expect(await readiness(platform)).toBe(503);
+    expect(await notReady(platform)).toBe('store_refuses');
+    const said = JSON.stringify(await problems(platform));
     const words = new RegExp(`${name}[^"]*unknown command|unknown command '${name}'`, 'i');
     expect(said).toMatch(words);
-    const log = station.logs.find(({ message }) => message === 'Redis refuses what wxkeeper needs');
+    const log = platform.logs.find(
+      ({ message }) => message === 'Redis refuses what wxkeeper needs',
+    );
     expect(log?.refused).toContain(name);
     expect(log?.redis_says).toMatch(/^ERR unknown command/);
-    expect(await doctor(station)).toMatch(words);
+    expect(await doctor(platform)).toMatch(words);
     if (name === 'SMISMEMBER') return;
-    expect((await post(newTicketPush(station))).status).toBe(503);
+    expect((await post(newTicketPush(platform))).status).toBe(503);
   });
 });
 
@@ -117,31 +119,31 @@ describe('row 131: a key of ours that holds something else', () => {
     { what: 'the jobs', key: (s: TestPlatform) => s.keys.jobs, ready: 200 },
   ])('$what: a person is told which, until it is gone', async ({ key, ready }) => {
     const server = await serverWith();
-    const station = await platformOn(server.url);
-    await station.redis.del(key(station));
-    await station.redis.set(key(station), 'spoiled');
-    await station.pass(11 * MINUTE);
-    expect(await readiness(station)).toBe(ready);
-    const spoiled = (await problems(station)).find(({ code }) => code === 'redis_key_spoiled');
-    expect(spoiled?.message).toContain(key(station));
+    const platform = await platformOn(server.url);
+    await platform.redis.del(key(platform));
+    await platform.redis.set(key(platform), 'spoiled');
+    await platform.pass(11 * MINUTE);
+    expect(await readiness(platform)).toBe(ready);
+    const spoiled = (await problems(platform)).find(({ code }) => code === 'redis_key_spoiled');
+    expect(spoiled?.message).toContain(key(platform));
     expect(spoiled?.message).toContain('WRONGTYPE');
-    expect(await doctor(station)).toContain(ready === 503 ? key(station) : '');
+    expect(await doctor(platform)).toContain(ready === 503 ? key(platform) : '');
 
-    await station.redis.del(key(station));
-    await station.pass(MINUTE);
-    expect(await readiness(station)).toBe(200);
-    expect((await problems(station)).map(({ code }) => code)).not.toContain('redis_key_spoiled');
+    await platform.redis.del(key(platform));
+    await platform.pass(MINUTE);
+    expect(await readiness(platform)).toBe(200);
+    expect((await problems(platform)).map(({ code }) => code)).not.toContain('redis_key_spoiled');
   });
 
   it('while it works: the first push that is refused is enough, no minute has to pass', async () => {
     const server = await serverWith();
-    const station = await platformOn(server.url);
-    const key = station.keys.events(COMPONENT.appid);
-    await station.redis.set(key, 'spoiled');
-    expect(await readiness(station)).toBe(200);
-    expect((await post(newTicketPush(station))).status).toBe(503);
-    await becomes(station, 503);
-    expect(JSON.stringify(await problems(station))).toContain(key);
+    const platform = await platformOn(server.url);
+    const key = platform.keys.events(COMPONENT.appid);
+    await platform.redis.set(key, 'spoiled');
+    expect(await readiness(platform)).toBe(200);
+    expect((await post(newTicketPush(platform))).status).toBe(503);
+    await becomes(platform, 503);
+    expect(JSON.stringify(await problems(platform))).toContain(key);
   });
 });
 
@@ -152,22 +154,22 @@ describe('row 131: what is refused on real keys alone', () => {
     const user = (...rules: string[]) =>
       admin.acl('SETUSER', 'keeper', 'on', '>canary-71', 'resetkeys', '&*', '+@all', ...rules);
     await user('~*');
-    const station = await platformOn(server.url.replace('://', '://keeper:canary-71@'));
-    const events = station.keys.events(COMPONENT.appid);
-    expect(await readiness(station)).toBe(200);
+    const platform = await platformOn(server.url.replace('://', '://keeper:canary-71@'));
+    const events = platform.keys.events(COMPONENT.appid);
+    expect(await readiness(platform)).toBe(200);
     // All keys but the stream's.
-    const prefix = station.config.redisKeyPrefix;
+    const prefix = platform.config.redisKeyPrefix;
     const own = ['record:*', 'component*', 'history:*', 'seen:*', 'self_test:*', 'push_stats:*'];
     await user(...[...own, 'jobs', 'replicas'].map((one) => `~${prefix}${one}`));
-    expect((await post(newTicketPush(station))).status).toBe(503);
-    await becomes(station, 503);
-    const said = JSON.stringify(await problems(station));
+    expect((await post(newTicketPush(platform))).status).toBe(503);
+    await becomes(platform, 503);
+    const said = JSON.stringify(await problems(platform));
     expect(said).toMatch(/accept-ticket|TYPE/);
     expect(said).toMatch(/NOPERM/);
     await user('~*');
-    await station.pass(MINUTE);
-    await becomes(station, 200);
-    expect((await post(newTicketPush(station))).status).toBe(200);
+    await platform.pass(MINUTE);
+    await becomes(platform, 200);
+    expect((await post(newTicketPush(platform))).status).toBe(200);
     expect(await admin.exists(events)).toBe(1);
   });
 });
@@ -226,20 +228,20 @@ describe('row 132: EVALSHA is refused in other words than NOSCRIPT', () => {
     const server = await serverWith(...args);
     const admin = adminOf(server);
     await admin.acl('SETUSER', 'keeper', 'on', '>pw', '~*', '&*', '+@all', ...rules);
-    const station = await platformOn(server.url.replace('://', '://keeper:pw@'));
-    expect(await readiness(station)).toBe(200);
-    expect((await post(newTicketPush(station))).status).toBe(200);
-    await station.settle();
-    await station.pass(MINUTE);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, source: 'redis' });
-    expect((await problems(station)).map(({ code }) => code)).toEqual([]);
+    const platform = await platformOn(server.url.replace('://', '://keeper:pw@'));
+    expect(await readiness(platform)).toBe(200);
+    expect((await post(newTicketPush(platform))).status).toBe(200);
+    await platform.settle();
+    await platform.pass(MINUTE);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, source: 'redis' });
+    expect((await problems(platform)).map(({ code }) => code)).toEqual([]);
     // It is not asked for again on this connection.
     const refusals = async () => {
       const stats = await admin.info('commandstats');
       return /cmdstat_evalsha:\S*rejected_calls=(\d+)/.exec(stats)?.[1];
     };
     const before = await refusals();
-    expect((await post(newTicketPush(station))).status).toBe(200);
+    expect((await post(newTicketPush(platform))).status).toBe(200);
     expect(await refusals()).toBe(before);
   });
 });
@@ -247,7 +249,7 @@ describe('row 132: EVALSHA is refused in other words than NOSCRIPT', () => {
 describe('row 131: what was refused once', () => {
   it('is forgotten after ten minutes, also when the clock was set back meanwhile', async () => {
     const server = await serverWith();
-    const station = await platformOn(server.url);
+    const platform = await platformOn(server.url);
     const clock = createManualClock();
     const redis = connectRedis(
       { url: server.url, protocol: 3 },
@@ -256,7 +258,7 @@ describe('row 131: what was refused once', () => {
     );
     undo.push(() => redis.disconnect());
     await whenReady(redis, 5_000);
-    const key = station.keys.exchanges(COMPONENT.appid);
+    const key = platform.keys.exchanges(COMPONENT.appid);
     await redis.set(key, 'text');
     await expect(redis.hgetall(key)).rejects.toThrow('WRONGTYPE');
     const refused = () =>
@@ -277,16 +279,16 @@ describe('row 141: a Redis that is connected and does not answer', () => {
     async (mode) => {
       const server = await serverWith();
       const admin = adminOf(server);
-      const station = await platformOn(server.url);
-      expect(await readiness(station)).toBe(200);
+      const platform = await platformOn(server.url);
+      expect(await readiness(platform)).toBe(200);
       // What pauses all holds up the command that would end it, too.
       await admin.call('CLIENT', 'PAUSE', mode === 'ALL' ? 4_000 : 60_000, mode);
       const begun = performance.now();
-      const answer = await station.internal('/readyz');
+      const answer = await platform.internal('/readyz');
       expect(await answer.json()).toEqual({ status: 'not_ready', reason: 'store_unavailable' });
       expect(performance.now() - begun).toBeLessThan(1_500);
       if (mode === 'WRITE') await admin.client('UNPAUSE');
-      await becomes(station, 200);
+      await becomes(platform, 200);
     },
   );
 });

@@ -28,7 +28,7 @@ const TAKES_NOTHING = 'Redis takes nothing any more: look at its memory, its dis
 const WAITS = 'Redis is away: a ticket waits in memory until it is back';
 const CONNECTED = 'Redis connected';
 
-let station: TestPlatform;
+let platform: TestPlatform;
 /** Done in the reverse order. */
 let undo: (() => unknown)[];
 beforeEach(() => {
@@ -53,27 +53,27 @@ function adminOf(server: Pick<RedisServer, 'url'>): Redis {
 }
 
 async function platformOn(redisUrl: string, create = createTestPlatform): Promise<void> {
-  station = await create({ redisUrl });
-  const { redis, simulator, close } = station;
+  platform = await create({ redisUrl });
+  const { redis, simulator, close } = platform;
   undo.push(close);
   redis.on('error', () => undefined);
   simulator.addFault(NO_PUSHES_ON_REQUEST);
 }
 
 async function receiveTicket(): Promise<void> {
-  expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
-  await station.settle();
-  await station.pass(MINUTE);
+  expect(await platform.simulator.pushTicket()).toMatchObject({ accepted: true });
+  await platform.settle();
+  await platform.pass(MINUTE);
 }
 
 async function problems(): Promise<ServiceStatus['components'][number]['problems']> {
-  const answer = await station.internal('/status');
+  const answer = await platform.internal('/status');
   expect(answer.status).toBe(200);
   return ((await answer.json()) as ServiceStatus['components'][number]).problems;
 }
 
 function cries() {
-  return station.logs.filter(({ level }) => level === 'error');
+  return platform.logs.filter(({ level }) => level === 'error');
 }
 
 describe('row 9: Redis is loading its data', () => {
@@ -83,7 +83,7 @@ describe('row 9: Redis is loading its data', () => {
     const server = await serverWith([...slowly, '--save', '3600 1']);
     await platformOn(server.url);
     await receiveTicket();
-    const { redis } = station;
+    const { redis } = platform;
     await redis.mset(Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`key${i}`, i])));
     await redis.save();
     await server.kill();
@@ -91,23 +91,23 @@ describe('row 9: Redis is loading its data', () => {
     const admin = adminOf(server);
     const saysLoading = async () => expect(await admin.info('persistence')).toContain('loading:1');
     await vi.waitFor(saysLoading, POLLING);
-    const ticket = await refusedTicket(station);
-    expect(logged(station, WAITS)).toMatchObject([{ level: 'warn' }]);
-    expect(await readiness(station)).toBe(503);
-    const [value, mints] = [newest(station), tokenMints(station)];
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, source: 'memory', value });
+    const ticket = await refusedTicket(platform);
+    expect(logged(platform, WAITS)).toMatchObject([{ level: 'warn' }]);
+    expect(await readiness(platform)).toBe(503);
+    const [value, mints] = [newest(platform), tokenMints(platform)];
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, source: 'memory', value });
     expect(await problems()).toMatchObject([{ code: 'store_unavailable' }]);
     await saysLoading();
 
     await started;
-    await becomes(station, 200);
+    await becomes(platform, 200);
     // The clock stands still: the connection itself says that the data are there.
-    expect(await ticketMirror(station)).toBe(ticket);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, source: 'redis', value });
-    expect(tokenMints(station)).toBe(mints);
+    expect(await ticketMirror(platform)).toBe(ticket);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, source: 'redis', value });
+    expect(tokenMints(platform)).toBe(mints);
     // The restart may have lost writes: one more mint settles it.
-    expect(await secondsUntil(station, 60, () => expectHealed(station))).toBeGreaterThan(20);
-    expect(tokenMints(station)).toBe(mints + 1);
+    expect(await secondsUntil(platform, 60, () => expectHealed(platform))).toBeGreaterThan(20);
+    expect(tokenMints(platform)).toBe(mints + 1);
     expect(cries()).toEqual([]);
   });
 });
@@ -118,77 +118,77 @@ describe('row 10: the master has become a replica and refuses to write', () => {
     undo.push(() => pair.close());
     await platformOn(pair.url);
     await receiveTicket();
-    const before = await stored(station, TOKEN);
+    const before = await stored(platform, TOKEN);
     await vi.waitFor(async () => expect(await pair.inSync()).toBe(true), POLLING);
     const [old, young] = [adminOf(pair.master), adminOf(pair.replica)];
     await young.replicaof('NO', 'ONE');
     await old.replicaof('127.0.0.1', pair.replica.port ?? 0);
     pair.clients.retarget({ port: pair.replica.port ?? 0 });
-    expect(await readiness(station)).toBe(200);
+    expect(await readiness(platform)).toBe(200);
 
-    const ticket = await refusedTicket(station);
-    expect(logged(station, WAITS)).toMatchObject([{ level: 'warn' }]);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: newest(station) });
+    const ticket = await refusedTicket(platform);
+    expect(logged(platform, WAITS)).toMatchObject([{ level: 'warn' }]);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, value: newest(platform) });
     // The clock stands still: the refusal itself makes it look for the master.
-    const mirror = () => young.get(station.keys.ticketMirror(COMPONENT.appid));
+    const mirror = () => young.get(platform.keys.ticketMirror(COMPONENT.appid));
     await vi.waitFor(async () => expect(await mirror()).toBe(ticket), POLLING);
-    await becomes(station, 200);
-    expect(logged(station, CONNECTED)).toHaveLength(2);
-    station.redis.disconnect(true);
-    await vi.waitFor(() => expect(station.redis.status).toBe('ready'), POLLING);
-    expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
-    expect(tokenMints(station)).toBe(1);
+    await becomes(platform, 200);
+    expect(logged(platform, CONNECTED)).toHaveLength(2);
+    platform.redis.disconnect(true);
+    await vi.waitFor(() => expect(platform.redis.status).toBe('ready'), POLLING);
+    expect((await stored(platform, TOKEN)).kept).toEqual(before.kept);
+    expect(tokenMints(platform)).toBe(1);
     // The failover may have lost writes: one more mint settles it.
-    expect(await secondsUntil(station, 60, () => expectHealed(station))).toBeGreaterThan(20);
-    expect(tokenMints(station)).toBe(2);
+    expect(await secondsUntil(platform, 60, () => expectHealed(platform))).toBeGreaterThan(20);
+    expect(tokenMints(platform)).toBe(2);
     expect(cries()).toEqual([]);
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     expect(await problems()).toEqual([]);
   });
 });
 
 /** The token is due when Redis refuses all writes and answers all reads. */
 async function expectReadsToGoOn(problem: string, mend: () => Promise<unknown>): Promise<void> {
-  const [value, calls] = [newest(station), station.simulator.ledger.calls.length];
-  expect(await readiness(station)).toBe(200);
-  const ticket = await refusedTicket(station);
-  expect(logged(station, WAITS)).toMatchObject([{ level: 'warn', appid: COMPONENT.appid }]);
+  const [value, calls] = [newest(platform), platform.simulator.ledger.calls.length];
+  expect(await readiness(platform)).toBe(200);
+  const ticket = await refusedTicket(platform);
+  expect(logged(platform, WAITS)).toMatchObject([{ level: 'warn', appid: COMPONENT.appid }]);
   const seen = { status: 200, source: 'redis', value };
-  expect(await read(station, TOKEN)).toMatchObject(seen);
-  await station.pass(5 * MINUTE);
-  expect(await read(station, TOKEN)).toMatchObject(seen);
-  expect(await station.redis.get(station.keys.mirror(TOKEN))).toBe(value);
-  const complaints = logged(station, 'could not look at a credential');
+  expect(await read(platform, TOKEN)).toMatchObject(seen);
+  await platform.pass(5 * MINUTE);
+  expect(await read(platform, TOKEN)).toMatchObject(seen);
+  expect(await platform.redis.get(platform.keys.mirror(TOKEN))).toBe(value);
+  const complaints = logged(platform, 'could not look at a credential');
   expect(complaints[0]).toMatchObject({ level: 'error', kind: TOKEN.kind, problem });
   // Nothing is minted that could not be stored.
-  expect(station.simulator.ledger.calls).toHaveLength(calls);
-  const status = await station.internal('/status');
+  expect(platform.simulator.ledger.calls).toHaveLength(calls);
+  const status = await platform.internal('/status');
   expect(await status.json()).toMatchObject({
     tickets_waiting_for_redis: [COMPONENT.appid],
     problems: expect.arrayContaining([
       expect.objectContaining({ code: 'redis_refuses_writes' }),
     ]) as unknown,
   });
-  expect(logged(station, TAKES_NOTHING)).toMatchObject([{ level: 'error', problem }]);
+  expect(logged(platform, TAKES_NOTHING)).toMatchObject([{ level: 'error', problem }]);
 
   await mend();
   const back = async () => {
-    expect(await ticketMirror(station)).toBe(ticket);
-    expect((await stored(station, TOKEN)).kept.seq).toBe('2');
-    await expectHealed(station);
+    expect(await ticketMirror(platform)).toBe(ticket);
+    expect((await stored(platform, TOKEN)).kept.seq).toBe('2');
+    await expectHealed(platform);
   };
-  expect(await secondsUntil(station, 60, back)).toBeLessThanOrEqual(31);
-  expect(tokenMints(station)).toBe(2);
-  expect(await read(station, TOKEN)).toMatchObject({
+  expect(await secondsUntil(platform, 60, back)).toBeLessThanOrEqual(31);
+  expect(tokenMints(platform)).toBe(2);
+  expect(await read(platform, TOKEN)).toMatchObject({
     source: 'redis',
     state: 'fresh',
-    value: newest(station),
+    value: newest(platform),
     seq: 2,
   });
   // The next patrol tries it out.
-  await station.pass(15_000);
+  await platform.pass(15_000);
   expect(await problems()).toEqual([]);
-  expect(logged(station, 'Redis takes everything again')).toHaveLength(1);
+  expect(logged(platform, 'Redis takes everything again')).toHaveLength(1);
 }
 
 describe('row 11: the memory of Redis is full', () => {

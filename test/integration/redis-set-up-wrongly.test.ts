@@ -25,37 +25,37 @@ const PASSWORD = 'canary-4d1e';
 
 let server: RedisServer;
 let admin: Redis;
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeEach(async () => {
   server = await startRedisServer({ listen: 'port' });
   admin = new Redis(server.url);
 });
 afterEach(async () => {
-  await station.close();
+  await platform.close();
   admin.disconnect();
   await server.stop();
 });
 
 async function startStation(redisUrl = server.url): Promise<void> {
-  station = await createTestPlatform({ redisUrl });
-  station.redis.on('error', () => undefined);
-  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  platform = await createTestPlatform({ redisUrl });
+  platform.redis.on('error', () => undefined);
+  platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
 }
 
 async function receiveTicket(): Promise<void> {
-  expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
-  await station.settle();
-  await station.pass(MINUTE);
+  expect(await platform.simulator.pushTicket()).toMatchObject({ accepted: true });
+  await platform.settle();
+  await platform.pass(MINUTE);
 }
 
 async function problems(): Promise<ServiceStatus['components'][number]['problems']> {
-  const answer = await station.internal('/status');
+  const answer = await platform.internal('/status');
   expect(answer.status).toBe(200);
   return ((await answer.json()) as ServiceStatus['components'][number]).problems;
 }
 
 function cries() {
-  return station.logs.filter(({ level }) => level === 'error');
+  return platform.logs.filter(({ level }) => level === 'error');
 }
 
 describe('row 12: Redis may throw away any key when its memory is full', () => {
@@ -68,8 +68,8 @@ describe('row 12: Redis may throw away any key when its memory is full', () => {
       expect(cries()[0]?.message).toMatch(EVICTS);
       expect(await problems()).toMatchObject([{ code: 'no_ticket' }, { code: 'redis_may_evict' }]);
       await receiveTicket();
-      expect(await readiness(station)).toBe(200);
-      expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: newest(station) });
+      expect(await readiness(platform)).toBe(200);
+      expect(await read(platform, TOKEN)).toMatchObject({ status: 200, value: newest(platform) });
       expect(await problems()).toMatchObject([{ code: 'redis_may_evict' }]);
 
       await admin.config('SET', 'maxmemory-policy', 'noeviction');
@@ -88,7 +88,7 @@ describe('row 12: Redis may throw away any key when its memory is full', () => {
       await receiveTicket();
       expect(await problems()).toEqual([]);
       expect(cries()).toEqual([]);
-      expect(await station.redis.ttl(station.keys.record(TOKEN))).toBe(-1);
+      expect(await platform.redis.ttl(platform.keys.record(TOKEN))).toBe(-1);
     },
   );
 });
@@ -129,8 +129,8 @@ describe('row 14: the ACL of Redis forbids what is needed', () => {
   ])('$what: not ready, a person is told its name', async ({ rules, forbidden, push }) => {
     await allow(...rules);
     await startStation(server.url.replace('://', `://keeper:${PASSWORD}@`));
-    expect(await readiness(station)).toBe(503);
-    const answer = await station.internal('/readyz');
+    expect(await readiness(platform)).toBe(503);
+    const answer = await platform.internal('/readyz');
     expect(await answer.json()).toEqual({ status: 'not_ready', reason: 'store_forbids' });
     const [cry] = cries();
     expect(cry).toMatchObject({ message: FORBIDS });
@@ -138,18 +138,18 @@ describe('row 14: the ACL of Redis forbids what is needed', () => {
     const [problem] = await problems();
     // Where not even records can be read, that is what it says.
     expect(['redis_forbids', 'store_unavailable']).toContain(problem?.code);
-    const ticket = newTicketPush(station);
+    const ticket = newTicketPush(platform);
     expect((await post(ticket)).status).toBe(push);
-    await station.settle();
+    await platform.settle();
 
     await allow();
     // It is tried out again with each connection.
     await admin.call('CLIENT', 'KILL', 'USER', 'keeper');
-    await becomes(station, READY);
-    await vi.waitFor(async () => expect(await ticketMirror(station)).toBe(ticket.ticket), POLLING);
-    await station.pass(MINUTE);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: newest(station) });
+    await becomes(platform, READY);
+    await vi.waitFor(async () => expect(await ticketMirror(platform)).toBe(ticket.ticket), POLLING);
+    await platform.pass(MINUTE);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, value: newest(platform) });
     expect(await problems()).toEqual([]);
-    expect(JSON.stringify(station.logs)).not.toContain(PASSWORD);
+    expect(JSON.stringify(platform.logs)).not.toContain(PASSWORD);
   });
 });

@@ -44,12 +44,12 @@ function adminOf(url: string): Redis {
 }
 
 async function platformOn(redisUrl: string): Promise<TestPlatform> {
-  const station = await createTestPlatform({ redisUrl });
+  const platform = await createTestPlatform({ redisUrl });
   // The test's own client would go to database 0, or write to the console.
-  station.redis.on('error', () => undefined);
-  station.redis.disconnect();
-  undo.push(() => station.close());
-  return station;
+  platform.redis.on('error', () => undefined);
+  platform.redis.disconnect();
+  undo.push(() => platform.close());
+  return platform;
 }
 
 interface Told {
@@ -62,16 +62,16 @@ interface Told {
 }
 
 /** What log, status and doctor say of the Redis at this address. */
-async function told(station: TestPlatform, code = 'store_unavailable'): Promise<Told> {
-  const { problems } = (await (await station.internal('/status')).json()) as {
+async function told(platform: TestPlatform, code = 'store_unavailable'): Promise<Told> {
+  const { problems } = (await (await platform.internal('/status')).json()) as {
     problems: Told['problem'][];
   };
   const problem = problems.find((one) => one.code === code);
   if (problem === undefined) throw new Error(`no ${code} in ${JSON.stringify(problems)}`);
-  const patient = await admit(station.config, { env: {}, machine: MACHINE });
+  const patient = await admit(platform.config, { env: {}, machine: MACHINE });
   onTestFinished(() => release(patient));
   const doctor = JSON.stringify(await examineRedis(patient));
-  const log = JSON.stringify(station.logs.filter(({ level }) => level === 'error'));
+  const log = JSON.stringify(platform.logs.filter(({ level }) => level === 'error'));
   expect(log + JSON.stringify(problems) + doctor).not.toContain(PASSWORD);
   return { log, problem, doctor };
 }
@@ -87,9 +87,9 @@ describe('row 133: a database that is not there', () => {
     },
   ])('$what: nothing is ever written to database 0', async ({ path, args, words }) => {
     const server = await serverWith(args);
-    const station = await platformOn(server.url + path);
-    expect(await readiness(station)).toBe(503);
-    expect((await post(newTicketPush(station))).status).toBe(503);
+    const platform = await platformOn(server.url + path);
+    expect(await readiness(platform)).toBe(503);
+    expect((await post(newTicketPush(platform))).status).toBe(503);
     // Several connections later nothing has changed.
     const admin = adminOf(server.url);
     const connections = async () =>
@@ -97,10 +97,10 @@ describe('row 133: a database that is not there', () => {
     const before = await connections();
     const later = async () => expect(await connections()).toBeGreaterThan(before + 3);
     await vi.waitFor(later, POLLING);
-    expect(await readiness(station)).toBe(503);
+    expect(await readiness(platform)).toBe(503);
     expect(await admin.dbsize()).toBe(0);
 
-    const { log, problem, doctor } = await told(station);
+    const { log, problem, doctor } = await told(platform);
     for (const text of [log, problem.message, doctor])
       expect(text).toMatch(/database that REDIS_URL/);
     expect(problem.message).toMatch(words);
@@ -115,13 +115,13 @@ describe('row 133: a database that is not there', () => {
     const user = (...rules: string[]) =>
       admin.acl('SETUSER', 'keeper', 'on', `>${PASSWORD}`, '~*', '&*', '+@all', ...rules);
     await user('-select');
-    const station = await platformOn(server.url.replace('://', `://keeper:${PASSWORD}@`) + '/2');
-    expect(await readiness(station)).toBe(503);
-    const { problem } = await told(station);
+    const platform = await platformOn(server.url.replace('://', `://keeper:${PASSWORD}@`) + '/2');
+    expect(await readiness(platform)).toBe(503);
+    const { problem } = await told(platform);
     expect(problem.message).toMatch(/NOPERM .*'select'/);
     await user('+select');
-    await becomes(station, 200);
-    expect((await post(newTicketPush(station))).status).toBe(200);
+    await becomes(platform, 200);
+    expect((await post(newTicketPush(platform))).status).toBe(200);
     expect(await admin.dbsize()).toBe(0);
     await admin.select(2);
     expect(await admin.dbsize()).toBeGreaterThan(0);
@@ -130,10 +130,10 @@ describe('row 133: a database that is not there', () => {
   it('the right one: after each reconnect it is that one again', async () => {
     const server = await serverWith();
     const admin = adminOf(server.url);
-    const station = await platformOn(`${server.url}/5`);
+    const platform = await platformOn(`${server.url}/5`);
     for (let round = 0; round < 3; round += 1) {
-      await becomes(station, 200);
-      expect((await post(newTicketPush(station))).status).toBe(200);
+      await becomes(platform, 200);
+      expect((await post(newTicketPush(platform))).status).toBe(200);
       await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     }
     expect(await admin.dbsize()).toBe(0);
@@ -234,9 +234,9 @@ describe('row 134: Redis says why, and so do we', () => {
       advice: /name the master in REDIS_URL/,
     },
   ])('$what', async ({ answers, says, advice }) => {
-    const station = await platformOn(await impostor(answers));
-    await becomes(station, 503);
-    const { log, problem, doctor } = await told(station);
+    const platform = await platformOn(await impostor(answers));
+    await becomes(platform, 503);
+    const { log, problem, doctor } = await told(platform);
     expect(problem.message).toMatch(says);
     expect(problem.advice).toMatch(advice);
     expect(log).toMatch(advice);
@@ -244,7 +244,7 @@ describe('row 134: Redis says why, and so do we', () => {
     for (const text of [log, problem.message + problem.advice, doctor]) {
       expect(text).not.toMatch(/firewall|does not answer/);
     }
-    const zh = await (await station.internal('/status?lang=zh')).text();
+    const zh = await (await platform.internal('/status?lang=zh')).text();
     expect(zh).toMatch(/Redis 无法使用/);
   });
 
@@ -253,21 +253,21 @@ describe('row 134: Redis says why, and so do we', () => {
       [`redis://127.0.0.1:${await freePort()}`, 'ECONNREFUSED'],
       [await impostor({ '*': 'HTTP/1.1 400 Bad Request' }), 'NOT_REDIS'],
     ] as const) {
-      const station = await platformOn(url);
-      await becomes(station, 503);
-      const { problem } = await told(station);
+      const platform = await platformOn(url);
+      await becomes(platform, 503);
+      const { problem } = await told(platform);
       expect(problem.message).toContain(`The reason is ${word}.`);
       expect(problem.advice).toContain('whether it runs where REDIS_URL says');
-      const zh = await (await station.internal('/status?lang=zh')).text();
+      const zh = await (await platform.internal('/status?lang=zh')).text();
       expect(zh).toContain(`（${word}）`);
     }
   });
 
   it('a wrong password of a real Redis', async () => {
     const server = await serverWith(['--requirepass', 'another']);
-    const station = await platformOn(server.url.replace('://', `://default:${PASSWORD}@`));
-    expect(await readiness(station)).toBe(503);
-    const { log, problem, doctor } = await told(station);
+    const platform = await platformOn(server.url.replace('://', `://default:${PASSWORD}@`));
+    expect(await readiness(platform)).toBe(503);
+    const { log, problem, doctor } = await told(platform);
     expect(problem.message).toMatch(/WRONGPASS invalid username/);
     for (const text of [log, problem.advice, doctor]) {
       expect(text).toMatch(/user and password in REDIS_URL/);
@@ -293,9 +293,9 @@ describe('row 134: Redis says why, and so do we', () => {
     });
     const probe = adminOf(`redis://127.0.0.1:${port}`);
     await vi.waitFor(async () => expect(await probe.ping()).toBe('PONG'), POLLING);
-    const station = await platformOn(`redis://127.0.0.1:${port}`);
-    await becomes(station, 503);
-    const { log, problem, doctor } = await told(station);
+    const platform = await platformOn(`redis://127.0.0.1:${port}`);
+    await becomes(platform, 503);
+    const { log, problem, doctor } = await told(platform);
     for (const text of [log, problem.message, doctor]) expect(text).toMatch(/is a Sentinel/);
   });
 });

@@ -7,36 +7,36 @@ const API = 'api_component_token';
 const FAILED = 'refresh failed, trying again';
 const NEEDS_PERSON = 'refresh failed: a person should look';
 
-/** A station whose token has been fresh for 109 minutes: the next tick, at 110, finds it due. */
+/** A platform whose token has been fresh for 109 minutes: the next tick, at 110, finds it due. */
 async function platformBeforeRefresh(random?: () => number): Promise<TestPlatform> {
-  const station = await createTestPlatform(random === undefined ? {} : { random });
-  await station.simulator.pushTicket();
-  await station.settle();
-  await station.skip(100 * MINUTE);
-  await station.simulator.pushTicket();
-  await station.settle();
-  await station.skip(9 * MINUTE);
-  return station;
+  const platform = await createTestPlatform(random === undefined ? {} : { random });
+  await platform.simulator.pushTicket();
+  await platform.settle();
+  await platform.skip(100 * MINUTE);
+  await platform.simulator.pushTicket();
+  await platform.settle();
+  await platform.skip(9 * MINUTE);
+  return platform;
 }
 
 describe('row 37: WeChat says that it is busy (errcode -1)', () => {
-  let station: TestPlatform;
-  afterEach(() => station.close());
+  let platform: TestPlatform;
+  afterEach(() => platform.close());
 
   it.each([0, 0.5, 0.999])(
     'tries three times quickly, then with a growing back-off, and serves the old value (luck %d)',
     async (luck) => {
-      station = await platformBeforeRefresh(() => luck);
-      const before = await stored(station, TOKEN);
-      const since = station.clock.now();
-      station.simulator.addFault({
+      platform = await platformBeforeRefresh(() => luck);
+      const before = await stored(platform, TOKEN);
+      const since = platform.clock.now();
+      platform.simulator.addFault({
         api: API,
         times: 'forever',
         fault: { type: 'errcode', errcode: -1 },
       });
-      await station.pass(5 * MINUTE);
+      await platform.pass(5 * MINUTE);
 
-      const between = gaps(callsSince(station, API, since));
+      const between = gaps(callsSince(platform, API, since));
       expect(between.length).toBeGreaterThanOrEqual(5);
       for (const gap of between.slice(0, 3)) {
         expect(gap).toBeGreaterThanOrEqual(1);
@@ -48,23 +48,23 @@ describe('row 37: WeChat says that it is busy (errcode -1)', () => {
         expect(gap).toBeGreaterThanOrEqual(2.5);
         expect(gap).toBeGreaterThan(later[index - 1] ?? between[2] ?? 0);
       }
-      expect(await read(station, TOKEN)).toMatchObject({
+      expect(await read(platform, TOKEN)).toMatchObject({
         status: 200,
         value: before.kept.value,
         seq: 1,
         state: 'due',
       });
-      expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
+      expect((await stored(platform, TOKEN)).kept).toEqual(before.kept);
     },
   );
 
   it('is a warning while a live value is served, and counted in the status', async () => {
-    station = await platformBeforeRefresh();
-    station.simulator.addFault({ api: API, times: 2, fault: { type: 'errcode', errcode: -1 } });
-    await station.pass(MINUTE + 1_000);
-    expect(logged(station, FAILED, TOKEN.kind)[0]).toMatchObject({ level: 'warn', failures: 1 });
-    expect(logged(station, NEEDS_PERSON)).toEqual([]);
-    const { credential, problems } = await statusOf(station, TOKEN);
+    platform = await platformBeforeRefresh();
+    platform.simulator.addFault({ api: API, times: 2, fault: { type: 'errcode', errcode: -1 } });
+    await platform.pass(MINUTE + 1_000);
+    expect(logged(platform, FAILED, TOKEN.kind)[0]).toMatchObject({ level: 'warn', failures: 1 });
+    expect(logged(platform, NEEDS_PERSON)).toEqual([]);
+    const { credential, problems } = await statusOf(platform, TOKEN);
     expect(credential).toMatchObject({
       failures_in_a_row: 1,
       last_error: { class: 'retry', errcode: -1 },
@@ -73,36 +73,40 @@ describe('row 37: WeChat says that it is busy (errcode -1)', () => {
   });
 
   it('heals within five seconds when WeChat is busy once', async () => {
-    station = await platformBeforeRefresh();
-    const before = await stored(station, TOKEN);
-    station.simulator.addFault({ api: API, fault: { type: 'errcode', errcode: -1 } });
-    await station.pass(MINUTE);
-    expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
-    await station.pass(5_000);
-    const after = await stored(station, TOKEN);
+    platform = await platformBeforeRefresh();
+    const before = await stored(platform, TOKEN);
+    platform.simulator.addFault({ api: API, fault: { type: 'errcode', errcode: -1 } });
+    await platform.pass(MINUTE);
+    expect((await stored(platform, TOKEN)).kept).toEqual(before.kept);
+    await platform.pass(5_000);
+    const after = await stored(platform, TOKEN);
     expect(after).toMatchObject({ failures: 0, locked: false, kept: { seq: '2' } });
-    expect(after.kept.mirror).toBe(station.simulator.latestMint(TOKEN.kind)?.value);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
-    expect((await statusOf(station, TOKEN)).problems).toEqual([]);
+    expect(after.kept.mirror).toBe(platform.simulator.latestMint(TOKEN.kind)?.value);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    expect((await statusOf(platform, TOKEN)).problems).toEqual([]);
   });
 });
 
 describe.each([40125, 41004, 40013])('row 39: a setting is wrong (errcode %d)', (errcode) => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   let since: number;
   beforeEach(async () => {
-    station = await platformBeforeRefresh();
-    since = station.clock.now() + MINUTE;
-    station.simulator.addFault({ api: API, times: 'forever', fault: { type: 'errcode', errcode } });
+    platform = await platformBeforeRefresh();
+    since = platform.clock.now() + MINUTE;
+    platform.simulator.addFault({
+      api: API,
+      times: 'forever',
+      fault: { type: 'errcode', errcode },
+    });
   });
-  afterEach(() => station.close());
+  afterEach(() => platform.close());
 
   it('is tried every ten minutes only, however many readers ask', async () => {
     for (let minute = 0; minute < 45; minute += 1) {
-      await station.pass(MINUTE);
-      await read(station, TOKEN);
+      await platform.pass(MINUTE);
+      await read(platform, TOKEN);
     }
-    const calls = callsSince(station, API, since);
+    const calls = callsSince(platform, API, since);
     expect(calls).toHaveLength(6);
     // Once more within a minute, in case that the refusal passes.
     const [first, ...others] = gaps(calls);
@@ -112,22 +116,22 @@ describe.each([40125, 41004, 40013])('row 39: a setting is wrong (errcode %d)', 
       expect(gap).toBeGreaterThanOrEqual(600);
       expect(gap).toBeLessThanOrEqual(601);
     }
-    const lines = logged(station, NEEDS_PERSON, TOKEN.kind);
+    const lines = logged(platform, NEEDS_PERSON, TOKEN.kind);
     expect(lines).toHaveLength(6);
     expect(lines.every(({ level }) => level === 'error')).toBe(true);
     expect(lines[0]).toMatchObject({ failure: { errcode, class: 'config' } });
   });
 
   it('serves the old value until it expires, then says what to do', async () => {
-    const before = await stored(station, TOKEN);
-    await station.pass(11 * MINUTE - 1);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: before.kept.value });
-    expect((await stored(station, TOKEN)).kept).toEqual(before.kept);
-    await station.pass(1);
-    const refused = await read(station, TOKEN);
+    const before = await stored(platform, TOKEN);
+    await platform.pass(11 * MINUTE - 1);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, value: before.kept.value });
+    expect((await stored(platform, TOKEN)).kept).toEqual(before.kept);
+    await platform.pass(1);
+    const refused = await read(platform, TOKEN);
     expect(refused).toMatchObject({ status: 503, error: { code: 'wechat_refused' } });
     expect(refused.value).toBeUndefined();
-    const { credential, problems } = await statusOf(station, TOKEN);
+    const { credential, problems } = await statusOf(platform, TOKEN);
     expect(credential).toMatchObject({ state: 'expired', last_error: { errcode } });
     const advice = credential.last_error?.advice ?? '';
     const code = errcode === 40013 ? 'credential_dead' : 'secret_refused';
@@ -141,56 +145,56 @@ describe.each([40125, 41004, 40013])('row 39: a setting is wrong (errcode %d)', 
   });
 
   it('heals by itself within ten minutes after the setting was corrected', async () => {
-    await station.pass(5 * MINUTE);
-    station.simulator.clearFaults();
-    await station.pass(7 * MINUTE);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
-    expect(await stored(station, TOKEN)).toMatchObject({ failures: 0, locked: false });
+    await platform.pass(5 * MINUTE);
+    platform.simulator.clearFaults();
+    await platform.pass(7 * MINUTE);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    expect(await stored(platform, TOKEN)).toMatchObject({ failures: 0, locked: false });
   });
 
   it('heals at once when a process starts with the corrected setting', async () => {
-    await station.pass(5 * MINUTE);
-    station.simulator.clearFaults();
-    await station.addReplica();
-    await station.settle();
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    await platform.pass(5 * MINUTE);
+    platform.simulator.clearFaults();
+    await platform.addReplica();
+    await platform.settle();
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
   });
 });
 
 describe('row 41: the address is not on the IP whitelist (errcode 61004)', () => {
-  let station: TestPlatform;
-  afterEach(() => station.close());
+  let platform: TestPlatform;
+  afterEach(() => platform.close());
 
   it('shows the address that WeChat saw, and what to do with it', async () => {
-    station = await platformBeforeRefresh();
-    const before = await stored(station, TOKEN);
+    platform = await platformBeforeRefresh();
+    const before = await stored(platform, TOKEN);
     const errmsg =
       'access clientip is not registered requestIP: 203.0.113.7 rid: 6f3a1b2c-0a0b0c0d';
-    station.simulator.addFault({
+    platform.simulator.addFault({
       api: API,
       times: 'forever',
       fault: { type: 'errcode', errcode: 61004, errmsg },
     });
-    await station.pass(2 * MINUTE);
-    const { credential } = await statusOf(station, TOKEN);
+    await platform.pass(2 * MINUTE);
+    const { credential } = await statusOf(platform, TOKEN);
     expect(credential.last_error).toMatchObject({ class: 'config', errcode: 61004 });
     expect(credential.last_error?.message).toContain('203.0.113.7');
     expect(credential.last_error?.advice).toContain('whitelist');
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1 });
-    expect(await stored(station, TOKEN)).toEqual({ ...before, failures: 2 });
-    const [line] = logged(station, NEEDS_PERSON, TOKEN.kind);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 1 });
+    expect(await stored(platform, TOKEN)).toEqual({ ...before, failures: 2 });
+    const [line] = logged(platform, NEEDS_PERSON, TOKEN.kind);
     expect(line?.level).toBe('error');
     expect(JSON.stringify(line)).toContain('203.0.113.7');
 
-    await station.pass(10 * MINUTE);
-    const refused = await read(station, TOKEN);
+    await platform.pass(10 * MINUTE);
+    const refused = await read(platform, TOKEN);
     expect(refused).toMatchObject({ status: 503, error: { code: 'wechat_refused' } });
     expect(refused.error?.message).toContain('203.0.113.7');
     expect(refused.error?.message).toContain('whitelist');
 
-    station.simulator.clearFaults();
-    await station.pass(10 * MINUTE);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
-    expect(await stored(station, TOKEN)).toMatchObject({ failures: 0, locked: false });
+    platform.simulator.clearFaults();
+    await platform.pass(10 * MINUTE);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    expect(await stored(platform, TOKEN)).toMatchObject({ failures: 0, locked: false });
   });
 });

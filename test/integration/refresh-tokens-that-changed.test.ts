@@ -80,38 +80,38 @@ describe('row 127: a mint whose value is not taken, and the refresh token that i
 
 describe('row 127: Redis dies when the next refresh token is to be stored', () => {
   let server: RedisServer;
-  let station: TestPlatform;
+  let platform: TestPlatform;
   const calls = () =>
-    station.simulator.ledger.calls.filter(({ api }) => api === AUTHORIZER_API).length;
+    platform.simulator.ledger.calls.filter(({ api }) => api === AUTHORIZER_API).length;
   const refused = () =>
-    [...logged(station, FAILED), ...logged(station, NEEDS_PERSON)].filter(({ failure }) =>
+    [...logged(platform, FAILED), ...logged(platform, NEEDS_PERSON)].filter(({ failure }) =>
       JSON.stringify(failure).includes('61023'),
     );
 
   async function dieAtCommit(options: { appendOnly: boolean; env?: Record<string, string> }) {
     const { env = {}, appendOnly } = options;
     server = await startRedisServer({ appendOnly });
-    station = await createTestPlatform({ redisUrl: server.url, env });
-    station.redis.on('error', () => undefined);
-    await station.simulator.pushTicket();
-    await station.settle();
-    await authorize(station, AUTHORIZED, { rotating: true });
-    await station.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
-    await station.skip(104 * MINUTE);
+    platform = await createTestPlatform({ redisUrl: server.url, env });
+    platform.redis.on('error', () => undefined);
+    await platform.simulator.pushTicket();
+    await platform.settle();
+    await authorize(platform, AUTHORIZED, { rotating: true });
+    await platform.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
+    await platform.skip(104 * MINUTE);
     const before = calls();
     const fault = { type: 'delay', ms: 1_500 } as const;
-    station.simulator.addFault({ api: AUTHORIZER_API, afterMint: true, fault });
+    platform.simulator.addFault({ api: AUTHORIZER_API, afterMint: true, fault });
     await vi.waitFor(async () => {
-      await station.clock.advance(1_000);
+      await platform.clock.advance(1_000);
       expect(calls()).toBe(before + 1);
     }, POLLING);
     await server.kill();
-    await station.clock.advance(1_500);
+    await platform.clock.advance(1_500);
     const notYet = 'a minted value could not be stored yet';
-    await vi.waitFor(() => expect(logged(station, notYet).length).toBeGreaterThan(0), POLLING);
+    await vi.waitFor(() => expect(logged(platform, notYet).length).toBeGreaterThan(0), POLLING);
   }
   afterEach(async () => {
-    await station.close();
+    await platform.close();
     await server.stop();
   });
 
@@ -119,15 +119,15 @@ describe('row 127: Redis dies when the next refresh token is to be stored', () =
   async function expectToGoOn() {
     // Without settling: a commit that is tried again waits for the clock.
     await vi.waitFor(async () => {
-      await station.clock.advance(1_000);
-      expect(await readiness(station)).toBe(200);
-      const { value } = await readRecord(station.store, AUTHORIZED);
-      expect(station.simulator.isLive(AUTHORIZED.kind, value ?? '')).toBe(true);
+      await platform.clock.advance(1_000);
+      expect(await readiness(platform)).toBe(200);
+      const { value } = await readRecord(platform.store, AUTHORIZED);
+      expect(platform.simulator.isLive(AUTHORIZED.kind, value ?? '')).toBe(true);
     }, POLLING);
     // The quarantine, and a round of the patrols.
-    await station.pass(MINUTE);
-    const { seq } = await readRecord(station.store, AUTHORIZED);
-    await expectServed(station, { seq });
+    await platform.pass(MINUTE);
+    const { seq } = await readRecord(platform.store, AUTHORIZED);
+    await expectServed(platform, { seq });
     expect(refused()).toEqual([]);
   }
 
@@ -141,13 +141,13 @@ describe('row 127: Redis dies when the next refresh token is to be stored', () =
     await dieAtCommit({ appendOnly: true });
     const lost = 'a minted value could not be stored and is lost';
     await vi.waitFor(async () => {
-      await station.clock.advance(1_000);
-      expect(logged(station, lost)).toHaveLength(1);
+      await platform.clock.advance(1_000);
+      expect(logged(platform, lost)).toHaveLength(1);
     }, POLLING);
     await server.start();
     await expectToGoOn();
     const stored = 'a refresh token that could not be stored at once is stored now';
-    expect(logged(station, stored)).toHaveLength(1);
+    expect(logged(platform, stored)).toHaveLength(1);
   });
 
   it('and comes back empty, with sealed tokens', async () => {

@@ -17,20 +17,20 @@ interface Answer {
   error?: { code: string; message: string };
 }
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeEach(async () => {
-  station = await createTestPlatform();
-  await station.simulator.pushTicket();
-  await station.settle();
-  await station.pass(5 * MINUTE);
+  platform = await createTestPlatform();
+  await platform.simulator.pushTicket();
+  await platform.settle();
+  await platform.pass(5 * MINUTE);
 });
-afterEach(() => station.close());
+afterEach(() => platform.close());
 
 async function post(path: string, body?: unknown, more: RequestInit = {}, app?: Service) {
-  const port = (app ?? station.app).internalPort();
+  const port = (app ?? platform.app).internalPort();
   const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${station.apiKey}` },
+    headers: { authorization: `Bearer ${platform.apiKey}` },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     ...more,
   });
@@ -42,12 +42,13 @@ async function post(path: string, body?: unknown, more: RequestInit = {}, app?: 
 
 async function reject(seq: number, errcode = 40001): Promise<Answer> {
   const answer = await post(`${PATH}/rejected`, { seq, errcode });
-  await station.settle();
+  await platform.settle();
   return answer;
 }
 
-const mints = () => station.simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind).length;
-const current = () => station.simulator.latestMint(TOKEN.kind)?.value;
+const mints = () =>
+  platform.simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind).length;
+const current = () => platform.simulator.latestMint(TOKEN.kind)?.value;
 
 describe('a value that WeChat refused', () => {
   it('is replaced at once, once, for whoever names it', async () => {
@@ -55,14 +56,14 @@ describe('a value that WeChat refused', () => {
     expect(await reject(1)).toMatchObject({ status: 200, outcome: 'refreshed', seq: 2 });
     expect(mints()).toBe(2);
     expect(current()).not.toBe(first);
-    expect(await stored(station, TOKEN)).toMatchObject({
+    expect(await stored(platform, TOKEN)).toMatchObject({
       kept: { seq: '2', value: current(), mirror: current() },
       suspect: false,
     });
-    expect(logged(station, 'a value died before its time; another one is minted')).toMatchObject([
+    expect(logged(platform, 'a value died before its time; another one is minted')).toMatchObject([
       { level: 'warn', seq: 1, by: 'reported (errcode 40001) by tests' },
     ]);
-    expect((await statusOf(station, TOKEN)).credential).toMatchObject({
+    expect((await statusOf(platform, TOKEN)).credential).toMatchObject({
       last_refused: { by: 'reported (errcode 40001) by tests' },
     });
     expect(await reject(1)).toMatchObject({
@@ -87,20 +88,20 @@ describe('a value that WeChat refused', () => {
     expect(young.retryAfter).toBe(60);
     expect(mints()).toBe(2);
     expect(
-      logged(station, 'a value was called dead too soon after the last time; it stays'),
+      logged(platform, 'a value was called dead too soon after the last time; it stays'),
     ).toMatchObject([{ level: 'warn', seq: 2 }]);
   });
 
   it('is not minted again within five minutes of the last complaint', async () => {
     await reject(1);
-    await station.pass(2 * MINUTE);
+    await platform.pass(2 * MINUTE);
     expect(await reject(2)).toMatchObject({ outcome: 'throttled', retryAfter: 180 });
-    await station.pass(3 * MINUTE);
+    await platform.pass(3 * MINUTE);
     expect(await reject(2)).toMatchObject({ outcome: 'refreshed', seq: 3 });
   });
 
   it('is served as before when WeChat will not give another one now', async () => {
-    station.simulator.addFault({
+    platform.simulator.addFault({
       api: MINT,
       times: 'forever',
       fault: { type: 'errcode', errcode: -1 },
@@ -110,9 +111,9 @@ describe('a value that WeChat refused', () => {
     expect(answer.retryAfter).toBeGreaterThanOrEqual(1);
     expect(answer.retryAfter).toBeLessThanOrEqual(4);
     // What was accepted is not forgotten: it is refreshed as soon as WeChat lets us.
-    station.simulator.clearFaults();
-    await station.pass(10_000);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    platform.simulator.clearFaults();
+    await platform.pass(10_000);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
   });
 
   it.each([
@@ -141,9 +142,9 @@ describe('a value that WeChat refused', () => {
     const keys = ['credentials:read', 'credentials:refresh'].map((scope) =>
       makeApiKey(scope.replace(':', '-'), scope),
     );
-    await station.close();
+    await platform.close();
     const API_KEYS = keys.map(({ entry }) => entry).join(',');
-    station = await createTestPlatform({ env: { API_KEYS } });
+    platform = await createTestPlatform({ env: { API_KEYS } });
     const [reader, refresher] = keys.map(({ key }) => ({
       headers: { authorization: `Bearer ${key}` },
     }));
@@ -159,13 +160,13 @@ describe('a value that WeChat refused', () => {
 
   it('is replaced when an admin wants it, under the same guards, and blames nobody', async () => {
     expect(await post(`${PATH}/refresh`)).toMatchObject({ outcome: 'refreshed', seq: 2 });
-    await station.settle();
-    await station.pass(2 * MINUTE);
+    await platform.settle();
+    await platform.pass(2 * MINUTE);
     expect(await post(`${PATH}/refresh`)).toMatchObject({ outcome: 'throttled', seq: 2 });
-    await station.pass(10 * MINUTE);
+    await platform.pass(10 * MINUTE);
     expect(await post(`${PATH}/refresh`)).toMatchObject({ outcome: 'refreshed', seq: 3 });
-    await station.settle();
-    const { problems } = await statusOf(station, TOKEN);
+    await platform.settle();
+    const { problems } = await statusOf(platform, TOKEN);
     expect(problems).toEqual([]);
   });
 
@@ -179,28 +180,28 @@ describe('a value that WeChat refused', () => {
       retryAfter: 60,
       error: { code: 'too_many_requests' },
     });
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     expect((await reject(2)).status).toBe(200);
   });
 });
 
 it('is minted once for 1,000 complaints in the same moment at two replicas', async () => {
-  const replica = await station.addReplica();
-  const since = station.clock.now();
+  const replica = await platform.addReplica();
+  const since = platform.clock.now();
   const body = { seq: 1, errcode: 40001 };
   // WeChat answers after the last complaint has come in, so that none is late.
-  station.simulator.addFault({ api: MINT, times: 'forever', fault: { type: 'delay', ms: 1 } });
+  platform.simulator.addFault({ api: MINT, times: 'forever', fault: { type: 'delay', ms: 1 } });
   const answers = Array.from({ length: 1_000 }, (_, index) =>
-    post(`${PATH}/rejected`, body, {}, index % 2 === 0 ? station.app : replica),
+    post(`${PATH}/rejected`, body, {}, index % 2 === 0 ? platform.app : replica),
   );
   const all = { over: false };
   void Promise.allSettled(answers).then(() => (all.over = true));
   while (!all.over) {
     await new Promise((resolve) => setImmediate(resolve));
-    if (station.simulator.ledger.calls.at(-1)?.api === MINT) await station.clock.advance(200);
+    if (platform.simulator.ledger.calls.at(-1)?.api === MINT) await platform.clock.advance(200);
   }
   const outcomes = await Promise.all(answers);
-  expect(callsSince(station, MINT, since)).toHaveLength(1);
+  expect(callsSince(platform, MINT, since)).toHaveLength(1);
   expect(mints()).toBe(2);
   const value = current();
   for (const answer of outcomes) {
@@ -211,27 +212,27 @@ it('is minted once for 1,000 complaints in the same moment at two replicas', asy
 
 describe('somebody else who mints with our secret', () => {
   const war = async () => {
-    station.simulator.mintElsewhere('component_access_token');
-    const seen = await read(station, TOKEN);
+    platform.simulator.mintElsewhere('component_access_token');
+    const seen = await read(platform, TOKEN);
     return reject(seen.seq ?? 0);
   };
 
   it('is answered once, then named, instead of an endless war', async () => {
     expect(await war()).toMatchObject({ outcome: 'refreshed', seq: 2 });
-    await station.pass(6 * MINUTE);
-    const named = new Date(station.clock.now()).toISOString();
+    await platform.pass(6 * MINUTE);
+    const named = new Date(platform.clock.now()).toISOString();
     expect(await war()).toMatchObject({ outcome: 'refreshed', seq: 3 });
-    const [cry] = station.logs.filter(({ message }) => message.startsWith('somebody else mints'));
+    const [cry] = platform.logs.filter(({ message }) => message.startsWith('somebody else mints'));
     expect(cry).toMatchObject({ level: 'error', kind: TOKEN.kind, seq: 2 });
-    const { problems } = await statusOf(station, TOKEN);
+    const { problems } = await statusOf(platform, TOKEN);
     expect(problems).toMatchObject([{ code: 'foreign_refresher' }]);
     expect(problems[0]?.message).toContain(named);
     expect(problems[0]?.advice).toContain('AppSecret');
 
-    const minted = () => station.simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind);
+    const minted = () => platform.simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind);
     const before = minted().length;
     for (let minutes = 0; minutes < 60; minutes += 6) {
-      await station.pass(6 * MINUTE);
+      await platform.pass(6 * MINUTE);
       await war();
     }
     const since = minted().slice(before);
@@ -241,26 +242,26 @@ describe('somebody else who mints with our secret', () => {
 
   it('is forgotten after a whole life without a refusal', async () => {
     await war();
-    await station.pass(6 * MINUTE);
+    await platform.pass(6 * MINUTE);
     await war();
-    station.simulator.setPushing(true);
-    await station.skip(4 * HOUR);
-    const { problems, credential } = await statusOf(station, TOKEN);
+    platform.simulator.setPushing(true);
+    await platform.skip(4 * HOUR);
+    const { problems, credential } = await statusOf(platform, TOKEN);
     expect(problems).toEqual([]);
     expect(credential).toMatchObject({ foreign_refresher_since: null });
   });
 
   it('is noticed without any complaint when our own calls fail', async () => {
-    station.simulator.mintElsewhere('component_access_token');
-    await station.redis.getdel(station.keys.mirror(CODE));
-    await station.pass(16_000);
-    expect(await read(station, TOKEN)).toMatchObject({ seq: 2 });
-    expect(await read(station, CODE)).toMatchObject({ status: 200 });
-    await station.pass(10 * MINUTE);
-    station.simulator.mintElsewhere('component_access_token');
-    await station.redis.getdel(station.keys.mirror(CODE));
-    await station.pass(16_000);
-    const { problems } = await statusOf(station, TOKEN);
+    platform.simulator.mintElsewhere('component_access_token');
+    await platform.redis.getdel(platform.keys.mirror(CODE));
+    await platform.pass(16_000);
+    expect(await read(platform, TOKEN)).toMatchObject({ seq: 2 });
+    expect(await read(platform, CODE)).toMatchObject({ status: 200 });
+    await platform.pass(10 * MINUTE);
+    platform.simulator.mintElsewhere('component_access_token');
+    await platform.redis.getdel(platform.keys.mirror(CODE));
+    await platform.pass(16_000);
+    const { problems } = await statusOf(platform, TOKEN);
     expect(problems).toMatchObject([{ code: 'foreign_refresher' }]);
   });
 });

@@ -26,24 +26,24 @@ const SEND_API = 'send';
 const [ACCOUNT = { appid: '', userName: '' }] = TEST_ACCOUNTS;
 const CHECKED = `${EVENTS}/${ACCOUNT.appid}`;
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeAll(async () => {
-  station = await createTestPlatform({ ticket: true, simulator: { overlapSeconds: 300 } });
-  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  platform = await createTestPlatform({ ticket: true, simulator: { overlapSeconds: 300 } });
+  platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
 });
-afterAll(() => station.close());
+afterAll(() => platform.close());
 // So that no test meets a message or a token of the one before.
 beforeEach(async () => {
-  station.simulator.clearFaults();
-  station.logs.length = 0;
-  await station.pass(MINUTE);
+  platform.simulator.clearFaults();
+  platform.logs.length = 0;
+  await platform.pass(MINUTE);
 });
 
-const now = () => Math.floor(station.clock.now() / 1000);
-const calls = (api: string) => station.simulator.ledger.calls.filter((one) => one.api === api);
-const messages = () => station.simulator.ledger.messages;
-const grant = () => station.simulator.grant(COMPONENT.appid, ACCOUNT.appid).code;
-const logged = (text: string) => station.logs.filter(({ message }) => message.includes(text));
+const now = () => Math.floor(platform.clock.now() / 1000);
+const calls = (api: string) => platform.simulator.ledger.calls.filter((one) => one.api === api);
+const messages = () => platform.simulator.ledger.messages;
+const grant = () => platform.simulator.grant(COMPONENT.appid, ACCOUNT.appid).code;
+const logged = (text: string) => platform.logs.filter(({ message }) => message.includes(text));
 
 function sealed(fields: Readonly<Record<string, string>>, options: EnvelopeOptions = {}) {
   const all = { ToUserName: ACCOUNT.userName, FromUserName: 'oChecker', CreateTime: now() };
@@ -69,7 +69,7 @@ const sealedJson = () =>
 
 /** Posts without waiting for what follows the answer. */
 async function send(push: { query: Readonly<Record<string, string>>; body: string | Buffer }) {
-  const url = `${station.publicUrl(CHECKED)}?${new URLSearchParams(push.query).toString()}`;
+  const url = `${platform.publicUrl(CHECKED)}?${new URLSearchParams(push.query).toString()}`;
   const answer = await fetch(url, { method: 'POST', body: push.body });
   const { status, headers } = answer;
   return { status, type: headers.get('content-type'), text: await answer.text() };
@@ -86,11 +86,11 @@ function openReply(body: string, secrets = { ...COMPONENT, componentAppid: COMPO
 }
 
 const check = (accounts = CHECKED_ACCOUNTS, component: typeof COMPONENT = COMPONENT) =>
-  runReleaseCheck(station.simulator, {
+  runReleaseCheck(platform.simulator, {
     component,
     accounts,
-    messageUrl: station.publicUrl(`${EVENTS}/$APPID$`),
-    now: () => station.clock.now(),
+    messageUrl: platform.publicUrl(`${EVENTS}/$APPID$`),
+    now: () => platform.clock.now(),
   });
 const failed = (results: CheckResult[]) => results.filter(({ ok }) => !ok);
 
@@ -183,17 +183,17 @@ describe('a reply', () => {
   });
 
   it('is not given when the message could not be stored', async () => {
-    const key = station.keys.events(COMPONENT.appid);
-    await station.redis.rename(key, `${key}:aside`);
-    await station.redis.set(key, 'no stream');
+    const key = platform.keys.events(COMPONENT.appid);
+    await platform.redis.rename(key, `${key}:aside`);
+    await platform.redis.set(key, 'no stream');
     try {
-      expect(await post(station, sealedText(PLAIN), CHECKED)).toMatch(/^503 /);
-      expect(await post(station, sealedText(`QUERY_AUTH_CODE:${grant()}`), CHECKED)).toMatch(
+      expect(await post(platform, sealedText(PLAIN), CHECKED)).toMatch(/^503 /);
+      expect(await post(platform, sealedText(`QUERY_AUTH_CODE:${grant()}`), CHECKED)).toMatch(
         /^503 /,
       );
-      expect(calls(CODE_API).filter(({ at }) => at === station.clock.now())).toEqual([]);
+      expect(calls(CODE_API).filter(({ at }) => at === platform.clock.now())).toEqual([]);
     } finally {
-      await station.redis.rename(`${key}:aside`, key);
+      await platform.redis.rename(`${key}:aside`, key);
     }
   });
 });
@@ -202,51 +202,51 @@ describe('the code that the checker writes', () => {
   it('is answered with nothing before WeChat is called', async () => {
     const code = grant();
     const before = calls(CODE_API).length;
-    station.simulator.addFault({ api: CODE_API, fault: { type: 'delay', ms: 4000 } });
+    platform.simulator.addFault({ api: CODE_API, fault: { type: 'delay', ms: 4000 } });
     expect(await send(sealedText(`QUERY_AUTH_CODE:${code}`))).toMatchObject({
       status: 200,
       text: '',
     });
     await vi.waitFor(() => expect(calls(CODE_API)).toHaveLength(before + 1));
     expect(messages().map(({ content }) => content)).not.toContain(`${code}_from_api`);
-    await station.pass(4000);
+    await platform.pass(4000);
     expect(messages().at(-1)).toMatchObject({ touser: 'oChecker', content: `${code}_from_api` });
   });
 
   it('is everything behind the first colon, without the blanks around it', async () => {
     const code = grant();
     expect(code).toMatch(/^queryauthcode@@@/);
-    expect(await post(station, sealedText(`QUERY_AUTH_CODE: ${code} `), CHECKED)).toBe('200 ');
+    expect(await post(platform, sealedText(`QUERY_AUTH_CODE: ${code} `), CHECKED)).toBe('200 ');
     expect(messages().at(-1)).toMatchObject({ content: `${code}_from_api` });
   });
 
   it('brings the token that is written with, whatever is stored for the account', async () => {
-    station.simulator.authorize(COMPONENT.appid, ACCOUNT.appid);
+    platform.simulator.authorize(COMPONENT.appid, ACCOUNT.appid);
     const id = `${COMPONENT.appid}:${ACCOUNT.appid}`;
-    const record = station.keys.record({ kind: 'authorizer_access_token', subject: id });
-    await station.redis.hset(record, { value: 'a-stored-token', refresh_token: 'a-stored-one' });
-    const before = await contents(station);
+    const record = platform.keys.record({ kind: 'authorizer_access_token', subject: id });
+    await platform.redis.hset(record, { value: 'a-stored-token', refresh_token: 'a-stored-one' });
+    const before = await contents(platform);
     const code = grant();
-    await post(station, sealedText(`QUERY_AUTH_CODE:${code}`), CHECKED);
+    await post(platform, sealedText(`QUERY_AUTH_CODE:${code}`), CHECKED);
     expect(messages().at(-1)).toMatchObject({ content: `${code}_from_api` });
-    const after = await contents(station);
+    const after = await contents(platform);
     const changed = Object.keys(after).filter((name) => after[name] !== before[name]);
     // The event stream, what repeats are recognised by and the counters of pushes: nothing else.
     for (const name of changed) expect(name).toMatch(/:(?:events|seen|push_stats):/);
-    expect(await station.redis.hgetall(record)).toMatchObject({ value: 'a-stored-token' });
-    await station.redis.del(record);
+    expect(await platform.redis.hgetall(record)).toMatchObject({ value: 'a-stored-token' });
+    await platform.redis.del(record);
   });
 
   it('is exchanged though another one of the account was, and leaves that one be', async () => {
     const event = grant();
-    await station.simulator.push(COMPONENT.appid, 'authorized', {
+    await platform.simulator.push(COMPONENT.appid, 'authorized', {
       AuthorizerAppid: ACCOUNT.appid,
       AuthorizationCode: event,
       AuthorizationCodeExpiredTime: now() + 600,
     });
-    await station.settle();
+    await platform.settle();
     const code = grant();
-    await post(station, sealedText(`QUERY_AUTH_CODE:${code}`), CHECKED);
+    await post(platform, sealedText(`QUERY_AUTH_CODE:${code}`), CHECKED);
     expect(messages().at(-1)).toMatchObject({ content: `${code}_from_api` });
     expect(logged('release check: no message')).toEqual([]);
   });
@@ -256,7 +256,7 @@ describe('the code that the checker writes', () => {
     const before = [calls(CODE_API).length, messages().length] as const;
     const texts = [`QUERY_AUTH_CODE:${code}`, { random: 'fedcba9876543210' }] as const;
     for (const options of [{}, texts[1], {}]) {
-      expect(await post(station, sealedText(texts[0], options), CHECKED)).toBe('200 ');
+      expect(await post(platform, sealedText(texts[0], options), CHECKED)).toBe('200 ');
     }
     expect(calls(CODE_API)).toHaveLength(before[0] + 1);
     expect(messages()).toHaveLength(before[1] + 1);
@@ -314,10 +314,10 @@ describe('the code that the checker writes', () => {
   ] as const)('is tried once more when %s says %i', async (api, errcode) => {
     const code = grant();
     const before = calls(api).length;
-    station.simulator.addFault({ api, fault: { type: 'errcode', errcode } });
-    expect(await post(station, sealedText(`QUERY_AUTH_CODE:${code}`), CHECKED)).toBe('200 ');
+    platform.simulator.addFault({ api, fault: { type: 'errcode', errcode } });
+    expect(await post(platform, sealedText(`QUERY_AUTH_CODE:${code}`), CHECKED)).toBe('200 ');
     expect(calls(api)).toHaveLength(before + 1);
-    await station.pass(500);
+    await platform.pass(500);
     expect(messages().at(-1)).toMatchObject({ content: `${code}_from_api` });
     expect(calls(api)).toHaveLength(before + 2);
     expect(logged('release check: the message was sent')).toHaveLength(1);
@@ -327,10 +327,10 @@ describe('the code that the checker writes', () => {
     const code = grant();
     const [before, sent] = [calls(SEND_API).length, messages().length];
     const fault = { type: 'errcode', errcode: -1 } as const;
-    station.simulator.addFault({ api: SEND_API, times: 2, fault });
-    await post(station, sealedText(`QUERY_AUTH_CODE:${code}`), CHECKED);
+    platform.simulator.addFault({ api: SEND_API, times: 2, fault });
+    await post(platform, sealedText(`QUERY_AUTH_CODE:${code}`), CHECKED);
     expect(calls(SEND_API)).toHaveLength(before + 1);
-    await station.pass(500);
+    await platform.pass(500);
     expect(calls(SEND_API)).toHaveLength(before + 2);
     expect(messages()).toHaveLength(sent);
     expect(logged('release check: no message')).toMatchObject([
@@ -341,7 +341,7 @@ describe('the code that the checker writes', () => {
         message: expect.stringContaining('WeChat is busy') as string,
       },
     ]);
-    expect(JSON.stringify(station.logs)).not.toContain(code);
+    expect(JSON.stringify(platform.logs)).not.toContain(code);
   });
 
   it.each([
@@ -349,8 +349,8 @@ describe('the code that the checker writes', () => {
     [61004, 'IP whitelist'],
   ])('that is refused with %i is not tried again: the log says why', async (errcode, words) => {
     const before = calls(CODE_API).length;
-    station.simulator.addFault({ api: CODE_API, fault: { type: 'errcode', errcode } });
-    expect(await post(station, sealedText(`QUERY_AUTH_CODE:${grant()}`), CHECKED)).toBe('200 ');
+    platform.simulator.addFault({ api: CODE_API, fault: { type: 'errcode', errcode } });
+    expect(await post(platform, sealedText(`QUERY_AUTH_CODE:${grant()}`), CHECKED)).toBe('200 ');
     expect(calls(CODE_API)).toHaveLength(before + 1);
     expect(logged('release check: no message')[0]?.message).toContain(words);
   });
@@ -358,18 +358,18 @@ describe('the code that the checker writes', () => {
   it('without a token in the answer ends in a hint at the permission sets', async () => {
     const info = { authorizer_appid: ACCOUNT.appid, func_info: [] };
     const fault = { type: 'patch', fields: { authorization_info: info } } as const;
-    station.simulator.addFault({ api: CODE_API, fault });
-    await post(station, sealedText(`QUERY_AUTH_CODE:${grant()}`), CHECKED);
+    platform.simulator.addFault({ api: CODE_API, fault });
+    await post(platform, sealedText(`QUERY_AUTH_CODE:${grant()}`), CHECKED);
     expect(logged('permission sets')).toMatchObject([{ level: 'error' }]);
   });
 
   it('is exchanged with a new component_access_token when the stored one is dead', async () => {
-    await station.pass(10 * MINUTE);
-    station.simulator.mintElsewhere('component_access_token');
+    await platform.pass(10 * MINUTE);
+    platform.simulator.mintElsewhere('component_access_token');
     const fault = { type: 'errcode', errcode: 40001 } as const;
-    station.simulator.addFault({ api: CODE_API, fault });
+    platform.simulator.addFault({ api: CODE_API, fault });
     const code = grant();
-    expect(await post(station, sealedText(`QUERY_AUTH_CODE:${code}`), CHECKED)).toBe('200 ');
+    expect(await post(platform, sealedText(`QUERY_AUTH_CODE:${code}`), CHECKED)).toBe('200 ');
     expect(messages().at(-1)).toMatchObject({ content: `${code}_from_api` });
   });
 });
@@ -382,11 +382,11 @@ describe('an ordinary account', () => {
   ])('that is sent %s of the check gets `success` and nothing else', async (_what, fields) => {
     const before = [calls(CODE_API).length, messages().length];
     const push = sealed({ ...fields, ToUserName: 'gh_0123456789ab' });
-    expect(await post(station, push, MESSAGES)).toBe('200 success');
+    expect(await post(platform, push, MESSAGES)).toBe('200 success');
     expect([calls(CODE_API).length, messages().length]).toEqual(before);
   });
 
   it('other texts of a test account get `success`, too', async () => {
-    expect(await post(station, sealedText('hello'), CHECKED)).toBe('200 success');
+    expect(await post(platform, sealedText('hello'), CHECKED)).toBe('200 success');
   });
 });

@@ -63,21 +63,21 @@ function expected(route: (typeof routes)[number], { scope, appid }: Caller): 'ye
   return appid === ACCOUNT && route.path.includes(':authorizer') ? 'yes' : 403;
 }
 
-let station: TestPlatform;
+let platform: TestPlatform;
 let app: Express;
 let listener: Listener;
 let parts: Parts;
 
 beforeAll(async () => {
-  station = await createTestPlatform({ startApp: false });
+  platform = await createTestPlatform({ startApp: false });
   const env = platformEnv(
-    station.simulator,
-    station.config.redisUrl,
-    station.config.redisKeyPrefix,
+    platform.simulator,
+    platform.config.redisUrl,
+    platform.config.redisKeyPrefix,
   );
   const config = loadConfig({ ...env, API_KEYS: callers.map(({ entry }) => entry).join(',') });
   // Nothing is started: no ticket comes, so whoever is let in is told that there is none.
-  parts = createParts(config, { clock: station.clock, log: createLog({ level: 'error' }) });
+  parts = createParts(config, { clock: platform.clock, log: createLog({ level: 'error' }) });
   app = (await loadTheRest(config, parts)).app;
   listener = await listen(app, '127.0.0.1', 0);
 });
@@ -86,7 +86,7 @@ afterAll(async () => {
   await parts.keeper.stop();
   await parts.reconciler.stop();
   parts.deps.store.redis.disconnect();
-  await station.close();
+  await platform.close();
 });
 
 function pathOf(path: string): string {

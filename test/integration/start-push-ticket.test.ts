@@ -20,53 +20,53 @@ interface Answer {
 
 /** A person asks WeChat to push tickets. */
 describe('asking for tickets', () => {
-  let station: TestPlatform;
-  afterEach(() => station.close());
+  let platform: TestPlatform;
+  afterEach(() => platform.close());
 
-  async function ask(port = station.app.internalPort(), path = PATH): Promise<Answer> {
+  async function ask(port = platform.app.internalPort(), path = PATH): Promise<Answer> {
     const response = await fetch(`http://127.0.0.1:${port}${path}`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${station.apiKey}` },
+      headers: { authorization: `Bearer ${platform.apiKey}` },
     });
     const retryAfter = Number(response.headers.get('retry-after'));
     return { status: response.status, retryAfter, body: await response.json() } as Answer;
   }
 
   it('makes them come, and says in the log who has asked', async () => {
-    station = await createTestPlatform();
+    platform = await createTestPlatform();
     expect(await ask()).toMatchObject({ status: 202, body: { asked: true } });
-    await station.pass(2_000);
-    const tickets = await station.redis.get(station.keys.ticketMirror(COMPONENT.appid));
+    await platform.pass(2_000);
+    const tickets = await platform.redis.get(platform.keys.ticketMirror(COMPONENT.appid));
     expect(tickets).toMatch(/^ticket@@@/);
-    const lines = station.logs.filter(({ message }) => message.includes('asked by hand'));
+    const lines = platform.logs.filter(({ message }) => message.includes('asked by hand'));
     expect(lines).toMatchObject([{ level: 'info', appid: COMPONENT.appid, by: 'tests' }]);
   });
 
   it('is seen in the status, and the watchdog does not ask again at once', async () => {
-    station = await createTestPlatform();
-    expect(await station.simulator.pushTicket()).toMatchObject({ accepted: true });
-    await station.settle();
-    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
-    await station.pass(29 * MINUTE);
-    const since = station.clock.now();
-    const ticketKey = station.keys.ticketRecord(COMPONENT.appid);
-    await station.redis.hset(ticketKey, 'push_unanswered', 1);
+    platform = await createTestPlatform();
+    expect(await platform.simulator.pushTicket()).toMatchObject({ accepted: true });
+    await platform.settle();
+    platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    await platform.pass(29 * MINUTE);
+    const since = platform.clock.now();
+    const ticketKey = platform.keys.ticketRecord(COMPONENT.appid);
+    await platform.redis.hset(ticketKey, 'push_unanswered', 1);
     expect((await ask()).status).toBe(202);
-    const status = (await (await station.internal('/status')).json()) as {
+    const status = (await (await platform.internal('/status')).json()) as {
       components: { ticket: { push_asked_for_at: string | null } }[];
     };
     const at = status.components[0]?.ticket.push_asked_for_at ?? '';
     expect(Math.abs(Date.parse(at) - since)).toBeLessThan(1_000);
-    await station.pass(15 * MINUTE);
-    expect(callsSince(station, API, since)).toHaveLength(1);
+    await platform.pass(15 * MINUTE);
+    expect(callsSince(platform, API, since)).toHaveLength(1);
   });
 
   it('happens once a minute, whichever replica is asked', async () => {
-    station = await createTestPlatform();
-    station.simulator.addFault(NO_PUSHES_ON_REQUEST);
-    const other = await station.addReplica();
-    const since = station.clock.now();
-    const ports = [station.app, other].map((app) => app.internalPort());
+    platform = await createTestPlatform();
+    platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
+    const other = await platform.addReplica();
+    const since = platform.clock.now();
+    const ports = [platform.app, other].map((app) => app.internalPort());
     const answers = await Promise.all([...ports, ...ports, ...ports].map((port) => ask(port)));
     expect(answers.filter(({ status }) => status === 202)).toHaveLength(1);
     const refused = answers.filter(({ status }) => status !== 202);
@@ -75,11 +75,11 @@ describe('asking for tickets', () => {
       expect(retryAfter).toBeGreaterThan(50);
       expect(retryAfter).toBeLessThanOrEqual(60);
     }
-    expect(callsSince(station, API, since)).toHaveLength(1);
+    expect(callsSince(platform, API, since)).toHaveLength(1);
     // The minute is Redis's own, in real time.
-    const lease = station.keys.lease('start_push_ticket', COMPONENT.appid);
-    expect(await station.redis.pttl(lease)).toBeGreaterThan(50_000);
-    await station.redis.del(lease);
+    const lease = platform.keys.lease('start_push_ticket', COMPONENT.appid);
+    expect(await platform.redis.pttl(lease)).toBeGreaterThan(50_000);
+    await platform.redis.del(lease);
     expect((await ask()).status).toBe(202);
   });
 
@@ -87,8 +87,8 @@ describe('asking for tickets', () => {
     { errcode: 40125, code: 'wechat_refused', wait: 600, says: 'AppSecret' },
     { errcode: -1, code: 'wechat_unavailable', wait: 5, says: 'busy' },
   ])('says why when WeChat answers $errcode', async ({ errcode, code, wait, says }) => {
-    station = await createTestPlatform();
-    station.simulator.addFault({ api: API, fault: { type: 'errcode', errcode } });
+    platform = await createTestPlatform();
+    platform.simulator.addFault({ api: API, fault: { type: 'errcode', errcode } });
     const { status, body, retryAfter } = await ask();
     expect([status, body.error?.code, retryAfter]).toEqual([503, code, wait]);
     expect(body.error?.message).toContain(says);
@@ -97,16 +97,16 @@ describe('asking for tickets', () => {
 
   it('calls nobody for a component that is not configured, or while Redis is away', async () => {
     const server = await startRedisServer();
-    station = await createTestPlatform({ redisUrl: server.url });
+    platform = await createTestPlatform({ redisUrl: server.url });
     try {
-      const since = station.clock.now();
+      const since = platform.clock.now();
       const path = PATH.replace(COMPONENT.appid, 'wxffffffffffffffff');
       const unknown = await ask(undefined, path);
       expect([unknown.status, unknown.body.error?.code]).toEqual([404, 'unknown_component']);
       await server.kill();
       const away = await ask();
       expect([away.status, away.body.error?.code]).toEqual([503, 'store_unavailable']);
-      expect(callsSince(station, API, since)).toEqual([]);
+      expect(callsSince(platform, API, since)).toEqual([]);
     } finally {
       await server.stop();
     }

@@ -18,16 +18,16 @@ import {
 
 /** What an admin reads, from the calm day to the night when Redis is gone. */
 describe('the status', () => {
-  let station: TestPlatform;
-  afterEach(() => station.close());
+  let platform: TestPlatform;
+  afterEach(() => platform.close());
 
   const read = async (headers: Record<string, string> = {}) =>
-    (await (await station.internal('/status', { headers })).json()) as StatusSnapshot;
+    (await (await platform.internal('/status', { headers })).json()) as StatusSnapshot;
 
   it('says ok, when each value was obtained and when the next tick will refresh it', async () => {
-    station = await createTestPlatform({ env: { PUBLIC_BASE_URL: 'https://wx.example.com/' } });
-    station.simulator.setPushing(true);
-    await station.skip(5 * HOUR);
+    platform = await createTestPlatform({ env: { PUBLIC_BASE_URL: 'https://wx.example.com/' } });
+    platform.simulator.setPushing(true);
+    await platform.skip(5 * HOUR);
     const status = await read();
     expect(status).toMatchObject({ verdict: 'ok', problems: [], redis: { state: 'ready' } });
     const [component] = status.components;
@@ -54,11 +54,11 @@ describe('the status', () => {
   });
 
   it('names the reason, the advice and the rid of a failure, and a job that could not do its work', async () => {
-    station = await createTestPlatform();
+    platform = await createTestPlatform();
     const fault = { type: 'errcode', errcode: 40125 } as const;
-    station.simulator.addFault({ api: 'api_component_token', times: 'forever', fault });
-    await station.simulator.pushTicket();
-    await station.pass(10 * MINUTE);
+    platform.simulator.addFault({ api: 'api_component_token', times: 'forever', fault });
+    await platform.simulator.pushTicket();
+    await platform.pass(10 * MINUTE);
     const status = await read();
     const [problem] = status.problems;
     expect(problem).toMatchObject({ code: 'secret_refused', component: COMPONENT.appid });
@@ -71,7 +71,7 @@ describe('the status', () => {
   it('shows a key that is narrowed to an appid that component only', async () => {
     const here = makeApiKey('here', `status:read@${COMPONENT.appid}`);
     const elsewhere = makeApiKey('elsewhere', 'status:read@wxffffffffffffffff');
-    station = await createTestPlatform({ env: { API_KEYS: `${here.entry},${elsewhere.entry}` } });
+    platform = await createTestPlatform({ env: { API_KEYS: `${here.entry},${elsewhere.entry}` } });
     const appids = async (key: string) =>
       (await read({ authorization: `Bearer ${key}` })).components.map((one) => one.appid);
     expect(await appids(here.key)).toEqual([COMPONENT.appid]);
@@ -83,10 +83,10 @@ describe('the status', () => {
     const all = makeApiKey('all', 'status:read');
     const elsewhere = makeApiKey('elsewhere', 'status:read@wxffffffffffffffff');
     const env = { API_KEYS: `${all.entry},${elsewhere.entry}` };
-    station = await createTestPlatform({ redisUrl: server.url, env });
+    platform = await createTestPlatform({ redisUrl: server.url, env });
     try {
       await server.kill();
-      expect((await station.simulator.pushTicket()).status).toBe(503);
+      expect((await platform.simulator.pushTicket()).status).toBe(503);
       const status = await read({ authorization: `Bearer ${all.key}` });
       const narrowed = await read({ authorization: `Bearer ${elsewhere.key}` });
       expect(narrowed.tickets_waiting_for_redis).toEqual([]);
@@ -96,12 +96,12 @@ describe('the status', () => {
         tickets_waiting_for_redis: [COMPONENT.appid],
         problems: [{ code: 'store_unavailable', component: null }],
       });
-      expect(station.logs.filter((line) => line.message.includes('waits in memory'))).toHaveLength(
+      expect(platform.logs.filter((line) => line.message.includes('waits in memory'))).toHaveLength(
         1,
       );
-      await station.clock.advance(16 * MINUTE);
+      await platform.clock.advance(16 * MINUTE);
       const cries = () =>
-        station.logs.filter((line) => line.message.includes('away for 15 minutes'));
+        platform.logs.filter((line) => line.message.includes('away for 15 minutes'));
       await expect.poll(() => cries().length, { timeout: 20_000 }).toBe(1);
       expect(cries()[0]?.level).toBe('error');
     } finally {
@@ -111,23 +111,23 @@ describe('the status', () => {
 });
 
 describe('what the status knows of replicas, tickets and events', () => {
-  let station: TestPlatform;
-  afterEach(() => station.close());
+  let platform: TestPlatform;
+  afterEach(() => platform.close());
 
-  const read = async () => (await (await station.internal('/status')).json()) as StatusSnapshot;
+  const read = async () => (await (await platform.internal('/status')).json()) as StatusSnapshot;
 
   it('misses a replica that is gone without a word, until another one starts', async () => {
-    station = await createTestPlatform();
-    await station.simulator.pushTicket();
-    await station.settle();
-    const killed = createHeartbeat(station.store, 'killed', VERSION);
+    platform = await createTestPlatform();
+    await platform.simulator.pushTicket();
+    await platform.settle();
+    const killed = createHeartbeat(platform.store, 'killed', VERSION);
     await killed.beat();
-    const stopped = createHeartbeat(station.store, 'stopped', VERSION);
+    const stopped = createHeartbeat(platform.store, 'stopped', VERSION);
     await stopped.beat();
     await stopped.stop();
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     expect((await read()).problems).toEqual([]);
-    await station.pass(1);
+    await platform.pass(1);
     const { problems, replicas, summary } = await read();
     expect(problems).toMatchObject([
       { code: 'replica_lost', severity: 'warning', kind: 'killed', component: null },
@@ -138,54 +138,54 @@ describe('what the status knows of replicas, tickets and events', () => {
     expect(states.get('stopped')).toBe('stopped');
     expect([...states.values()]).toContain('running');
 
-    await createHeartbeat(station.store, 'heir', VERSION).beat();
+    await createHeartbeat(platform.store, 'heir', VERSION).beat();
     expect((await read()).problems).toEqual([]);
     // Nobody cares for ever.
-    station.clock.sleepThrough(25 * HOUR);
+    platform.clock.sleepThrough(25 * HOUR);
     expect((await read()).replicas.map(({ id }) => id)).not.toContain('killed');
   });
 
   it('sees itself at once, and its goodbye is left for the others', async () => {
-    station = await createTestPlatform();
-    const [own, ...none] = await readReplicas(station.store);
+    platform = await createTestPlatform();
+    const [own, ...none] = await readReplicas(platform.store);
     expect(none).toEqual([]);
     expect(own).toMatchObject({ version: VERSION, stoppedAt: undefined });
-    await station.app.stop();
-    expect((await readReplicas(station.store))[0]).toMatchObject({
+    await platform.app.stop();
+    expect((await readReplicas(platform.store))[0]).toMatchObject({
       id: own?.id,
       stoppedAt: expect.any(Number) as number,
     });
   });
 
   it('keeps when tickets came, and a ticket is never lost for it', async () => {
-    station = await createTestPlatform();
-    const { redis, keys, store } = station;
+    platform = await createTestPlatform();
+    const { redis, keys, store } = platform;
     const came: number[] = [];
     for (let push = 0; push < 3; push += 1) {
-      came.unshift(station.clock.now());
-      await station.simulator.pushTicket();
-      await station.pass(10 * MINUTE);
+      came.unshift(platform.clock.now());
+      await platform.simulator.pushTicket();
+      await platform.pass(10 * MINUTE);
     }
     expect(await readTicketArrivals(store, COMPONENT.appid)).toEqual(came);
     const key = keys.ticketArrivals(COMPONENT.appid);
     await redis.set(key, 'spoiled by hand');
     const mirror = keys.ticketMirror(COMPONENT.appid);
     const before = await redis.get(mirror);
-    expect(await station.simulator.pushTicket()).toMatchObject({ answer: 'success' });
+    expect(await platform.simulator.pushTicket()).toMatchObject({ answer: 'success' });
     expect(await redis.get(mirror)).toMatch(/^ticket@@@/);
     expect(await redis.get(mirror)).not.toBe(before);
     expect(await readTicketArrivals(store, COMPONENT.appid)).toEqual([]);
   });
 
   it('reads the last events, newest first, without the ticket in them', async () => {
-    station = await createTestPlatform();
-    await station.simulator.pushTicket();
-    await station.simulator.pushUnauthorized(COMPONENT.appid, AUTHORIZER);
-    await station.settle();
-    const events = await readEvents(station.store, COMPONENT.appid, 1);
+    platform = await createTestPlatform();
+    await platform.simulator.pushTicket();
+    await platform.simulator.pushUnauthorized(COMPONENT.appid, AUTHORIZER);
+    await platform.settle();
+    const events = await readEvents(platform.store, COMPONENT.appid, 1);
     expect(events).toHaveLength(1);
     expect(events[0]?.fields.info_type).toBe('unauthorized');
-    const all = await readEvents(station.store, COMPONENT.appid, 10);
+    const all = await readEvents(platform.store, COMPONENT.appid, 10);
     expect(all.at(-1)?.fields.info_type).toBe('component_verify_ticket');
     expect(JSON.stringify(all)).not.toContain('ticket@@@');
   });

@@ -11,16 +11,16 @@ const COMMANDS_EACH = 50;
 const READINGS_EACH = 5;
 
 let server: RedisServer;
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeEach(async () => {
   // One of its own: what others do would be counted, too.
   server = await startRedisServer();
   // A pace that holds nothing up: what one tick costs is counted, however much is due.
   const env = { AUTHORIZER_REFRESHES_PER_SECOND: '1000' };
-  station = await createTestPlatform({ ticket: true, redisUrl: server.url, env });
+  platform = await createTestPlatform({ ticket: true, redisUrl: server.url, env });
 });
 afterEach(async () => {
-  await station.close();
+  await platform.close();
   await server.stop();
 });
 
@@ -32,17 +32,17 @@ async function becomeDue(count: number): Promise<void> {
   const ids = Array.from({ length: count }, (_, index) =>
     authorizerToken(COMPONENT.appid, `wx${String(first + index)}`),
   );
-  await Promise.all(ids.map((id) => authorize(station, id)));
+  await Promise.all(ids.map((id) => authorize(platform, id)));
 }
 
-const tick = () => station.app.keeper.refreshDue('authorizer_access_token', 'cron');
-const calls = () => station.simulator.ledger.calls.filter(({ api }) => api === AUTHORIZER_API);
+const tick = () => platform.app.keeper.refreshDue('authorizer_access_token', 'cron');
+const calls = () => platform.simulator.ledger.calls.filter(({ api }) => api === AUTHORIZER_API);
 
 async function costOfTick(): Promise<{ commands: number; readings: number; minted: number }> {
   const before = calls().length;
-  const counts = await countCommands(station.redis, async () => {
+  const counts = await countCommands(platform.redis, async () => {
     expect(await tick()).toMatchObject({ ok: true });
-    await station.settle();
+    await platform.settle();
   });
   const readings = counts['hgetall'] ?? 0;
   return { commands: totalOf(counts), readings, minted: calls().length - before };

@@ -8,16 +8,16 @@ const token = { kind: 'component_access_token', subject: COMPONENT.appid } as co
 const code = { kind: 'pre_auth_code', subject: COMPONENT.appid } as const;
 
 describe('from the first ticket to credentials that others read', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   beforeEach(async () => {
-    station = await createTestPlatform();
+    platform = await createTestPlatform();
   });
-  afterEach(() => station.close());
+  afterEach(() => platform.close());
 
   it('answers success and has both credentials within the same moment', async () => {
-    const { simulator, redis, keys, internal } = station;
+    const { simulator, redis, keys, internal } = platform;
     const push = await simulator.pushTicket();
-    await station.settle();
+    await platform.settle();
     expect(push).toMatchObject({ status: 200, answer: 'success', accepted: true });
     expect(await redis.get(keys.ticketMirror(COMPONENT.appid))).toMatch(/^ticket@@@/);
     const minted = simulator.latestMint('component_access_token')?.value;
@@ -34,19 +34,19 @@ describe('from the first ticket to credentials that others read', () => {
   });
 
   it('refreshes the token at the first tick inside its window, and not before', async () => {
-    const { simulator } = station;
+    const { simulator } = platform;
     await simulator.pushTicket();
-    await station.settle();
-    await station.skip(100 * MINUTE);
+    await platform.settle();
+    await platform.skip(100 * MINUTE);
     const mints = () =>
       simulator.ledger.mints.filter((mint) => mint.kind === 'component_access_token');
     expect(mints()).toHaveLength(1);
-    await station.pass(10 * MINUTE);
+    await platform.pass(10 * MINUTE);
     expect(mints()).toHaveLength(2);
   });
 
   it('looks again at a ticket that Redis took although its answer was lost', async () => {
-    const { simulator, redis, keys, clock } = station;
+    const { simulator, redis, keys, clock } = platform;
     const push = simulator.buildPush(undefined, 'component_verify_ticket');
     const encrypt = /<Encrypt><!\[CDATA\[(.+?)\]\]>/.exec(push.body)?.[1] ?? '';
     const arrived = {
@@ -57,14 +57,14 @@ describe('from the first ticket to credentials that others read', () => {
       fingerprint: createHash('sha256').update(encrypt).digest('hex'),
       event: { info_type: 'component_verify_ticket' },
     };
-    expect(await acceptTicket(station.store, arrived)).toBe('stored');
+    expect(await acceptTicket(platform.store, arrived)).toBe('stored');
     const query = new URLSearchParams(push.query).toString();
-    const answer = await fetch(`${station.publicUrl()}?${query}`, {
+    const answer = await fetch(`${platform.publicUrl()}?${query}`, {
       method: 'POST',
       body: push.body,
     });
     expect(await answer.text()).toBe('success');
-    await station.settle();
+    await platform.settle();
     expect(await redis.get(keys.mirror(token))).toBe(
       simulator.latestMint('component_access_token')?.value,
     );
@@ -72,12 +72,12 @@ describe('from the first ticket to credentials that others read', () => {
 
   it('takes a ticket without a readable CreateTime once', async () => {
     const xml = ticketXml({ ticket: 'ticket@@@odd', createTime: 'yesterday' });
-    const push = station.simulator.buildPush(undefined, xml);
-    const url = `${station.publicUrl()}?${new URLSearchParams(push.query).toString()}`;
+    const push = platform.simulator.buildPush(undefined, xml);
+    const url = `${platform.publicUrl()}?${new URLSearchParams(push.query).toString()}`;
     for (let sent = 0; sent < 3; sent += 1) {
-      await station.clock.advance(1_000);
+      await platform.clock.advance(1_000);
       expect(await (await fetch(url, { method: 'POST', body: push.body })).text()).toBe('success');
     }
-    expect((await readTicket(station.store, COMPONENT.appid))?.count).toBe(1);
+    expect((await readTicket(platform.store, COMPONENT.appid))?.count).toBe(1);
   });
 });

@@ -20,22 +20,22 @@ import {
 import { eventCount, post, pushCounts } from '../kit/public-listener.ts';
 import { encryptPush, ticketXml } from '../kit/push-envelope.ts';
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeAll(async () => {
-  station = await createTestPlatform();
-  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  platform = await createTestPlatform();
+  platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
 });
-afterAll(() => station.close());
+afterAll(() => platform.close());
 beforeEach(() => forgetTickets());
 
-const now = () => Math.floor(station.clock.now() / 1000);
+const now = () => Math.floor(platform.clock.now() / 1000);
 const stored = () =>
-  readTicket(station.store, COMPONENT.appid).then(
+  readTicket(platform.store, COMPONENT.appid).then(
     (ticket) => ticket ?? { ticket: undefined, previousTicket: undefined, createTime: 0, count: 0 },
   );
-const mirrorKey = () => station.keys.ticketMirror(COMPONENT.appid);
+const mirrorKey = () => platform.keys.ticketMirror(COMPONENT.appid);
 const warnings = () =>
-  station.logs.filter((line) => line.level === 'warn' && line.message.includes('CreateTime'))
+  platform.logs.filter((line) => line.level === 'warn' && line.message.includes('CreateTime'))
     .length;
 let posted = 0;
 /** Encrypted anew each time. */
@@ -43,16 +43,16 @@ function postTicket(ticket: string, createTime: number | string): Promise<string
   posted += 1;
   const random = String(posted).padStart(16, '0');
   return post(
-    station,
+    platform,
     encryptPush(ticketXml({ ticket, createTime }), { timestamp: now(), random }),
   );
 }
 
 /** In Redis by removing them, in the memory of the process by their age. */
 async function forgetTickets(): Promise<void> {
-  station.clock.sleepThrough(13 * HOUR);
-  await station.redis.del(
-    ...(await station.redis.keys(`${station.config.redisKeyPrefix}*ticket*`)),
+  platform.clock.sleepThrough(13 * HOUR);
+  await platform.redis.del(
+    ...(await platform.redis.keys(`${platform.config.redisKeyPrefix}*ticket*`)),
     mirrorKey(),
   );
 }
@@ -65,8 +65,8 @@ describe('row 50: tickets in any order', () => {
     await fc.assert(
       fc.asyncProperty(ages, async (order) => {
         await forgetTickets();
-        await station.pass(1_000);
-        const [run, events] = [now(), await eventCount(station)];
+        await platform.pass(1_000);
+        const [run, events] = [now(), await eventCount(platform)];
         const expected: { name: string; at: number }[] = [];
         for (const [index, age] of order.entries()) {
           const name = `ticket@@@${run}-${index}`;
@@ -80,9 +80,9 @@ describe('row 50: tickets in any order', () => {
             previousTicket: expected.at(-2)?.name,
             count: expected.length,
           });
-          expect(await station.redis.get(mirrorKey())).toBe(expected.at(-1)?.name);
+          expect(await platform.redis.get(mirrorKey())).toBe(expected.at(-1)?.name);
         }
-        expect(await eventCount(station)).toBe(events + expected.length);
+        expect(await eventCount(platform)).toBe(events + expected.length);
       }),
       { numRuns: 40 },
     );
@@ -91,19 +91,19 @@ describe('row 50: tickets in any order', () => {
   it('die for readers twelve hours after their CreateTime, not after their arrival', async () => {
     const age = 5 * 3600;
     await postTicket('ticket@@@late', now() - age);
-    const left = await station.redis.pttl(mirrorKey());
+    const left = await platform.redis.pttl(mirrorKey());
     expect(left).toBeLessThanOrEqual(TICKET_LIFE_MS - age * 1000);
     expect(left).toBeGreaterThan(TICKET_LIFE_MS - age * 1000 - 10 * MINUTE);
   });
 
   it('are kept for us without an end', async () => {
     await postTicket('ticket@@@kept', now());
-    expect(await station.redis.pttl(station.keys.ticketRecord(COMPONENT.appid))).toBe(-1);
+    expect(await platform.redis.pttl(platform.keys.ticketRecord(COMPONENT.appid))).toBe(-1);
   });
 });
 
 describe('row 108: the same ticket again, encrypted anew', () => {
-  const arrivals = () => station.redis.llen(station.keys.ticketArrivals(COMPONENT.appid));
+  const arrivals = () => platform.redis.llen(platform.keys.ticketArrivals(COMPONENT.appid));
   /** The newest is B, and A the one before it. */
   async function takeTwo(): Promise<void> {
     await postTicket('ticket@@@A', now() - 700);
@@ -120,24 +120,24 @@ describe('row 108: the same ticket again, encrypted anew', () => {
   ])('counts once and does not become the one before itself: %s', async (_what, times) => {
     await takeTwo();
     const [events, came, counts] = [
-      await eventCount(station),
+      await eventCount(platform),
       await arrivals(),
-      await pushCounts(station),
+      await pushCounts(platform),
     ];
     for (const time of times) {
       const createTime = typeof time === 'number' ? now() + time : time;
       expect(await postTicket('ticket@@@B', createTime)).toBe('200 success');
-      await station.pass(1_000);
+      await platform.pass(1_000);
     }
     expect(await stored()).toMatchObject({
       ticket: 'ticket@@@B',
       previousTicket: 'ticket@@@A',
       count: 2,
     });
-    expect(await station.redis.get(mirrorKey())).toBe('ticket@@@B');
-    expect(await eventCount(station)).toBe(events);
+    expect(await platform.redis.get(mirrorKey())).toBe('ticket@@@B');
+    expect(await eventCount(platform)).toBe(events);
     expect(await arrivals()).toBe(came);
-    const { accepted, duplicate } = await pushCounts(station);
+    const { accepted, duplicate } = await pushCounts(platform);
     expect(accepted).toBe(counts.accepted);
     expect(duplicate - counts.duplicate).toBe(3);
   });
@@ -148,19 +148,19 @@ describe('row 108: the same ticket again, encrypted anew', () => {
     await postTicket('ticket@@@B', time);
     await postTicket('ticket@@@B', time - 30);
     expect((await stored()).createTime).toBe(time * 1000);
-    expect(await station.redis.pttl(mirrorKey())).toBeGreaterThan(TICKET_LIFE_MS - 2 * MINUTE);
+    expect(await platform.redis.pttl(mirrorKey())).toBeGreaterThan(TICKET_LIFE_MS - 2 * MINUTE);
   });
 
   it('is a sign of life ten minutes later: nobody says that WeChat is silent', async () => {
     await takeTwo();
-    const [came, before] = [await arrivals(), station.logs.length];
+    const [came, before] = [await arrivals(), platform.logs.length];
     for (let push = 0; push < 6; push += 1) {
-      await station.pass(10 * MINUTE);
+      await platform.pass(10 * MINUTE);
       await postTicket('ticket@@@B', now());
     }
     expect(await arrivals()).toBe(came + 6);
     expect(await stored()).toMatchObject({ count: 2, previousTicket: 'ticket@@@A' });
-    const silent = station.logs.slice(before).filter((line) => line.message.includes('no ticket'));
+    const silent = platform.logs.slice(before).filter((line) => line.message.includes('no ticket'));
     expect(silent).toEqual([]);
   });
 
@@ -175,22 +175,22 @@ describe('row 108: the same ticket again, encrypted anew', () => {
 
   it('is good again although WeChat has refused it, when WeChat says so', async () => {
     await takeTwo();
-    const record = station.keys.ticketRecord(COMPONENT.appid);
-    await station.redis.hset(record, 'refused', 'newest', 'refused_at', station.clock.now());
+    const record = platform.keys.ticketRecord(COMPONENT.appid);
+    await platform.redis.hset(record, 'refused', 'newest', 'refused_at', platform.clock.now());
     // Not by way of the service, which would ask WeChat with it at once.
     const comeAgain = (fingerprint: string, age: number) =>
-      acceptTicket(station.store, {
+      acceptTicket(platform.store, {
         appid: COMPONENT.appid,
         ticket: 'ticket@@@B',
         createTime: (now() - age) * 1000,
-        receivedAt: station.clock.now(),
+        receivedAt: platform.clock.now(),
         fingerprint,
         event: { id: fingerprint },
       });
     expect(await comeAgain('one', 100)).toBe('duplicate');
-    expect(await station.redis.hget(record, 'refused')).toBe('newest');
+    expect(await platform.redis.hget(record, 'refused')).toBe('newest');
     expect(await comeAgain('two', 90)).toBe('duplicate');
-    expect(await station.redis.hget(record, 'refused')).toBeNull();
+    expect(await platform.redis.hget(record, 'refused')).toBeNull();
   });
 });
 
@@ -217,10 +217,10 @@ describe('row 128: several tickets with one CreateTime', () => {
     for (const letter of story) {
       const older = letter !== letter.toUpperCase();
       await postTicket(`ticket@@@${letter}`, older ? time - 600 : time);
-      await station.pass(1_000);
+      await platform.pass(1_000);
     }
     expect(await names()).toEqual(expected);
-    expect(await station.redis.get(mirrorKey())).toBe(`ticket@@@${expected[0]}`);
+    expect(await platform.redis.get(mirrorKey())).toBe(`ticket@@@${expected[0]}`);
     expect((await stored()).count).toBe(different.size + (story.startsWith('a') ? 1 : 0));
   });
 
@@ -232,22 +232,22 @@ describe('row 128: several tickets with one CreateTime', () => {
   });
 
   it('is not undone by a replica that remembers the other one', async () => {
-    const replica = await station.addReplica();
+    const replica = await platform.addReplica();
     const time = now();
     await postTicket('ticket@@@A', time);
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     await postTicket('ticket@@@B', time);
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     expect(await names()).toEqual(['B', 'A']);
-    expect(station.logs.filter(({ message }) => message.includes('restored'))).toEqual([]);
+    expect(platform.logs.filter(({ message }) => message.includes('restored'))).toEqual([]);
     await replica.stop();
   });
 
   it('is the same while Redis is away and they wait in memory', async () => {
-    const time = station.clock.now();
+    const time = platform.clock.now();
     const pending = createPendingTickets({
-      store: station.store,
-      clock: station.clock,
+      store: platform.store,
+      clock: platform.clock,
       log: createLog({ level: 'error', secrets: [] }),
       onStored: () => undefined,
     });
@@ -270,19 +270,19 @@ describe('row 128: several tickets with one CreateTime', () => {
   it('is given back to a Redis that has lost it, as it was', async () => {
     const time = now();
     for (const name of ['A', 'B', 'A']) await postTicket(`ticket@@@${name}`, time);
-    await station.redis.del(station.keys.ticketRecord(COMPONENT.appid), mirrorKey());
-    await station.pass(MINUTE);
+    await platform.redis.del(platform.keys.ticketRecord(COMPONENT.appid), mirrorKey());
+    await platform.pass(MINUTE);
     expect(await names()).toEqual(['B', 'A']);
   });
 
   it('is told from one that somebody wrote by hand', async () => {
     const time = now();
     for (const name of ['A', 'B']) await postTicket(`ticket@@@${name}`, time);
-    await station.pass(MINUTE);
-    const record = station.keys.ticketRecord(COMPONENT.appid);
-    const remembered = await readTicket(station.store, COMPONENT.appid);
-    await station.redis.hset(record, 'ticket', 'somebody-elses-idea');
-    const kept = await keepTicket(station.store, COMPONENT.appid, remembered);
+    await platform.pass(MINUTE);
+    const record = platform.keys.ticketRecord(COMPONENT.appid);
+    const remembered = await readTicket(platform.store, COMPONENT.appid);
+    await platform.redis.hset(record, 'ticket', 'somebody-elses-idea');
+    const kept = await keepTicket(platform.store, COMPONENT.appid, remembered);
     expect(kept).toMatchObject({ outcome: 'restored', ticket: { ticket: 'ticket@@@B' } });
   });
 });
@@ -291,7 +291,7 @@ describe('row 51: a CreateTime that cannot be', () => {
   const FUTURE = [
     ['six minutes ahead', () => String(now() + 360)],
     ['a year ahead', () => String(now() + 365 * 86_400)],
-    ['in milliseconds', () => String(station.clock.now())],
+    ['in milliseconds', () => String(platform.clock.now())],
     ['beyond all counting', () => '9'.repeat(32)],
     ['longer than any time', () => '1'.repeat(33)],
     ['zero', () => '0'],
@@ -309,24 +309,24 @@ describe('row 51: a CreateTime that cannot be', () => {
     expect(await postTicket('ticket@@@odd', createTime())).toBe('200 success');
     expect(await stored()).toMatchObject({
       ticket: 'ticket@@@odd',
-      createTime: station.clock.now(),
+      createTime: platform.clock.now(),
     });
-    expect(await station.redis.pttl(mirrorKey())).toBeLessThanOrEqual(TICKET_LIFE_MS);
+    expect(await platform.redis.pttl(mirrorKey())).toBeLessThanOrEqual(TICKET_LIFE_MS);
     expect(warnings()).toBe(before + 1);
   });
 
   it('a little ahead counts as now, without a warning: clocks differ', async () => {
     const before = warnings();
     expect(await postTicket('ticket@@@ahead', now() + 299)).toBe('200 success');
-    expect((await stored()).createTime).toBe(station.clock.now());
+    expect((await stored()).createTime).toBe(platform.clock.now());
     expect(warnings()).toBe(before);
   });
 
   it('is believed to be our own fault when the signature is ahead as well', async () => {
     const ahead = now() + 3600;
     const push = encryptPush(ticketXml({ createTime: ahead }), { timestamp: ahead });
-    expect(await post(station, push)).toBe('200 success');
-    expect((await stored()).createTime).toBe(station.clock.now());
+    expect(await post(platform, push)).toBe('200 success');
+    expect((await stored()).createTime).toBe(platform.clock.now());
   });
 
   it('never blocks the ticket that comes a second later, whatever it was', async () => {
@@ -338,7 +338,7 @@ describe('row 51: a CreateTime that cannot be', () => {
     await fc.assert(
       fc.asyncProperty(anything, async (createTime) => {
         await postTicket('ticket@@@odd', createTime);
-        await station.pass(1_000);
+        await platform.pass(1_000);
         expect(await postTicket(`ticket@@@${now()}`, now())).toBe('200 success');
         expect((await stored()).ticket).toBe(`ticket@@@${now()}`);
       }),
@@ -358,18 +358,18 @@ describe('row 51: a CreateTime that cannot be', () => {
     const push = encryptPush(ticketXml({ ticket: 'ticket@@@ahead', createTime: ahead }), {
       timestamp: now(),
     });
-    expect(await post(station, push)).toBe('200 success');
-    const [name = ''] = (await station.redis.keys(`${station.config.redisKeyPrefix}seen:*`)).filter(
-      (key) => key.endsWith(createHash('sha256').update(push.encrypt).digest('hex')),
-    );
-    const left = (await station.redis.pttl(name)) - TICKET_LIFE_MS - 7_200_000;
+    expect(await post(platform, push)).toBe('200 success');
+    const [name = ''] = (
+      await platform.redis.keys(`${platform.config.redisKeyPrefix}seen:*`)
+    ).filter((key) => key.endsWith(createHash('sha256').update(push.encrypt).digest('hex')));
+    const left = (await platform.redis.pttl(name)) - TICKET_LIFE_MS - 7_200_000;
     expect(Math.abs(left)).toBeLessThan(MINUTE);
   });
 
   it('serves no longer than any other ticket', async () => {
     await postTicket('ticket@@@future', now() + 30 * 86_400);
-    await station.skip(12 * HOUR);
-    const answer = await station.internal('/status');
+    await platform.skip(12 * HOUR);
+    const answer = await platform.internal('/status');
     expect(await answer.json()).toMatchObject({
       components: [{ ticket: { state: 'ticket_expired' } }],
     });

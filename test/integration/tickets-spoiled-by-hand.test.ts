@@ -18,18 +18,18 @@ const SPOILED = 'the record of the ticket was edited by hand; it is kept aside a
 /** Seconds. */
 const AT_MOST = 60;
 
-let station: TestPlatform;
+let platform: TestPlatform;
 let ticket: string;
 beforeEach(async () => {
-  station = await createTestPlatform();
-  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
-  const push = newTicketPush(station);
+  platform = await createTestPlatform();
+  platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  const push = newTicketPush(platform);
   expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
   ({ ticket } = push);
-  await station.settle();
-  await station.pass(MINUTE);
+  await platform.settle();
+  await platform.pass(MINUTE);
 });
-afterEach(() => station.close());
+afterEach(() => platform.close());
 
 /** `hash` and `string` are the two keys of the ticket. */
 type Harm = (redis: Redis, hash: string, string: string) => Promise<unknown>;
@@ -41,7 +41,7 @@ interface Damage {
 }
 
 function keysOfTicket(): [string, string] {
-  const { keys } = station;
+  const { keys } = platform;
   return [keys.ticketRecord(COMPONENT.appid), keys.ticketMirror(COMPONENT.appid)];
 }
 
@@ -49,27 +49,27 @@ function keysOfTicket(): [string, string] {
 async function kept() {
   const [hash, string] = keysOfTicket();
   const names = ['ticket', 'create_time', 'received_at', 'count'] as const;
-  return [await station.redis.hmget(hash, ...names), await station.redis.get(string)];
+  return [await platform.redis.hmget(hash, ...names), await platform.redis.get(string)];
 }
 
 async function expectRestored({ harm, message, level }: Damage): Promise<void> {
-  const { redis, simulator } = station;
+  const { redis, simulator } = platform;
   const before = await kept();
   expect(before[1]).toBe(ticket);
   const calls = simulator.ledger.calls.length;
   await harm(redis, ...keysOfTicket());
   const back = async () => expect(await kept()).toEqual(before);
-  expect(await secondsUntil(station, AT_MOST, back)).toBeGreaterThan(0);
-  expect(logged(station, message)).toMatchObject([{ level, appid: COMPONENT.appid }]);
+  expect(await secondsUntil(platform, AT_MOST, back)).toBeGreaterThan(0);
+  expect(logged(platform, message)).toMatchObject([{ level, appid: COMPONENT.appid }]);
   expect(simulator.ledger.calls).toHaveLength(calls);
-  expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: newest(station) });
-  expect((await statusOf(station, TOKEN)).problems).toEqual([]);
+  expect(await read(platform, TOKEN)).toMatchObject({ status: 200, value: newest(platform) });
+  expect((await statusOf(platform, TOKEN)).problems).toEqual([]);
   // The next one comes in as if nothing had been.
-  const push = newTicketPush(station);
+  const push = newTicketPush(platform);
   expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
-  expect(await ticketMirror(station)).toBe(push.ticket);
-  await station.pass(MINUTE);
-  expect(logged(station, message)).toHaveLength(1);
+  expect(await ticketMirror(platform)).toBe(push.ticket);
+  await platform.pass(MINUTE);
+  expect(logged(platform, message)).toHaveLength(1);
 }
 
 describe('row 6: somebody deletes or overwrites the ticket by hand', () => {
@@ -135,10 +135,10 @@ describe('row 7: somebody writes into the keys of the ticket what we do not writ
     },
   ])('$damage: is put aside, a person is told, the ticket is there', async (one) => {
     await expectRestored(one);
-    const { redis, keys } = station;
+    const { redis, keys } = platform;
     const aside = keys.spoiledTicket(COMPONENT.appid);
     expect(await redis.type(aside)).toBe(one.type);
-    expect(logged(station, SPOILED)).toMatchObject([{ key: aside }]);
+    expect(logged(platform, SPOILED)).toMatchObject([{ key: aside }]);
   });
 
   it('a list in place of the key that services read: it is a string again', () =>
@@ -153,17 +153,17 @@ describe('row 7: somebody writes into the keys of the ticket what we do not writ
     }));
 
   it('something else where the events are: no ticket comes in by halves, and each is one entry', async () => {
-    const { redis, keys } = station;
+    const { redis, keys } = platform;
     const [events, [hash]] = [keys.events(COMPONENT.appid), keysOfTicket()];
     const before = [await redis.hgetall(hash), await redis.xlen(events)] as const;
     await redis.rename(events, `${events}:aside`);
     await redis.set(events, 'text');
-    const push = newTicketPush(station);
+    const push = newTicketPush(platform);
     for (const status of [503, 503]) expect(await post(push)).toMatchObject({ status });
     expect(await redis.hgetall(hash)).toEqual(before[0]);
     await redis.rename(`${events}:aside`, events);
     expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     expect(await redis.xlen(events)).toBe(before[1] + 1);
     expect(await redis.hgetall(hash)).toMatchObject({
       ticket: push.ticket,
@@ -175,57 +175,57 @@ describe('row 7: somebody writes into the keys of the ticket what we do not writ
 
   it('a count that is none costs no ticket', async () => {
     const [hash] = keysOfTicket();
-    await station.redis.hset(hash, 'count', 'many');
-    const push = newTicketPush(station);
+    await platform.redis.hset(hash, 'count', 'many');
+    const push = newTicketPush(platform);
     expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
-    expect(await ticketMirror(station)).toBe(push.ticket);
-    expect(await station.redis.hmget(hash, 'ticket', 'count')).toEqual([push.ticket, '1']);
+    expect(await ticketMirror(platform)).toBe(push.ticket);
+    expect(await platform.redis.hmget(hash, 'ticket', 'count')).toEqual([push.ticket, '1']);
   });
 
   it('a push that comes before anybody has noticed waits, and is stored', async () => {
-    const { redis } = station;
+    const { redis } = platform;
     const [hash] = keysOfTicket();
     await redis.set(hash, 'garbage');
-    const push = newTicketPush(station);
+    const push = newTicketPush(platform);
     expect(await post(push)).toMatchObject({ status: 503 });
     const stored = async () => expect(await redis.hget(hash, 'ticket')).toBe(push.ticket);
-    expect(await secondsUntil(station, AT_MOST, stored)).toBeGreaterThan(0);
-    expect(await ticketMirror(station)).toBe(push.ticket);
+    expect(await secondsUntil(platform, AT_MOST, stored)).toBeGreaterThan(0);
+    expect(await ticketMirror(platform)).toBe(push.ticket);
   });
 
   it('a word for the number of tickets, which only people look at, costs none of them', async () => {
-    const { redis } = station;
+    const { redis } = platform;
     const [hash] = keysOfTicket();
     await redis.hset(hash, 'count', 'many');
     for (let time = 0; time < 2; time += 1) {
-      const push = newTicketPush(station);
+      const push = newTicketPush(platform);
       expect(await post(push)).toMatchObject({ status: 200, text: 'success' });
-      expect(await ticketMirror(station)).toBe(push.ticket);
-      await station.pass(MINUTE);
+      expect(await ticketMirror(platform)).toBe(push.ticket);
+      await platform.pass(MINUTE);
     }
     expect(await redis.hget(hash, 'count')).toBe('2');
-    expect(await readiness(station)).toBe(200);
+    expect(await readiness(platform)).toBe(200);
   });
 
   it('words for the numbers of pushes: they are counted anew, and nobody blames the ACL', async () => {
-    const stats = station.keys.pushStats(COMPONENT.appid);
-    await station.redis.hset(stats, 'accepted', 'many');
+    const stats = platform.keys.pushStats(COMPONENT.appid);
+    await platform.redis.hset(stats, 'accepted', 'many');
     for (let time = 0; time < 2; time += 1) {
-      expect(await post(newTicketPush(station))).toMatchObject({ status: 200 });
-      await station.pass(MINUTE);
+      expect(await post(newTicketPush(platform))).toMatchObject({ status: 200 });
+      await platform.pass(MINUTE);
     }
-    expect(await station.redis.hget(stats, 'accepted')).toBe('2');
-    expect((await statusOf(station, TOKEN)).problems).toEqual([]);
+    expect(await platform.redis.hget(stats, 'accepted')).toBe('2');
+    expect((await statusOf(platform, TOKEN)).problems).toEqual([]);
   });
 
   it('a time far ahead does not keep later tickets out', async () => {
-    const { redis } = station;
+    const { redis } = platform;
     const [hash] = keysOfTicket();
     await redis.hset(hash, 'create_time', '99999999999999');
-    await station.pass(MINUTE);
-    const push = newTicketPush(station);
+    await platform.pass(MINUTE);
+    const push = newTicketPush(platform);
     await post(push);
-    await station.pass(MINUTE);
-    expect(await ticketMirror(station)).toBe(push.ticket);
+    await platform.pass(MINUTE);
+    expect(await ticketMirror(platform)).toBe(push.ticket);
   });
 });

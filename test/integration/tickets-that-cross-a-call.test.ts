@@ -15,19 +15,19 @@ import { FAILED, MINT_API } from '../kit/scenario.ts';
 
 const CALL_MS = 2_000;
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeEach(async () => {
-  station = await createTestPlatform();
-  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  platform = await createTestPlatform();
+  platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
 });
-afterEach(() => station.close());
+afterEach(() => platform.close());
 
 const ticketOf = ({ redis, keys }: TestPlatform) =>
   redis.hgetall(keys.ticketRecord(COMPONENT.appid));
 
 /** A ticket that the service has taken in and that WeChat will not have. */
 async function receiveDeadTicket(ticket: string): Promise<void> {
-  const { clock, store } = station;
+  const { clock, store } = platform;
   await clock.advance(1_000);
   const now = clock.now();
   const arrived = {
@@ -46,7 +46,7 @@ describe('row 42: the next ticket arrives while WeChat is asked with the last on
     { what: 'the very first one', before: [] },
     { what: 'one after another', before: ['ticket@@@zero'] },
   ])('$what: the refusal is noted for the one that was sent, the new one is used', async (row) => {
-    const { simulator, app, clock } = station;
+    const { simulator, app, clock } = platform;
     for (const ticket of [...row.before, 'ticket@@@one']) await receiveDeadTicket(ticket);
     simulator.addFault({ api: MINT_API, fault: { type: 'delay', ms: CALL_MS } });
     const calls = () => simulator.ledger.calls.filter(({ api }) => api === MINT_API).length;
@@ -55,28 +55,28 @@ describe('row 42: the next ticket arrives while WeChat is asked with the last on
 
     await clock.advance(1_000);
     expect(await simulator.pushTicket()).toMatchObject({ accepted: true });
-    const { ticket, previous_ticket: previous } = await ticketOf(station);
+    const { ticket, previous_ticket: previous } = await ticketOf(platform);
     expect(previous).toBe('ticket@@@one');
     await clock.advance(CALL_MS - 1_000);
     const answeredAt = clock.now();
     expect(await look).toMatchObject({ did: 'failed', error: { class: 'ticket', errcode: 61006 } });
-    await station.settle();
+    await platform.settle();
 
     // In the same moment: nobody waits for a back-off that the new ticket has ended.
     expect(clock.now()).toBe(answeredAt);
     expect(calls()).toBe(2);
     expect(simulator.latestMint(TOKEN.kind)?.ticket).toBe(ticket);
-    expect(await ticketOf(station)).not.toHaveProperty('refused');
-    expect(logged(station, FAILED)).toMatchObject([
+    expect(await ticketOf(platform)).not.toHaveProperty('refused');
+    expect(logged(platform, FAILED)).toMatchObject([
       { level: 'warn', kind: TOKEN.kind, failure: { class: 'ticket', errcode: 61006 } },
     ]);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'fresh' });
-    expect((await statusOf(station, TOKEN)).problems).toEqual([]);
-    await expectHealed(station);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'fresh' });
+    expect((await statusOf(platform, TOKEN)).problems).toEqual([]);
+    await expectHealed(platform);
   });
 
   it('by way of another replica: it is tried a second later', async () => {
-    const { simulator, app } = station;
+    const { simulator, app } = platform;
     await receiveDeadTicket('ticket@@@one');
     simulator.addFault({ api: MINT_API, fault: { type: 'delay', ms: CALL_MS } });
     const look = app.keeper.ensureFresh(TOKEN, 'ticket');
@@ -85,42 +85,42 @@ describe('row 42: the next ticket arrives while WeChat is asked with the last on
     }
     const ticket = simulator.issueTicket();
     await receiveDeadTicket(ticket);
-    await station.clock.advance(CALL_MS);
+    await platform.clock.advance(CALL_MS);
     await look;
-    expect(await ticketOf(station)).not.toHaveProperty('refused');
-    await station.pass(1_500);
+    expect(await ticketOf(platform)).not.toHaveProperty('refused');
+    await platform.pass(1_500);
     expect(simulator.latestMint(TOKEN.kind)?.ticket).toBe(ticket);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'fresh' });
-    await expectHealed(station);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 1, state: 'fresh' });
+    await expectHealed(platform);
   });
 
   it('says nothing against the newest when the one before it is refused first', async () => {
-    const { store, clock } = station;
+    const { store, clock } = platform;
     for (const ticket of ['one', 'two']) await receiveDeadTicket(ticket);
     const refuse = (ticket: string) => refuseTicket(store, COMPONENT.appid, ticket, clock.now());
     expect(await refuse('one')).toBe('newer');
-    expect(await ticketOf(station)).not.toHaveProperty('refused');
+    expect(await ticketOf(platform)).not.toHaveProperty('refused');
     expect(await refuse('two')).toBe('previous');
-    expect(await ticketOf(station)).toMatchObject({ refused: 'newest' });
+    expect(await ticketOf(platform)).toMatchObject({ refused: 'newest' });
     expect(await refuse('one')).toBe('again');
-    expect(await ticketOf(station)).toMatchObject({ refused: 'both' });
+    expect(await ticketOf(platform)).toMatchObject({ refused: 'both' });
   });
 });
 
 describe('a look that joins one under way', () => {
   const mints = () =>
-    station.simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind).length;
+    platform.simulator.ledger.mints.filter(({ kind }) => kind === TOKEN.kind).length;
 
   it.each(['refused', 'forced'] as const)(
     'keeps its reason (%s): it does not wait for a back-off that this ends',
     async (reason) => {
-      const { simulator, app, store } = station;
+      const { simulator, app, store } = platform;
       await simulator.pushTicket();
-      await station.settle();
-      await station.skip(106 * MINUTE);
+      await platform.settle();
+      await platform.skip(106 * MINUTE);
       simulator.addFault({ api: MINT_API, fault: { type: 'errcode', errcode: -1 } });
       expect(await app.keeper.ensureFresh(TOKEN, 'cron')).toMatchObject({ did: 'failed' });
-      await station.pass(100);
+      await platform.pass(100);
       const refusal = { seq: 1, by: { caller: 'a service' }, ownDoing: false };
       expect(await refuseValue(store, TOKEN, refusal)).toEqual({ outcome: 'accepted' });
       const under = app.keeper.ensureFresh(TOKEN, 'patrol');
@@ -132,12 +132,12 @@ describe('a look that joins one under way', () => {
   );
 
   it('is answered by it when that one has minted', async () => {
-    const { simulator, app } = station;
+    const { simulator, app } = platform;
     await receiveDeadTicket(simulator.issueTicket());
     const under = app.keeper.ensureFresh(TOKEN, 'patrol');
     const outcomes = await Promise.all([under, app.keeper.ensureFresh(TOKEN, 'forced')]);
     expect(outcomes).toMatchObject([{ did: 'refreshed' }, { did: 'refreshed' }]);
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     expect(mints()).toBe(1);
   });
 });

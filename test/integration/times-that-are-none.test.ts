@@ -17,18 +17,18 @@ import { encryptPush } from '../kit/push-envelope.ts';
 const ODD = 'a push has an odd CreateTime';
 const YEAR = 365 * 86_400;
 
-let station: TestPlatform;
+let platform: TestPlatform;
 beforeAll(async () => {
-  station = await createTestPlatform({ ticket: true });
+  platform = await createTestPlatform({ ticket: true });
 });
-afterAll(() => station.close());
+afterAll(() => platform.close());
 beforeEach(async () => {
-  await station.pass(60_000);
-  await forgetSeen(station);
-  station.logs.length = 0;
+  await platform.pass(60_000);
+  await forgetSeen(platform);
+  platform.logs.length = 0;
 });
 
-const now = () => Math.floor(station.clock.now() / 1000);
+const now = () => Math.floor(platform.clock.now() / 1000);
 const element = (value: string) => `<CreateTime>${value}</CreateTime>`;
 
 interface Time {
@@ -65,66 +65,66 @@ const TIMES: Time[] = [
 
 async function push(infoType: string, fields: string): Promise<void> {
   const xml = `<xml><AppId>${COMPONENT.appid}</AppId><InfoType>${infoType}</InfoType>${fields}</xml>`;
-  expect(await post(station, encryptPush(xml, { timestamp: now() }))).toBe('200 success');
+  expect(await post(platform, encryptPush(xml, { timestamp: now() }))).toBe('200 success');
 }
 
 /** Once for each push, and with nothing in it that is not a moment. */
 function expectNoted({ oddity }: Time): void {
-  const lines = logged(station, ODD);
+  const lines = logged(platform, ODD);
   expect(lines).toHaveLength(oddity === undefined ? 0 : 1);
   if (oddity !== undefined) expect(lines).toMatchObject([{ level: 'warn', oddity }]);
-  expect(JSON.stringify(station.logs)).not.toContain('secret-word');
+  expect(JSON.stringify(platform.logs)).not.toContain('secret-word');
 }
 
 describe.each(TIMES)('row 104: CreateTime $name counts as now', (time) => {
   it('in authorized: the code is exchanged', async () => {
-    const { eventCode } = station.simulator.grant(COMPONENT.appid, AUTHORIZER);
+    const { eventCode } = platform.simulator.grant(COMPONENT.appid, AUTHORIZER);
     const account = `<AuthorizerAppid>${AUTHORIZER}</AuthorizerAppid>`;
     const code = `<AuthorizationCode>${eventCode}</AuthorizationCode>`;
     await push('authorized', time.xml() + account + code);
     expectNoted(time);
-    await station.pass(15_000);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
-    const { refreshToken } = await authorizationOf(station);
-    expect(refreshToken).toBe(station.simulator.refreshTokenOf(COMPONENT.appid, AUTHORIZER));
-    const record = await station.redis.hgetall(station.keys.record(AUTHORIZED));
-    expect(Number(record.authorized_at)).toBeGreaterThan(station.clock.now() - 60_000);
+    await platform.pass(15_000);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200 });
+    const { refreshToken } = await authorizationOf(platform);
+    expect(refreshToken).toBe(platform.simulator.refreshTokenOf(COMPONENT.appid, AUTHORIZER));
+    const record = await platform.redis.hgetall(platform.keys.record(AUTHORIZED));
+    expect(Number(record.authorized_at)).toBeGreaterThan(platform.clock.now() - 60_000);
   });
 
   it('in unauthorized: it is heeded', async () => {
     // By the authorization of the test before.
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
-    station.simulator.unauthorize(COMPONENT.appid, AUTHORIZER);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200 });
+    platform.simulator.unauthorize(COMPONENT.appid, AUTHORIZER);
     await push('unauthorized', `${time.xml()}<AuthorizerAppid>${AUTHORIZER}</AuthorizerAppid>`);
     expectNoted(time);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 410 });
-    const revoked = await station.redis.hget(station.keys.record(AUTHORIZED), 'revoked_at');
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 410 });
+    const revoked = await platform.redis.hget(platform.keys.record(AUTHORIZED), 'revoked_at');
     expect(Number(revoked)).toBe(now() * 1000);
   });
 
   it('in a ticket: it is taken, and lives for its twelve hours', async () => {
-    const ticket = station.simulator.issueTicket();
+    const ticket = platform.simulator.issueTicket();
     const field = `<ComponentVerifyTicket>${ticket}</ComponentVerifyTicket>`;
     await push('component_verify_ticket', time.xml() + field);
     expectNoted(time);
-    const mirror = station.keys.ticketMirror(COMPONENT.appid);
-    expect(await station.redis.get(mirror)).toBe(ticket);
-    const record = await station.redis.hgetall(station.keys.ticketRecord(COMPONENT.appid));
+    const mirror = platform.keys.ticketMirror(COMPONENT.appid);
+    expect(await platform.redis.get(mirror)).toBe(ticket);
+    const record = await platform.redis.hgetall(platform.keys.ticketRecord(COMPONENT.appid));
     expect(record).toMatchObject({ ticket, create_time: String(now() * 1000) });
   });
 
   it('in a message and in an event that nobody handles: it is stored as it came', async () => {
-    const events = await eventCount(station);
+    const events = await eventCount(platform);
     await push('never_heard_of', time.xml());
     expectNoted(time);
-    station.logs.length = 0;
+    platform.logs.length = 0;
     const xml = `<xml><ToUserName>gh_1</ToUserName><FromUserName>o1</FromUserName>${time.xml()}`;
     const message = `${xml}<MsgType>text</MsgType><MsgId>7</MsgId></xml>`;
     const sealed = asMessage(encryptPush(message, { timestamp: now() }));
-    expect(await post(station, sealed, MESSAGES)).toBe('200 success');
+    expect(await post(platform, sealed, MESSAGES)).toBe('200 success');
     expectNoted(time);
-    expect(await eventCount(station)).toBe(events + 2);
-    expect((await newestEvents(station))[0]).toMatchObject({ authorizer_appid: AUTHORIZER });
+    expect(await eventCount(platform)).toBe(events + 2);
+    expect((await newestEvents(platform))[0]).toMatchObject({ authorizer_appid: AUTHORIZER });
   });
 });
 
@@ -133,16 +133,16 @@ describe('row 104: a CreateTime of yesterday under a fresh signature', () => {
     ['a day', 86_400],
     ['a month', 30 * 86_400],
   ])('%s old is stored, noted, and ordered by what it says', async (_what, age) => {
-    const { eventCode } = station.simulator.grant(COMPONENT.appid, AUTHORIZER);
+    const { eventCode } = platform.simulator.grant(COMPONENT.appid, AUTHORIZER);
     const account = `<AuthorizerAppid>${AUTHORIZER}</AuthorizerAppid>`;
     const code = `<AuthorizationCode>${eventCode}</AuthorizationCode>`;
     await push('authorized', element(String(now())) + account + code);
-    await station.pass(15_000);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
-    const events = await eventCount(station);
+    await platform.pass(15_000);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200 });
+    const events = await eventCount(platform);
     await push('unauthorized', element(String(now() - age)) + account);
-    expect(logged(station, ODD)).toMatchObject([{ oddity: 'late' }]);
-    expect(await eventCount(station)).toBe(events + 1);
-    expect(await read(station, AUTHORIZED)).toMatchObject({ status: 200 });
+    expect(logged(platform, ODD)).toMatchObject([{ oddity: 'late' }]);
+    expect(await eventCount(platform)).toBe(events + 1);
+    expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200 });
   });
 });

@@ -20,19 +20,19 @@ interface Answer {
   body: string;
 }
 
-let stations: Record<Door, TestPlatform>;
+let platforms: Record<Door, TestPlatform>;
 beforeAll(async () => {
   const previous = { COMPONENT_PREVIOUS_TOKEN: 'formerToken' };
   const [front, express] = await Promise.all([
     createTestPlatform({ env: previous }),
     createTestPlatform({ env: previous }),
   ]);
-  stations = { front, express };
+  platforms = { front, express };
 });
-afterAll(() => Promise.all(Object.values(stations).map((one) => one.close())));
+afterAll(() => Promise.all(Object.values(platforms).map((one) => one.close())));
 
 function send(door: Door, path: string, push: PostedPush, headers = {}): Promise<Answer> {
-  const { host, hostname, port } = new URL(stations[door].publicUrl('/'));
+  const { host, hostname, port } = new URL(platforms[door].publicUrl('/'));
   const search = new URLSearchParams(push.query).toString();
   return new Promise((resolve, reject) => {
     const request = httpRequest({
@@ -54,7 +54,7 @@ function send(door: Door, path: string, push: PostedPush, headers = {}): Promise
   });
 }
 
-const now = () => Math.floor(stations.front.clock.now() / 1000);
+const now = () => Math.floor(platforms.front.clock.now() / 1000);
 const sealed = (text: string, options: EnvelopeOptions = {}) =>
   encryptPush(text, { timestamp: now(), ...options });
 const ticket = (value: string) => ticketXml({ ticket: value, createTime: now() });
@@ -144,7 +144,7 @@ describe('both doors', () => {
     const answers: Answer[] = [];
     for (const door of ['front', 'express'] as const) {
       answers.push(await send(door, path, sent, headers));
-      await stations[door].settle();
+      await platforms[door].settle();
     }
     const [front, express] = answers;
     expect(front?.status).toBeGreaterThan(0);
@@ -155,17 +155,17 @@ describe('both doors', () => {
   });
 
   it('have stored and counted the same in the end', async () => {
-    const told = async (station: TestPlatform) => ({
-      counts: await pushCounts(station),
-      events: (await newestEvents(station, 100)).map((entry) => ({ ...entry, id: '' })),
+    const told = async (platform: TestPlatform) => ({
+      counts: await pushCounts(platform),
+      events: (await newestEvents(platform, 100)).map((entry) => ({ ...entry, id: '' })),
       metrics: Object.fromEntries(
-        Object.entries(await readMetrics(station)).filter(([name]) =>
+        Object.entries(await readMetrics(platform)).filter(([name]) =>
           /^wxkeeper_(?:pushes|http_requests)_total.*(?:type=|listener="public")/.test(name),
         ),
       ),
-      levels: station.logs.map(({ level, message: text, why }) => ({ level, text, why })),
+      levels: platform.logs.map(({ level, message: text, why }) => ({ level, text, why })),
     });
-    const [front, express] = await Promise.all(Object.values(stations).map(told));
+    const [front, express] = await Promise.all(Object.values(platforms).map(told));
     expect(front?.events.length).toBeGreaterThan(5);
     expect(Object.keys(front?.metrics ?? {}).length).toBeGreaterThan(8);
     expect(front).toEqual(express);

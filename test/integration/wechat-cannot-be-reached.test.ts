@@ -27,39 +27,39 @@ async function stationBeforeTick(
   options: TestPlatformOptions,
   enter: (simulatorPort: number) => void = () => undefined,
 ): Promise<TestPlatform> {
-  const station = await createTestPlatform(options);
-  enter(portOf(station.simulator.url));
-  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  const platform = await createTestPlatform(options);
+  enter(portOf(platform.simulator.url));
+  platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
   for (const minutes of [95, 14]) {
-    await station.simulator.pushTicket();
-    await station.settle();
-    await station.skip(minutes * MINUTE);
+    await platform.simulator.pushTicket();
+    await platform.settle();
+    await platform.skip(minutes * MINUTE);
   }
-  return station;
+  return platform;
 }
 
 /** The tick has come, and WeChat was not told anything: the stored value is held without a doubt. */
 async function expectHeld(
-  station: TestPlatform,
+  platform: TestPlatform,
   before: Awaited<ReturnType<typeof stored>>,
   since: number,
 ): Promise<void> {
-  expect(callsSince(station, MINT_API, since)).toEqual([]);
-  expect(await stored(station, TOKEN)).toEqual({ ...before, failures: 1 });
+  expect(callsSince(platform, MINT_API, since)).toEqual([]);
+  expect(await stored(platform, TOKEN)).toEqual({ ...before, failures: 1 });
   expect(before.suspect).toBe(false);
-  expect(await read(station, TOKEN)).toMatchObject({
+  expect(await read(platform, TOKEN)).toMatchObject({
     status: 200,
     value: before.kept.value,
     seq: 1,
     state: 'due',
     source: 'redis',
   });
-  const calls = logged(station, 'call to WeChat failed').filter(({ api }) => api === MINT_API);
+  const calls = logged(platform, 'call to WeChat failed').filter(({ api }) => api === MINT_API);
   expect(calls).toMatchObject([{ level: 'warn', fault: 'unreachable' }]);
-  expect(logged(station, FAILED, TOKEN.kind)).toMatchObject([
+  expect(logged(platform, FAILED, TOKEN.kind)).toMatchObject([
     { level: 'warn', kind: TOKEN.kind, state: 'due', failures: 1, failure: { class: 'retry' } },
   ]);
-  const { credential, problems } = await statusOf(station, TOKEN);
+  const { credential, problems } = await statusOf(platform, TOKEN);
   expect(credential).toMatchObject({ state: 'due', failures_in_a_row: 1 });
   expect(credential.last_error?.message).toContain('no connection to WeChat');
   expect(credential.last_error?.advice).toMatch(/DNS.*TLS/);
@@ -70,27 +70,27 @@ async function expectHeld(
 }
 
 describe('row 35: the only host cannot be reached', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   let proxy: TcpProxy | undefined;
   afterEach(async () => {
     vi.restoreAllMocks();
-    await station.close();
+    await platform.close();
     await proxy?.close();
     proxy = undefined;
   });
 
   it('because it refuses connections: warns, holds, and heals within seconds', async () => {
-    station = await stationBeforeTick({});
-    const before = await stored(station, TOKEN);
-    const since = station.clock.now();
-    await station.simulator.killHost(0);
-    await station.pass(MINUTE);
-    await expectHeld(station, before, since);
-    await station.simulator.reviveHost(0);
+    platform = await stationBeforeTick({});
+    const before = await stored(platform, TOKEN);
+    const since = platform.clock.now();
+    await platform.simulator.killHost(0);
+    await platform.pass(MINUTE);
+    await expectHeld(platform, before, since);
+    await platform.simulator.reviveHost(0);
     // Nothing was sent, so nothing need be waited for.
-    expect(await secondsUntilRenewed(station, '1', 10)).toBeLessThanOrEqual(5);
-    expect(tokenMints(station)).toBe(2);
-    await expectHealed(station);
+    expect(await secondsUntilRenewed(platform, '1', 10)).toBeLessThanOrEqual(5);
+    expect(tokenMints(platform)).toBe(2);
+    await expectHealed(platform);
   });
 
   it('because its name is not known: the same', async () => {
@@ -98,26 +98,26 @@ describe('row 35: the only host cannot be reached', () => {
     const wechat = proxy;
     // A name that this machine asks its resolver for, and that a test may connect to.
     const env = { WECHAT_API_BASE_URLS: `http://localhost:${wechat.port}` };
-    station = await stationBeforeTick({ env }, (port) => wechat.retarget({ port }));
-    const before = await stored(station, TOKEN);
-    const since = station.clock.now();
+    platform = await stationBeforeTick({ env }, (port) => wechat.retarget({ port }));
+    const before = await stored(platform, TOKEN);
+    const since = platform.clock.now();
     const lookup = forgetNames();
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     expect(lookup).toHaveBeenCalled();
-    await expectHeld(station, before, since);
+    await expectHeld(platform, before, since);
     vi.restoreAllMocks();
-    expect(await secondsUntilRenewed(station, '1', 10)).toBeLessThanOrEqual(5);
-    expect(tokenMints(station)).toBe(2);
-    await expectHealed(station);
+    expect(await secondsUntilRenewed(platform, '1', 10)).toBeLessThanOrEqual(5);
+    expect(tokenMints(platform)).toBe(2);
+    await expectHealed(platform);
   });
 });
 
 describe('row 35: the first of two hosts cannot be reached', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   let proxy: TcpProxy;
   afterEach(async () => {
     vi.restoreAllMocks();
-    await station.close();
+    await platform.close();
     await proxy.close();
   });
 
@@ -129,40 +129,40 @@ describe('row 35: the first of two hosts cannot be reached', () => {
     const other = await createTcpProxy({ port: 1 });
     const urls = [`http://localhost:${proxy.port}`, other.url('http')];
     const env = { WECHAT_API_BASE_URLS: urls.join(',') };
-    station = await stationBeforeTick({ env }, (port) => {
+    platform = await stationBeforeTick({ env }, (port) => {
       proxy.retarget({ port });
       other.retarget({ port });
     });
     expect(other.counters().connections).toBe(0);
     fail();
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     expect(other.counters().connections).toBeGreaterThan(0);
-    expect(tokenMints(station)).toBe(2);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
-    const failed = logged(station, 'call to WeChat failed');
+    expect(tokenMints(platform)).toBe(2);
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 2, state: 'fresh' });
+    const failed = logged(platform, 'call to WeChat failed');
     expect(failed.find(({ api }) => api === MINT_API)).toMatchObject({
       level: 'warn',
       fault: 'unreachable',
       host: `localhost:${proxy.port}`,
     });
-    expect(logged(station, REFRESHED, TOKEN.kind)).toHaveLength(2);
-    expect([...logged(station, FAILED), ...logged(station, NEEDS_PERSON)]).toEqual([]);
-    expect((await statusOf(station, TOKEN)).credential).toMatchObject({
+    expect(logged(platform, REFRESHED, TOKEN.kind)).toHaveLength(2);
+    expect([...logged(platform, FAILED), ...logged(platform, NEEDS_PERSON)]).toEqual([]);
+    expect((await statusOf(platform, TOKEN)).credential).toMatchObject({
       state: 'fresh',
       failures_in_a_row: 0,
     });
-    await expectHealed(station);
+    await expectHealed(platform);
     await other.close();
   });
 });
 
 describe('row 36: the certificate is not good', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   let server: tls.Server;
   afterEach(async () => {
     vi.restoreAllMocks();
     vi.unstubAllEnvs();
-    await station.close();
+    await platform.close();
     server.close();
   });
 
@@ -190,9 +190,9 @@ describe('row 36: the certificate is not good', () => {
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
     const env = { WECHAT_API_BASE_URLS: `https://localhost:${port}` };
-    station = await stationBeforeTick({ env }, (one) => (simulatorPort = one));
-    const before = await stored(station, TOKEN);
-    const since = station.clock.now();
+    platform = await stationBeforeTick({ env }, (one) => (simulatorPort = one));
+    const before = await stored(platform, TOKEN);
+    const since = platform.clock.now();
     expect(before.kept.seq).toBe('1');
     expect(bytesSent).toBeGreaterThan(0);
 
@@ -201,14 +201,14 @@ describe('row 36: the certificate is not good', () => {
     bytesSent = 0;
     spoil();
     if (code !== undefined) refusals.push(await handshake(port));
-    await station.pass(MINUTE);
+    await platform.pass(MINUTE);
     expect(refusals).toEqual(code === undefined ? [] : [code]);
     expect(bytesSent).toBe(0);
-    await expectHeld(station, before, since);
+    await expectHeld(platform, before, since);
 
     // It becomes a person's business while the value still lives.
-    await secondsUntil(station, 9 * 60, () => {
-      expect(logged(station, NEEDS_PERSON, TOKEN.kind)[0]).toMatchObject({
+    await secondsUntil(platform, 9 * 60, () => {
+      expect(logged(platform, NEEDS_PERSON, TOKEN.kind)[0]).toMatchObject({
         level: 'error',
         state: 'urgent',
         failure: { class: 'retry' },
@@ -216,12 +216,12 @@ describe('row 36: the certificate is not good', () => {
       return Promise.resolve();
     });
     expect(bytesSent).toBe(0);
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: before.kept.value });
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, value: before.kept.value });
     if (code === undefined) trust('cert');
     else show('cert');
-    expect(await secondsUntilRenewed(station, '1', 30)).toBeLessThanOrEqual(16);
-    expect(tokenMints(station)).toBe(2);
-    await expectHealed(station);
+    expect(await secondsUntilRenewed(platform, '1', 30)).toBeLessThanOrEqual(16);
+    expect(tokenMints(platform)).toBe(2);
+    await expectHealed(platform);
   });
 
   function show(cert: string): void {

@@ -14,15 +14,15 @@ import { secondsUntil } from '../kit/waiting.ts';
 
 const INFO_API = 'api_get_authorizer_info';
 
-let station: TestPlatform;
-afterEach(() => station.close());
+let platform: TestPlatform;
+afterEach(() => platform.close());
 
 const answerOnce = (body: string) =>
-  station.simulator.addFault({ api: MINT_API, fault: { type: 'body', body } });
+  platform.simulator.addFault({ api: MINT_API, fault: { type: 'body', body } });
 
 async function firstTicket() {
-  await station.simulator.pushTicket();
-  await station.settle();
+  await platform.simulator.pushTicket();
+  await platform.settle();
 }
 
 describe('row 123: the address that is not on the whitelist', () => {
@@ -49,24 +49,24 @@ describe('row 123: the address that is not on the whitelist', () => {
     },
     { errcode: 40090, shown: '203.0.113.7', errmsg: 'bad client ip ::ffff:cb00:7107' },
   ])('stands in status, log and doctor: $errmsg ($errcode)', async ({ errcode, errmsg, shown }) => {
-    station = await createTestPlatform();
-    station.simulator.addFault({
+    platform = await createTestPlatform();
+    platform.simulator.addFault({
       api: MINT_API,
       times: 'forever',
       fault: { type: 'errcode', errcode, errmsg },
     });
     await firstTicket();
-    const { credential, problems } = await statusOf(station, TOKEN);
+    const { credential, problems } = await statusOf(platform, TOKEN);
     expect(credential.last_error?.message).toContain(`(${shown})`);
     expect(problems.find(({ code }) => code === 'address_not_whitelisted')?.message).toContain(
       `(${shown})`,
     );
-    const chinese = await station.internal('/status?lang=zh');
+    const chinese = await platform.internal('/status?lang=zh');
     expect(await chinese.text()).toContain(shown);
-    expect(logged(station, NEEDS_PERSON, TOKEN.kind)).toMatchObject([
+    expect(logged(platform, NEEDS_PERSON, TOKEN.kind)).toMatchObject([
       { failure: { errcode, message: expect.stringContaining(`(${shown})`) as string } },
     ]);
-    const line = (await examinePlatform(station)).find(
+    const line = (await examinePlatform(platform)).find(
       ({ group, code }) => group === 'whitelist' && code === 'address_not_whitelisted',
     );
     expect(line?.seen.en).toContain(`(${shown})`);
@@ -88,16 +88,20 @@ describe('row 124: forms in which WeChat answers', () => {
       body: '{"errcode":"0","errmsg":"ok","component_access_token":"t","expires_in":"7200"}',
     },
   ])('a token $name', async ({ body }) => {
-    station = await createTestPlatform();
+    platform = await createTestPlatform();
     answerOnce(body);
-    station.simulator.addFault({
+    platform.simulator.addFault({
       api: 'api_create_preauthcode',
       times: 'forever',
       fault: { type: 'body', body: ' {"pre_auth_code":"p","expires_in":"1800"}' },
     });
     await firstTicket();
-    expect(await read(station, TOKEN)).toMatchObject({ status: 200, value: 't', expires_in: 7200 });
-    expect([...logged(station, FAILED), ...logged(station, NEEDS_PERSON)]).toEqual([]);
+    expect(await read(platform, TOKEN)).toMatchObject({
+      status: 200,
+      value: 't',
+      expires_in: 7200,
+    });
+    expect([...logged(platform, FAILED), ...logged(platform, NEEDS_PERSON)]).toEqual([]);
   });
 
   it.each([
@@ -109,32 +113,32 @@ describe('row 124: forms in which WeChat answers', () => {
     },
     { name: 'after a byte order mark', body: `${MARK}{"errcode":45009}` },
   ])('an errcode $name', async ({ body }) => {
-    station = await createTestPlatform();
+    platform = await createTestPlatform();
     answerOnce(body);
     await firstTicket();
-    const { credential } = await statusOf(station, TOKEN);
+    const { credential } = await statusOf(platform, TOKEN);
     expect(credential.last_error).toMatchObject({ class: 'quota', errcode: 45009 });
   });
 
   it('an errcode of 0 as a text is a success where nothing else is', async () => {
-    station = await createTestPlatform();
-    station.simulator.addFault({
+    platform = await createTestPlatform();
+    platform.simulator.addFault({
       api: 'api_start_push_ticket',
       fault: { type: 'body', body: '{"errcode":"0","errmsg":"ok"}' },
     });
-    await station.pass(2 * MINUTE);
-    expect(logged(station, 'asked WeChat to push tickets again')).toHaveLength(1);
+    await platform.pass(2 * MINUTE);
+    expect(logged(platform, 'asked WeChat to push tickets again')).toHaveLength(1);
   });
 
   it.each([40030, 42002])(
     'a refresh token that is refused with %d: WeChat is asked for the one that it takes',
     async (errcode) => {
-      station = await platformBeforeAuthorizerRefresh();
-      const since = station.clock.now();
+      platform = await platformBeforeAuthorizerRefresh();
+      const since = platform.clock.now();
       const refreshToken = 'refreshtoken@@@named-by-wechat';
       const named = { authorizer_appid: AUTHORIZER, authorizer_refresh_token: refreshToken };
-      station.simulator.addFault({ api: AUTHORIZER_API, fault: { type: 'errcode', errcode } });
-      station.simulator.addFault({
+      platform.simulator.addFault({ api: AUTHORIZER_API, fault: { type: 'errcode', errcode } });
+      platform.simulator.addFault({
         api: INFO_API,
         // The whole field as a text, and ids that are texts in it.
         fault: {
@@ -147,15 +151,18 @@ describe('row 124: forms in which WeChat answers', () => {
           },
         },
       });
-      station.simulator.addFault({
+      platform.simulator.addFault({
         api: AUTHORIZER_API,
         fault: { type: 'body', body: '{"authorizer_access_token":"next","expires_in":"7200"}' },
       });
-      await secondsUntil(station, 90, async () => {
-        expect((await stored(station, AUTHORIZED)).kept).toMatchObject({ seq: '2', value: 'next' });
+      await secondsUntil(platform, 90, async () => {
+        expect((await stored(platform, AUTHORIZED)).kept).toMatchObject({
+          seq: '2',
+          value: 'next',
+        });
       });
-      expect(callsSince(station, INFO_API, since)).toHaveLength(1);
-      expect(await authorizationOf(station)).toMatchObject({
+      expect(callsSince(platform, INFO_API, since)).toHaveLength(1);
+      expect(await authorizationOf(platform)).toMatchObject({
         refreshToken,
         awaitsReauthorization: false,
       });

@@ -114,7 +114,7 @@ async function openStation(redisUrl?: string): Promise<TestPlatform> {
       'PREVIOUS_ENCODING_AES_KEY',
     ].map((name) => [`COMPONENT_${name}`, '']),
   );
-  const station = await createTestPlatform({
+  const platform = await createTestPlatform({
     ...(redisUrl !== undefined && { redisUrl }),
     env: {
       ...env,
@@ -125,38 +125,38 @@ async function openStation(redisUrl?: string): Promise<TestPlatform> {
     simulator: { components: [OWN, FOREIGN], accounts: [STABLE, CLASSIC] },
     startApp: false,
   });
-  station.redis.on('error', () => undefined);
-  await station.app.start();
+  platform.redis.on('error', () => undefined);
+  await platform.app.start();
   for (const { appid } of [OWN, FOREIGN]) {
-    station.simulator.setCallbackUrl(appid, station.publicUrl(`/callback/${appid}`));
-    await station.simulator.pushTicket(appid);
+    platform.simulator.setCallbackUrl(appid, platform.publicUrl(`/callback/${appid}`));
+    await platform.simulator.pushTicket(appid);
   }
-  await station.settle();
-  await authorize(station, authorizerToken(OWN.appid, OWN_AUTHORIZER));
-  await authorize(station, authorizerToken(FOREIGN.appid, FOREIGN_AUTHORIZER));
+  await platform.settle();
+  await authorize(platform, authorizerToken(OWN.appid, OWN_AUTHORIZER));
+  await authorize(platform, authorizerToken(FOREIGN.appid, FOREIGN_AUTHORIZER));
   for (const place of [HERE, THERE]) {
     for (const { path } of requestsFor(place).filter(({ path: one }) =>
       /^\/v1\/cred.*\/wx\w+$/.test(one),
     )) {
-      await station.internal(path, { headers: { authorization: `Bearer ${keyOf('admin')}` } });
+      await platform.internal(path, { headers: { authorization: `Bearer ${keyOf('admin')}` } });
     }
   }
-  await station.pass(2 * MINUTE);
-  return station;
+  await platform.pass(2 * MINUTE);
+  return platform;
 }
 
 async function ask(
-  station: TestPlatform,
+  platform: TestPlatform,
   { method, path, body }: Request,
   key: string | undefined,
 ) {
-  const answer = await station.internal(path, {
+  const answer = await platform.internal(path, {
     method,
     redirect: 'manual',
     headers: { authorization: key === undefined ? '' : `Bearer ${key}` },
     ...(body !== undefined && { body }),
   });
-  await station.settle();
+  await platform.settle();
   return { status: answer.status, text: await textOf(answer) };
 }
 
@@ -203,21 +203,21 @@ const shown = (texts: readonly string[], hidden: readonly string[]) =>
 
 describe('row 144: a key that is narrowed to an appid sees no other one', () => {
   describe.each(['while Redis is there', 'while Redis is away'])('%s', (when) => {
-    let station: TestPlatform;
+    let platform: TestPlatform;
     let server: RedisServer;
     beforeAll(async () => {
       server = await startRedisServer();
-      station = await openStation(server.url);
+      platform = await openStation(server.url);
       if (when.endsWith('away')) await server.kill();
     });
     afterAll(async () => {
-      await station.close();
+      await platform.close();
       await server.stop();
     });
 
     it.each(NARROWED)('in no answer, with %s', async (granted) => {
       for (const request of [...requestsFor(HERE), ...requestsFor(THERE)]) {
-        const { text } = await ask(station, request, keyOf(granted));
+        const { text } = await ask(platform, request, keyOf(granted));
         expect([request, shown([text], HIDDEN)]).toEqual([request, []]);
       }
     });
@@ -225,7 +225,7 @@ describe('row 144: a key that is narrowed to an appid sees no other one', () => 
     it.each([`status:read@${OWN.appid}`, `admin@${OWN.appid}`])(
       'on no page, with %s',
       async (granted) => {
-        const person = await logIn(station.app.internalPort(), keyOf(granted));
+        const person = await logIn(platform.app.internalPort(), keyOf(granted));
         const texts = await pagesOf(person);
         expect(shown(texts, HIDDEN)).toEqual([]);
         expect(shown(texts, [OWN.appid])).toEqual([OWN.appid]);
@@ -233,7 +233,7 @@ describe('row 144: a key that is narrowed to an appid sees no other one', () => 
     );
 
     it('which an open key does see, so there was something to hide', async () => {
-      const person = await logIn(station.app.internalPort(), keyOf('admin'));
+      const person = await logIn(platform.app.internalPort(), keyOf('admin'));
       const texts = [await (await person.get('/')).text()];
       for (const { appid } of [FOREIGN, STABLE]) expect(shown(texts, [appid])).toEqual([appid]);
     });
@@ -241,21 +241,21 @@ describe('row 144: a key that is narrowed to an appid sees no other one', () => 
 });
 
 describe('row 146: a value is learnt by whoever may read it, and by nobody else', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   let secrets: string[];
   /** Whatever was a value at some time. */
   const learn = async () => {
-    const values = station.simulator.ledger.mints.map(({ value }) => value);
-    const tickets = await station.redis.mget(
-      ...[OWN, FOREIGN].map(({ appid }) => station.keys.ticketMirror(appid)),
+    const values = platform.simulator.ledger.mints.map(({ value }) => value);
+    const tickets = await platform.redis.mget(
+      ...[OWN, FOREIGN].map(({ appid }) => platform.keys.ticketMirror(appid)),
     );
     secrets = [...values, ...tickets.filter((one) => one !== null)];
   };
   beforeAll(async () => {
-    station = await openStation();
+    platform = await openStation();
     await learn();
   });
-  afterAll(() => station.close());
+  afterAll(() => platform.close());
 
   const mayRead = (granted: string | undefined, { component }: Place, request: Request) =>
     granted !== undefined &&
@@ -268,7 +268,7 @@ describe('row 146: a value is learnt by whoever may read it, and by nobody else'
     let learnt = 0;
     for (const place of [HERE, THERE]) {
       for (const request of requestsFor(place)) {
-        const { text } = await ask(station, request, key);
+        const { text } = await ask(platform, request, key);
         await learn();
         const found = shown([text], secrets);
         if (mayRead(granted, place, request)) learnt += found.length;
@@ -280,7 +280,7 @@ describe('row 146: a value is learnt by whoever may read it, and by nobody else'
   });
 
   it('and no page shows one', async () => {
-    const person = await logIn(station.app.internalPort(), keyOf('admin'));
+    const person = await logIn(platform.app.internalPort(), keyOf('admin'));
     const texts = await pagesOf(person);
     await learn();
     expect(shown(texts, secrets)).toEqual([]);
@@ -289,14 +289,14 @@ describe('row 146: a value is learnt by whoever may read it, and by nobody else'
   const TOKEN = `/v1/credentials/component_access_token/${OWN.appid}`;
   const report = (seq: number, granted: string) =>
     ask(
-      station,
+      platform,
       { method: 'POST', path: `${TOKEN}/rejected`, body: JSON.stringify({ seq, errcode: 40001 }) },
       keyOf(granted),
     );
 
   it('whoever may only report learns what came of it, with all but the value', async () => {
     const { seq } = JSON.parse(
-      (await ask(station, { method: 'GET', path: TOKEN }, keyOf('admin'))).text.split('\n')[1] ??
+      (await ask(platform, { method: 'GET', path: TOKEN }, keyOf('admin'))).text.split('\n')[1] ??
         '',
     ) as { seq: number };
     const { status, text } = await report(seq, 'credentials:refresh');

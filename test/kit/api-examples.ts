@@ -61,32 +61,32 @@ async function take(taken: Examples, ask: Ask, steps: readonly Step[]): Promise<
 async function healthy(taken: Examples): Promise<void> {
   const narrow = makeApiKey('narrow', `credentials:read@${UNKNOWN}`);
   const admin = makeApiKey('tests', 'admin');
-  const station = await createTestPlatform({
+  const platform = await createTestPlatform({
     ticket: true,
     links: true,
     env: { API_KEYS: `${admin.entry},${narrow.entry}` },
   });
-  const as = (key: string | undefined) => asking(station, key);
+  const as = (key: string | undefined) => asking(platform, key);
   try {
-    const appids = station.simulator.populate(COMPONENT.appid, ACCOUNTS);
-    await passUnanswered(station, 11 * MINUTE);
+    const appids = platform.simulator.populate(COMPONENT.appid, ACCOUNTS);
+    await passUnanswered(platform, 11 * MINUTE);
     const [one = '', , ended = ''] = appids;
     await revokeAuthorization(
-      station.store,
+      platform.store,
       authorizerToken(COMPONENT.appid, ended),
-      station.clock.now(),
+      platform.clock.now(),
     );
     await take(taken, as(admin.key), successes(one));
-    await passUnanswered(station, 6 * MINUTE);
+    await passUnanswered(platform, 6 * MINUTE);
     await take(taken, as(admin.key), [
       ['refreshCredential', 200, `${TOKEN}/refresh`, POST],
       ['refreshCredentialOfAuthorizer', 200, `${tokenOf(one)}/refresh`, POST],
     ]);
     await take(taken, as(admin.key), mistakes(ended));
     await take(taken, as(narrow.key), forbidden(one));
-    const link = await broughtLink(station, as(admin.key));
+    const link = await broughtLink(platform, as(admin.key));
     await take(taken, as(admin.key), [['readAuthorizationLink', 200, link]]);
-    station.simulator.addFault({ api: INFO_API, fault: { type: 'errcode', errcode: -1 } });
+    platform.simulator.addFault({ api: INFO_API, fault: { type: 'errcode', errcode: -1 } });
     await take(taken, as(admin.key), [
       ['refreshAuthorizerProfile', 503, `${HERE}/authorizers/${one}/profile`, POST],
     ]);
@@ -94,18 +94,18 @@ async function healthy(taken: Examples): Promise<void> {
     for (let wrong = 0; wrong < 9; wrong += 1) await as(undefined)('/status');
     await take(taken, as(undefined), [['*', 429, '/status']]);
   } finally {
-    await station.close();
+    await platform.close();
   }
 }
 
 /** Where it is told what a link has brought. */
-async function broughtLink(station: TestPlatform, ask: Ask): Promise<string> {
+async function broughtLink(platform: TestPlatform, ask: Ask): Promise<string> {
   const made = await ask(`${HERE}/authorization-links`, send({ state: 'merchant-7' }));
   const { id, url } = (await made.json()) as { id: string; url: string };
   const { pathname, search } = new URL(url);
-  const { code } = station.simulator.grant(COMPONENT.appid, AUTHORIZER);
+  const { code } = platform.simulator.grant(COMPONENT.appid, AUTHORIZER);
   const query = `auth_code=${encodeURIComponent(code)}&expires_in=600`;
-  await fetch(station.publicUrl(`${pathname}/done${search}&${query}`));
+  await fetch(platform.publicUrl(`${pathname}/done${search}&${query}`));
   return `${HERE}/authorization-links/${id}`;
 }
 
@@ -189,11 +189,11 @@ const forbidden = (one: string): readonly Step[] => [
 
 async function withoutRedis(taken: Examples): Promise<void> {
   const server = await startRedisServer();
-  const station = await createTestPlatform({ redisUrl: server.url });
+  const platform = await createTestPlatform({ redisUrl: server.url });
   try {
     await server.kill();
     const one = `${HERE}/authorizers/${UNKNOWN}`;
-    await take(taken, asking(station, station.apiKey), [
+    await take(taken, asking(platform, platform.apiKey), [
       ['readyz', 503, '/readyz'],
       ['readCredentialOfAuthorizer', 503, tokenOf(UNKNOWN)],
       ['rejectCredentialOfAuthorizer', 503, `${tokenOf(UNKNOWN)}/rejected`, send(REPORT)],
@@ -205,18 +205,18 @@ async function withoutRedis(taken: Examples): Promise<void> {
       ['startReconciliation', 503, `${HERE}/reconcile`, POST],
     ]);
   } finally {
-    await station.close();
+    await platform.close();
     await server.stop();
   }
 }
 
 /** The first minutes, with a wrong AppSecret and without PUBLIC_BASE_URL. */
 async function withoutTicket(taken: Examples): Promise<void> {
-  const station = await createTestPlatform();
+  const platform = await createTestPlatform();
   const fault = { type: 'errcode', errcode: 40125 } as const;
-  station.simulator.addFault({ api: 'api_start_push_ticket', times: 'forever', fault });
+  platform.simulator.addFault({ api: 'api_start_push_ticket', times: 'forever', fault });
   try {
-    await take(taken, asking(station, station.apiKey), [
+    await take(taken, asking(platform, platform.apiKey), [
       ['readCredential', 503, TOKEN],
       ['rejectCredential', 503, `${TOKEN}/rejected`, send({ seq: 0, errcode: 40001 })],
       ['refreshCredential', 503, `${TOKEN}/refresh`, POST],
@@ -224,7 +224,7 @@ async function withoutTicket(taken: Examples): Promise<void> {
       ['startPushTicket', 503, `${HERE}/start-push-ticket`, POST],
     ]);
   } finally {
-    await station.close();
+    await platform.close();
   }
 }
 
@@ -246,9 +246,9 @@ async function broken(taken: Examples): Promise<void> {
   await listener.close(0);
 }
 
-function asking(station: TestPlatform, key: string | undefined): Ask {
+function asking(platform: TestPlatform, key: string | undefined): Ask {
   return (path, init) =>
-    station.internal(path, {
+    platform.internal(path, {
       ...init,
       headers: { authorization: key === undefined ? '' : `Bearer ${key}`, ...init?.headers },
     });

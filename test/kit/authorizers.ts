@@ -24,15 +24,15 @@ export async function authorize(
   return refreshToken;
 }
 
-/** A station whose one authorizer has had its token for 104 minutes: one more, and it is due. */
+/** A platform whose one authorizer has had its token for 104 minutes: one more, and it is due. */
 export async function platformBeforeAuthorizerRefresh(
   options: { rotating?: boolean } = {},
 ): Promise<TestPlatform> {
-  const station = await createTestPlatform({ ticket: true });
-  await authorize(station, AUTHORIZED, options);
-  await station.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
-  await station.skip(104 * 60_000);
-  return station;
+  const platform = await createTestPlatform({ ticket: true });
+  await authorize(platform, AUTHORIZED, options);
+  await platform.app.keeper.ensureFresh(AUTHORIZED, 'patrol');
+  await platform.skip(104 * 60_000);
+  return platform;
 }
 
 /** What an authorizer's record holds besides its token. */

@@ -4,10 +4,10 @@ import { AUTHORIZER, COMPONENT, type TestPlatform } from './platform.ts';
 /** A merchant authorizes the platform: by WeChat's redirect, by its event, or both. */
 
 /** The query of a start link, for this listener. */
-export async function startLink(station: TestPlatform, wanted: object = {}): Promise<string> {
+export async function startLink(platform: TestPlatform, wanted: object = {}): Promise<string> {
   const path = `/v1/components/${COMPONENT.appid}/authorization-links`;
   const body = JSON.stringify(wanted);
-  const answer = await station.internal(path, { method: 'POST', body });
+  const answer = await platform.internal(path, { method: 'POST', body });
   expect(answer.status).toBe(201);
   const { url } = (await answer.json()) as { url: string };
   return new URL(url).search.slice(1);
@@ -15,13 +15,13 @@ export async function startLink(station: TestPlatform, wanted: object = {}): Pro
 
 /** Where WeChat sends the merchant's browser with a code. */
 export async function donePage(
-  station: TestPlatform,
+  platform: TestPlatform,
   code: string,
   wanted: object = {},
 ): Promise<() => Promise<Response>> {
-  const link = await startLink(station, wanted);
+  const link = await startLink(platform, wanted);
   const query = `${link}&auth_code=${encodeURIComponent(code)}&expires_in=600`;
-  const url = station.publicUrl(`/authorize/${COMPONENT.appid}/done?${query}`);
+  const url = platform.publicUrl(`/authorize/${COMPONENT.appid}/done?${query}`);
   return () => fetch(url, { redirect: 'manual' });
 }
 

@@ -15,11 +15,11 @@ export interface DashboardVisitor extends Visitor {
 /** Opens the dashboard and logs in; without a key, only opens it. */
 export async function visitDashboard(
   browser: Browser,
-  station: TestPlatform,
+  platform: TestPlatform,
   key: string | undefined,
   device: BrowserContextOptions,
 ): Promise<DashboardVisitor> {
-  const origin = `http://127.0.0.1:${station.app.internalPort()}`;
+  const origin = `http://127.0.0.1:${platform.app.internalPort()}`;
   const visitor = await openVisitor(browser, device);
   const { page } = visitor;
   await page.goto(`${origin}/`);

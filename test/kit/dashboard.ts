@@ -34,7 +34,7 @@ export function createDashboardPlatform(options: TestPlatformOptions = {}): Prom
 
 /** Some accounts that have authorized the platform, with names. */
 export async function addMerchants(
-  station: TestPlatform,
+  platform: TestPlatform,
   names: readonly string[],
   change: Parameters<typeof mergeAuthorizer>[3] = {},
 ): Promise<string[]> {
@@ -42,11 +42,11 @@ export async function addMerchants(
     (_, index) => `wx${(0xb0000000 + index).toString(16).padStart(16, '0')}`,
   );
   for (const [index, appid] of appids.entries()) {
-    await authorize(station, authorizerToken(COMPONENT.appid, appid));
-    await mergeAuthorizer(station.store, COMPONENT.appid, appid, {
+    await authorize(platform, authorizerToken(COMPONENT.appid, appid));
+    await mergeAuthorizer(platform.store, COMPONENT.appid, appid, {
       state: 'authorized',
-      stateAt: station.clock.now(),
-      profileAt: station.clock.now(),
+      stateAt: platform.clock.now(),
+      profileAt: platform.clock.now(),
       type: index % 2 === 0 ? 'official_account' : 'mini_program',
       nickName: names[index] ?? '',
       ...change,
@@ -59,8 +59,8 @@ export async function addMerchants(
  * A week as the service would have written it: tickets every ten minutes but for one gap, refreshes
  * every 110 minutes but for one that was asked for, a few events.
  */
-export async function fillPast(station: TestPlatform): Promise<void> {
-  const { redis, keys, clock, config } = station;
+export async function fillPast(platform: TestPlatform): Promise<void> {
+  const { redis, keys, clock, config } = platform;
   const now = clock.now();
   const { appid } = COMPONENT;
   const arrivals = Array.from({ length: 145 }, (_, index) => now - index * 10 * MINUTE)
@@ -85,7 +85,7 @@ export async function fillPast(station: TestPlatform): Promise<void> {
   }
   await redis.del(keys.events(appid));
   for (const [index, [type, fields]] of EVENTS.entries()) {
-    await addEvent(station, now - (EVENTS.length - index) * HOUR, type, fields);
+    await addEvent(platform, now - (EVENTS.length - index) * HOUR, type, fields);
   }
   await write.exec();
 }
@@ -121,71 +121,71 @@ export async function addEvent(
 export async function createHealthyPlatform(
   options: TestPlatformOptions = {},
 ): Promise<TestPlatform> {
-  const station = await createDashboardPlatform(options);
-  station.simulator.addFault(NO_PUSHES_ON_REQUEST);
-  await addMerchants(station, ['晨光文具', 'Blue Bottle', '老张面馆', 'Harbour Books']);
-  await station.simulator.pushTicket();
-  await station.settle();
-  station.clock.sleepThrough(30 * MINUTE);
-  await station.pass(MINUTE);
-  await station.simulator.pushTicket();
-  await station.settle();
-  station.clock.sleepThrough(2 * MINUTE);
-  await station.pass(MINUTE);
-  await fillPast(station);
-  return station;
+  const platform = await createDashboardPlatform(options);
+  platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
+  await addMerchants(platform, ['晨光文具', 'Blue Bottle', '老张面馆', 'Harbour Books']);
+  await platform.simulator.pushTicket();
+  await platform.settle();
+  platform.clock.sleepThrough(30 * MINUTE);
+  await platform.pass(MINUTE);
+  await platform.simulator.pushTicket();
+  await platform.settle();
+  platform.clock.sleepThrough(2 * MINUTE);
+  await platform.pass(MINUTE);
+  await fillPast(platform);
+  return platform;
 }
 
 const AS_ADMIN = { authorization: `Bearer ${ADMIN.key}` };
 const MINT_API = 'api_component_token';
 
 /** WeChat answers the next refresh of the platform's token, and all that follow, with this errcode. */
-async function refuseMints(station: TestPlatform, errcode: number): Promise<void> {
-  station.simulator.addFault({
+async function refuseMints(platform: TestPlatform, errcode: number): Promise<void> {
+  platform.simulator.addFault({
     api: MINT_API,
     times: 'forever',
     fault: { type: 'errcode', errcode },
   });
   // Past the beginning of the window, with a ticket all the time.
-  station.clock.sleepThrough(79 * MINUTE);
-  await station.simulator.pushTicket();
-  await station.settle();
-  await station.pass(2 * MINUTE);
+  platform.clock.sleepThrough(79 * MINUTE);
+  await platform.simulator.pushTicket();
+  await platform.settle();
+  await platform.pass(2 * MINUTE);
 }
 
 /** Situations that a person is called for at night; each says what is to be seen first. */
 export const BROKEN = {
-  async ticketExpired(station: TestPlatform) {
-    station.clock.sleepThrough(13 * HOUR);
-    await station.pass(MINUTE);
+  async ticketExpired(platform: TestPlatform) {
+    platform.clock.sleepThrough(13 * HOUR);
+    await platform.pass(MINUTE);
   },
-  wrongSecret: (station: TestPlatform) => refuseMints(station, 40125),
+  wrongSecret: (platform: TestPlatform) => refuseMints(platform, 40125),
   /** The EncodingAESKey was changed in the console. */
-  async pushesRefused(station: TestPlatform) {
+  async pushesRefused(platform: TestPlatform) {
     for (let time = 0; time < 5; time += 1) {
-      const timestamp = Math.floor(station.clock.now() / 1000);
+      const timestamp = Math.floor(platform.clock.now() / 1000);
       const key = 'ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210abcdefg';
       const options = { timestamp, key, nonce: `n${time}` };
-      await post(station, encryptPush(ticketXml({ createTime: timestamp }), options));
-      await station.pass(MINUTE);
+      await post(platform, encryptPush(ticketXml({ createTime: timestamp }), options));
+      await platform.pass(MINUTE);
     }
   },
-  quotaUsedUp: (station: TestPlatform) => refuseMints(station, 45009),
-  async foreignRefresher(station: TestPlatform) {
+  quotaUsedUp: (platform: TestPlatform) => refuseMints(platform, 45009),
+  async foreignRefresher(platform: TestPlatform) {
     for (let time = 0; time < 2; time += 1) {
-      station.simulator.mintElsewhere('component_access_token');
+      platform.simulator.mintElsewhere('component_access_token');
       const path = `/v1/credentials/component_access_token/${COMPONENT.appid}`;
-      const { seq } = (await (await station.internal(path, { headers: AS_ADMIN })).json()) as {
+      const { seq } = (await (await platform.internal(path, { headers: AS_ADMIN })).json()) as {
         seq: number;
       };
-      await station.internal(`${path}/rejected`, {
+      await platform.internal(`${path}/rejected`, {
         method: 'POST',
         headers: { ...AS_ADMIN, 'content-type': 'application/json' },
         body: JSON.stringify({ seq, errcode: 40001 }),
       });
-      await station.settle();
-      station.clock.sleepThrough(5 * MINUTE);
-      await station.pass(MINUTE);
+      await platform.settle();
+      platform.clock.sleepThrough(5 * MINUTE);
+      await platform.pass(MINUTE);
     }
   },
 } as const;

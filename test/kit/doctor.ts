@@ -13,25 +13,25 @@ import type { TestPlatform } from './platform.ts';
 /** A machine of which there is nothing to say. */
 export const MACHINE = { nodeVersion: 'v24.0.0', inContainer: false, dotenv: '/nowhere/.env' };
 
-/** The installation of a station, as the doctor sees it, with its callback on this machine. */
+/** The installation of a platform, as the doctor sees it, with its callback on this machine. */
 export async function admitPlatform(
-  station: TestPlatform,
+  platform: TestPlatform,
   settings: Partial<Config> = {},
   options: PatientOptions = {},
 ): Promise<Patient> {
-  const config = { ...station.config, publicBaseUrl: station.publicUrl(''), ...settings };
-  const { clock } = station;
+  const config = { ...platform.config, publicBaseUrl: platform.publicUrl(''), ...settings };
+  const { clock } = platform;
   const patient = await admit(config, { clock, env: {}, machine: MACHINE, ...options });
   onTestFinished(() => release(patient));
   return patient;
 }
 
 export async function examinePlatform(
-  station: TestPlatform,
+  platform: TestPlatform,
   settings: Partial<Config> = {},
   options: PatientOptions = {},
 ): Promise<Check[]> {
-  return examine(await admitPlatform(station, settings, options));
+  return examine(await admitPlatform(platform, settings, options));
 }
 
 /** The lines about one thing, by group and the beginning of its name. */

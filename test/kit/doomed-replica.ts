@@ -22,8 +22,8 @@ export interface DoomedReplica {
 export type StoppingPoint = 'before begin returns' | 'before send' | 'after answer';
 
 /** @param point where the first mint of this replica stops */
-export function createDoomedReplica(station: TestPlatform, point: StoppingPoint): DoomedReplica {
-  const { clock, config } = station;
+export function createDoomedReplica(platform: TestPlatform, point: StoppingPoint): DoomedReplica {
+  const { clock, config } = platform;
   const stopped = createSignal();
   const woken = createSignal();
   const stopAt = async (here: StoppingPoint) => {
@@ -31,7 +31,7 @@ export function createDoomedReplica(station: TestPlatform, point: StoppingPoint)
     stopped.give();
     await woken.given;
   };
-  const store = { ...station.store, redis: stoppingAfterBegin(station.redis, stopAt) };
+  const store = { ...platform.store, redis: stoppingAfterBegin(platform.redis, stopAt) };
   const { log, lines: logs } = collectLog();
   const call = createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log });
   const keeper = createKeeper({

@@ -28,8 +28,8 @@ export const LOST = 'an authorization code was lost: the account must authorize 
 export const accountOf = (number: number) => `wxb${number.toString(16).padStart(15, '0')}`;
 
 /** Simulated seconds until `expectAlive` holds. */
-export const secondsUntilAlive = (station: TestPlatform, limit: number, authorizer = AUTHORIZER) =>
-  secondsUntil(station, limit, () => expectAlive(station, authorizer));
+export const secondsUntilAlive = (platform: TestPlatform, limit: number, authorizer = AUTHORIZER) =>
+  secondsUntil(platform, limit, () => expectAlive(platform, authorizer));
 
 /** What is kept of each exchange, the ended ones included. */
 export async function exchangesKept({
@@ -48,13 +48,13 @@ export async function entryOf({ redis, keys }: TestPlatform, authorizer = AUTHOR
 
 /** What a merchant reads in the end whose browser asks for a page that waits for an exchange. */
 export async function opened(
-  station: TestPlatform,
+  platform: TestPlatform,
   page: () => Promise<Response>,
 ): Promise<string> {
   let text: string | undefined;
   const loading = page().then(async (answer) => (text = await answer.text()));
   await vi.waitFor(async () => {
-    if (text === undefined) await station.pass(500);
+    if (text === undefined) await platform.pass(500);
     expect(text).toBeDefined();
   }, POLLING);
   return loading;
@@ -74,11 +74,11 @@ export interface DoomedExchanger {
 
 /** @param point `never` makes it a replica like any other, but for hearing what it reports */
 export function createExchanger(
-  station: TestPlatform,
+  platform: TestPlatform,
   point: 'before send' | 'after answer' | 'never',
   replica = 'doomed',
 ): DoomedExchanger {
-  const { clock, config, store, app } = station;
+  const { clock, config, store, app } = platform;
   const stopped = createSignal();
   const woken = createSignal();
   const lost: string[] = [];

@@ -11,11 +11,11 @@ export const CODE = { kind: 'pre_auth_code', subject: COMPONENT.appid } as const
  * from Redis is alive. Returns the seconds at which a mirror was empty or held a dead value.
  */
 export async function watchMirrors(
-  station: TestPlatform,
+  platform: TestPlatform,
   seconds: number,
   ids: readonly CredentialId[] = [TOKEN, CODE],
 ): Promise<string[]> {
-  const { clock, redis, keys, simulator } = station;
+  const { clock, redis, keys, simulator } = platform;
   const names = ids.map((id) => keys.mirror(id));
   const bad: string[] = [];
   let values: (string | null)[] = [];
@@ -24,10 +24,10 @@ export async function watchMirrors(
     let stirred = second === 1;
     await clock.advance(1_000, () => {
       stirred = true;
-      return station.settle();
+      return platform.settle();
     });
     if (stirred) {
-      await station.settle();
+      await platform.settle();
       values = await redis.mget(names);
     }
     for (const [index, { kind }] of ids.entries()) {
@@ -43,8 +43,8 @@ export async function watchMirrors(
 }
 
 /** Seconds between the mints WeChat counted. */
-export function mintIntervals(station: Pick<TestPlatform, 'simulator'>, kind: MintKind): number[] {
-  const times = station.simulator.ledger.mints
+export function mintIntervals(platform: Pick<TestPlatform, 'simulator'>, kind: MintKind): number[] {
+  const times = platform.simulator.ledger.mints
     .filter((mint) => mint.kind === kind)
     .map((mint) => mint.at);
   return times.slice(1).map((time, index) => (time - (times[index] ?? 0)) / 1000);

@@ -3,19 +3,19 @@ import type { TestPlatform } from './platform.ts';
 /** A scrape as Prometheus would make it. */
 
 export async function scrape(
-  station: Pick<TestPlatform, 'apiKey' | 'app'>,
-  port = station.app.internalPort(),
+  platform: Pick<TestPlatform, 'apiKey' | 'app'>,
+  port = platform.app.internalPort(),
 ): Promise<string> {
-  const headers = { authorization: `Bearer ${station.apiKey}` };
+  const headers = { authorization: `Bearer ${platform.apiKey}` };
   return (await fetch(`http://127.0.0.1:${port}/metrics`, { headers })).text();
 }
 
 /** Every sample by its name and labels, as they stand in the text. */
 export async function readMetrics(
-  station: Pick<TestPlatform, 'apiKey' | 'app'>,
+  platform: Pick<TestPlatform, 'apiKey' | 'app'>,
   port?: number,
 ): Promise<Record<string, number>> {
-  const lines = (await scrape(station, port)).split('\n');
+  const lines = (await scrape(platform, port)).split('\n');
   return Object.fromEntries(
     lines
       .filter((line) => line !== '' && !line.startsWith('#'))

@@ -17,12 +17,12 @@ export interface Seen {
   error?: { code: string; message: string };
 }
 
-export async function read(station: TestPlatform, id: CredentialId): Promise<Seen> {
-  const answer = await station.internal(`/v1/credentials/${id.kind}/${id.subject}`);
+export async function read(platform: TestPlatform, id: CredentialId): Promise<Seen> {
+  const answer = await platform.internal(`/v1/credentials/${id.kind}/${id.subject}`);
   const header = answer.headers.get('retry-after');
   const body = (await answer.json()) as Omit<Seen, 'status' | 'retryAfter'>;
   // Reading what is due starts a look behind the answer.
-  await station.settle();
+  await platform.settle();
   return {
     status: answer.status,
     retryAfter: header === null ? undefined : Number(header),
@@ -67,8 +67,8 @@ export interface ServiceStatus {
   }[];
 }
 
-export async function statusOf(station: TestPlatform, id: CredentialId) {
-  const answer = await station.internal('/status');
+export async function statusOf(platform: TestPlatform, id: CredentialId) {
+  const answer = await platform.internal('/status');
   expect(answer.status).toBe(200);
   const { components } = (await answer.json()) as ServiceStatus;
   const credential = components[0]?.credentials.find(({ kind }) => kind === id.kind);

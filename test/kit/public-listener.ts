@@ -13,19 +13,19 @@ export interface PostedPush {
 
 /** Posts and waits for what follows the answer. @returns the status and the text */
 export async function post(
-  station: TestPlatform,
+  platform: TestPlatform,
   push: PostedPush,
   path = EVENTS,
   headers: Record<string, string> = {},
 ): Promise<string> {
   const query = new URLSearchParams(push.query).toString();
-  const answer = await fetch(`${station.publicUrl(path)}?${query}`, {
+  const answer = await fetch(`${platform.publicUrl(path)}?${query}`, {
     method: 'POST',
     body: push.body,
     headers: { 'content-type': 'text/xml', ...headers },
   });
   const text = await answer.text();
-  await station.settle();
+  await platform.settle();
   return `${answer.status} ${text}`;
 }
 
@@ -45,9 +45,9 @@ export function asMessage(push: {
  * @param options.port the public listener's unless given
  */
 export function exchange(
-  station: TestPlatform,
+  platform: TestPlatform,
   chunks: Iterable<string | Buffer>,
-  { end = false, hangUp = false, port = station.app.publicPort() } = {},
+  { end = false, hangUp = false, port = platform.app.publicPort() } = {},
 ): Promise<string> {
   return new Promise((resolve) => {
     const received: Buffer[] = [];
@@ -74,7 +74,7 @@ export function exchange(
   });
 }
 
-/** Every key of the station with its content, but for how much was refused. Time to live is left out. */
+/** Every key of the platform with its content, but for how much was refused. Time to live is left out. */
 export async function contents({ redis, config }: TestPlatform): Promise<Record<string, string>> {
   const all = await redis.keys(`${config.redisKeyPrefix}*`);
   const names = all.filter((name) => !name.includes(':refused_pushes:')).sort();
@@ -99,8 +99,8 @@ export interface PushCounts {
  * What the status says of pushes. Counting happens behind the answer; the status is asked over the
  * service's own connection to Redis, behind every count so far.
  */
-export async function pushCounts(station: TestPlatform): Promise<PushCounts> {
-  const answer = await station.internal('/status');
+export async function pushCounts(platform: TestPlatform): Promise<PushCounts> {
+  const answer = await platform.internal('/status');
   const { components } = (await answer.json()) as { components: { pushes: PushCounts }[] };
   const [component] = components;
   if (component === undefined) throw new Error('no component in the status');

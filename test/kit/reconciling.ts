@@ -14,7 +14,7 @@ import { read } from './observe.ts';
 import { COMPONENT, type TestPlatform } from './platform.ts';
 import { passUnanswered } from './waiting.ts';
 
-/** How a station compares its authorizers with WeChat's list, and what can be seen of that. */
+/** How a platform compares its authorizers with WeChat's list, and what can be seen of that. */
 
 export const LIST_API = 'api_get_authorizer_list';
 export const INFO_API = 'api_get_authorizer_info';
@@ -29,26 +29,26 @@ export const NO_FAULT = { type: 'patch', fields: {} } as const;
 
 const PATH = `/v1/components/${COMPONENT.appid}/reconcile`;
 
-export async function progressOf(station: TestPlatform): Promise<ReconcileProgress> {
-  const answer = await station.internal(PATH);
+export async function progressOf(platform: TestPlatform): Promise<ReconcileProgress> {
+  const answer = await platform.internal(PATH);
   expect(answer.status).toBe(200);
   return ((await answer.json()) as { reconcile: ReconcileProgress }).reconcile;
 }
 
 /** Asks for a run, and lets it come as far as it comes without a pause. */
-export async function reconcile(station: TestPlatform): Promise<void> {
-  const answer = await station.internal(PATH, { method: 'POST' });
+export async function reconcile(platform: TestPlatform): Promise<void> {
+  const answer = await platform.internal(PATH, { method: 'POST' });
   expect(answer.status).toBe(202);
-  await passUnanswered(station, 0);
-  await passUnanswered(station, 1_000);
+  await passUnanswered(platform, 0);
+  await passUnanswered(platform, 1_000);
 }
 
 /** The part of another replica that reads the list; `wrapApi` changes what it hears from WeChat. */
 export function createReader(
-  station: TestPlatform,
+  platform: TestPlatform,
   wrapApi: (api: WechatApi) => WechatApi,
 ): Reconciler {
-  const { clock, config, store, app } = station;
+  const { clock, config, store, app } = platform;
   const log = createLog({ level: 'error' });
   return createReconciler({
     store,
@@ -66,16 +66,16 @@ export function createReader(
 
 /** What WeChat lists just now: appid to refresh token. */
 export async function listedAtWechat(
-  station: TestPlatform,
+  platform: TestPlatform,
 ): Promise<Map<string, string | undefined>> {
-  const { clock, config } = station;
+  const { clock, config } = platform;
   const log = createLog({ level: 'error' });
   const api = createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log });
-  const { value = '' } = await read(station, TOKEN);
-  const platform = { componentAppid: COMPONENT.appid, componentAccessToken: value };
+  const { value = '' } = await read(platform, TOKEN);
+  const component = { componentAppid: COMPONENT.appid, componentAccessToken: value };
   const listed = new Map<string, string | undefined>();
   for (let offset = 0; ; offset += 500) {
-    const { list } = await listAuthorizers(api, platform, { offset, count: 500 });
+    const { list } = await listAuthorizers(api, component, { offset, count: 500 });
     for (const one of list) listed.set(one.authorizerAppid, one.refreshToken);
     if (list.length < 500) return listed;
   }

@@ -8,14 +8,14 @@ import { POLLING } from './waiting.ts';
 /** WeChat hangs up after 5 s; this is what a refusal may take at most. */
 const ANSWER_MS = 4_000;
 
-export async function readiness(station: TestPlatform): Promise<number> {
-  return (await station.internal('/readyz')).status;
+export async function readiness(platform: TestPlatform): Promise<number> {
+  return (await platform.internal('/readyz')).status;
 }
 
 /** Resolves when the service knows that Redis is away, or back and looked at. */
-export async function becomes(station: TestPlatform, status: 200 | 503): Promise<void> {
-  await vi.waitFor(async () => expect(await readiness(station)).toBe(status), POLLING);
-  await station.settle();
+export async function becomes(platform: TestPlatform, status: 200 | 503): Promise<void> {
+  await vi.waitFor(async () => expect(await readiness(platform)).toBe(status), POLLING);
+  await platform.settle();
 }
 
 /** A ticket push that is not sent yet, so that it can be sent twice. */
@@ -35,8 +35,8 @@ export async function post({ url, body }: { url: string; body: string }) {
 }
 
 /** Sends a ticket push that must be refused in time; returns the ticket, which waits in memory. */
-export async function refusedTicket(station: TestPlatform): Promise<string> {
-  const push = newTicketPush(station);
+export async function refusedTicket(platform: TestPlatform): Promise<string> {
+  const push = newTicketPush(platform);
   const answer = await post(push);
   expect(answer.status).toBe(503);
   expect(answer.text).not.toContain('success');

@@ -28,21 +28,21 @@ export async function measureRestoring(
   count = 5_000,
 ): Promise<RestoredMeasurement> {
   const begun = performance.now();
-  const station = await createTestPlatform({ redisUrl: redis.url, env: { LOG_LEVEL: 'warn' } });
+  const platform = await createTestPlatform({ redisUrl: redis.url, env: { LOG_LEVEL: 'warn' } });
   try {
-    const appids = station.simulator.populate(COMPONENT.appid, count);
-    await station.simulator.pushTicket();
-    await station.settle();
+    const appids = platform.simulator.populate(COMPONENT.appid, count);
+    await platform.simulator.pushTicket();
+    await platform.settle();
     const after = { refreshTokens: 0, tokens: 0 };
     for (let seconds = 0; after.tokens === 0; seconds += STEP_MS / 1000) {
       if (seconds > LIMIT_SECONDS) throw new Error(`not restored within ${LIMIT_SECONDS} s`);
-      const live = await countLive(station, appids);
+      const live = await countLive(platform, appids);
       if (live.refreshTokens === count) after.refreshTokens ||= seconds;
       if (live.tokens === count) after.tokens = seconds;
-      else await station.pass(STEP_MS);
+      else await platform.pass(STEP_MS);
     }
     const calls = (api: string) =>
-      station.simulator.ledger.calls.filter((call) => call.api === api).length;
+      platform.simulator.ledger.calls.filter((call) => call.api === api).length;
     return {
       authorizers: count,
       refreshTokensAfter: after.refreshTokens,
@@ -53,7 +53,7 @@ export async function measureRestoring(
       realMs: performance.now() - begun,
     };
   } finally {
-    await station.close();
+    await platform.close();
   }
 }
 

@@ -18,30 +18,30 @@ export const REFRESHED = 'credential refreshed';
 export const MINT_API = 'api_component_token';
 
 /**
- * A station whose token has been fresh for 109 minutes: the next tick, at 110, finds it due. Tickets
+ * A platform whose token has been fresh for 109 minutes: the next tick, at 110, finds it due. Tickets
  * came often enough for nobody to ask WeChat for them.
  */
 export async function platformBeforeRefresh(
   options: TestPlatformOptions = {},
 ): Promise<TestPlatform> {
-  const station = await createTestPlatform(options);
+  const platform = await createTestPlatform(options);
   for (let pushes = 0; pushes < 6; pushes += 1) {
-    await station.simulator.pushTicket();
-    await station.settle();
-    await station.skip(pushes < 5 ? 20 * MINUTE : 9 * MINUTE);
+    await platform.simulator.pushTicket();
+    await platform.settle();
+    await platform.skip(pushes < 5 ? 20 * MINUTE : 9 * MINUTE);
   }
-  return station;
+  return platform;
 }
 
 /** Seconds until the stored value is another one than `seq`, one by one, and `limit` at most. */
 export async function secondsUntilRenewed(
-  station: TestPlatform,
+  platform: TestPlatform,
   seq: string | undefined,
   limit: number,
 ): Promise<number> {
   for (let second = 1; second <= limit; second += 1) {
-    await passUnanswered(station, 1_000);
-    const { kept } = await stored(station, TOKEN);
+    await passUnanswered(platform, 1_000);
+    const { kept } = await stored(platform, TOKEN);
     if (kept.seq !== seq) return second;
   }
   throw new Error(`nothing was renewed within ${limit} s`);

@@ -20,23 +20,23 @@ const links = requests.filter(
 );
 
 describe('the requests about authorizers', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   beforeAll(async () => {
-    station = await createTestPlatform({
+    platform = await createTestPlatform({
       ticket: true,
       env: {
         PUBLIC_BASE_URL: 'https://wx.example.com',
         COMPONENT_RETURN_URLS: 'https://shop.example.com/wechat',
       },
     });
-    const { simulator, settle } = station;
+    const { simulator, settle } = platform;
     const { eventCode } = simulator.grant(COMPONENT.appid, AUTHORIZER);
     await simulator.pushAuthorized(COMPONENT.appid, AUTHORIZER, eventCode);
     await settle();
   });
-  afterAll(() => station.close());
+  afterAll(() => platform.close());
 
-  /** What `curl` would do, with the appids of this station. */
+  /** What `curl` would do, with the appids of this platform. */
   function send(command: string): Promise<Response> {
     const path = /"?http:\/\/127\.0\.0\.1:3001([^\s"]+)"?$/.exec(command)?.[1] ?? '';
     const body = / -d '([^']+)'/.exec(command)?.[1];
@@ -44,7 +44,7 @@ describe('the requests about authorizers', () => {
       .replace(/\$APPID|wx0123456789abcdef/, COMPONENT.appid)
       .replace(/\$AUTHORIZER|wxfedcba9876543210/, AUTHORIZER);
     const method = body !== undefined || command.includes(' -X POST ') ? 'POST' : 'GET';
-    return station.internal(local, { method, ...(body !== undefined && { body }) });
+    return platform.internal(local, { method, ...(body !== undefined && { body }) });
   }
 
   it.each(links)('make a link that opens: %s', async (command) => {
@@ -53,7 +53,7 @@ describe('the requests about authorizers', () => {
     const { url } = (await answer.json()) as { url: string };
     expect(url).toMatch(/^https:\/\/wx\.example\.com\/authorize\/wx\w{16}\?link=/);
     const { pathname, search } = new URL(url);
-    expect((await fetch(station.publicUrl(pathname + search))).status).toBe(200);
+    expect((await fetch(platform.publicUrl(pathname + search))).status).toBe(200);
   });
 
   it.each(requests.filter((line) => line.includes('/authorization-links/$LINK_ID')))(
@@ -62,9 +62,9 @@ describe('the requests about authorizers', () => {
       const post = links.at(-1) ?? '';
       const { id, url } = (await (await send(post)).json()) as { id: string; url: string };
       const { pathname, search } = new URL(url);
-      const { code } = station.simulator.grant(COMPONENT.appid, AUTHORIZER);
+      const { code } = platform.simulator.grant(COMPONENT.appid, AUTHORIZER);
       const query = `auth_code=${encodeURIComponent(code)}&expires_in=600`;
-      await fetch(station.publicUrl(`${pathname}/done${search}&${query}`), { redirect: 'manual' });
+      await fetch(platform.publicUrl(`${pathname}/done${search}&${query}`), { redirect: 'manual' });
       const answer = await send(command.replace('$LINK_ID', id));
       const { codeBlocks } = readDocument('docs/authorization.md');
       const shown = codeBlocks.filter(({ language }) => language === 'json')[1]?.code ?? '{}';
@@ -78,7 +78,7 @@ describe('the requests about authorizers', () => {
     'read a live token: %s',
     async (command) => {
       const { value } = (await (await send(command)).json()) as { value: string };
-      expect(station.simulator.isLive('authorizer_access_token', value)).toBe(true);
+      expect(platform.simulator.isLive('authorizer_access_token', value)).toBe(true);
     },
   );
 
@@ -99,12 +99,12 @@ describe('the requests about authorizers', () => {
     const { codeBlocks, prose } = readDocument('docs/authorizers.md');
     const shown = JSON.parse(codeBlocks.find((one) => one.language === 'json')?.code ?? '') as List;
     const base = `/v1/components/${COMPONENT.appid}`;
-    const list = (await (await station.internal(`${base}/authorizers`)).json()) as List;
+    const list = (await (await platform.internal(`${base}/authorizers`)).json()) as List;
     expect(Object.keys(shown)).toEqual(Object.keys(list));
     const [one, other] = [shown.authorizers[0], list.authorizers[0]];
     expect(Object.keys(one ?? {})).toEqual(Object.keys(other ?? {}));
     expect(Object.keys(one?.token ?? {})).toEqual(Object.keys(other?.token ?? {}));
-    const { reconcile } = (await (await station.internal(`${base}/reconcile`)).json()) as {
+    const { reconcile } = (await (await platform.internal(`${base}/reconcile`)).json()) as {
       reconcile: object;
     };
     const unnamed = Object.keys(reconcile).filter((name) => !prose.includes(`\`${name}\``));

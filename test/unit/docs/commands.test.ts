@@ -108,11 +108,11 @@ async function find(name: string): Promise<string> {
 
 describe('with a service, a simulated WeChat and a Redis', () => {
   let shell: Shell;
-  let station: TestPlatform;
+  let platform: TestPlatform;
 
   beforeAll(async () => {
     shell = await openShell();
-    station = await createTestPlatform({
+    platform = await createTestPlatform({
       redisUrl: shell.redis.url,
       env: {
         REDIS_KEY_PREFIX: 'wx:',
@@ -121,14 +121,14 @@ describe('with a service, a simulated WeChat and a Redis', () => {
       },
     });
     Object.assign(variables, {
-      WXKEEPER_KEY: station.apiKey,
+      WXKEEPER_KEY: platform.apiKey,
       APPID: COMPONENT.appid,
       AUTHORIZER,
-      S: `${station.simulator.url}/_simulator`,
+      S: `${platform.simulator.url}/_simulator`,
     });
   });
   afterAll(async () => {
-    await station.close();
+    await platform.close();
     await shell.close();
   });
 
@@ -141,8 +141,8 @@ describe('with a service, a simulated WeChat and a Redis', () => {
       .filter((command) => ruleOf(command)?.run === when)
       .map(({ line }) => line)
       .join('\n')
-      .replaceAll('http://127.0.0.1:3001', `http://127.0.0.1:${station.app.internalPort()}`)
-      .replaceAll('http://127.0.0.1:8787', station.simulator.url)
+      .replaceAll('http://127.0.0.1:3001', `http://127.0.0.1:${platform.app.internalPort()}`)
+      .replaceAll('http://127.0.0.1:8787', platform.simulator.url)
       .replace('BLOCK 5000', 'BLOCK 5');
   }
 
@@ -154,7 +154,7 @@ describe('with a service, a simulated WeChat and a Redis', () => {
   );
 
   it.each(blocks.filter(wanted('in turn')))('$path: $code', async (block) => {
-    const { simulator, settle, redis } = station;
+    const { simulator, settle, redis } = platform;
     const keys = createKeys('wx:');
     if ((await redis.exists(keys.ticketMirror(COMPONENT.appid))) === 0) {
       await simulator.pushTicket();

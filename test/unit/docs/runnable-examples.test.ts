@@ -26,26 +26,26 @@ function codeIn({ codeBlocks }: Document, language: string): string[] {
 }
 
 describe('the TypeScript examples', () => {
-  let station: TestPlatform;
+  let platform: TestPlatform;
   let folder: string;
 
   beforeAll(async () => {
-    station = await createTestPlatform();
-    await station.simulator.pushTicket();
-    await station.settle();
+    platform = await createTestPlatform();
+    await platform.simulator.pushTicket();
+    await platform.settle();
     // Inside the repository, where ioredis and the types are found.
     await mkdir(join(ROOT, '.cache'), { recursive: true });
     folder = await mkdtemp(join(ROOT, '.cache', 'examples-'));
     const tsconfig = { extends: '../../tsconfig.json', include: ['*.ts'] };
     await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(tsconfig));
-    const prefix = station.config.redisKeyPrefix;
+    const prefix = platform.config.redisKeyPrefix;
     for (const [index, name] of ['report.ts', 'client.ts', 'cached.ts'].entries()) {
       const code = typescript[index]?.replaceAll('`wx:', `\`${prefix}`);
       await writeFile(join(folder, name), code ?? '');
     }
   });
   afterAll(async () => {
-    await station.close();
+    await platform.close();
     await rm(folder, { recursive: true, force: true });
   });
 
@@ -56,9 +56,9 @@ describe('the TypeScript examples', () => {
       cwd: ROOT,
       env: {
         ...process.env,
-        REDIS_URL: station.config.redisUrl,
-        WXKEEPER_URL: `http://127.0.0.1:${station.app.internalPort()}`,
-        WXKEEPER_KEY: station.apiKey,
+        REDIS_URL: platform.config.redisUrl,
+        WXKEEPER_URL: `http://127.0.0.1:${platform.app.internalPort()}`,
+        WXKEEPER_KEY: platform.apiKey,
         APPID: COMPONENT.appid,
       },
     });
@@ -86,10 +86,10 @@ describe('the TypeScript examples', () => {
       const refusal = await overHttp('no_such_kind', appid).catch((error: Error) => error.message);
       console.log(JSON.stringify({ token, value, refusal }));
       process.exit();`;
-    const value = station.simulator.latestMint('component_access_token')?.value;
+    const value = platform.simulator.latestMint('component_access_token')?.value;
     const refusal = expect.stringMatching(/^wxkeeper: 404 .*not_found/) as unknown;
     expect(await execute('token.ts', code)).toEqual({ token: value, value, refusal });
-    await station.redis.del(station.keys.mirror(TOKEN));
+    await platform.redis.del(platform.keys.mirror(TOKEN));
     expect(await execute('token.ts', code)).toMatchObject({ token: value });
   });
 
@@ -101,11 +101,11 @@ describe('the TypeScript examples', () => {
       codes.push((await overHttp('pre_auth_code', appid)).value, await preAuthCode(appid));
       console.log(JSON.stringify(codes));
       process.exit();`;
-    const first = await station.redis.get(station.keys.mirror(CODE));
+    const first = await platform.redis.get(platform.keys.mirror(CODE));
     const codes = (await execute('code.ts', code)) as string[];
     expect(codes[0]).toBe(first);
     expect(new Set(codes).size).toBe(4);
-    expect(codes.every((one) => station.simulator.isLive('pre_auth_code', one))).toBe(true);
+    expect(codes.every((one) => platform.simulator.isLive('pre_auth_code', one))).toBe(true);
   });
 
   it('keep a token for a minute, then ask by ETag', async () => {
@@ -123,7 +123,7 @@ describe('the TypeScript examples', () => {
       Date.now = () => realNow() + 61_000;
       tokens.push(await cachedToken(appid), await cachedToken(appid));
       console.log(JSON.stringify({ statuses, tokens: [...new Set(tokens)] }));`;
-    const value = station.simulator.latestMint('component_access_token')?.value;
+    const value = platform.simulator.latestMint('component_access_token')?.value;
     expect(await execute('cache.ts', code)).toEqual({ statuses: [200, 304], tokens: [value] });
   });
 
@@ -136,18 +136,18 @@ describe('the TypeScript examples', () => {
         used.push(token);
         const path = '/cgi-bin/component/api_create_preauthcode?component_access_token=';
         const body = JSON.stringify({ component_appid: appid });
-        const url = '${station.simulator.url}' + path + encodeURIComponent(token);
+        const url = '${platform.simulator.url}' + path + encodeURIComponent(token);
         const response = await fetch(url, { method: 'POST', body });
         return (await response.json()) as { errcode?: number; pre_auth_code?: string };
       });
       console.log(JSON.stringify({ errcode: answer.errcode ?? 0, used }));
       process.exit();`;
-    const dead = station.simulator.latestMint('component_access_token')?.value;
+    const dead = platform.simulator.latestMint('component_access_token')?.value;
     // A complaint about a value younger than a minute would be put off.
-    await station.pass(2 * MINUTE);
-    station.simulator.mintElsewhere('component_access_token');
+    await platform.pass(2 * MINUTE);
+    platform.simulator.mintElsewhere('component_access_token');
     const result = await execute('dead.ts', code);
-    const value = station.simulator.latestMint('component_access_token')?.value;
+    const value = platform.simulator.latestMint('component_access_token')?.value;
     expect(result).toEqual({ errcode: 0, used: [dead, value] });
   });
 });
@@ -218,30 +218,30 @@ describe('the other examples', () => {
 
   it('show an answer with the fields it really has', async () => {
     const [json = ''] = codeIn(reading, 'json');
-    const station = await createTestPlatform();
+    const platform = await createTestPlatform();
     try {
-      await station.simulator.pushTicket();
-      await station.settle();
+      await platform.simulator.pushTicket();
+      await platform.settle();
       const path = `/v1/credentials/component_access_token/${COMPONENT.appid}`;
-      const answer = (await (await station.internal(path)).json()) as object;
+      const answer = (await (await platform.internal(path)).json()) as object;
       expect(Object.keys(JSON.parse(json) as object)).toEqual(Object.keys(answer));
     } finally {
-      await station.close();
+      await platform.close();
     }
   });
 
   it('name every field of the status', async () => {
-    const station = await createTestPlatform({
+    const platform = await createTestPlatform({
       env: { PUBLIC_BASE_URL: 'https://wx.example.com' },
     });
     try {
-      station.simulator.addFault({
+      platform.simulator.addFault({
         api: 'api_create_preauthcode',
         fault: { type: 'errcode', errcode: 61004 },
       });
-      await station.simulator.pushTicket();
-      await station.settle();
-      const fields = fieldNames(await (await station.internal('/status')).json());
+      await platform.simulator.pushTicket();
+      await platform.settle();
+      const fields = fieldNames(await (await platform.internal('/status')).json());
       expect(fields.size).toBeGreaterThan(50);
       for (const path of ['docs/status.md', 'docs/status.zh-CN.md']) {
         const { prose } = readDocument(path);
@@ -251,25 +251,25 @@ describe('the other examples', () => {
         expect([...fields].filter((field) => !named.has(field))).toEqual([]);
       }
     } finally {
-      await station.close();
+      await platform.close();
     }
   });
 
   it('steer the simulator with requests that it accepts', async () => {
-    const station = await createTestPlatform();
+    const platform = await createTestPlatform();
     try {
       const { text } = readDocument('docs/simulator.md');
       const requests = [...text.matchAll(/-d '([^']+)' "\$S\/([\w-]+)"/g)];
       expect(requests.length).toBeGreaterThan(8);
       for (const [, body = '', path = ''] of requests) {
-        const url = `${station.simulator.url}/_simulator/${path}`;
+        const url = `${platform.simulator.url}/_simulator/${path}`;
         const answer = await fetch(url, { method: 'POST', body });
         expect(`${path} ${body}: ${answer.status}`).toBe(`${path} ${body}: 200`);
         // A rule must not spoil the request after it.
         if (path === 'faults') await fetch(url, { method: 'DELETE' });
       }
     } finally {
-      await station.close();
+      await platform.close();
     }
   });
 });
