@@ -4,8 +4,8 @@ import v8 from 'node:v8';
 import vm from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createPublicApp } from '../../src/http/public/app.ts';
-import type { Log } from '../../src/lib/log.ts';
 import type { ArrivedPush, Receiver } from '../../src/callbacks/receiver.ts';
+import { collectUnmasked } from '../kit/logs.ts';
 
 /** Bodies that come byte by byte, as slow proxies may send them and strangers do on purpose. */
 
@@ -18,15 +18,7 @@ let arrived: ArrivedPush[];
 
 beforeEach(async () => {
   [accepted, arrived] = [[], []];
-  const nothing = () => undefined;
-  const log: Log = {
-    error: nothing,
-    warn: nothing,
-    info: nothing,
-    debug: nothing,
-    in: () => log,
-    close: () => Promise.resolve(),
-  };
+  const { log } = collectUnmasked();
   const receiver: Receiver = {
     knows: () => true,
     echo: () => '',

@@ -3,10 +3,10 @@ import { makeApiKey } from '../../src/config/api-keys.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { read, type Seen, stored } from '../kit/observe.ts';
 import { COMPONENT, createTestPlatform, HOUR, MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { POLLING } from '../kit/waiting.ts';
 
 const OTHER_APPID = 'wx00000000000000ff';
 const TOKEN_PATH = `/v1/credentials/${TOKEN.kind}/${COMPONENT.appid}`;
-const POLLING = { timeout: 20_000 };
 const CODE_PATH = `/v1/credentials/${CODE.kind}/${COMPONENT.appid}`;
 
 describe('credentials over HTTP', () => {

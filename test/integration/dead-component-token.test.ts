@@ -2,9 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CODE, mintIntervals, TOKEN } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
 import { createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { FAILED } from '../kit/scenario.ts';
 
 const CREATE = 'api_create_preauthcode';
-const FAILED = 'refresh failed, trying again';
 
 /** WeChat says that the token is dead which a pre_auth_code is asked for with. */
 describe('row 38: WeChat calls the component_access_token dead', () => {

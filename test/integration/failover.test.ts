@@ -11,12 +11,11 @@ import {
 } from '../kit/platform.ts';
 import { createRedisPair, type RedisPair } from '../kit/redis-pair.ts';
 import { becomes, newest, ticketMirror, tokenMints } from '../kit/redis-trouble.ts';
-import { MINT_API, REFRESHED } from '../kit/scenario.ts';
+import { MINT_API, OVERLAPPED, REFRESHED } from '../kit/scenario.ts';
 import { POLLING, secondsUntil } from '../kit/waiting.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
 const TICKET_RESTORED = 'Redis had lost the ticket; restored from memory';
-const OVERLAPPED = 'another mint overlapped this one; one more settles which is newer';
 /** Seconds in which nobody mints after a failover: a call begun before it is over by then. */
 const QUARANTINE = 25;
 /** Seconds of simulated time after which everything must be well again. */

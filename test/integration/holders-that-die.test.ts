@@ -4,9 +4,7 @@ import { expectHealed } from '../kit/expect.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, read, stored } from '../kit/observe.ts';
 import { MINUTE, type TestPlatform } from '../kit/platform.ts';
-import { FAILED, platformBeforeRefresh, REFRESHED } from '../kit/scenario.ts';
-
-const OVERLAPPED = 'another mint overlapped this one; one more settles which is newer';
+import { FAILED, OVERLAPPED, platformBeforeRefresh, REFRESHED } from '../kit/scenario.ts';
 
 let platform: TestPlatform;
 afterEach(() => platform.close());

@@ -3,8 +3,8 @@ import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/laun
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, stored } from '../kit/observe.ts';
 import { createTestPlatform, type TestPlatform } from '../kit/platform.ts';
+import { POLLING } from '../kit/waiting.ts';
 
-const POLLING = { timeout: 20_000, interval: 20 };
 const NOT_YET = 'a minted value could not be stored yet';
 const LOST = 'a minted value could not be stored and is lost';
 

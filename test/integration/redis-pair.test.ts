@@ -3,8 +3,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createRedisPair, type RedisPair, replicationInfo } from '../kit/redis-pair.ts';
-
-const POLLING = { timeout: 20_000, interval: 20 };
+import { POLLING } from '../kit/waiting.ts';
 
 function connected(url: string): Redis {
   const redis = new Redis(url, { retryStrategy: () => 20 });

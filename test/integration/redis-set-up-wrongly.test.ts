@@ -36,7 +36,7 @@ afterEach(async () => {
   await server.stop();
 });
 
-async function startStation(redisUrl = server.url): Promise<void> {
+async function startPlatform(redisUrl = server.url): Promise<void> {
   platform = await createTestPlatform({ redisUrl });
   platform.redis.on('error', () => undefined);
   platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
@@ -63,7 +63,7 @@ describe('row 12: Redis may throw away any key when its memory is full', () => {
     'by %s: a person is told at the start; it serves all the same',
     async (policy) => {
       await admin.config('SET', 'maxmemory-policy', policy);
-      await startStation();
+      await startPlatform();
       expect(cries()).toHaveLength(1);
       expect(cries()[0]?.message).toMatch(EVICTS);
       expect(await problems()).toMatchObject([{ code: 'no_ticket' }, { code: 'redis_may_evict' }]);
@@ -84,7 +84,7 @@ describe('row 12: Redis may throw away any key when its memory is full', () => {
     'by %s: it may not, records have no time to live',
     async (policy) => {
       await admin.config('SET', 'maxmemory-policy', policy);
-      await startStation();
+      await startPlatform();
       await receiveTicket();
       expect(await problems()).toEqual([]);
       expect(cries()).toEqual([]);
@@ -128,7 +128,7 @@ describe('row 14: the ACL of Redis forbids what is needed', () => {
     },
   ])('$what: not ready, a person is told its name', async ({ rules, forbidden, push }) => {
     await allow(...rules);
-    await startStation(server.url.replace('://', `://keeper:${PASSWORD}@`));
+    await startPlatform(server.url.replace('://', `://keeper:${PASSWORD}@`));
     expect(await readiness(platform)).toBe(503);
     const answer = await platform.internal('/readyz');
     expect(await answer.json()).toEqual({ status: 'not_ready', reason: 'store_forbids' });

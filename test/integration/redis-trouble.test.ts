@@ -10,11 +10,11 @@ import {
   NO_PUSHES_ON_REQUEST,
   type TestPlatform,
 } from '../kit/platform.ts';
+import { POLLING } from '../kit/waiting.ts';
 
 /** WeChat hangs up after 5 s; this is what a refusal may take at most. */
 const ANSWER_MS = 4_000;
 const TOKEN_PATH = `/v1/credentials/${TOKEN.kind}/${COMPONENT.appid}`;
-const POLLING = { timeout: 20_000, interval: 50 };
 
 async function readiness(platform: TestPlatform): Promise<number> {
   return (await platform.internal('/readyz')).status;

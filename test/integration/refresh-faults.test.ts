@@ -2,10 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TOKEN } from '../kit/liveness.ts';
 import { callsSince, gaps, logged, read, statusOf, stored } from '../kit/observe.ts';
 import { createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { FAILED, NEEDS_PERSON } from '../kit/scenario.ts';
 
 const API = 'api_component_token';
-const FAILED = 'refresh failed, trying again';
-const NEEDS_PERSON = 'refresh failed: a person should look';
 
 /** A platform whose token has been fresh for 109 minutes: the next tick, at 110, finds it due. */
 async function platformBeforeRefresh(random?: () => number): Promise<TestPlatform> {

@@ -7,6 +7,7 @@ import type { WechatAnswer, WechatRequest } from '../../src/wechat/client.ts';
 import { explainCall } from '../../src/wechat/failure.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { createManualClock, type ManualClock } from '../kit/clock.ts';
+import { collectUnmasked, type UnmaskedLines } from '../kit/logs.ts';
 import { COMPONENT } from '../kit/platform.ts';
 
 const API = 'api_component_token';
@@ -15,8 +16,8 @@ const KIND = 'component_access_token';
 describe('one call to WeChat', () => {
   let clock: ManualClock;
   let simulator: Simulator;
-  let lines: string[];
   let log: Log;
+  let given: UnmaskedLines;
   let request: WechatRequest;
   const servers: { close(): unknown; closeAllConnections?: () => void }[] = [];
 
@@ -24,12 +25,8 @@ describe('one call to WeChat', () => {
     clock = createManualClock();
     simulator = createSimulator({ components: [COMPONENT], clock, pushing: false, hosts: 2 });
     await simulator.start();
-    lines = [];
-    // Without the redaction of the real log: a call must not rely on it.
-    const write = (message: string, fields?: unknown) =>
-      void lines.push(`${message} ${JSON.stringify(fields)}`);
-    const levels = { debug: write, info: write, warn: write, error: write };
-    log = { ...levels, in: () => log, close: () => Promise.resolve() };
+    // A call must not rely on the redaction of the log.
+    ({ log, given } = collectUnmasked());
     request = {
       name: API,
       path: `/cgi-bin/component/${API}`,
@@ -244,7 +241,7 @@ describe('one call to WeChat', () => {
     expect(facts).toMatchObject({ errcode, rid, class: row.class, mayHaveRun: false });
     expect(explainCall(facts).advice.en).not.toBe('');
     expect(hostsCalled()).toEqual([0]);
-    expect(lines.join('\n')).toContain(rid);
+    expect(JSON.stringify(given)).toContain(rid);
   });
 
   it('logs neither what is in the query nor what is in the body', async () => {
@@ -264,8 +261,8 @@ describe('one call to WeChat', () => {
     await call(simulator.urls, { query });
     await simulator.killHost(0);
     told.push(JSON.stringify(await failure(call([simulator.url], { query }))));
-    expect(lines.length).toBeGreaterThanOrEqual(7);
-    const text = [...lines, ...told].join('\n');
+    expect(given.length).toBeGreaterThanOrEqual(7);
+    const text = [JSON.stringify(given), ...told].join('\n');
     expect(text).not.toContain('canary');
     expect(text).not.toContain(COMPONENT.secret);
     expect(text).not.toContain(simulator.latestMint(KIND)?.value);

@@ -2,7 +2,6 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'nod
 import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Log } from '../../src/lib/log.ts';
 import {
   fetchAccessToken,
   fetchStableAccessToken,
@@ -11,6 +10,7 @@ import {
 import { createWechatApi, WechatError, type WechatApi } from '../../src/wechat/client.ts';
 import { fetchAuthorizerToken } from '../../src/wechat/calls/authorizer.ts';
 import { createManualClock } from '../kit/clock.ts';
+import { collectUnmasked, type UnmaskedLines } from '../kit/logs.ts';
 
 interface Received {
   method: string | undefined;
@@ -43,7 +43,7 @@ describe('a call to WeChat', () => {
   let received: Received[];
   let answer: (response: ServerResponse) => void;
   let dates: number[];
-  let lines: string[];
+  let given: UnmaskedLines;
   let api: WechatApi;
   let url: string;
   const server = createServer((incoming, response) => {
@@ -66,11 +66,8 @@ describe('a call to WeChat', () => {
     };
   };
   const createApi = (baseUrls = [url]) => {
-    const write = (message: string, fields?: unknown) =>
-      void lines.push(`${message} ${inspect(fields, { depth: 9 })}`);
-    // Without the redaction of the real log: a call must not rely on it.
-    const levels = { debug: write, info: write, warn: write, error: write };
-    const log: Log = { ...levels, in: () => log, close: () => Promise.resolve() };
+    // A call must not rely on the redaction of the log.
+    const { log } = collectUnmasked(given);
     const onDate = (wechatNow: number) => void dates.push(wechatNow);
     return createWechatApi({ baseUrls, clock: createManualClock(), log, onDate });
   };
@@ -83,7 +80,7 @@ describe('a call to WeChat', () => {
   beforeEach(async () => {
     received = [];
     dates = [];
-    lines = [];
+    given = [];
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     api = createApi();
@@ -239,15 +236,8 @@ describe('a call to WeChat', () => {
 
   it('needs nobody who listens to the time', async () => {
     answerWith({ access_token: 'NEW' }, { date: DATE });
-    const silent: Log = {
-      debug: () => undefined,
-      info: () => undefined,
-      warn: () => undefined,
-      error: () => undefined,
-      in: () => silent,
-      close: () => Promise.resolve(),
-    };
-    const quiet = createWechatApi({ baseUrls: [url], clock: createManualClock(), log: silent });
+    const { log } = collectUnmasked();
+    const quiet = createWechatApi({ baseUrls: [url], clock: createManualClock(), log });
     expect((await fetchAccessToken(quiet, ACCOUNT)).value).toBe('NEW');
   });
 
@@ -286,8 +276,12 @@ describe('a call to WeChat', () => {
     ];
     for (const failure of failures) expect(failure).toBeInstanceOf(WechatError);
     expect(received).toHaveLength(4);
-    expect(lines).toHaveLength(4);
-    const told = [...lines, inspect(failures, { depth: 9 }), JSON.stringify(failures)].join('\n');
+    expect(given).toHaveLength(4);
+    const told = [
+      inspect(given, { depth: 12 }),
+      inspect(failures, { depth: 9 }),
+      JSON.stringify(failures),
+    ].join('\n');
     expect(told).not.toContain('canary');
   });
 
@@ -296,7 +290,9 @@ describe('a call to WeChat', () => {
     const nobody = createApi(['http://127.0.0.1:1']);
     const failure = await thrownBy(fetchAccessToken(nobody, ACCOUNT));
     expect(failure).toMatchObject({ facts: { fault: 'unreachable', mayHaveRun: false } });
-    expect([...lines, inspect(failure, { depth: 9 })].join('\n')).not.toContain('canary');
+    expect(
+      [inspect(given, { depth: 12 }), inspect(failure, { depth: 9 })].join('\n'),
+    ).not.toContain('canary');
   });
 
   it('logs no value of a good answer', async () => {
@@ -304,7 +300,7 @@ describe('a call to WeChat', () => {
     await fetchAccessToken(api, ACCOUNT);
     await fetchStableAccessToken(api, { ...ACCOUNT, force: false });
     await fetchTicket(api, { accessToken: TOKEN, type: 'wx_card' });
-    expect(lines).toHaveLength(3);
-    expect(lines.join('\n')).not.toContain('canary');
+    expect(given).toHaveLength(3);
+    expect(inspect(given, { depth: 12 })).not.toContain('canary');
   });
 });

@@ -90,7 +90,7 @@ function requestsFor({ component, authorizer, account }: Place): Request[] {
   });
 }
 
-async function openStation(redisUrl?: string): Promise<TestPlatform> {
+async function openPlatform(redisUrl?: string): Promise<TestPlatform> {
   const file = join(mkdtempSync(join(tmpdir(), 'wxkeeper-test-')), 'config.json');
   const { token, encodingAesKey } = COMPONENT;
   const components = [OWN, FOREIGN].map(({ appid, secret: appsecret }) => ({
@@ -207,7 +207,7 @@ describe('row 144: a key that is narrowed to an appid sees no other one', () => 
     let server: RedisServer;
     beforeAll(async () => {
       server = await startRedisServer();
-      platform = await openStation(server.url);
+      platform = await openPlatform(server.url);
       if (when.endsWith('away')) await server.kill();
     });
     afterAll(async () => {
@@ -252,7 +252,7 @@ describe('row 146: a value is learnt by whoever may read it, and by nobody else'
     secrets = [...values, ...tickets.filter((one) => one !== null)];
   };
   beforeAll(async () => {
-    platform = await openStation();
+    platform = await openPlatform();
     await learn();
   });
   afterAll(() => platform.close());

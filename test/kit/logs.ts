@@ -28,12 +28,10 @@ export function collectLog({
   return { log: createLog({ level, secrets, stream }), lines };
 }
 
+export type UnmaskedLines = [LogLevel, string, LogFields | undefined][];
+
 /** What is given to the log, before anything is masked there. */
-export function collectUnmasked(): {
-  log: Log;
-  given: [LogLevel, string, LogFields | undefined][];
-} {
-  const given: [LogLevel, string, LogFields | undefined][] = [];
+export function collectUnmasked(given: UnmaskedLines = []): { log: Log; given: UnmaskedLines } {
   const take = (level: LogLevel) => (message: string, fields?: LogFields | (() => LogFields)) =>
     void given.push([level, message, typeof fields === 'function' ? fields() : fields]);
   const log: Log = {

@@ -14,6 +14,7 @@ import { passUnanswered } from './waiting.ts';
 export const FAILED = 'refresh failed, trying again';
 export const NEEDS_PERSON = 'refresh failed: a person should look';
 export const REFRESHED = 'credential refreshed';
+export const OVERLAPPED = 'another mint overlapped this one; one more settles which is newer';
 
 export const MINT_API = 'api_component_token';
 

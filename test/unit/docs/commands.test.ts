@@ -16,6 +16,7 @@ import {
   type TestPlatform,
 } from '../../kit/platform.ts';
 import { createRedisPair } from '../../kit/redis-pair.ts';
+import { POLLING } from '../../kit/waiting.ts';
 import { ruleOf, RULES, shellBlocks, type Block } from './commands.ts';
 import { ROOT } from './markdown.ts';
 
@@ -27,7 +28,6 @@ const commands = blocks.flatMap((block) => block.commands);
 /** The account in the examples. */
 const AUTHORIZER = 'wxfedcba9876543210';
 const PATH = process.env['PATH'] ?? '';
-const POLLING = { timeout: 20_000, interval: 20 };
 
 describe('every command of a document', () => {
   it('is run by a test, or needs what no test has: see commands.ts', () => {
