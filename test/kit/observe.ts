@@ -53,6 +53,15 @@ export async function stored(
   };
 }
 
+/** How many mints may have reached WeChat and are not known to be over. */
+export async function mintsOnTheWay(
+  { redis, keys }: Pick<TestPlatform, 'redis' | 'keys'>,
+  id: CredentialId,
+): Promise<number> {
+  const intents = await redis.hget(keys.record(id), 'intents');
+  return intents === null ? 0 : Object.keys(JSON.parse(intents) as object).length;
+}
+
 export interface CredentialStatus {
   kind: string;
   state: string;
