@@ -165,6 +165,10 @@ describe('row 153: a link brings codes that are none', () => {
     // And so does who comes while they are tried.
     const { code } = simulator.grant(C, accountOf(2));
     const late = authorizations.takeCode(C, code, 600, { id: 'late', state: undefined, expiresAt });
+    // The call under way must not end before that: a busy machine takes its time.
+    await vi.waitFor(async () => {
+      expect(await openExchanges(store, C)).toContainEqual(expect.objectContaining({ code }));
+    }, POLLING);
     let calls: number | undefined;
     void late.then(() => (calls = called().length));
     await vi.waitFor(async () => {

@@ -4,7 +4,7 @@ import type { TestPlatform } from './platform.ts';
 /** How tests wait: for a signal, in real time, and in the time of a platform. */
 
 /** For what happens in real time: a process starts, a connection notices, a server is promoted. */
-export const POLLING = { timeout: 20_000, interval: 10 };
+export const POLLING = { timeout: 20_000, interval: 20 };
 
 /** Something that happens once: `given` resolves when somebody calls `give`. */
 export function createSignal(): { given: Promise<void>; give: () => void } {
