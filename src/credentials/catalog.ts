@@ -1,7 +1,7 @@
 import type { CredentialId } from '../store/redis/keys.ts';
 import type { Account, CommonKind, Component, CredentialKind } from './kinds/kind.ts';
 import { CREDENTIAL_KINDS } from './kinds/index.ts';
-import type { Target } from './look.ts';
+import type { Target } from './refresh-types.ts';
 
 /** Whose credentials we keep: which kinds exist for whom, and what a kind needs to know about them. */
 export interface Catalog {

@@ -13,7 +13,7 @@ import {
   type RefreshOutcome,
   type RefreshContext,
   type Target,
-} from './look.ts';
+} from './refresh-types.ts';
 import { retryDelayMs } from './retry-delay.ts';
 
 /** What is done about a mint that failed. */

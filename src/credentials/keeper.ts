@@ -4,7 +4,7 @@ import type { CredentialId, CredentialKindName } from '../store/redis/keys.ts';
 import type { RateLimit } from '../store/authorizers/due-queue.ts';
 import { planNext } from './plan-next.ts';
 import type { CredentialKind } from './kinds/kind.ts';
-import type { Attempt, RefreshOutcome, RefreshTrigger, RefreshContext, Target } from './look.ts';
+import type { Attempt, RefreshOutcome, RefreshTrigger, RefreshContext, Target } from './refresh-types.ts';
 import { refreshIfDue } from './refresh.ts';
 import { noteRefusal } from './refusal.ts';
 import { configuredIds, dependentsOf, kindOf, targetOf, type Catalog } from './catalog.ts';

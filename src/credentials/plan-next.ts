@@ -1,5 +1,5 @@
 import { forgetCheck, planCheck } from '../store/authorizers/due-queue.ts';
-import type { RefreshOutcome, RefreshContext, Target } from './look.ts';
+import type { RefreshOutcome, RefreshContext, Target } from './refresh-types.ts';
 
 /**
  * Notes in the index when an authorizer has to be looked at next. Lost, it costs one look for nothing

@@ -8,7 +8,7 @@ import {
 import { replaceRefreshToken } from '../store/authorizers/authorization.ts';
 import { restoreRecord } from '../store/credentials/restore.ts';
 import type { CredentialKind } from './kinds/kind.ts';
-import type { RefreshContext } from './look.ts';
+import type { RefreshContext } from './refresh-types.ts';
 import { differ, type LocalCopies } from './local-copy.ts';
 
 /**

@@ -8,7 +8,7 @@ import { isLive, judgeFreshness, windowOf, type FreshnessState } from './freshne
 import { readRepaired } from './read-repair.ts';
 import type { Keeper } from './keeper.ts';
 import type { CredentialKind } from './kinds/kind.ts';
-import type { RefreshContext } from './look.ts';
+import type { RefreshContext } from './refresh-types.ts';
 import type { ShareRead } from './shared-reads.ts';
 
 /**

@@ -2,7 +2,7 @@ import type { Clock } from '../lib/clock.ts';
 import { claimDue, type RateLimit } from '../store/authorizers/due-queue.ts';
 import type { CredentialId, CredentialKindName } from '../store/redis/keys.ts';
 import type { Store } from '../store/redis/store.ts';
-import type { RefreshOutcome, RefreshTrigger } from './look.ts';
+import type { RefreshOutcome, RefreshTrigger } from './refresh-types.ts';
 import { configuredIds, type Catalog } from './catalog.ts';
 
 /** Looking at one kind of everybody, at the cost of what is due and not of what exists. */

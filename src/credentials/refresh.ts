@@ -25,7 +25,7 @@ import {
   type RefreshTrigger,
   type RefreshContext,
   type Target,
-} from './look.ts';
+} from './refresh-types.ts';
 
 /**
  * One attempt to refresh one credential: judge, begin at the judged seq, mint, commit or fail. It

@@ -2,7 +2,7 @@ import { iso } from '../lib/time-format.ts';
 import type { CredentialId } from '../store/redis/keys.ts';
 import { refuseValue, type RefusalOutcome } from '../store/credentials/invalidate.ts';
 import { describeRefusedBy, type RefusedBy } from '../store/credentials/refused-by.ts';
-import type { RefreshContext } from './look.ts';
+import type { RefreshContext } from './refresh-types.ts';
 
 /**
  * Takes note that WeChat called a value dead, and tells people what it means.

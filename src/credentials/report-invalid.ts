@@ -8,7 +8,7 @@ import { readRepaired } from './read-repair.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import { readCredential, within, type Credential, type ReadContext } from './read.ts';
 import { noteRefusal } from './refusal.ts';
-import type { RefreshTrigger } from './look.ts';
+import type { RefreshTrigger } from './refresh-types.ts';
 
 /**
  * Passive refresh: a service says that WeChat refused the value with this seq. Any number of such

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
-import type { RefreshOutcome, RefreshTrigger } from '../credentials/look.ts';
+import type { RefreshOutcome, RefreshTrigger } from '../credentials/refresh-types.ts';
 import type { CredentialKindName } from '../store/redis/keys.ts';
 import type { SeenCall } from '../wechat/client.ts';
 import { createTally } from './tally.ts';

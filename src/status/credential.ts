@@ -1,6 +1,6 @@
 import { ownError } from '../credentials/error-words.ts';
 import { isLive, judgeFreshness, windowOf } from '../credentials/freshness.ts';
-import type { Target } from '../credentials/look.ts';
+import type { Target } from '../credentials/refresh-types.ts';
 import {
   emptyRecord,
   readHistory,

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../src/lib/clock.ts';
 import { createKeeper, type Keeper } from '../../src/credentials/keeper.ts';
-import type { RefreshContext } from '../../src/credentials/look.ts';
+import type { RefreshContext } from '../../src/credentials/refresh-types.ts';
 import { createLocalCopies } from '../../src/credentials/local-copy.ts';
 import { createMaintenanceLoop } from '../../src/credentials/maintenance-loop.ts';
 import type { Log } from '../../src/lib/log.ts';
