@@ -106,7 +106,7 @@ function createWorkers(config: Config, options: PartsOptions) {
     ...refreshing,
     subjects: { components, accounts },
     rateLimit: { perSecond, burst: perSecond * BURST_SECONDS },
-    onLook: metrics.counters.onLook,
+    onOutcome: metrics.counters.onOutcome,
   });
   const reading = { ...refreshing, keeper };
   const authorizers = createAuthorizers(config, reading, clocks);
@@ -270,12 +270,12 @@ function createLoops({ components, alertWebhooks }: Config, workers: Workers, al
     () => keeper.ensureConfigured(),
     () => watchTickets({ ...inRoom(deps, 'pushes'), components }),
     () => clocks.check(),
-    () => watch.onPatrol(),
+    () => watch.onRound(),
     () => workers.sessionSecret.keep(),
     () => workers.endedSessions.keep(),
     // Not awaited, for the same reason as below.
     () => void workers.authorizations.workAll(),
-    () => void workers.reconciler.patrol(),
+    () => void workers.reconciler.runDue(),
   );
   // Of their own: thousands of slow calls for authorizers must not hold up the rest, and whatever is
   // slow must not hold up the news of it.

@@ -58,7 +58,7 @@ interface State extends AlertsOptions {
   stopping: boolean;
 }
 
-/** Milliseconds: longer than two patrols, and short enough for another to go on within a minute. */
+/** Milliseconds: longer than two maintenance rounds, and short enough for another to go on within a minute. */
 const TELLER_MS = 40_000;
 /** Milliseconds for the last messages. */
 const STOP_MS = 3_000;

@@ -28,7 +28,7 @@ export async function refreshProfile(
   const stands = before.authorizedAt !== undefined && before.revokedAt === undefined;
   if (lost && stands && refreshToken !== undefined) {
     const replaced = await replaceRefreshToken(store, id, refreshToken, before);
-    // Whoever had no refresh token was left out of the sweeps.
+    // Whoever had no refresh token was taken out of the due queue.
     if (replaced) await planCheck(store, id, store.time.now());
     log.warn('WeChat named a refresh token that was lost', { component, authorizer });
   }

@@ -7,7 +7,6 @@ import { describeCall } from '../wechat/failure.ts';
 import { ownError } from './error-words.ts';
 import { isLive, type Freshness } from './freshness.ts';
 import {
-  PausedError,
   type Attempt,
   type Begun,
   type RefreshOutcome,
@@ -17,6 +16,14 @@ import {
 import { retryDelayMs } from './retry-delay.ts';
 
 /** What is done about a mint that failed. */
+
+/** This process stood still between begin and call: its lock may be somebody else's by now. */
+export class PausedError extends Error {
+  constructor() {
+    super('the process was paused before the call');
+    this.name = 'PausedError';
+  }
+}
 
 /** Milliseconds until what can be tried otherwise is tried. */
 const TRY_AGAIN_MS = 1_000;

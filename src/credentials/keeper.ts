@@ -4,7 +4,13 @@ import type { CredentialId, CredentialKindName } from '../store/redis/keys.ts';
 import type { RateLimit } from '../store/authorizers/due-queue.ts';
 import { planNext } from './plan-next.ts';
 import type { CredentialKind } from './kinds/kind.ts';
-import type { Attempt, RefreshOutcome, RefreshTrigger, RefreshContext, Target } from './refresh-types.ts';
+import type {
+  Attempt,
+  RefreshOutcome,
+  RefreshTrigger,
+  RefreshContext,
+  Target,
+} from './refresh-types.ts';
 import { refreshIfDue } from './refresh.ts';
 import { noteRefusal } from './refusal.ts';
 import { configuredIds, dependentsOf, kindOf, targetOf, type Catalog } from './catalog.ts';
@@ -26,7 +32,7 @@ export interface Keeper {
   ensureConfigured(): Promise<void>;
   /** Looks at the authorizers that are due, and at some of the others. May take long. */
   ensureAuthorizers(): Promise<void>;
-  /** Redis may have lost something: the next patrol looks at all authorizers that are remembered. */
+  /** Redis may have lost something: the next maintenance round verifies all local copies of authorizers. */
   onRedisBack(): void;
   /** What it remembers of authorizers is still being compared with Redis since then. */
   isRestoring(): boolean;
@@ -48,7 +54,7 @@ const MAX_JITTER_MS = 1_000;
 const FORCED_EVERY_MS = 10_000;
 /** Milliseconds after a look that found nothing to do in which a ticket is no reason for another one. */
 const IDLE_MS = 1_000;
-/** Milliseconds: too soon for a patrol. */
+/** Milliseconds: too soon for a maintenance round. */
 const SOON_MS = 2_000;
 
 interface KeeperState extends Omit<KeeperOptions, 'rateLimit'> {
@@ -71,7 +77,7 @@ export interface KeeperOptions extends RefreshContext {
   subjects: Catalog;
   rateLimit: RateLimit;
   /** Called after each look. */
-  onLook?: (kind: CredentialKindName, reason: RefreshTrigger, outcome: RefreshOutcome) => void;
+  onOutcome?: (kind: CredentialKindName, reason: RefreshTrigger, outcome: RefreshOutcome) => void;
 }
 
 export function createKeeper(context: KeeperOptions): Keeper {
@@ -155,12 +161,12 @@ function ensureFresh(
   }
   state.nothingDueAt.delete(key);
   const ignoreBackoff = reason === 'forced' && isNewWish(state, key);
-  const promise = attempt(state, id, { reason, ignoreBackoff }).finally(() =>
+  const promise = attemptRefresh(state, id, { reason, ignoreBackoff }).finally(() =>
     state.inFlight.delete(key),
   );
   state.inFlight.set(key, promise);
   void promise.then((outcome) => {
-    state.onLook?.(id.kind, reason, outcome);
+    state.onOutcome?.(id.kind, reason, outcome);
     followUp(state, id, outcome);
   });
   return promise;
@@ -202,7 +208,7 @@ function ensureAfter(
   return promise;
 }
 
-async function attempt(
+async function attemptRefresh(
   state: KeeperState,
   id: CredentialId,
   attempt: Attempt,
@@ -237,7 +243,7 @@ async function refreshAfterParent(
   target: Target,
   attempt: Attempt,
 ): Promise<RefreshOutcome> {
-  // The rota mints nothing, so it needs nothing to mint with.
+  // Verifying a local copy mints nothing, so it needs nothing to mint with.
   if (attempt.reason === 'rota') return refreshIfDue(state, target, attempt);
   const parentReason = attempt.reason === 'patrol' ? 'patrol' : 'needed';
   const parent =

@@ -12,7 +12,7 @@ const AT_ONCE = 50;
 
 /**
  * The quotas of a component or an account were cleared: whatever waits for that is tried by the next who
- * asks, and by the next patrol.
+ * asks, and in the next maintenance round.
  * @throws KeeperError `store_unavailable`
  */
 export async function noteQuotaCleared(

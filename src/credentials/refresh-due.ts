@@ -28,7 +28,7 @@ interface RefreshDueContext {
 export interface DueRefresher {
   /** @throws KeeperError `store_unavailable` */
   refreshDue(kind: CredentialKindName, reason: RefreshTrigger): Promise<RefreshDueResult>;
-  /** Resolves when no sweep over authorizers is under way. */
+  /** Resolves when no authorizers are being refreshed because they are due. */
   idle(): Promise<unknown>;
   /** No further looks by itself. */
   stop(): void;
@@ -39,7 +39,7 @@ const AT_ONCE = 10;
 /** Authorizers taken from the index at a time: no more than are looked at before a claim ends. */
 const BATCH = 20;
 
-/** Sweeps over authorizers one at a time, and goes on by itself for as long as more is due. */
+/** Works off the due authorizers, one run at a time, and goes on by itself for as long as more is due. */
 export function createDueRefresher(context: RefreshDueContext, ensure: Ensure): DueRefresher {
   let running: Promise<RefreshDueResult> | undefined;
   let stopped = false;
@@ -47,7 +47,7 @@ export function createDueRefresher(context: RefreshDueContext, ensure: Ensure): 
 
   async function refreshAuthorizers(kind: CredentialKindName, reason: RefreshTrigger) {
     cancel();
-    const { result, moreInMs } = await sweep(context, ensure, kind, reason, () => stopped);
+    const { result, moreInMs } = await refreshKind(context, ensure, kind, reason, () => stopped);
     if (moreInMs !== undefined && !stopped) {
       cancel = context.clock.setTimer(moreInMs, () => void again(kind, reason));
     }
@@ -57,13 +57,13 @@ export function createDueRefresher(context: RefreshDueContext, ensure: Ensure): 
     running ??= refreshAuthorizers(kind, reason).finally(() => (running = undefined));
     return running;
   }
-  // Redis may be away: the next patrol sweeps again.
+  // Redis may be away: the next maintenance round begins again.
   const again = (kind: CredentialKindName, reason: RefreshTrigger) =>
     begin(kind, reason).catch(() => undefined);
   return {
     async refreshDue(kind, reason) {
       if (kind === 'authorizer_access_token') return begin(kind, reason);
-      return (await sweep(context, ensure, kind, reason)).result;
+      return (await refreshKind(context, ensure, kind, reason)).result;
     },
     idle: async () => running?.catch(() => undefined),
     stop() {
@@ -73,7 +73,7 @@ export function createDueRefresher(context: RefreshDueContext, ensure: Ensure): 
   };
 }
 
-async function sweep(
+async function refreshKind(
   context: RefreshDueContext,
   ensure: Ensure,
   kind: CredentialKindName,
@@ -102,7 +102,7 @@ async function ensureDue(
   ensure: (id: CredentialId) => Promise<void>,
   isStopped: () => boolean,
 ): Promise<number | undefined> {
-  const sweepOne = async (component: string) => {
+  const refreshComponent = async (component: string) => {
     // What a process that stops had claimed would be nobody's for a while.
     while (!isStopped()) {
       const claim = await claimDue(store, 'authorizer_access_token', component, BATCH, rateLimit);
@@ -113,7 +113,7 @@ async function ensureDue(
     return Infinity;
   };
   // Together: 100,000 of one platform must not keep those of another waiting.
-  const waits = await Promise.all(subjects.components.map(({ appid }) => sweepOne(appid)));
+  const waits = await Promise.all(subjects.components.map(({ appid }) => refreshComponent(appid)));
   const soonest = Math.min(...waits);
   return Number.isFinite(soonest) ? soonest : undefined;
 }

@@ -9,15 +9,16 @@ import type { CredentialKind, KindContext, Preparation, TryOtherwise } from './k
 import type { Deps } from './deps.ts';
 import type { LocalCopies } from './local-copy.ts';
 
-/** What a look at a credential needs, why it is done and what can come of it. */
+/** What refreshing a credential needs, why it is done and what can come of it. */
 
-/** Why somebody looks at a credential; becomes the reason of a mint in history and log. */
+/** Why a credential is looked at; becomes the reason of a mint in history and log, so the words stay. */
 export type RefreshTrigger =
   | 'cron'
   | 'start'
   | 'made_up'
+  /** A maintenance round. */
   | 'patrol'
-  /** Only to see what Redis has lost: what is due is left to the sweep. */
+  /** Verifies a local copy, to see what Redis has lost; what is due is left to the due queue. */
   | 'rota'
   | 'ticket'
   | 'retry'
@@ -83,12 +84,4 @@ export interface Begun {
   /** The seq of the value it is minted with. */
   parentSeq: number | undefined;
   kindContext: KindContext;
-}
-
-/** This process stood still between begin and call: its lock may be somebody else's by now. */
-export class PausedError extends Error {
-  constructor() {
-    super('the process was paused before the call');
-    this.name = 'PausedError';
-  }
 }

@@ -13,12 +13,11 @@ import {
 } from '../store/credentials/mint.ts';
 import { readRecord, type CredentialRecord } from '../store/credentials/record.ts';
 import { ownError } from './error-words.ts';
-import { recordFailure } from './failure.ts';
+import { PausedError, recordFailure } from './failure.ts';
 import { judgeFreshness, windowOf, type Freshness } from './freshness.ts';
 import { readRepaired } from './read-repair.ts';
 import type { Preparation } from './kinds/kind.ts';
 import {
-  PausedError,
   type Attempt,
   type Begun,
   type RefreshOutcome,
@@ -66,7 +65,7 @@ async function refreshOnce(
   if (freshness.state === 'fresh' || isLeftToTick(target, attempt, freshness, record)) {
     return { did: 'nothing_due', until: freshness.urgentAt, dueAt: freshness.dueAt };
   }
-  if (attempt.reason === 'rota') return leftToSweep(context, target, record, freshness);
+  if (attempt.reason === 'rota') return leftToDueQueue(context, target, record, freshness);
   const ignoreBackoff = attempt.ignoreBackoff === true || outlivedBackoff(record, attempt.reason);
   const waiting = record.retryAt > now && record.retryAt <= now + MAX_BACKOFF_MS;
   if (waiting && !ignoreBackoff) {
@@ -121,8 +120,8 @@ function sayHeldBack(
   log.warn('a mint was held back: its budget is spent', facts);
 }
 
-/** Nothing is minted; when the sweep shall come is all there is to say, or that it need not. */
-async function leftToSweep(
+/** Nothing is minted: what is due is left to the due queue, which is told when that will be, if at all. */
+async function leftToDueQueue(
   context: RefreshContext,
   target: Target,
   record: CredentialRecord,
@@ -134,14 +133,14 @@ async function leftToSweep(
   return { did: 'nothing_due', until: urgentAt, dueAt: Math.max(dueAt, retryAt) };
 }
 
-/** What is merely inside its window waits for the tick; the patrol mends what cannot wait for it. */
+/** What is merely inside its window waits for the tick; a maintenance round mends what cannot wait for it. */
 function isLeftToTick(
   { kind }: Target,
   { reason }: Attempt,
   freshness: Freshness,
   { retryAt }: CredentialRecord,
 ): boolean {
-  // After a failure the next look is planned by its back-off, which a patrol must not put off.
+  // After a failure the next try is planned by its back-off, which a maintenance round must not put off.
   const onlyDue = freshness.reason === 'inside_window' && retryAt === 0;
   return reason === 'patrol' && onlyDue && kind.of !== 'authorizer';
 }

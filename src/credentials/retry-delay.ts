@@ -19,7 +19,7 @@ const QUICK_DELAY = { least: 1_000, most: 4_000 };
 /** A request whose answer was lost may still be executing. */
 const AFTER_LOST_ANSWER = 10_000;
 
-/** After the first refusal of its kind: with the round of a patrol on top still within a minute. */
+/** After the first refusal of its kind: with a maintenance round on top still within a minute. */
 const ONCE_MORE = { least: 20_000, most: 40_000 };
 const FOR_A_PERSON = 600_000;
 const RATE_DELAY = 60_000;

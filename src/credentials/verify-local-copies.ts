@@ -7,7 +7,7 @@ import { ensureMany } from './refresh-due.ts';
 /**
  * Looks at remembered authorizers in turn. What is due is found by the index; this finds what Redis has
  * lost without anybody asking: a record, a key for readers, the entry of the index itself. Most are as
- * they were, which a glance tells; only the others are looked at in full.
+ * they were, which a few fields tell; only the others are read in full.
  */
 export interface CopyVerifier {
   /** The next ones, or all of them when Redis may have lost anything. */
@@ -32,12 +32,12 @@ export function createCopyVerifier(
   let restoring = false;
   // A function, because it changes while a round is awaited.
   const lostAgain = () => all;
-  async function lookAtChanged(subjects: readonly string[]): Promise<void> {
+  async function ensureChanged(subjects: readonly string[]): Promise<void> {
     const ids = subjects.map((subject) => ({ kind, subject }) as const);
-    const glances = await peekMany(store, ids);
+    const peeks = await peekMany(store, ids);
     const changed = ids.filter((id, index) => {
       const known = memory.recall(id);
-      const glance = glances[index];
+      const glance = peeks[index];
       if (known === undefined || glance === undefined || !isAsItWas(known, glance)) return true;
       return memory.rotationOf(id) !== undefined;
     });
@@ -53,7 +53,7 @@ export function createCopyVerifier(
         while (left > 0) {
           const some = waiting.splice(0, Math.min(AT_A_TIME, left));
           left -= some.length;
-          await lookAtChanged(some);
+          await ensureChanged(some);
         }
         // Unless Redis was away once more meanwhile.
         if (everybody && !lostAgain()) restoring = false;
@@ -72,13 +72,11 @@ export function createCopyVerifier(
 }
 
 /** Nothing that is remembered is missing, and nothing newer is there to be remembered. */
-function isAsItWas(known: CopiedRecord, glance: Peek): boolean {
-  if (known.seq !== glance.seq || known.authEpoch !== glance.authEpoch) return false;
-  if (known.value !== glance.value || known.storedExpiresAt !== glance.expiresAt) return false;
+function isAsItWas(known: CopiedRecord, peek: Peek): boolean {
+  if (known.seq !== peek.seq || known.authEpoch !== peek.authEpoch) return false;
+  if (known.value !== peek.value || known.storedExpiresAt !== peek.expiresAt) return false;
   if ((known.refreshToken ?? known.unreadableRefreshToken) !== undefined) {
-    return (
-      glance.hasRefreshToken && glance.mirror === known.value && glance.plannedAt !== undefined
-    );
+    return peek.hasRefreshToken && peek.mirror === known.value && peek.plannedAt !== undefined;
   }
-  return !glance.hasRefreshToken && glance.mirror === undefined;
+  return !peek.hasRefreshToken && peek.mirror === undefined;
 }

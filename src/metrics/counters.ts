@@ -7,7 +7,7 @@ import { createTally } from './tally.ts';
 /** What this process has done since it started. No label holds an appid. */
 export interface Counters {
   onCall: (call: SeenCall) => void;
-  onLook: (kind: CredentialKindName, reason: RefreshTrigger, outcome: RefreshOutcome) => void;
+  onOutcome: (kind: CredentialKindName, reason: RefreshTrigger, outcome: RefreshOutcome) => void;
   /** @param outcome what became of it, or the code of the error it was refused with */
   onPush: (type: 'event' | 'message', outcome: string) => void;
   onComplaint: (outcome: string) => void;
@@ -62,7 +62,7 @@ export function createCounters(registry: Registry): Counters {
       calls.inc({ api, result });
       callSeconds.observe({ api }, seconds);
     },
-    onLook(kind, reason, { did }) {
+    onOutcome(kind, reason, { did }) {
       if (did !== 'nothing_due') refreshes.inc({ kind, reason, result: did });
     },
     onPush: (type, outcome) => pushes.inc({ type, outcome }),

@@ -48,7 +48,7 @@ function heldCounters(): { counters: Counters; passTo: (target: Counters) => voi
   return {
     counters: {
       onCall: (call) => tell((to) => to.onCall(call)),
-      onLook: (...look) => tell((to) => to.onLook(...look)),
+      onOutcome: (...look) => tell((to) => to.onOutcome(...look)),
       onPush: (...push) => tell((to) => to.onPush(...push)),
       onComplaint: (outcome) => tell((to) => to.onComplaint(outcome)),
       onRead: (read) => tell((to) => to.onRead(read)),

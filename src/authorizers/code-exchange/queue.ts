@@ -33,7 +33,7 @@ export interface Authorizations {
   ): Promise<CodeOutcome>;
   /** Exchanges what is due, of one component. Never rejects. */
   work(component: string): Promise<void>;
-  /** Of all components; for patrols. */
+  /** Of all components; for maintenance rounds. */
   workAll(): Promise<void>;
   /** Resolves when nothing is being exchanged; waiting timers do not count. */
   idle(): Promise<void>;
@@ -71,7 +71,7 @@ export function createAuthorizations(
   const { clock, log, components } = context;
   const worker = new KeyedWorker(clock, {
     run: (component) => round(state, component),
-    // What could not be done stays stored, and the next patrol comes.
+    // What could not be done stays stored, and the next maintenance round comes.
     onFailure: (component, error) =>
       log.warn('authorization codes could not be looked at', { component, error }),
   });

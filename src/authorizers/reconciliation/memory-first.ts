@@ -15,7 +15,7 @@ export interface MemoryFirst {
   waitMs(): Promise<number>;
 }
 
-/** Milliseconds: two rounds of the patrols, in which every replica notices, and says so. */
+/** Milliseconds: two maintenance rounds, in which every replica notices, and says so. */
 const GRACE_MS = 30_000;
 /** Milliseconds until a replica is asked for again that still writes back. */
 const AGAIN_MS = 5_000;

@@ -20,8 +20,8 @@ import { LEASE_MS, takeStep } from './steps.ts';
  * out who has ended theirs without our hearing of it.
  */
 export interface Reconciler {
-  /** Does what is due, of all components; for patrols. Never rejects. */
-  patrol(): Promise<void>;
+  /** Does what is due, of all components; for maintenance rounds. Never rejects. */
+  runDue(): Promise<void>;
   /** Does what is due of one component, up to the next pause. Never rejects. */
   run(component: string): Promise<void>;
   /** Somebody wants a run now. @throws KeeperError `store_unavailable` when that could not be noted */
@@ -81,7 +81,7 @@ export function createReconciler(
     worker,
   };
   return {
-    async patrol() {
+    async runDue() {
       await Promise.all(components.map((component) => worker.request(component)));
     },
     run: (component) => worker.request(component),
@@ -113,7 +113,7 @@ async function round(state: ReconcilerState, component: string): Promise<void> {
       else if (state.known.delete(component)) state.memoryFirst.begin();
       const next = nextStep(now, component);
       if (next.do === 'nothing') {
-        // Whoever waits for a moment has planned it; after a death it is the patrol that comes.
+        // Whoever waits for a moment has planned it; after a death it is the maintenance round that comes.
         if (ours && next.at !== undefined) worker.runAt(component, next.at - now.readAt);
         return;
       }

@@ -4,7 +4,7 @@ import type { CredentialId } from '../redis/keys.ts';
 import type { Store } from '../redis/store.ts';
 
 /**
- * When to look at each authorizer next, so that a sweep costs what is due and not what exists. It is
+ * When to look at each authorizer next, so that a tick costs what is due and not what exists. It is
  * a hint: a record in it too early is looked at once for nothing, and each look corrects it.
  */
 

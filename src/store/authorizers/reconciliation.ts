@@ -177,7 +177,7 @@ export async function unseenOf(
   return appids.filter((_, index) => seen[index] !== 1);
 }
 
-/** Those of `appids` that no sweep would find. @throws KeeperError `store_unavailable` */
+/** Those of `appids` that are not in the due queue. @throws KeeperError `store_unavailable` */
 export async function unplannedOf(
   { keys, redis }: Store,
   component: string,

@@ -119,7 +119,7 @@ export type KeyType = 'hash' | 'list' | 'set' | 'stream' | 'string' | 'zset';
 
 /**
  * The keys of one component or account, and those of all together, with what belongs into each. `needed`:
- * pushes or refreshes fail without it, until a patrol has put aside what is there instead.
+ * pushes or refreshes fail without it, until a maintenance round has put aside what is there instead.
  */
 export function keyTypes(keys: Keys, appid: string): [string, KeyType, 'needed' | 'shown'][] {
   return [

@@ -10,8 +10,8 @@ import type { Store } from './store.ts';
 export interface SelfTestWatch {
   /** Redis is there again. */
   now(): void;
-  /** In each patrol: again when ten minutes have passed, or when the last time showed trouble. */
-  onPatrol(): Promise<void>;
+  /** In each maintenance round: again when ten minutes have passed, or when the last time showed trouble. */
+  onRound(): Promise<void>;
   /** What was found then, and what Redis has refused to the service since. */
   last(): SelfTest | undefined;
   idle(): Promise<void>;
@@ -75,7 +75,7 @@ export function createSelfTestWatch(
   }
   return {
     now: () => void now(),
-    async onPatrol() {
+    async onRound() {
       const trouble =
         last === undefined || isTrouble(last) || encryptionProblem(store) !== undefined;
       const since = (moment: number) => clock.monotonic() - moment;
@@ -99,7 +99,7 @@ async function unlessAway(log: Log, work: () => Promise<void>): Promise<void> {
 function withServed(result: SelfTest, refusals: readonly Refusal[]): SelfTest {
   const served = refusals.filter(
     ({ operation, word }) =>
-      // The types of keys are looked at, and some are put right by the next patrol.
+      // The types of keys are looked at, and some are put right in the next maintenance round.
       word !== 'WRONGTYPE' &&
       word !== result.refuses &&
       !(word === 'NOPERM' && result.forbidden.length > 0) &&
