@@ -75,7 +75,6 @@ export default tseslint.config(
       'import-x/extensions': ['.ts', '.js'],
     },
     rules: {
-      'import-x/no-cycle': 'error',
       'import-x/no-default-export': 'error',
       'import-x/no-restricted-paths': ['error', { zones }],
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
@@ -124,8 +123,6 @@ export default tseslint.config(
       '@typescript-eslint/unbound-method': 'off',
     },
   },
-  // Nothing imports these, so no cycle leads through them, and looking for one takes ten seconds.
-  { files: ['test/**/*.test.ts'], rules: { 'import-x/no-cycle': 'off' } },
   { files: ['*.config.*'], rules: { 'import-x/no-default-export': 'off' } },
   prettier,
 );
