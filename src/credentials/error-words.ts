@@ -64,11 +64,15 @@ export function explainError(
   };
 }
 
+/** @returns undefined when they would not say what is stored: another version has other words for it */
 function wordsOf(error: StoredError): OwnWords | undefined {
-  const { fault, api } = error;
-  if (fault === undefined) return undefined;
-  if (isFault(fault) && api !== undefined) return describeCall({ ...error, fault, api });
-  return Object.hasOwn(OWN, fault) ? OWN[fault as OwnFault] : undefined;
+  const { fault, api, message } = error;
+  const words =
+    fault !== undefined && api !== undefined && isFault(fault)
+      ? describeCall({ ...error, fault, api })
+      : // 0.1.0 has written nothing but the text.
+        Object.values<OwnWords>(OWN).find((one) => one.message.en === message);
+  return words?.message.en === message ? words : undefined;
 }
 
 /** Both in one text. */

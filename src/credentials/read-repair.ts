@@ -18,13 +18,17 @@ import { differ, type LocalCopies } from './local-copy.ts';
 
 type RepairContext = Pick<RefreshContext, 'store' | 'memory' | 'log'>;
 
-/** @throws KeeperError `store_unavailable` */
+/**
+ * @param known the record as a script has just returned it; read unless given
+ * @throws KeeperError `store_unavailable`
+ */
 export async function readRepaired(
   context: RepairContext,
   credential: { id: CredentialId; kind: Pick<CredentialKind, 'singleUse' | 'of'> },
+  known?: CredentialRecord,
 ): Promise<CredentialRecord> {
   const { id } = credential;
-  const record = await heal(context, credential);
+  const record = await heal(context, credential, known ?? (await readOrQuarantine(context, id)));
   if (!(await keepRotated(context, id, record))) return record;
   return context.memory.remember(id, await readOrQuarantine(context, id));
 }
@@ -53,8 +57,8 @@ async function keepRotated(
 async function heal(
   context: RepairContext,
   { id, kind }: { id: CredentialId; kind: Pick<CredentialKind, 'singleUse' | 'of'> },
+  read: CredentialRecord,
 ): Promise<CredentialRecord> {
-  const read = await readOrQuarantine(context, id);
   const record = kind.of === 'authorizer' ? withoutNeedlessDoubt(context, id, read) : read;
   // A single-use value that is gone was used: giving it back would hand it out twice.
   if (kind.singleUse) return context.memory.remember(id, record);

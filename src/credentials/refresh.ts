@@ -266,9 +266,10 @@ async function concludeCommit(
     const settled = now + SETTLE_MS;
     return { did: 'refreshed', seq, until: settled, dueAt: settled };
   }
-  // As it was stored rather than as we think: it is what everybody sees, and what is kept in memory.
-  if (stored === undefined) return { did: 'refreshed', seq, until: now, dueAt: now };
-  const record = context.memory.remember(target.id, stored);
+  // As it was stored rather than as we think: it is what everybody sees, and what is remembered. What was
+  // lost while the mint was under way is given back here.
+  const record = await readRepaired(context, target, stored).catch(() => undefined);
+  if (record === undefined) return { did: 'refreshed', seq, until: now, dueAt: now };
   const { urgentAt, dueAt } = judgeFreshness(
     record,
     now,

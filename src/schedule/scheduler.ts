@@ -43,7 +43,7 @@ export function createScheduler({
       const job = byName.get(name);
       if (job !== undefined) await runOnce(context, job, triggers.get(name) ?? 'made_up');
     },
-    onFailure: (job, error) => log.error('a job could not be run', { job, error }),
+    onFailure: (name, error) => log.error('a job could not be run', { job: name, error }),
   });
   const run = (name: string, trigger: Trigger) => {
     // A tick that comes while the job is running is made up for when that run has ended.

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Redis } from 'ioredis';
 import type { Keys } from '../../src/store/redis/keys.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
@@ -10,10 +10,12 @@ import {
   type TestPlatform,
 } from '../kit/platform.ts';
 import { newest, tokenMints } from '../kit/redis-trouble.ts';
-import { secondsUntil } from '../kit/waiting.ts';
+import { POLLING, secondsUntil } from '../kit/waiting.ts';
 
 const RESTORED = 'Redis had lost a credential; restored from memory';
 const MIRROR_RESTORED = 'the key for readers was missing or wrong; written again';
+const RENUMBERED = 'a credential that Redis had lost was minted anew; its seq goes on';
+const MINT_API = 'api_component_token';
 /** Seconds. */
 const AT_MOST = 60;
 
@@ -64,6 +66,22 @@ describe('row 6: somebody deletes or overwrites a key by hand', () => {
       harm: (redis, keys) => redis.hdel(keys.record(TOKEN), 'value'),
     },
   ];
+
+  it('who deletes both while a new value is being minted: its seq goes on all the same', async () => {
+    const { redis, keys, simulator, clock } = platform;
+    const { kept } = await stored(platform, TOKEN);
+    const mints = tokenMints(platform);
+    simulator.addFault({ api: MINT_API, afterMint: true, fault: { type: 'delay', ms: 2_000 } });
+    const path = `/v1/credentials/${TOKEN.kind}/${TOKEN.subject}/refresh`;
+    const asked = platform.internal(path, { method: 'POST' });
+    await vi.waitFor(() => expect(tokenMints(platform)).toBe(mints + 1), POLLING);
+    await redis.del(keys.record(TOKEN), keys.mirror(TOKEN));
+    await clock.advance(2_000);
+    expect((await asked).status).toBe(200);
+    await platform.settle();
+    expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: Number(kept.seq) + 1 });
+    expect(logged(platform, RENUMBERED, TOKEN.kind)).toHaveLength(1);
+  });
 
   it.each(damages)('who $damage: it is back, and WeChat is not asked', async (one) => {
     const { redis, keys, simulator } = platform;

@@ -19,10 +19,11 @@ export const SCRIPT = `${IDIOMORPH}
   let timer;
 
   const isKept = (node) => 'keep' in (node.dataset ?? {});
+  const isFilledIn = (node) =>
+    ['INPUT', 'SELECT', 'TEXTAREA'].includes(node.nodeName) && node.type !== 'hidden';
   const callbacks = {
     // What somebody is filling in is left alone.
-    beforeNodeMorphed: (old, fresh) =>
-      !isKept(fresh) && !['INPUT', 'SELECT', 'TEXTAREA'].includes(old.nodeName),
+    beforeNodeMorphed: (old, fresh) => !isKept(fresh) && !isFilledIn(old),
     beforeNodeRemoved: (node) => !isKept(node),
     beforeAttributeUpdated: (name, element) => !(name === 'open' && element.nodeName === 'DETAILS'),
   };

@@ -76,7 +76,9 @@ export function registerRoutes(
     for (const route of served) {
       const { method, scope, doc } = route;
       const guards = scope === 'none' ? [] : [watch(route), requireScope(scope)];
-      registered[method](...guards, handlers[doc.operationId] ?? []);
+      const handler = handlers[doc.operationId];
+      if (handler === undefined) throw new Error(`no handler for ${doc.operationId}`);
+      registered[method](...guards, handler);
     }
     registered.all(refuseMethod(served.map(({ method }) => method.toUpperCase())));
   }

@@ -168,7 +168,7 @@ export async function commitMint(
   return { outcome, seq, expiresAt, record: stored && unlessSpoiled(store, id, stored) };
 }
 
-/** A value that was stored is not lost because of what somebody has written beside it. */
+/** That a person has spoiled the record is for its next reader to see: the commit itself is done. */
 function unlessSpoiled(store: Store, id: CredentialId, stored: StoredRecord) {
   try {
     return readStored(store, id, stored);

@@ -52,14 +52,23 @@ describe('an error as 0.1.0 has stored it', () => {
     expect(explainError(error, 'zh').message).toBe(chinese);
   });
 
-  it.each(['constructor', 'something new', 'There is no live access_token.', 'a: b: c'])(
-    'stays the text that it is where nothing else is known: %s',
-    (message) => {
-      const text = { message, advice: 'Nothing to do.' };
-      expect(explainError(written(message), 'en')).toEqual(text);
-      expect(explainError(written(message), 'zh')).toEqual(text);
-    },
-  );
+  it.each([
+    ['paused', 'the process was paused before the call', '进程在调用之前停顿了'],
+    ['unexpected', 'an unexpected fault inside wxkeeper', 'wxkeeper 内部意外错误'],
+  ])('is said in both languages when it was our own: %s', (_, message, chinese) => {
+    expect(explainError(written(message), 'en').message).toBe(message);
+    expect(explainError(written(message), 'zh').message).toBe(chinese);
+  });
+
+  it.each([
+    ...['constructor', 'something new', 'There is no live access_token.', 'a: b: c'],
+    ...['token: errcode 45009: quota', 'token: bad_value: foo', 'token: http_status: 502 by proxy'],
+    'token: errcode 40001: other words for the same',
+  ])('stays the text that it is where nothing else is known: %s', (message) => {
+    const text = { message, advice: 'Nothing to do.' };
+    expect(explainError(written(message), 'en')).toEqual(text);
+    expect(explainError(written(message), 'zh')).toEqual(text);
+  });
 
   it('has the fields that the HTTP API promises, and no others', () => {
     const message = 'token: errcode 40164: this address is not on the IP whitelist (203.0.113.7)';
