@@ -13,7 +13,7 @@ import {
 import { textOf, type PushFields } from '../wechat/push/push-fields.ts';
 import { readPush } from '../wechat/push/read-push.ts';
 import { createUsualOpener, readUsual, type UsualOpener } from '../wechat/push/usual-push.ts';
-import { createAddressees, type Addressees } from './addressees.ts';
+import { createAddressees, type Addressees } from './original-ids.ts';
 import { handlerOf, recordMessage } from './handlers/index.ts';
 import type { PushTally } from './push-tally.ts';
 import type { HandlerContext, OpenedPush, PushOutcome, StoredMessage } from './handlers/handler.ts';

@@ -1,7 +1,7 @@
 import type { PlatformCall } from '../wechat/calls/authorizer.ts';
 import { WechatError } from '../wechat/client.ts';
 import { readCredential, type ReadContext } from './read.ts';
-import { noteRefusal } from './refusal.ts';
+import { noteRefusal } from './note-invalid.ts';
 
 /**
  * Calls WeChat with a component's live token. When WeChat calls that token dead, it is renewed as after

@@ -12,7 +12,7 @@ import type {
   Target,
 } from './refresh-types.ts';
 import { refreshIfDue } from './refresh.ts';
-import { noteRefusal } from './refusal.ts';
+import { noteRefusal } from './note-invalid.ts';
 import { configuredIds, dependentsOf, kindOf, targetOf, type Catalog } from './catalog.ts';
 import { createCopyVerifier } from './verify-local-copies.ts';
 import { createDueRefresher, type RefreshDueResult } from './refresh-due.ts';

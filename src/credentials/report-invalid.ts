@@ -7,7 +7,7 @@ import { explainErrcode } from '../wechat/errcodes.ts';
 import { readRepaired } from './read-repair.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import { readCredential, within, type Credential, type ReadContext } from './read.ts';
-import { noteRefusal } from './refusal.ts';
+import { noteRefusal } from './note-invalid.ts';
 import type { RefreshTrigger } from './refresh-types.ts';
 
 /**

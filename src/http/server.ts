@@ -4,7 +4,7 @@ import { parse } from 'node:querystring';
 import type { Express } from 'express';
 import type { ConfigFault } from '../config/faults.ts';
 import { KeeperError } from '../lib/errors.ts';
-import type { RefusedRequest } from '../callbacks/refused.ts';
+import type { RefusedRequest } from '../callbacks/refused-pushes.ts';
 import { watchConnections, type Cut } from './connections.ts';
 
 /**

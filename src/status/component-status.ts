@@ -18,7 +18,7 @@ import {
   type TicketState,
 } from './rules.ts';
 import { PROBLEMS, type Finding } from './problems.ts';
-import { describeRefused, flowOf, pointingAt, refusedFindings } from './refused.ts';
+import { describeRefused, flowOf, pointingAt, refusedFindings } from './refused-pushes.ts';
 import { isoOrNull, seconds } from '../lib/time-format.ts';
 import { inWords } from './wording.ts';
 

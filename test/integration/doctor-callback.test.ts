@@ -5,7 +5,7 @@ import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { examineCallback } from '../../src/commands/doctor/callback.ts';
-import type { PatientOptions } from '../../src/commands/doctor/patient.ts';
+import type { PatientOptions } from '../../src/commands/doctor/installation.ts';
 import { examineWechat } from '../../src/commands/doctor/wechat.ts';
 import { admitPlatform, lines, troubles } from '../kit/doctor.ts';
 import { COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { both, type Check } from '../../src/commands/doctor/check.ts';
 import { examine } from '../../src/commands/doctor/examine.ts';
-import { admit, reasonOf, release } from '../../src/commands/doctor/patient.ts';
+import { admit, reasonOf, release } from '../../src/commands/doctor/installation.ts';
 import { examineRedis, wrongKind } from '../../src/commands/doctor/redis.ts';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { loadConfig, type Config } from '../../src/config/load.ts';

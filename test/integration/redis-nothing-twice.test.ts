@@ -7,7 +7,7 @@ import { createKeys } from '../../src/store/redis/keys.ts';
 import { connectRedis, onRedis, whenReady } from '../../src/store/redis/connection.ts';
 import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
-import { SILENT } from '../../src/commands/doctor/patient.ts';
+import { SILENT } from '../../src/commands/doctor/installation.ts';
 import { createManualClock } from '../kit/clock.ts';
 import { createTcpProxy, type TcpProxy } from '../kit/tcp-proxy.ts';
 import { POLLING } from '../kit/waiting.ts';

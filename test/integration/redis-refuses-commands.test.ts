@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { admit, release, SILENT } from '../../src/commands/doctor/patient.ts';
+import { admit, release, SILENT } from '../../src/commands/doctor/installation.ts';
 import { examineRedis } from '../../src/commands/doctor/redis.ts';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createLog } from '../../src/lib/log.ts';

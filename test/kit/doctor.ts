@@ -6,7 +6,7 @@ import {
   release,
   type Patient,
   type PatientOptions,
-} from '../../src/commands/doctor/patient.ts';
+} from '../../src/commands/doctor/installation.ts';
 import type { Config } from '../../src/config/load.ts';
 import type { TestPlatform } from './platform.ts';
 

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { isLocalAddress } from '../../lib/addresses.ts';
 import type { ComponentConfig } from '../../config/file.ts';
 import { both, failed, ok, skipped, warn, type Check } from './check.ts';
-import type { Patient } from './patient.ts';
+import type { Patient } from './installation.ts';
 import { ask, probe, ProbeError, type Answered } from './probe.ts';
 import { describeProbe } from './wechat.ts';
 import type { Text } from '../../lib/language.ts';

@@ -1,6 +1,6 @@
 import { onRedis } from '../../store/redis/connection.ts';
 import { both, failed, ok, skipped, type Check } from './check.ts';
-import type { Patient } from './patient.ts';
+import type { Patient } from './installation.ts';
 
 /** This machine's clock against those that it must agree with. */
 

@@ -2,7 +2,7 @@ import { KeeperError } from '../../lib/errors.ts';
 import { examineCallback } from './callback.ts';
 import { GROUPS, type Check } from './check.ts';
 import { examineClock } from './clock.ts';
-import { reasonOf, type Patient } from './patient.ts';
+import { reasonOf, type Patient } from './installation.ts';
 import { examineRedis, unreachable } from './redis.ts';
 import { examineSettings } from './settings.ts';
 import { examineStatus } from './status.ts';

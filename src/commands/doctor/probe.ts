@@ -2,7 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { connect as connectTls, TLSSocket } from 'node:tls';
-import type { Patient } from './patient.ts';
+import type { Patient } from './installation.ts';
 
 /** A connection tried out, step by step, so that the step that fails can be named. */
 

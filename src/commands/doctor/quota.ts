@@ -16,7 +16,7 @@ import {
   subjectOf,
   type Patient,
   type Subject,
-} from './patient.ts';
+} from './installation.ts';
 import { UsageError } from './usage.ts';
 import { explain } from './whitelist.ts';
 

@@ -1,11 +1,11 @@
 import { onRedis } from '../../store/redis/connection.ts';
 import { checkEncryptionKeys, encryptionProblem } from '../../store/redis/encryption-keys.ts';
-import { explainWord } from '../../store/redis/words.ts';
+import { explainWord } from '../../store/redis/error-words.ts';
 import { neededCommands, testStore, type SelfTest } from '../../store/redis/self-test.ts';
 import { sealFindings, selfTestFindings } from '../../status/rules.ts';
 import { finding } from '../../status/problems.ts';
 import { both, failed, fromFinding, ok, skipped, warn, type Check } from './check.ts';
-import { SILENT, type Patient } from './patient.ts';
+import { SILENT, type Patient } from './installation.ts';
 import type { Text } from '../../lib/language.ts';
 
 /** Whether Redis is as docs/production.md wants it. Writes nothing but the keys of the self-test. */

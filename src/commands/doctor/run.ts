@@ -2,7 +2,7 @@ import { ConfigError } from '../../config/faults.ts';
 import { loadConfig } from '../../config/load.ts';
 import { examine, isWell } from './examine.ts';
 import { readFlags, readLanguage } from './flags.ts';
-import { admit, release, type Patient } from './patient.ts';
+import { admit, release, type Patient } from './installation.ts';
 import { HELP as QUOTA_HELP, quota, readQuotaFlags } from './quota.ts';
 import { HELP as RELEASE_CHECK_HELP, releaseCheck } from './release-check.ts';
 import { jsonReport, printed, textReport } from './report.ts';

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import type { ConfigError } from '../../config/faults.ts';
 import { SETTINGS } from '../../config/settings.ts';
 import { both, failed, ok, skipped, warn, type Check } from './check.ts';
-import type { Patient } from './patient.ts';
+import type { Patient } from './installation.ts';
 
 /** Settings that are allowed and still not what one wants; what is not allowed ends the service. */
 

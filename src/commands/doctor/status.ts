@@ -5,7 +5,7 @@ import { describeReplicas } from '../../status/replicas.ts';
 import { findProblems } from '../../status/snapshot.ts';
 import { readReplicas } from '../../store/operations/replicas.ts';
 import { both, fromFinding, ok, REPLICAS, skipped, warn, type Check } from './check.ts';
-import type { Patient } from './patient.ts';
+import type { Patient } from './installation.ts';
 
 /** What the status finds wrong, read from Redis without asking any process, as far as no line said it yet. */
 

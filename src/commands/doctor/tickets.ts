@@ -1,10 +1,10 @@
 import { ticketFindings, ticketState } from '../../status/rules.ts';
-import { flowOf, pointingAt, refusedFindings } from '../../status/refused.ts';
+import { flowOf, pointingAt, refusedFindings } from '../../status/refused-pushes.ts';
 import { readPushStats } from '../../store/tickets/push-stats.ts';
 import { readRefused } from '../../store/tickets/refused-pushes.ts';
 import { readTicket } from '../../store/tickets/ticket.ts';
 import { both, fromFinding, ok, skipped, type Check } from './check.ts';
-import type { Patient } from './patient.ts';
+import type { Patient } from './installation.ts';
 
 /** How old the ticket of each component is: WeChat pushes one every ten minutes. */
 

@@ -1,5 +1,5 @@
 import { both, failed, ok, warn, type Check } from './check.ts';
-import type { Patient } from './patient.ts';
+import type { Patient } from './installation.ts';
 import { ask, probe, ProbeError } from './probe.ts';
 import type { Text } from '../../lib/language.ts';
 

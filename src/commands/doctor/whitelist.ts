@@ -4,7 +4,7 @@ import { WechatError } from '../../wechat/client.ts';
 import { explainCall, type CallFailure } from '../../wechat/failure.ts';
 import { fetchQuota, type Quota } from '../../wechat/calls/operations.ts';
 import { both, failed, ok, skipped, warn, type Check } from './check.ts';
-import { configuredSubjects, storedToken, type Patient, type Subject } from './patient.ts';
+import { configuredSubjects, storedToken, type Patient, type Subject } from './installation.ts';
 import type { Text } from '../../lib/language.ts';
 
 /**

@@ -2,7 +2,7 @@ import express, { type Express, type Request, type RequestHandler } from 'expres
 import { KeeperError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Receiver } from '../../callbacks/receiver.ts';
-import type { RefusedPushCounter } from '../../callbacks/refused.ts';
+import type { RefusedPushCounter } from '../../callbacks/refused-pushes.ts';
 import { readAppid } from '../../config/appid.ts';
 import type { AuthorizationPages } from './authorize.ts';
 import { respondWith } from '../errors.ts';

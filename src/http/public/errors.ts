@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import type { RefusedPushCounter } from '../../callbacks/refused.ts';
+import type { RefusedPushCounter } from '../../callbacks/refused-pushes.ts';
 import type { Log } from '../../lib/log.ts';
 import { soon, type ErrorRenderer } from '../errors.ts';
 import { sendText, type Asked } from '../request-response.ts';

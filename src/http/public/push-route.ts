@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { KeeperError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Answer, Receiver } from '../../callbacks/receiver.ts';
-import type { RefusedPushCounter } from '../../callbacks/refused.ts';
+import type { RefusedPushCounter } from '../../callbacks/refused-pushes.ts';
 import { respondBeforeExpress } from '../errors.ts';
 import { sendText } from '../request-response.ts';
 import { observeResponse, type Seen } from '../internal/route.ts';

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { sendText } from './answers.ts';
 import { listAuthorizations } from './authorizers.ts';
 import { AUTHORIZATION_ROUTES } from './control-authorizations.ts';
-import { FOREIGN_KINDS, mintElsewhere } from './elsewhere.ts';
+import { FOREIGN_KINDS, mintElsewhere } from './foreign-refresher.ts';
 import { pushFaultSchema } from './faults.ts';
 import { hostAt, killHost, reviveHost } from './hosts.ts';
 import { clearLedger, type Ledger } from './ledger.ts';

@@ -15,7 +15,7 @@ import {
   type Grant,
   type GrantOptions,
 } from './authorizers.ts';
-import { firstOwner, mintElsewhere, type ForeignKind } from './elsewhere.ts';
+import { firstOwner, mintElsewhere, type ForeignKind } from './foreign-refresher.ts';
 import { handleRequest } from './endpoint.ts';
 import type { FaultRule, PushFault } from './faults.ts';
 import { killHost, openHosts, reviveHost } from './hosts.ts';

@@ -1,4 +1,4 @@
-import { explainWord } from '../../store/redis/words.ts';
+import { explainWord } from '../../store/redis/error-words.ts';
 import type { Facts } from '../problems.ts';
 import {
   because,

@@ -4,7 +4,7 @@ import { sleep, systemClock, type Clock } from '../../lib/clock.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { watchHealth, type RedisHealth } from './health.ts';
-import { explainWord, firstWordsOf, wordOf, type RedisError } from './words.ts';
+import { explainWord, firstWordsOf, wordOf, type RedisError } from './error-words.ts';
 
 /**
  * The connection to Redis, with everything bounded: WeChat hangs up after 5 s, and ioredis's

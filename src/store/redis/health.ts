@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../lib/clock.ts';
 import { operationOf, subjectOf } from './sent-commands.ts';
-import { firstWordsOf, wordOf, type RedisError } from './words.ts';
+import { firstWordsOf, wordOf, type RedisError } from './error-words.ts';
 
 /**
  * What one connection has shown of Redis while the service worked with it: why it cannot be used, and

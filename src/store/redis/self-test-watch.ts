@@ -1,7 +1,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { healthOf, type Refusal } from './health.ts';
-import { explainWord } from './words.ts';
+import { explainWord } from './error-words.ts';
 import { checkEncryptionKeys, encryptionProblem } from './encryption-keys.ts';
 import { testStore, type SelfTest } from './self-test.ts';
 import type { Store } from './store.ts';

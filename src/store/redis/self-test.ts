@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { keyTypes, sharedKeyTypes, type Keys } from './keys.ts';
 import { onRedis } from './connection.ts';
 import type { Refusal } from './health.ts';
-import { firstWordsOf, wordOf, type RedisError } from './words.ts';
+import { firstWordsOf, wordOf, type RedisError } from './error-words.ts';
 import { loadScript, runScript } from './scripts.ts';
 import { runScripts } from './self-test-scripts.ts';
 import { operationOf } from './sent-commands.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { addressCheck, certificateCheck } from '../../../src/commands/doctor/callback.ts';
 import { maskBody, maskUrl } from '../../../src/commands/doctor/mask.ts';
-import type { Patient } from '../../../src/commands/doctor/patient.ts';
+import type { Patient } from '../../../src/commands/doctor/installation.ts';
 import { readQuotaFlags } from '../../../src/commands/doctor/quota.ts';
 import { printed } from '../../../src/commands/doctor/report.ts';
 import {

@@ -8,7 +8,12 @@ import {
   type CredentialHealth,
 } from '../../../src/status/rules.ts';
 import { finding, identityOf, PROBLEMS, rankFindings } from '../../../src/status/problems.ts';
-import { flowOf, flowOfAll, pointingAt, refusedFindings } from '../../../src/status/refused.ts';
+import {
+  flowOf,
+  flowOfAll,
+  pointingAt,
+  refusedFindings,
+} from '../../../src/status/refused-pushes.ts';
 import { describeReplicas, replicaFindings } from '../../../src/status/replicas.ts';
 import type { RefusedPushes } from '../../../src/store/tickets/refused-pushes.ts';
 import { describeProblem } from '../../../src/status/wording.ts';

@@ -9,7 +9,7 @@ import { createKeys, type CredentialId } from '../../store/redis/keys.ts';
 import { readRecord, SpoiledRecordError } from '../../store/credentials/record.ts';
 import type { StoredError } from '../../store/credentials/stored-error.ts';
 import { connectRedis, onRedis } from '../../store/redis/connection.ts';
-import { wordOf, type RedisError } from '../../store/redis/words.ts';
+import { wordOf, type RedisError } from '../../store/redis/error-words.ts';
 import { createTokenEncryption } from '../../store/redis/token-encryption.ts';
 import { createStoreTime } from '../../store/redis/time.ts';
 import type { Store } from '../../store/redis/store.ts';
@@ -36,7 +36,7 @@ export interface Patient {
   secrets: Set<string>;
 }
 
-export { wordOf as reasonOf } from '../../store/redis/words.ts';
+export { wordOf as reasonOf } from '../../store/redis/error-words.ts';
 
 export type PatientOptions = Partial<
   Pick<Patient, 'env' | 'clock' | 'lookup' | 'stepMs' | 'ca' | 'machine'>
