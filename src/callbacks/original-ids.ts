@@ -12,15 +12,15 @@ const MOST = 10_000;
  * A signature does not cover the URL, so whoever has captured a message could send it to the URL of
  * another account; the account that is named inside tells.
  */
-export interface Addressees {
+export interface OriginalIds {
   /** @returns undefined when nobody knows; never rejects, since no message is lost for that */
-  originalId(component: string, authorizer: string): Promise<string | undefined>;
+  of(component: string, authorizer: string): Promise<string | undefined>;
 }
 
-export function createAddressees({ store, clock }: { store: Store; clock: Clock }): Addressees {
+export function createOriginalIds({ store, clock }: { store: Store; clock: Clock }): OriginalIds {
   const known = new Map<string, { id: string | undefined; until: number }>();
   return {
-    async originalId(component, authorizer) {
+    async of(component, authorizer) {
       const key = `${component}:${authorizer}`;
       const kept = known.get(key);
       if (kept !== undefined && clock.monotonic() < kept.until) return kept.id;

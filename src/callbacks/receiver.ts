@@ -13,7 +13,7 @@ import {
 import { textOf, type PushFields } from '../wechat/push/push-fields.ts';
 import { readPush } from '../wechat/push/read-push.ts';
 import { createUsualOpener, readUsual, type UsualOpener } from '../wechat/push/usual-push.ts';
-import { createAddressees, type Addressees } from './original-ids.ts';
+import { createOriginalIds, type OriginalIds } from './original-ids.ts';
 import { handlerOf, recordMessage } from './handlers/index.ts';
 import type { PushTally } from './push-tally.ts';
 import type { HandlerContext, OpenedPush, PushOutcome, StoredMessage } from './handlers/handler.ts';
@@ -92,7 +92,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     }
     return platform;
   };
-  const parts = { ...options, addressees: createAddressees(options) };
+  const parts = { ...options, originalIds: createOriginalIds(options) };
   return {
     knows: (appid) => components.has(appid),
     echo: (appid, query) => verifyEcho(platformOf(appid).secrets, query),
@@ -112,7 +112,7 @@ function typeOf({ authorizerAppid }: { authorizerAppid?: string }) {
 }
 
 async function receive(
-  options: ReceiverOptions & { addressees: Addressees },
+  options: ReceiverOptions & { originalIds: OriginalIds },
   { secrets, others, openUsual }: Platform,
   arrived: ArrivedPush,
 ): Promise<Answer> {
@@ -147,7 +147,7 @@ async function receive(
     noteOutcome(options, push, opened, outcome);
     return SUCCESS;
   }
-  const account = await accountOf(options.addressees, push, authorizerAppid);
+  const account = await accountOf(options.originalIds, push, authorizerAppid);
   const odd = account === 'another' ? ([...push.odd, 'another_account'] as const) : push.odd;
   const arrivedMessage = { ...push, odd, authorizerAppid, atItsAccount: account === 'its_own' };
   const outcome = await recordMessage(arrivedMessage, options);
@@ -188,13 +188,13 @@ function assertAtItsUrl(
 
 /** Whether a message names the account of its URL, or another one, as a captured one would. */
 async function accountOf(
-  addressees: Addressees,
+  originalIds: OriginalIds,
   { componentAppid, fields }: OpenedPush,
   authorizer: string,
 ): Promise<'its_own' | 'another' | 'unknown'> {
   const named = textOf(fields, 'ToUserName') ?? '';
   if (named === '') return 'unknown';
-  const known = await addressees.originalId(componentAppid, authorizer);
+  const known = await originalIds.of(componentAppid, authorizer);
   if (known === undefined) return 'unknown';
   return known === named ? 'its_own' : 'another';
 }

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { validate as isCron } from 'node-cron';
 import * as z from 'zod';
+import { isLocalAddress } from '../lib/addresses.ts';
 import { OWN_APPID } from './appid.ts';
 
 /** What the texts of settings must look like. Messages name the form and never repeat the value. */
@@ -170,8 +171,14 @@ export function webhookUrlFault(url: string, kind: AlertKind): string | undefine
   const { protocol, hostname } = new URL(url);
   if (protocol === 'https:' || LOOPBACK.test(hostname)) return undefined;
   if (kind !== 'json') return `${WEBHOOK_FORM}; http only to loopback`;
-  if (PRIVATE_HOST.test(hostname)) return undefined;
+  if (isPrivate(hostname)) return undefined;
   return `${WEBHOOK_FORM}; http only to loopback and to private addresses and names`;
+}
+
+/** @param hostname as URL has it: IPv6 in brackets */
+function isPrivate(hostname: string): boolean {
+  const address = hostname.replace(/^\[(.*)\]$/, '$1');
+  return isIP(address) === 0 ? PRIVATE_NAME.test(hostname) : isLocalAddress(address);
 }
 
 function isRedisUrl(text: string): boolean {
@@ -187,9 +194,8 @@ function isRedisUrl(text: string): boolean {
 }
 
 const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
-/** RFC 1918, unique local IPv6, and names that only a private network resolves. */
-const PRIVATE_HOST =
-  /^(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)[\d.]+$|^\[f[cd]|^[a-z0-9-]+$|\.(?:internal|local)$/;
+/** Names that only a private network resolves. */
+const PRIVATE_NAME = /^[a-z0-9-]+$|\.(?:internal|local)$/;
 const WEB_URL =
   /^(https?:\/\/[a-z0-9.:[\]-]+)((?:\/[A-Za-z0-9_~.!$&'()*+,=:@-]+)*\/?)(?:\?[!$-[\]-~]*)?$/;
 

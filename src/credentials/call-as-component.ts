@@ -1,7 +1,7 @@
 import type { PlatformCall } from '../wechat/calls/authorizer.ts';
 import { WechatError } from '../wechat/client.ts';
 import { readCredential, type ReadContext } from './read.ts';
-import { noteRefusal } from './note-invalid.ts';
+import { noteInvalid } from './note-invalid.ts';
 
 /**
  * Calls WeChat with a component's live token. When WeChat calls that token dead, it is renewed as after
@@ -20,7 +20,7 @@ export async function callAsComponent<T>(
   } catch (error) {
     if (!(error instanceof WechatError) || error.facts.class !== 'token') throw error;
     const by = { call: error.facts.api };
-    await noteRefusal(context, id, { seq: token.seq, by, ownDoing: false, quiet: true });
+    await noteInvalid(context, id, { seq: token.seq, by, ownDoing: false, quiet: true });
     await context.keeper.ensureFresh(id, 'refused');
     const renewed = await readCredential(context, id);
     if (renewed.seq === token.seq) throw error;

@@ -12,7 +12,7 @@ import type {
   Target,
 } from './refresh-types.ts';
 import { refreshIfDue } from './refresh.ts';
-import { noteRefusal } from './note-invalid.ts';
+import { noteInvalid } from './note-invalid.ts';
 import { configuredIds, dependentsOf, kindOf, targetOf, type Catalog } from './catalog.ts';
 import { createCopyVerifier } from './verify-local-copies.ts';
 import { createDueRefresher, type RefreshDueResult } from './refresh-due.ts';
@@ -308,7 +308,7 @@ async function renewParentAndRetry(
   const { parent } = target;
   if (parent === undefined) return failure;
   const by = { call: target.id.kind };
-  const refusal = await noteRefusal(state, parent, { seq: deadSeq, by, ownDoing: false });
+  const refusal = await noteInvalid(state, parent, { seq: deadSeq, by, ownDoing: false });
   if (refusal.outcome === 'throttled') return failure;
   await ensureFresh(state, parent, 'refused');
   const { seq } = await readRecord(state.store, parent);

@@ -11,7 +11,7 @@ import type { RefreshContext } from './refresh-types.ts';
  * @param refusal.quiet that it came too soon is not worth another log line
  * @throws KeeperError `store_unavailable`
  */
-export async function noteRefusal(
+export async function noteInvalid(
   { store, log }: Pick<RefreshContext, 'store' | 'log'>,
   id: CredentialId,
   refusal: { seq: number; by: RefusedBy; ownDoing: boolean; quiet?: boolean },

@@ -7,7 +7,7 @@ import { explainErrcode } from '../wechat/errcodes.ts';
 import { readRepaired } from './read-repair.ts';
 import type { CredentialKind } from './kinds/kind.ts';
 import { readCredential, within, type Credential, type ReadContext } from './read.ts';
-import { noteRefusal } from './note-invalid.ts';
+import { noteInvalid } from './note-invalid.ts';
 import type { RefreshTrigger } from './refresh-types.ts';
 
 /**
@@ -117,7 +117,7 @@ async function answerReport(
     const current = await readCredential(context, id);
     return { outcome: 'refreshed', current, retryAfterSeconds: undefined };
   }
-  const refusal = await noteRefusal(context, id, {
+  const refusal = await noteInvalid(context, id, {
     seq,
     by: { caller: complaint.caller, errcode: complaint.errcode },
     ownDoing: asked,

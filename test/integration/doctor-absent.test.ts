@@ -33,8 +33,11 @@ describe('what a line says when', () => {
 
   it('no component is configured, only accounts: nothing to be pushed, nothing to be reached', async () => {
     platform = await createTestPlatform({ accounts: true });
-    const patient = await admitPlatform(platform, { components: [], publicBaseUrl: undefined });
-    const checks = await examine(patient);
+    const installation = await admitPlatform(platform, {
+      components: [],
+      publicBaseUrl: undefined,
+    });
+    const checks = await examine(installation);
     const [setting, way] = [lines(checks, 'settings', 'PUBLIC'), lines(checks, 'callback')].flat();
     expect([setting?.state, way?.state]).toEqual(['skipped', 'skipped']);
     expect(way?.seen.en).toMatch(/^no component is configured/);

@@ -5,7 +5,7 @@ import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { examineCallback } from '../../src/commands/doctor/callback.ts';
-import type { PatientOptions } from '../../src/commands/doctor/installation.ts';
+import type { InstallationOptions } from '../../src/commands/doctor/installation.ts';
 import { examineWechat } from '../../src/commands/doctor/wechat.ts';
 import { admitPlatform, lines, troubles } from '../kit/doctor.ts';
 import { COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
@@ -22,10 +22,14 @@ beforeAll(async () => {
 });
 afterAll(() => platform.close());
 
-async function look(url: string, options: PatientOptions = {}) {
+async function look(url: string, options: InstallationOptions = {}) {
   const lookup = () => Promise.resolve(['127.0.0.1']);
-  const patient = await admitPlatform(platform, { publicBaseUrl: url }, { lookup, ...options });
-  return examineCallback(patient);
+  const installation = await admitPlatform(
+    platform,
+    { publicBaseUrl: url },
+    { lookup, ...options },
+  );
+  return examineCallback(installation);
 }
 
 /** Something in front of wxkeeper that answers in its own way. */
@@ -128,8 +132,8 @@ describe('the callback', () => {
     const [component] = platform.config.components;
     if (component === undefined) throw new Error('no component');
     const components = [{ ...component, token: 'anotherToken' }];
-    const patient = await admitPlatform(platform, { components });
-    const checks = await examineCallback(patient);
+    const installation = await admitPlatform(platform, { components });
+    const checks = await examineCallback(installation);
     expect(troubles(checks)).toEqual([WARNED, `failed callback ${PATH} -`]);
     expect(checks.at(-1)?.advice?.en).toMatch(/COMPONENT_TOKEN/);
   });
@@ -146,8 +150,8 @@ describe('a host of WeChat', () => {
       host === 'localhost'
         ? Promise.resolve(['127.0.0.1'])
         : Promise.reject(Object.assign(new Error(), { code: 'ENOTFOUND' }));
-    const patient = await admitPlatform(platform, { wechatApiBaseUrls: [url] }, { lookup });
-    const [line] = lines((await examineWechat(patient)).checks, 'wechat');
+    const installation = await admitPlatform(platform, { wechatApiBaseUrls: [url] }, { lookup });
+    const [line] = lines((await examineWechat(installation)).checks, 'wechat');
     expect(line).toMatchObject({ state: 'failed', code: 'wechat_unreachable' });
     expect(line?.seen.en).toMatch(says);
   });
@@ -160,16 +164,20 @@ describe('a host of WeChat', () => {
     await once(server, 'listening');
     onTestFinished(() => server.close().closeAllConnections());
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const patient = await admitPlatform(platform, { wechatApiBaseUrls: [url] }, { stepMs: 100 });
-    const visit = await examineWechat(patient);
+    const installation = await admitPlatform(
+      platform,
+      { wechatApiBaseUrls: [url] },
+      { stepMs: 100 },
+    );
+    const visit = await examineWechat(installation);
     expect(visit.isThere).toBe(false);
     expect(visit.checks[0]?.seen.en).toMatch(says);
   });
 
   it('has a name server that never answers', async () => {
     const lookup = () => new Promise<string[]>(() => undefined);
-    const patient = await admitPlatform(platform, {}, { stepMs: 50, lookup });
-    const [line] = (await examineWechat(patient)).checks;
+    const installation = await admitPlatform(platform, {}, { stepMs: 50, lookup });
+    const [line] = (await examineWechat(installation)).checks;
     expect(line?.seen.en).toMatch(/name is not found \(ETIMEDOUT\)/);
   });
 
@@ -177,8 +185,8 @@ describe('a host of WeChat', () => {
     const lookup = () => Promise.resolve(['127.0.0.2', '127.0.0.1']);
     // An address is not looked up.
     const urls = [platform.simulator.url.replace('127.0.0.1', 'localhost')];
-    const patient = await admitPlatform(platform, { wechatApiBaseUrls: urls }, { lookup });
-    expect(troubles((await examineWechat(patient)).checks)).toEqual([]);
+    const installation = await admitPlatform(platform, { wechatApiBaseUrls: urls }, { lookup });
+    expect(troubles((await examineWechat(installation)).checks)).toEqual([]);
   });
 });
 

@@ -75,10 +75,10 @@ describe('an installation that is well', () => {
   });
 
   it.each(['en', 'zh'] as const)('is reported without a secret: %s', async (language) => {
-    const patient = await admitPlatform(platform);
-    const checks = await examine(patient);
+    const installation = await admitPlatform(platform);
+    const checks = await examine(installation);
     for (const report of [textReport, jsonReport]) {
-      const text = report(checks, language, patient.secrets);
+      const text = report(checks, language, installation.secrets);
       const values = platform.simulator.ledger.mints.map(({ value }) => value);
       const { secret, token, encodingAesKey, previousToken } = COMPONENT;
       for (const one of [...values, secret, token, encodingAesKey, previousToken]) {
@@ -88,9 +88,9 @@ describe('an installation that is well', () => {
   });
 
   it('reads as lines for people and as JSON for scripts', async () => {
-    const patient = await admitPlatform(platform);
-    const checks = await examine(patient);
-    const english = textReport(checks, 'en', patient.secrets);
+    const installation = await admitPlatform(platform);
+    const checks = await examine(installation);
+    const english = textReport(checks, 'en', installation.secrets);
     expect(english).toMatch(/^Settings\n {2}ok {7}formats/);
     expect(english).toContain('\n           What to do: Set appendonly yes');
     expect(english).toMatch(/\n\nAll is well, 3 warnings\.$/);
@@ -99,10 +99,12 @@ describe('an installation that is well', () => {
     expect(textReport(broken, 'en', [])).toMatch(
       /\n\n1 FAILED, 3 warnings\.\n\nBegin with this:\n {2}FAILED {3}Settings, formats {2}all /,
     );
-    expect(textReport(checks, 'zh', patient.secrets)).toMatch(
+    expect(textReport(checks, 'zh', installation.secrets)).toMatch(
       /怎么办：[^]*\n一切正常，3 项警告。$/,
     );
-    const json = JSON.parse(jsonReport(checks, 'en', patient.secrets)) as { checks: unknown[] };
+    const json = JSON.parse(jsonReport(checks, 'en', installation.secrets)) as {
+      checks: unknown[];
+    };
     expect(json).toMatchObject({ ok: true });
     expect(json.checks[0]).toEqual({
       group: 'settings',

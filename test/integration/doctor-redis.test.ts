@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { both, type Check } from '../../src/commands/doctor/check.ts';
 import { examine } from '../../src/commands/doctor/examine.ts';
-import { admit, reasonOf, release } from '../../src/commands/doctor/installation.ts';
+import { connectTo, reasonOf, close } from '../../src/commands/doctor/installation.ts';
 import { examineRedis, wrongKind } from '../../src/commands/doctor/redis.ts';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { loadConfig, type Config } from '../../src/config/load.ts';
@@ -44,9 +44,9 @@ function settings(url = server.url, env: Record<string, string> = {}): Config {
 }
 
 async function look(config = settings()): Promise<Check[]> {
-  const patient = await admit(config, { env: {}, machine: MACHINE });
-  onTestFinished(() => release(patient));
-  return examineRedis(patient);
+  const installation = await connectTo(config, { env: {}, machine: MACHINE });
+  onTestFinished(() => close(installation));
+  return examineRedis(installation);
 }
 
 /** Logs in as a user who may do what the ACL rules say. */
@@ -146,9 +146,9 @@ describe('a Redis that cannot be used', () => {
   ])('%s: the rest is skipped', async (_, url, says, advice) => {
     await admin.config('SET', 'requirepass', 'another');
     onTestFinished(() => void admin.config('SET', 'requirepass', ''));
-    const patient = await admit(settings(url()), { env: {}, machine: MACHINE });
-    onTestFinished(() => release(patient));
-    const checks = await examine(patient);
+    const installation = await connectTo(settings(url()), { env: {}, machine: MACHINE });
+    onTestFinished(() => close(installation));
+    const checks = await examine(installation);
     const [line] = lines(checks, 'redis');
     expect(line).toMatchObject({ state: 'failed', code: 'store_unavailable' });
     expect(line?.seen.en).toMatch(says);
@@ -210,9 +210,9 @@ describe('a Redis that cannot be used', () => {
   });
 
   it('goes away in the middle: said once, and the report goes on', async () => {
-    const patient = await admit(settings(), { env: {}, machine: MACHINE });
-    release(patient);
-    const checks = await examine(patient);
+    const installation = await connectTo(settings(), { env: {}, machine: MACHINE });
+    close(installation);
+    const checks = await examine(installation);
     expect(checks.filter(({ code }) => code === 'store_unavailable')).toHaveLength(1);
     expect(lines(checks, 'callback')).toMatchObject([
       { state: 'skipped', name: both('DNS name', '域名') },

@@ -41,12 +41,12 @@ async function run(
   name: 'trace' | 'quota',
   ...args: string[]
 ): Promise<{ text: string; well: boolean }> {
-  const patient = await admitPlatform(platform);
+  const installation = await admitPlatform(platform);
   const outcome =
     name === 'trace'
-      ? await trace(patient, readTraceFlags(args))
-      : await quota(patient, readQuotaFlags(args));
-  const text = printed(outcome.lines, patient.secrets);
+      ? await trace(installation, readTraceFlags(args))
+      : await quota(installation, readQuotaFlags(args));
+  const text = printed(outcome.lines, installation.secrets);
   const values = platform.simulator.ledger.mints.map(({ value }) => value);
   for (const secret of [...values, COMPONENT.secret, STABLE.secret, CLASSIC.secret]) {
     expect(text).not.toContain(secret);

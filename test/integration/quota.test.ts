@@ -170,10 +170,10 @@ describe('row 126: a quota that was cleared', () => {
   });
 
   it('by the doctor: readers and patrols ask at once', async () => {
-    const patient = await admitPlatform(platform);
+    const installation = await admitPlatform(platform);
     const { appid } = COMPONENT;
     const flags = readQuotaFlags(['--clear', '--confirm', appid]);
-    expect(await quota(patient, flags)).toMatchObject({ well: true });
+    expect(await quota(installation, flags)).toMatchObject({ well: true });
     expect(callsSince(platform, MINT_API, 0)).toHaveLength(1);
     expect(await read(platform, TOKEN)).toMatchObject({ status: 200, seq: 1 });
     expect(callsSince(platform, MINT_API, 0)).toHaveLength(2);
@@ -181,8 +181,8 @@ describe('row 126: a quota that was cleared', () => {
   });
 
   it('by the doctor, and nobody reads: it is there within a round', async () => {
-    const patient = await admitPlatform(platform);
-    await quota(patient, readQuotaFlags(['--clear', '--confirm', COMPONENT.appid]));
+    const installation = await admitPlatform(platform);
+    await quota(installation, readQuotaFlags(['--clear', '--confirm', COMPONENT.appid]));
     await platform.pass(15_000);
     await expectHealed(platform);
   });
@@ -223,8 +223,8 @@ describe("row 126: the quota of an authorizer's token", () => {
     const before = callsSince(platform, AUTHORIZER_API, 0);
     expect(before.length).toBeGreaterThanOrEqual(2);
     platform.simulator.clearFaults();
-    const patient = await admitPlatform(platform);
-    await quota(patient, readQuotaFlags(['--clear', '--confirm', COMPONENT.appid]));
+    const installation = await admitPlatform(platform);
+    await quota(installation, readQuotaFlags(['--clear', '--confirm', COMPONENT.appid]));
     await platform.pass(15_000);
     expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200, seq: 1 });
   });

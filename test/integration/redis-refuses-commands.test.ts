@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { admit, release, SILENT } from '../../src/commands/doctor/installation.ts';
+import { connectTo, close, SILENT } from '../../src/commands/doctor/installation.ts';
 import { examineRedis } from '../../src/commands/doctor/redis.ts';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createLog } from '../../src/lib/log.ts';
@@ -70,9 +70,9 @@ async function problems(platform: TestPlatform): Promise<Problem[]> {
 }
 
 async function doctor(platform: TestPlatform): Promise<string> {
-  const patient = await admit(platform.config, { env: {}, machine: MACHINE });
-  onTestFinished(() => release(patient));
-  const checks = await examineRedis(patient);
+  const installation = await connectTo(platform.config, { env: {}, machine: MACHINE });
+  onTestFinished(() => close(installation));
+  const checks = await examineRedis(installation);
   return JSON.stringify(checks.filter(({ state }) => state === 'failed'));
 }
 

@@ -2,10 +2,10 @@ import { onTestFinished } from 'vitest';
 import type { Check } from '../../src/commands/doctor/check.ts';
 import { examine } from '../../src/commands/doctor/examine.ts';
 import {
-  admit,
-  release,
-  type Patient,
-  type PatientOptions,
+  connectTo,
+  close,
+  type Installation,
+  type InstallationOptions,
 } from '../../src/commands/doctor/installation.ts';
 import type { Config } from '../../src/config/load.ts';
 import type { TestPlatform } from './platform.ts';
@@ -17,19 +17,19 @@ export const MACHINE = { nodeVersion: 'v24.0.0', inContainer: false, dotenv: '/n
 export async function admitPlatform(
   platform: TestPlatform,
   settings: Partial<Config> = {},
-  options: PatientOptions = {},
-): Promise<Patient> {
+  options: InstallationOptions = {},
+): Promise<Installation> {
   const config = { ...platform.config, publicBaseUrl: platform.publicUrl(''), ...settings };
   const { clock } = platform;
-  const patient = await admit(config, { clock, env: {}, machine: MACHINE, ...options });
-  onTestFinished(() => release(patient));
-  return patient;
+  const installation = await connectTo(config, { clock, env: {}, machine: MACHINE, ...options });
+  onTestFinished(() => close(installation));
+  return installation;
 }
 
 export async function examinePlatform(
   platform: TestPlatform,
   settings: Partial<Config> = {},
-  options: PatientOptions = {},
+  options: InstallationOptions = {},
 ): Promise<Check[]> {
   return examine(await admitPlatform(platform, settings, options));
 }

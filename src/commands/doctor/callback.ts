@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { isLocalAddress } from '../../lib/addresses.ts';
 import type { ComponentConfig } from '../../config/file.ts';
 import { both, failed, ok, skipped, warn, type Check } from './check.ts';
-import type { Patient } from './installation.ts';
+import type { Installation } from './installation.ts';
 import { ask, probe, ProbeError, type Answered } from './probe.ts';
 import { describeProbe } from './wechat.ts';
 import type { Text } from '../../lib/language.ts';
@@ -20,8 +20,8 @@ const NAMES = {
   livez: both('/livez'),
 };
 
-export async function examineCallback(patient: Patient): Promise<Check[]> {
-  const { publicBaseUrl, components } = patient.config;
+export async function examineCallback(installation: Installation): Promise<Check[]> {
+  const { publicBaseUrl, components } = installation.config;
   if (publicBaseUrl === undefined) {
     const why =
       components.length === 0
@@ -34,14 +34,14 @@ export async function examineCallback(patient: Patient): Promise<Check[]> {
   }
   const base = new URL(publicBaseUrl);
   try {
-    const { addresses, address, certificateEndsAt } = await probe(patient, base);
+    const { addresses, address, certificateEndsAt } = await probe(installation, base);
     const checks = [addressCheck(base.hostname, addresses)];
     if (certificateEndsAt !== undefined) {
-      checks.push(certificateCheck(certificateEndsAt, patient.clock.now()));
+      checks.push(certificateCheck(certificateEndsAt, installation.clock.now()));
     }
-    checks.push(await livez(patient, base, address));
+    checks.push(await livez(installation, base, address));
     if (checks.at(-1)?.state !== 'ok') return checks;
-    const echoes = components.map((one) => echo(patient, base, address, one));
+    const echoes = components.map((one) => echo(installation, base, address, one));
     return [...checks, ...(await Promise.all(echoes))];
   } catch (error) {
     if (!(error instanceof ProbeError)) throw error;
@@ -97,8 +97,8 @@ function probeCheck(error: ProbeError): Check {
   return failed('callback', name, { seen: here(describeProbe(error)), advice });
 }
 
-async function livez(patient: Patient, base: URL, address: string): Promise<Check> {
-  const answer = await ask(patient, new URL('/livez', base), address);
+async function livez(installation: Installation, base: URL, address: string): Promise<Check> {
+  const answer = await ask(installation, new URL('/livez', base), address);
   if (answer.status === 200 && answer.body === 'ok') {
     return ok(
       'callback',
@@ -117,7 +117,7 @@ async function livez(patient: Patient, base: URL, address: string): Promise<Chec
 
 /** As WeChat tries out a URL: signed with the Token, and what it sends must come back. */
 async function echo(
-  patient: Patient,
+  installation: Installation,
   base: URL,
   address: string,
   { appid, token }: ComponentConfig,
@@ -125,7 +125,7 @@ async function echo(
   const url = new URL(`/callback/${appid}`, base);
   const echostr = String(randomBytes(6).readUIntBE(0, 6));
   const nonce = randomBytes(5).toString('hex');
-  const timestamp = String(Math.floor(patient.clock.now() / 1000));
+  const timestamp = String(Math.floor(installation.clock.now() / 1000));
   const signature = createHash('sha1')
     .update([token, timestamp, nonce].sort().join(''))
     .digest('hex');
@@ -133,7 +133,7 @@ async function echo(
     url.searchParams.set(name, value);
   }
   const name = both(url.pathname);
-  const answer = await ask(patient, url, address);
+  const answer = await ask(installation, url, address);
   if (answer.status === 200 && answer.body === echostr) {
     return ok('callback', name, here(both('answers as it should', '应答正确')));
   }

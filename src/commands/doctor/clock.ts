@@ -1,6 +1,6 @@
 import { onRedis } from '../../store/redis/connection.ts';
 import { both, failed, ok, skipped, type Check } from './check.ts';
-import type { Patient } from './installation.ts';
+import type { Installation } from './installation.ts';
 
 /** This machine's clock against those that it must agree with. */
 
@@ -11,7 +11,7 @@ const MAX_SKEW_MS = 60_000;
  * @throws KeeperError `store_unavailable` when Redis goes away meanwhile
  */
 export async function examineClock(
-  patient: Patient,
+  installation: Installation,
   wechat: { date: number; heardAt: number } | undefined,
 ): Promise<Check[]> {
   const againstWechat = both('against WeChat', '与微信对比');
@@ -19,11 +19,11 @@ export async function examineClock(
     wechat === undefined
       ? skipped('clock', againstWechat, both('no host answered', '没有域名应答'))
       : compare(againstWechat, wechat.heardAt - wechat.date),
-    await againstRedis(patient),
+    await againstRedis(installation),
   ];
 }
 
-async function againstRedis({ store, clock, redisProblem }: Patient): Promise<Check> {
+async function againstRedis({ store, clock, redisProblem }: Installation): Promise<Check> {
   const name = both('against Redis', '与 Redis 对比');
   if (redisProblem !== undefined) {
     return skipped('clock', name, both('Redis cannot be used', '无法使用 Redis'));

@@ -2,7 +2,7 @@ import { KeeperError } from '../../lib/errors.ts';
 import { examineCallback } from './callback.ts';
 import { GROUPS, type Check } from './check.ts';
 import { examineClock } from './clock.ts';
-import { reasonOf, type Patient } from './installation.ts';
+import { reasonOf, type Installation } from './installation.ts';
 import { examineRedis, unreachable } from './redis.ts';
 import { examineSettings } from './settings.ts';
 import { examineStatus } from './status.ts';
@@ -11,34 +11,40 @@ import { examineWechat } from './wechat.ts';
 import { examineWhitelist } from './whitelist.ts';
 
 /** Everything, in the order of the groups. It changes nothing, at WeChat or in Redis. */
-export async function examine(patient: Patient): Promise<Check[]> {
+export async function examine(installation: Installation): Promise<Check[]> {
   // What can hang is looked at together.
-  const [wechat, callback] = await Promise.all([examineWechat(patient), examineCallback(patient)]);
-  const checks = [...examineSettings(patient), ...wechat.checks];
+  const [wechat, callback] = await Promise.all([
+    examineWechat(installation),
+    examineCallback(installation),
+  ]);
+  const checks = [...examineSettings(installation), ...wechat.checks];
   const stored = [
-    () => examineRedis(patient),
+    () => examineRedis(installation),
     // Learns Redis's time, by which the others judge.
-    () => examineClock(patient, wechat.clock),
-    () => examineTickets(patient),
-    () => examineWhitelist(patient, wechat.isThere),
-    () => examineStatus(patient, checks),
+    () => examineClock(installation, wechat.clock),
+    () => examineTickets(installation),
+    () => examineWhitelist(installation, wechat.isThere),
+    () => examineStatus(installation, checks),
   ];
-  for (const look of stored) checks.push(...(await orUnreachable(patient, look)));
+  for (const look of stored) checks.push(...(await orUnreachable(installation, look)));
   checks.push(...callback);
   const order = Object.keys(GROUPS);
   return checks.sort((a, b) => order.indexOf(a.group) - order.indexOf(b.group));
 }
 
 /** Redis may go away in the middle; the rest of the report is still worth having. */
-async function orUnreachable(patient: Patient, look: () => Promise<Check[]>): Promise<Check[]> {
+async function orUnreachable(
+  installation: Installation,
+  look: () => Promise<Check[]>,
+): Promise<Check[]> {
   try {
     return await look();
   } catch (error) {
     if (!(error instanceof KeeperError) || error.code !== 'store_unavailable') throw error;
-    if (patient.redisProblem !== undefined) return [];
+    if (installation.redisProblem !== undefined) return [];
     const { cause } = error;
-    patient.redisProblem = reasonOf(cause instanceof Error ? cause : error);
-    return [unreachable(patient)];
+    installation.redisProblem = reasonOf(cause instanceof Error ? cause : error);
+    return [unreachable(installation)];
   }
 }
 

@@ -17,7 +17,7 @@ import { createWechatApi, type WechatApi } from '../../wechat/client.ts';
 import { UsageError } from './usage.ts';
 
 /** The installation that is examined, with its settings, and how it is reached. */
-export interface Patient {
+export interface Installation {
   config: Config;
   env: Readonly<Record<string, string | undefined>>;
   clock: Clock;
@@ -38,8 +38,8 @@ export interface Patient {
 
 export { wordOf as reasonOf } from '../../store/redis/error-words.ts';
 
-export type PatientOptions = Partial<
-  Pick<Patient, 'env' | 'clock' | 'lookup' | 'stepMs' | 'ca' | 'machine'>
+export type InstallationOptions = Partial<
+  Pick<Installation, 'env' | 'clock' | 'lookup' | 'stepMs' | 'ca' | 'machine'>
 >;
 
 const CONNECT_WAIT_MS = 3_000;
@@ -56,7 +56,10 @@ export const SILENT: Log = {
 };
 
 /** Connects to Redis, or finds out why that cannot be. Call `release` at the end. */
-export async function admit(config: Config, options: PatientOptions = {}): Promise<Patient> {
+export async function connectTo(
+  config: Config,
+  options: InstallationOptions = {},
+): Promise<Installation> {
   const { clock = systemClock } = options;
   const redis = connectRedis({ url: config.redisUrl, protocol: config.redisProtocol }, SILENT);
   const redisProblem = await firstProblem(redis);
@@ -95,7 +98,7 @@ async function firstProblem(redis: Redis): Promise<string | undefined> {
   }
 }
 
-export function release({ store }: Patient): void {
+export function close({ store }: Installation): void {
   store.redis.disconnect();
 }
 
@@ -112,15 +115,20 @@ export type StoredToken =
  * minted.
  * @throws KeeperError `store_unavailable`
  */
-export async function storedToken(patient: Patient, subject: Subject): Promise<StoredToken> {
-  const record = await readRecord(patient.store, subject.credential).catch((error: unknown) => {
-    if (error instanceof SpoiledRecordError) return undefined;
-    throw error;
-  });
+export async function storedToken(
+  installation: Installation,
+  subject: Subject,
+): Promise<StoredToken> {
+  const record = await readRecord(installation.store, subject.credential).catch(
+    (error: unknown) => {
+      if (error instanceof SpoiledRecordError) return undefined;
+      throw error;
+    },
+  );
   if (record === undefined) return { token: undefined, lastError: undefined };
   const { value, expiresAt, readAt, refused, lastError } = record;
   for (const secret of [value, record.refreshToken]) {
-    if (secret !== undefined) patient.secrets.add(secret);
+    if (secret !== undefined) installation.secrets.add(secret);
   }
   const live = value !== undefined && expiresAt > readAt && !refused;
   return live ? { token: value } : { token: undefined, lastError };
@@ -134,7 +142,7 @@ export type Subject = { appid: string; credential: CredentialId } & (
 );
 
 /** Every component and every account of our own. */
-export function configuredSubjects({ config }: Patient): Subject[] {
+export function configuredSubjects({ config }: Installation): Subject[] {
   return [
     ...config.components.map((component): Subject => ({
       type: 'component',
@@ -155,10 +163,10 @@ export function configuredSubjects({ config }: Patient): Subject[] {
  * Whom an appid names: who is configured, or else an account that authorized a component.
  * @throws UsageError
  */
-export async function subjectOf(patient: Patient, appid: string): Promise<Subject> {
-  const configured = configuredSubjects(patient).find((one) => one.appid === appid);
+export async function subjectOf(installation: Installation, appid: string): Promise<Subject> {
+  const configured = configuredSubjects(installation).find((one) => one.appid === appid);
   if (configured !== undefined) return configured;
-  const { store, config } = patient;
+  const { store, config } = installation;
   for (const component of config.components) {
     const subject = `${component.appid}:${appid}`;
     const credential = { kind: 'authorizer_access_token', subject } as const;

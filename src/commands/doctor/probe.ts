@@ -2,7 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { connect as connectTls, TLSSocket } from 'node:tls';
-import type { Patient } from './installation.ts';
+import type { Installation } from './installation.ts';
 
 /** A connection tried out, step by step, so that the step that fails can be named. */
 
@@ -34,14 +34,14 @@ export class ProbeError extends Error {
 const ONE_ADDRESS_MS = 2_500;
 
 /** @throws ProbeError */
-export async function probe(patient: Patient, url: URL): Promise<Connected> {
-  const { clock } = patient;
+export async function probe(installation: Installation, url: URL): Promise<Connected> {
+  const { clock } = installation;
   const host = hostOf(url);
   const began = clock.monotonic();
-  const addresses = await resolve(patient, host);
+  const addresses = await resolve(installation, host);
   const dnsMs = Math.round(clock.monotonic() - began);
   const connecting = clock.monotonic();
-  const { address = host, certificateEndsAt } = await connect(patient, url, addresses);
+  const { address = host, certificateEndsAt } = await connect(installation, url, addresses);
   const connectMs = Math.round(clock.monotonic() - connecting);
   return { addresses, address, dnsMs, connectMs, certificateEndsAt };
 }
@@ -62,7 +62,7 @@ interface Reached {
 
 /** One address after the other, so that a dead IPv6 way is no failure, as it is none for the service. */
 function connect(
-  { ca, stepMs }: Patient,
+  { ca, stepMs }: Installation,
   url: URL,
   addresses: readonly string[],
 ): Promise<Reached> {
@@ -120,7 +120,7 @@ function certificateEnd(socket: Socket): number | undefined {
 }
 
 /** @throws ProbeError */
-async function resolve({ lookup, stepMs }: Patient, host: string): Promise<string[]> {
+async function resolve({ lookup, stepMs }: Installation, host: string): Promise<string[]> {
   let stop: (() => void) | undefined;
   const tooLong = new Promise<never>((_done, fail) => (stop = endAfter(stepMs, fail)));
   try {
@@ -149,7 +149,7 @@ const MAX_BODY_CHARS = 65_536;
  * @throws ProbeError
  */
 export function ask(
-  { clock, ca, stepMs }: Patient,
+  { clock, ca, stepMs }: Installation,
   url: URL,
   address: string,
   json?: Readonly<Record<string, unknown>>,

@@ -14,7 +14,7 @@ import {
   configuredSubjects,
   storedToken,
   subjectOf,
-  type Patient,
+  type Installation,
   type Subject,
 } from './installation.ts';
 import { UsageError } from './usage.ts';
@@ -75,10 +75,10 @@ export function readQuotaFlags(args: readonly string[]): QuotaFlags {
 }
 
 /** @throws UsageError, KeeperError */
-export async function quota(patient: Patient, flags: QuotaFlags): Promise<Outcome> {
+export async function quota(installation: Installation, flags: QuotaFlags): Promise<Outcome> {
   const { appid = flags.confirm } = flags;
   const subjects =
-    appid === undefined ? configuredSubjects(patient) : [await subjectOf(patient, appid)];
+    appid === undefined ? configuredSubjects(installation) : [await subjectOf(installation, appid)];
   if (flags.clear) {
     const [subject, ...more] = subjects;
     if (subject === undefined || more.length > 0) {
@@ -87,10 +87,10 @@ export async function quota(patient: Patient, flags: QuotaFlags): Promise<Outcom
     }
     return flags.confirm === undefined
       ? announce(subject, flags.language)
-      : clear(patient, subject, flags.language);
+      : clear(installation, subject, flags.language);
   }
   const tables: Outcome[] = [];
-  for (const subject of subjects) tables.push(await table(patient, subject, flags));
+  for (const subject of subjects) tables.push(await table(installation, subject, flags));
   return { lines: tables.flatMap(({ lines }) => lines), well: tables.every(({ well }) => well) };
 }
 
@@ -113,15 +113,19 @@ function callsOf(subject: Subject): string[] {
   }
 }
 
-async function table(patient: Patient, subject: Subject, flags: QuotaFlags): Promise<Outcome> {
+async function table(
+  installation: Installation,
+  subject: Subject,
+  flags: QuotaFlags,
+): Promise<Outcome> {
   const { language, path } = flags;
-  const stored = await storedToken(patient, subject);
+  const stored = await storedToken(installation, subject);
   if (stored.token === undefined) {
     return { lines: [`${subject.appid}: ${NO_TOKEN[language]}`], well: false };
   }
   const paths = path === undefined ? callsOf(subject) : [path];
   const rows: Outcome[] = [];
-  for (const one of paths) rows.push(await row(patient, stored.token, one, language));
+  for (const one of paths) rows.push(await row(installation, stored.token, one, language));
   const titles = language === 'zh' ? ['已用', '上限', '剩余'] : ['used', 'limit', 'remaining'];
   return {
     lines: [line(subject.appid, titles), ...rows.flatMap(({ lines }) => lines)],
@@ -140,13 +144,13 @@ const REFUSED: Readonly<Record<number, Text>> = {
 };
 
 async function row(
-  patient: Patient,
+  installation: Installation,
   accessToken: string,
   path: string,
   language: Language,
 ): Promise<Outcome> {
   try {
-    const { used, limit, remaining } = await fetchQuota(patient.api, { accessToken, path });
+    const { used, limit, remaining } = await fetchQuota(installation.api, { accessToken, path });
     const text = line(`  ${path}`, [String(used), String(limit), String(remaining)]);
     if (remaining > 0) return { lines: [text], well: true };
     return { lines: [text, `    ${USED_UP[language]}`], well: false };
@@ -187,12 +191,15 @@ counted. It does not end what has used the quota up: find that first. Nothing wa
 }
 
 /** So that it does not go on waiting for what is there again. Clearing does not need it, and may not fail. */
-async function tellService(patient: Patient, subject: Subject): Promise<Text | undefined> {
+async function tellService(
+  installation: Installation,
+  subject: Subject,
+): Promise<Text | undefined> {
   // What an authorizer calls with its own token is not for wxkeeper.
   if (subject.type === 'authorizer') return undefined;
   try {
-    if (patient.redisProblem !== undefined) return UNTOLD;
-    await noteQuotaCleared(patient.store, patient.config, subject.appid);
+    if (installation.redisProblem !== undefined) return UNTOLD;
+    await noteQuotaCleared(installation.store, installation.config, subject.appid);
     return both(
       'wxkeeper asks again within 15 seconds, or as soon as somebody wants a value.',
       'wxkeeper 会在 15 秒内再试；若有服务来取值则立即再试。',
@@ -208,16 +215,20 @@ const UNTOLD = both(
   '无法使用 Redis，wxkeeper 尚不知情：它会在十分钟内再试。',
 );
 
-async function clear(patient: Patient, subject: Subject, language: Language): Promise<Outcome> {
+async function clear(
+  installation: Installation,
+  subject: Subject,
+  language: Language,
+): Promise<Outcome> {
   const { appid } = subject;
   try {
-    if (subject.type === 'account') await clearAccountQuota(patient.api, subject.account);
+    if (subject.type === 'account') await clearAccountQuota(installation.api, subject.account);
     else {
       const authorizerAppid = subject.type === 'authorizer' ? appid : undefined;
-      await clearComponentQuota(patient.api, { ...subject.component, authorizerAppid });
+      await clearComponentQuota(installation.api, { ...subject.component, authorizerAppid });
     }
     const done = both(`The counters of ${appid} are back to 0.`, `${appid} 的调用次数已清零。`);
-    const told = await tellService(patient, subject);
+    const told = await tellService(installation, subject);
     return { lines: [done[language], ...(told === undefined ? [] : [told[language]])], well: true };
   } catch (error) {
     if (!(error instanceof WechatError)) throw error;

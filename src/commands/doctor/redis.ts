@@ -5,7 +5,7 @@ import { neededCommands, testStore, type SelfTest } from '../../store/redis/self
 import { sealFindings, selfTestFindings } from '../../status/rules.ts';
 import { finding } from '../../status/problems.ts';
 import { both, failed, fromFinding, ok, skipped, warn, type Check } from './check.ts';
-import { SILENT, type Patient } from './installation.ts';
+import { SILENT, type Installation } from './installation.ts';
 import type { Text } from '../../lib/language.ts';
 
 /** Whether Redis is as docs/production.md wants it. Writes nothing but the keys of the self-test. */
@@ -25,27 +25,27 @@ const NAMES = {
   sealing: both('sealing keys', '加密密钥'),
 };
 /** @throws KeeperError `store_unavailable` when Redis goes away meanwhile */
-export async function examineRedis(patient: Patient): Promise<Check[]> {
-  const { store, redisProblem } = patient;
-  if (redisProblem !== undefined) return [unreachable(patient)];
-  const info = await readInfo(patient);
+export async function examineRedis(installation: Installation): Promise<Check[]> {
+  const { store, redisProblem } = installation;
+  if (redisProblem !== undefined) return [unreachable(installation)];
+  const info = await readInfo(installation);
   const wrong = wrongKind(info);
   if (wrong !== undefined) {
-    patient.redisProblem = wrong;
-    return [unreachable(patient)];
+    installation.redisProblem = wrong;
+    return [unreachable(installation)];
   }
-  const result = await testStore(store, subjectsOf(patient));
+  const result = await testStore(store, subjectsOf(installation));
   if (ANSWERS_NOTHING.test(result.refuses ?? '')) {
-    patient.redisProblem = result.refuses;
-    return [unreachable(patient)];
+    installation.redisProblem = result.refuses;
+    return [unreachable(installation)];
   }
   return [
     ok('redis', NAMES.connection, both('connected', '已连接')),
     ...(info === undefined
       ? [skipped('redis', 'INFO', both('forbidden to our user', '当前用户无权执行'))]
       : [versionCheck(info), persistenceCheck(info), policyCheck(info)]),
-    ...selfTestChecks(patient, result),
-    latencyCheck(await medianPing(patient)),
+    ...selfTestChecks(installation, result),
+    latencyCheck(await medianPing(installation)),
     await sealCheck(store),
   ];
 }
@@ -65,7 +65,7 @@ export function wrongKind(info: Info | undefined): string | undefined {
 }
 
 /** Why Redis cannot be used, when `redisProblem` says so. */
-export function unreachable({ redisProblem: problem = '', config }: Patient): Check {
+export function unreachable({ redisProblem: problem = '', config }: Installation): Check {
   const usual = both(
     'See that Redis runs there, and that host and port in REDIS_URL and the firewall are right.',
     '确认 Redis 在运行，REDIS_URL 的主机和端口正确，防火墙放行。',
@@ -98,7 +98,7 @@ function named({ en, zh }: Text, word: string): Text {
 
 type Info = Readonly<Record<string, string>>;
 
-async function readInfo({ store }: Patient): Promise<Info | undefined> {
+async function readInfo({ store }: Installation): Promise<Info | undefined> {
   try {
     const text = await store.redis.info();
     return Object.fromEntries(
@@ -169,8 +169,8 @@ export function policyCheck({ maxmemory_policy: policy = '' }: Info): Check {
 }
 
 /** What the service itself would say of this Redis. */
-function selfTestChecks(patient: Patient, result: SelfTest): Check[] {
-  const { length } = neededCommands(patient.store.keys);
+function selfTestChecks(installation: Installation, result: SelfTest): Check[] {
+  const { length } = neededCommands(installation.store.keys);
   const all = ok(
     'redis',
     NAMES.permissions,
@@ -180,7 +180,7 @@ function selfTestChecks(patient: Patient, result: SelfTest): Check[] {
   // The policy has a line of its own, and scripts have.
   const isScript = ({ operation }: SelfTest['refused'][number]) => !/^[A-Z]+$/.test(operation);
   const commands = result.refused.filter((one) => !isScript(one));
-  const subjects = subjectsOf(patient);
+  const subjects = subjectsOf(installation);
   const found = selfTestFindings({ ...result, refused: commands, evicts: false }, subjects);
   const of = (code: string, name: typeof NAMES.writes, well: Check) => {
     const one = found.find((each) => each.code === code);
@@ -196,7 +196,7 @@ function selfTestChecks(patient: Patient, result: SelfTest): Check[] {
   ];
 }
 
-function subjectsOf({ config }: Patient): string[] {
+function subjectsOf({ config }: Installation): string[] {
   return [...config.components, ...config.accounts].map(({ appid }) => appid);
 }
 
@@ -225,7 +225,7 @@ function scriptCheck(result: SelfTest, refused: SelfTest['refused']): Check {
   });
 }
 
-async function medianPing({ store, clock }: Patient): Promise<number> {
+async function medianPing({ store, clock }: Installation): Promise<number> {
   const times: number[] = [];
   for (let round = 0; round < PINGS; round += 1) {
     const began = clock.monotonic();
@@ -248,7 +248,7 @@ export function latencyCheck(medianMs: number): Check {
   });
 }
 
-async function sealCheck(store: Patient['store']): Promise<Check> {
+async function sealCheck(store: Installation['store']): Promise<Check> {
   await checkEncryptionKeys(store, SILENT);
   const [wrong] = sealFindings(encryptionProblem(store), 0);
   if (wrong !== undefined) return fromFinding('redis', NAMES.sealing, wrong);

@@ -2,7 +2,7 @@ import { ConfigError } from '../../config/faults.ts';
 import { loadConfig } from '../../config/load.ts';
 import { examine, isWell } from './examine.ts';
 import { readFlags, readLanguage } from './flags.ts';
-import { admit, release, type Patient } from './installation.ts';
+import { connectTo, close, type Installation } from './installation.ts';
 import { HELP as QUOTA_HELP, quota, readQuotaFlags } from './quota.ts';
 import { HELP as RELEASE_CHECK_HELP, releaseCheck } from './release-check.ts';
 import { jsonReport, printed, textReport } from './report.ts';
@@ -78,13 +78,13 @@ async function examineAll(args: readonly string[], env: Environment): Promise<nu
     console.log(report(faultChecks(error), language, []));
     return EX_CONFIG;
   }
-  const patient = await admit(config, { env });
+  const installation = await connectTo(config, { env });
   try {
-    const checks = await examine(patient);
-    console.log(report(checks, language, patient.secrets));
+    const checks = await examine(installation);
+    console.log(report(checks, language, installation.secrets));
     return isWell(checks) ? 0 : 1;
   } finally {
-    release(patient);
+    close(installation);
   }
 }
 
@@ -92,17 +92,17 @@ async function examineAll(args: readonly string[], env: Environment): Promise<nu
 async function tell<Flags>(
   env: Environment,
   flags: Flags,
-  look: (patient: Patient, flags: Flags) => Promise<{ lines: string[]; well: boolean }>,
+  look: (installation: Installation, flags: Flags) => Promise<{ lines: string[]; well: boolean }>,
 ): Promise<boolean> {
-  const patient = await admit(loadConfig(env), { env });
+  const installation = await connectTo(loadConfig(env), { env });
   try {
-    const { redisProblem } = patient;
+    const { redisProblem } = installation;
     if (redisProblem !== undefined) throw new Error(`Redis cannot be reached (${redisProblem}).`);
-    const { lines, well } = await look(patient, flags);
-    console.log(printed(lines, patient.secrets));
+    const { lines, well } = await look(installation, flags);
+    console.log(printed(lines, installation.secrets));
     return well;
   } finally {
-    release(patient);
+    close(installation);
   }
 }
 

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import type { ConfigError } from '../../config/faults.ts';
 import { SETTINGS } from '../../config/settings.ts';
 import { both, failed, ok, skipped, warn, type Check } from './check.ts';
-import type { Patient } from './installation.ts';
+import type { Installation } from './installation.ts';
 
 /** Settings that are allowed and still not what one wants; what is not allowed ends the service. */
 
@@ -19,22 +19,22 @@ export function faultChecks({ faults }: ConfigError): Check[] {
   );
 }
 
-export function examineSettings(patient: Patient): Check[] {
+export function examineSettings(installation: Installation): Check[] {
   return [
-    formats(patient),
-    ...filePermissions(patient),
-    publicBaseUrl(patient),
-    internalHost(patient),
-    apiKeys(patient),
-    ...proxies(patient),
-    nodeVersion(patient),
+    formats(installation),
+    ...filePermissions(installation),
+    publicBaseUrl(installation),
+    internalHost(installation),
+    apiKeys(installation),
+    ...proxies(installation),
+    nodeVersion(installation),
   ];
 }
 
 const PROXY_SETTINGS = ['HTTPS_PROXY', 'https_proxy', 'ALL_PROXY', 'all_proxy'];
 
 /** What other programs go out through. Its value may hold a password: it is not shown. */
-function proxies({ env }: Patient): Check[] {
+function proxies({ env }: Installation): Check[] {
   const set = PROXY_SETTINGS.filter((name) => (env[name] ?? '') !== '');
   return set.map((name) =>
     warn('settings', name, {
@@ -50,7 +50,7 @@ function proxies({ env }: Patient): Check[] {
   );
 }
 
-function formats({ config }: Patient): Check {
+function formats({ config }: Installation): Check {
   const { components, accounts, refreshTokenKeys } = config;
   const names = [...components, ...accounts].map(({ appid }) => appid).join(', ');
   const sealed = refreshTokenKeys.length > 0;
@@ -65,7 +65,7 @@ function formats({ config }: Patient): Check {
 }
 
 /** Files that hold secrets and that every user of the machine may read. */
-function filePermissions({ env, machine }: Patient): Check[] {
+function filePermissions({ env, machine }: Installation): Check[] {
   const named = SETTINGS.filter(({ secret }) => secret === true).map(
     ({ name }) => env[`${name}_FILE`],
   );
@@ -91,7 +91,7 @@ function modeOf(file: string): number | undefined {
   return statSync(file, { throwIfNoEntry: false })?.mode;
 }
 
-function publicBaseUrl({ config }: Patient): Check {
+function publicBaseUrl({ config }: Installation): Check {
   const { publicBaseUrl: url } = config;
   if (url?.startsWith('https:')) return ok('settings', 'PUBLIC_BASE_URL', both(url));
   if (url === undefined && config.components.length === 0) {
@@ -115,7 +115,7 @@ function publicBaseUrl({ config }: Patient): Check {
   return warn('settings', 'PUBLIC_BASE_URL', { seen, advice });
 }
 
-function internalHost({ config, machine }: Patient): Check {
+function internalHost({ config, machine }: Installation): Check {
   const { internalHost: host } = config;
   const wildcard = ['', '0.0.0.0', '::', '[::]'].includes(host);
   if (!wildcard) return ok('settings', 'INTERNAL_HOST', both(host));
@@ -141,7 +141,7 @@ function internalHost({ config, machine }: Patient): Check {
   });
 }
 
-function apiKeys({ config }: Patient): Check {
+function apiKeys({ config }: Installation): Check {
   const { length } = config.apiKeys;
   if (length > 0) return ok('settings', 'API_KEYS', both(`${length} keys`, `${length} 个`));
   return warn('settings', 'API_KEYS', {
@@ -161,7 +161,7 @@ const NODE_ENDS: Readonly<Record<number, string>> = {
   26: '2029-04-30',
 };
 
-function nodeVersion({ machine, clock }: Patient): Check {
+function nodeVersion({ machine, clock }: Installation): Check {
   const { nodeVersion: version } = machine;
   const major = Number(/^v(\d+)/.exec(version)?.[1] ?? 0);
   const end = NODE_ENDS[major];

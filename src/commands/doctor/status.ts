@@ -5,17 +5,20 @@ import { describeReplicas } from '../../status/replicas.ts';
 import { findProblems } from '../../status/snapshot.ts';
 import { readReplicas } from '../../store/operations/replicas.ts';
 import { both, fromFinding, ok, REPLICAS, skipped, warn, type Check } from './check.ts';
-import type { Patient } from './installation.ts';
+import type { Installation } from './installation.ts';
 
 /** What the status finds wrong, read from Redis without asking any process, as far as no line said it yet. */
 
 /** @param told the lines so far, which are not repeated */
-export async function examineStatus(patient: Patient, told: readonly Check[]): Promise<Check[]> {
-  const { store } = patient;
-  if (patient.redisProblem !== undefined) {
+export async function examineStatus(
+  installation: Installation,
+  told: readonly Check[],
+): Promise<Check[]> {
+  const { store } = installation;
+  if (installation.redisProblem !== undefined) {
     return [skipped('status', 'wxkeeper', both('Redis cannot be used', '无法使用 Redis'))];
   }
-  const found = await findProblems(storedStatus(patient));
+  const found = await findProblems(storedStatus(installation));
   const replicas = describeReplicas(await readReplicas(store), store.time.now());
   const problems = found
     .map((one) => fromFinding('status', nameOf(one), one))
@@ -59,7 +62,7 @@ function whoRuns(replicas: ReturnType<typeof describeReplicas>): Check {
   });
 }
 
-function storedStatus({ config, clock, store }: Patient): StoredStatus {
+function storedStatus({ config, clock, store }: Installation): StoredStatus {
   return {
     store,
     clock,

@@ -4,22 +4,22 @@ import { readPushStats } from '../../store/tickets/push-stats.ts';
 import { readRefused } from '../../store/tickets/refused-pushes.ts';
 import { readTicket } from '../../store/tickets/ticket.ts';
 import { both, fromFinding, ok, skipped, type Check } from './check.ts';
-import type { Patient } from './installation.ts';
+import type { Installation } from './installation.ts';
 
 /** How old the ticket of each component is: WeChat pushes one every ten minutes. */
 
 /** @throws KeeperError `store_unavailable` */
-export async function examineTickets(patient: Patient): Promise<Check[]> {
-  const { config, redisProblem } = patient;
+export async function examineTickets(installation: Installation): Promise<Check[]> {
+  const { config, redisProblem } = installation;
   const appids = config.components.map(({ appid }) => appid);
   if (redisProblem === undefined) {
-    return Promise.all(appids.map((appid) => examineTicket(patient, appid)));
+    return Promise.all(appids.map((appid) => examineTicket(installation, appid)));
   }
   const why = both('Redis cannot be used', '无法使用 Redis');
   return appids.map((appid) => skipped('tickets', appid, why));
 }
 
-async function examineTicket({ store, secrets }: Patient, appid: string): Promise<Check> {
+async function examineTicket({ store, secrets }: Installation, appid: string): Promise<Check> {
   const [ticket, pushes, refused] = await Promise.all([
     readTicket(store, appid),
     readPushStats(store, appid),

@@ -10,7 +10,7 @@ import {
   configuredSubjects,
   storedToken,
   subjectOf,
-  type Patient,
+  type Installation,
   type Subject,
 } from './installation.ts';
 import { UsageError } from './usage.ts';
@@ -55,24 +55,24 @@ export function readTraceFlags(args: readonly string[]): TraceFlags {
 
 /** @returns the lines, and whether the request was found @throws UsageError, KeeperError */
 export async function trace(
-  patient: Patient,
+  installation: Installation,
   { rid, appid, language }: TraceFlags,
 ): Promise<{ lines: string[]; well: boolean }> {
   const subjects =
-    appid === undefined ? configuredSubjects(patient) : [await subjectOf(patient, appid)];
+    appid === undefined ? configuredSubjects(installation) : [await subjectOf(installation, appid)];
   const failures: string[] = [];
   for (const subject of subjects) {
-    const stored = await storedToken(patient, subject);
+    const stored = await storedToken(installation, subject);
     if (stored.token === undefined) {
       failures.push(`${subject.appid}: ${NO_TOKEN[language]}`);
       continue;
     }
     try {
-      const traced = await fetchTrace(patient.api, { accessToken: stored.token, rid });
+      const traced = await fetchTrace(installation.api, { accessToken: stored.token, rid });
       return { lines: describe(subject, rid, traced, language), well: true };
     } catch (error) {
       if (!(error instanceof WechatError)) throw error;
-      failures.push(`${subject.appid}: ${refusal(error, rid, patient.clock.now())[language]}`);
+      failures.push(`${subject.appid}: ${refusal(error, rid, installation.clock.now())[language]}`);
     }
   }
   return { lines: failures, well: false };

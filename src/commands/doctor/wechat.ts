@@ -1,5 +1,5 @@
 import { both, failed, ok, warn, type Check } from './check.ts';
-import type { Patient } from './installation.ts';
+import type { Installation } from './installation.ts';
 import { ask, probe, ProbeError } from './probe.ts';
 import type { Text } from '../../lib/language.ts';
 
@@ -13,9 +13,9 @@ export interface WechatVisit {
   isThere: boolean;
 }
 
-export async function examineWechat(patient: Patient): Promise<WechatVisit> {
-  const { wechatApiBaseUrls: urls } = patient.config;
-  const visits = await Promise.all(urls.map((url) => visit(patient, new URL(url))));
+export async function examineWechat(installation: Installation): Promise<WechatVisit> {
+  const { wechatApiBaseUrls: urls } = installation.config;
+  const visits = await Promise.all(urls.map((url) => visit(installation, new URL(url))));
   const checks = visits.map(({ host, seen, problem }, index) => {
     if (problem === undefined) return ok('wechat', host, seen);
     const trouble = { code: 'wechat_unreachable', seen, advice: problem } as const;
@@ -38,15 +38,15 @@ interface Visit {
 }
 
 /** A call without a token: WeChat refuses it, which proves that WeChat is there, and does nothing. */
-async function visit(patient: Patient, base: URL): Promise<Visit> {
+async function visit(installation: Installation, base: URL): Promise<Visit> {
   const { host } = base;
   try {
-    const { address, dnsMs, connectMs } = await probe(patient, base);
+    const { address, dnsMs, connectMs } = await probe(installation, base);
     const url = new URL('/cgi-bin/openapi/quota/get', base);
-    const answer = await ask(patient, url, address, { cgi_path: '/' });
+    const answer = await ask(installation, url, address, { cgi_path: '/' });
     const { status, body, date, tookMs } = answer;
     const ways = `DNS ${dnsMs} ms, ${base.protocol === 'https:' ? 'TLS' : 'TCP'} ${connectMs} ms, HTTP ${tookMs} ms`;
-    const heard = { date: date ?? 0, heardAt: patient.clock.now() - tookMs / 2 };
+    const heard = { date: date ?? 0, heardAt: installation.clock.now() - tookMs / 2 };
     if (status === 200 && typeof parse(body)?.errcode === 'number') {
       return { host, seen: both(ways), ...(date === undefined ? {} : { clock: heard }) };
     }

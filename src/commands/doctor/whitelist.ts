@@ -4,7 +4,12 @@ import { WechatError } from '../../wechat/client.ts';
 import { explainCall, type CallFailure } from '../../wechat/failure.ts';
 import { fetchQuota, type Quota } from '../../wechat/calls/operations.ts';
 import { both, failed, ok, skipped, warn, type Check } from './check.ts';
-import { configuredSubjects, storedToken, type Patient, type Subject } from './installation.ts';
+import {
+  configuredSubjects,
+  storedToken,
+  type Installation,
+  type Subject,
+} from './installation.ts';
 import type { Text } from '../../lib/language.ts';
 
 /**
@@ -19,9 +24,12 @@ const TOKEN_PATH = '/cgi-bin/component/api_component_token';
  * @param wechatIsThere whether any of its hosts answers
  * @throws KeeperError `store_unavailable`
  */
-export async function examineWhitelist(patient: Patient, wechatIsThere: boolean): Promise<Check[]> {
-  const { components, accounts } = patient.config;
-  if (patient.redisProblem !== undefined) {
+export async function examineWhitelist(
+  installation: Installation,
+  wechatIsThere: boolean,
+): Promise<Check[]> {
+  const { components, accounts } = installation.config;
+  if (installation.redisProblem !== undefined) {
     const why = both('Redis cannot be used, so there is no token', '无法使用 Redis，没有 token');
     return [...components, ...accounts].map(({ appid }) => skipped('whitelist', appid, why));
   }
@@ -29,17 +37,17 @@ export async function examineWhitelist(patient: Patient, wechatIsThere: boolean)
     const why = both('WeChat cannot be reached', '无法连接微信');
     return [...components, ...accounts].map(({ appid }) => skipped('whitelist', appid, why));
   }
-  const checks = configuredSubjects(patient).map((subject) =>
+  const checks = configuredSubjects(installation).map((subject) =>
     subject.type === 'component'
-      ? examineComponent(patient, subject)
-      : examineAccount(patient, subject),
+      ? examineComponent(installation, subject)
+      : examineAccount(installation, subject),
   );
   return (await Promise.all(checks)).flat();
 }
 
-async function examineComponent(patient: Patient, subject: Subject): Promise<Check[]> {
+async function examineComponent(installation: Installation, subject: Subject): Promise<Check[]> {
   const { appid } = subject;
-  const stored = await storedToken(patient, subject);
+  const stored = await storedToken(installation, subject);
   if (stored.token === undefined) {
     const known = lastRefusal(appid, stored.lastError);
     const why = both(
@@ -49,7 +57,10 @@ async function examineComponent(patient: Patient, subject: Subject): Promise<Che
     return [known ?? skipped('whitelist', appid, why)];
   }
   try {
-    const quota = await fetchQuota(patient.api, { accessToken: stored.token, path: TOKEN_PATH });
+    const quota = await fetchQuota(installation.api, {
+      accessToken: stored.token,
+      path: TOKEN_PATH,
+    });
     return [
       ok(
         'whitelist',
@@ -75,9 +86,9 @@ function refusalCheck(appid: string, { facts }: WechatError): Check {
 }
 
 /** WeChat tells only when it issues a token; what it told the service last is remembered. */
-async function examineAccount(patient: Patient, subject: Subject): Promise<Check[]> {
+async function examineAccount(installation: Installation, subject: Subject): Promise<Check[]> {
   const { appid } = subject;
-  const stored = await storedToken(patient, subject);
+  const stored = await storedToken(installation, subject);
   const why = both(
     'WeChat tells only when it issues a token, and the doctor has none issued',
     '只有签发 token 时微信才会检查，而体检不签发 token',

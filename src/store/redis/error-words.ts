@@ -1,16 +1,13 @@
+import type { Text } from '../../lib/language.ts';
+
 /**
  * What Redis, or the way to it, answers instead of doing what it was asked: the one table of its error
  * words, with what each means and what a person can change. Log, status and doctor speak from it.
  */
 
-export interface Bilingual {
-  en: string;
-  zh: string;
-}
-
 export interface RedisWord {
-  means: Bilingual;
-  remedy: Bilingual;
+  means: Text;
+  remedy: Text;
 }
 
 /** An error as ioredis hands it over; `command` is what Redis answered with an error. */
@@ -19,8 +16,8 @@ export type RedisError = Error & {
   command?: { name: string; args: readonly unknown[] };
 };
 
-const both = (en: string, zh: string): Bilingual => ({ en, zh });
-const word = (means: Bilingual, remedy: Bilingual): RedisWord => ({ means, remedy });
+const both = (en: string, zh: string): Text => ({ en, zh });
+const word = (means: Text, remedy: Text): RedisWord => ({ means, remedy });
 
 const LOGIN = both('Check user and password in REDIS_URL.', '检查 REDIS_URL 里的用户名和密码。');
 const ONE_REDIS = both(

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { addressCheck, certificateCheck } from '../../../src/commands/doctor/callback.ts';
 import { maskBody, maskUrl } from '../../../src/commands/doctor/mask.ts';
-import type { Patient } from '../../../src/commands/doctor/installation.ts';
+import type { Installation } from '../../../src/commands/doctor/installation.ts';
 import { readQuotaFlags } from '../../../src/commands/doctor/quota.ts';
 import { printed } from '../../../src/commands/doctor/report.ts';
 import {
@@ -26,7 +26,10 @@ const DAY = 86_400_000;
 const KEY = `a:${'0'.repeat(64)}:admin`;
 
 /** An installation without a fault, and what is different about it. */
-function settingsOf(env: Record<string, string> = {}, machine: Partial<Patient['machine']> = {}) {
+function settingsOf(
+  env: Record<string, string> = {},
+  machine: Partial<Installation['machine']> = {},
+) {
   const base = platformEnv({ urls: ['http://127.0.0.1:1'] }, 'redis://127.0.0.1:1', 'x:');
   const all = { ...base, PUBLIC_BASE_URL: 'https://wx.example.com', API_KEYS: KEY, ...env };
   return examineSettings({
@@ -34,7 +37,7 @@ function settingsOf(env: Record<string, string> = {}, machine: Partial<Patient['
     env: all,
     clock: createManualClock(),
     machine: { nodeVersion: 'v24.1.0', inContainer: false, dotenv: '/nowhere/.env', ...machine },
-  } as unknown as Patient);
+  } as unknown as Installation);
 }
 
 function fileOfMode(mode: number): string {
