@@ -138,23 +138,24 @@ export async function openExchanges(store: Store, component: string): Promise<Ex
   if (over.length > 0) {
     await onRedis(() => store.redis.hdel(key, ...over.map(([id]) => id)));
   }
-  const known = all.flatMap(([, one]) => one ?? []);
+  const known = byTime(all.flatMap(([, one]) => one ?? []));
   const turns = turnsOf(known);
   const turnOf = ({ id }: Exchange) => turns.get(id) ?? 0;
   return known
     .filter(({ outcome }) => outcome === undefined)
-    .sort((a, b) => turnOf(a) - turnOf(b) || a.authorizedAt - b.authorizedAt);
+    .sort((one, other) => turnOf(one) - turnOf(other));
 }
 
 /**
  * How many codes of the same link came before each and have not brought an account: whoever has a link may
  * bring any number of codes that are none, and nobody else shall wait for them. Those that WeChat itself
  * has sent with an account, or that came by no link that we know, wait for nothing.
+ * @param exchanges oldest first
  */
 function turnsOf(exchanges: readonly Exchange[]): Map<string, number> {
   const turns = new Map<string, number>();
   const before = new Map<string, number>();
-  for (const { id, link, authorizer, outcome } of byTime(exchanges)) {
+  for (const { id, link, authorizer, outcome } of exchanges) {
     if (link === undefined || authorizer !== undefined || outcome === 'authorized') continue;
     const turn = before.get(link.id) ?? 0;
     turns.set(id, turn);
@@ -163,8 +164,18 @@ function turnsOf(exchanges: readonly Exchange[]): Map<string, number> {
   return turns;
 }
 
+/**
+ * Of those of one moment the ended ones come first: they have had their turn. The hash has them in any
+ * order, and in another one once it has grown.
+ */
 function byTime(exchanges: readonly Exchange[]): Exchange[] {
-  return [...exchanges].sort((one, other) => one.authorizedAt - other.authorizedAt);
+  const hasEnded = ({ outcome }: Exchange) => Number(outcome !== undefined);
+  return [...exchanges].sort(
+    (one, other) =>
+      one.authorizedAt - other.authorizedAt ||
+      hasEnded(other) - hasEnded(one) ||
+      (one.id < other.id ? -1 : 1),
+  );
 }
 
 /** @throws KeeperError `store_unavailable` */
