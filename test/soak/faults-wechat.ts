@@ -11,6 +11,8 @@ const AFTER_OUTAGE = 60;
 const AFTER_DOUBTFUL_OUTAGE = 180;
 /** Seconds until a token is minted again whose answer was lost: call, settling, round of a patrol. */
 const AFTER_LOST_ANSWER = 60;
+/** Seconds until a call that is not answered is given up, and one that follows it has been made. */
+const GIVEN_UP_AFTER = 10;
 /** Seconds of pause after the first failure in a row; each further one doubles it, up to the second. */
 const PAUSE = { first: 5, most: 300 };
 /** Mints a fault may cost, where a value is about to end or gone. */
@@ -50,13 +52,15 @@ export function watchCalls({ station, judge }: Soak): void {
     const inARow = call.fault === undefined ? 0 : (failures.get(kept) ?? 0) + 1;
     failures.set(kept, inARow);
     if (call.fault === undefined) return;
+    // Several faults may have met: the next call comes after the longer a pause, the more have failed.
+    const pause = Math.min(PAUSE.most, PAUSE.first * 2 ** (inARow - 1));
+    // One that was handed out just then is missing until a call brings the next.
+    if (kept === CODE) judge.excuse([CODE], 'handed out while calls fail', GIVEN_UP_AFTER + pause);
     // WeChat has minted and nobody knows the value: it may have ended the one that is stored.
     if (call.errcode !== 0) return;
     judge.allow([kept], MINTS_PER_FAULT);
     // A code that is missing just then has to wait for the token that it is asked for with.
     if (kept !== TOKEN) return;
-    // Several faults may have met: the next call comes after the longer a pause, the more have failed.
-    const pause = Math.min(PAUSE.most, PAUSE.first * 2 ** (inARow - 1));
     judge.excuse([TOKEN, CODE], 'answer lost after mint', AFTER_LOST_ANSWER + pause);
   });
 }
