@@ -102,7 +102,7 @@ export async function describeAccount(context: StoredStatus, account: Account, l
   return { status, findings };
 }
 
-/** A maintenance round puts it aside and write it anew; until then there is none. */
+/** A maintenance round puts it aside and writes it anew; until then there is none. */
 function noneIfSpoiled(error: unknown): undefined {
   if (!isWrongType(error)) throw error;
 }

@@ -143,13 +143,14 @@ export async function readRecord(
 export function readStored(
   store: Store,
   id: CredentialId,
-  [flat, mirror, now, epoch, digest]: StoredRecord,
+  [sent, mirror, now, epoch, digest]: StoredRecord,
   known?: CredentialRecord,
 ): CredentialRecord {
   store.time.learn(now);
-  if (flat === null && known !== undefined) return { ...known, readAt: now };
+  if (sent === null && known !== undefined) return { ...known, readAt: now };
+  const flat = sent ?? [];
   const fields: Record<string, string> = {};
-  for (let i = 0; i < (flat ?? []).length; i += 2) fields[flat?.[i] ?? ''] = flat?.[i + 1] ?? '';
+  for (let i = 0; i < flat.length; i += 2) fields[flat[i] ?? ''] = flat[i + 1] ?? '';
   const tokens = openRefreshToken(store, id, fields.refresh_token);
   // Not by a copy of both: this is done at each read.
   return Object.assign(parseRecord(fields, mirror ?? undefined, { now, epoch, digest }), tokens);
