@@ -38,6 +38,7 @@ import { createSessionSecret } from './store/operations/session-secret.ts';
 import { connectRedis } from './store/redis/connection.ts';
 import { createKeys } from './store/redis/keys.ts';
 import { createSelfTestWatch } from './store/redis/self-test-watch.ts';
+import { whenBack } from './store/redis/shards.ts';
 import type { Store } from './store/redis/store.ts';
 import { createStoreTime } from './store/redis/time.ts';
 import { createTokenEncryption } from './store/redis/token-encryption.ts';
@@ -75,7 +76,7 @@ export function createParts(config: Config, options: PartsOptions) {
   });
   const loops = createLoops(config, workers, alerts);
   let wasThere = false;
-  deps.store.redis.on('ready', () => {
+  whenBack(deps.store.redis, () => {
     watch.now();
     void pendingTickets.flush();
     // What a process has not seen yet, it cannot give back.
@@ -142,9 +143,8 @@ function createGround(config: Config, { log: plainLog, clock = systemClock }: Pa
   const { onLine, onCall } = metrics.counters;
   const log = countLines(plainLog, onLine);
   const replica = `${hostname()}-${process.pid}-${randomBytes(2).toString('hex')}`;
-  const settings = { url: config.redisUrl, protocol: config.redisProtocol };
   const store: Store = {
-    redis: connectRedis(settings, log.in('store'), 'commands', clock),
+    redis: connectRedis(config.redis, log.in('store'), 'commands', clock),
     keys: createKeys(config.redisKeyPrefix),
     time: createStoreTime(clock),
     encryption: createTokenEncryption(config.refreshTokenKeys),

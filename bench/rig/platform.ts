@@ -25,7 +25,7 @@ const DUE_LIFE_MS = 5.5 * MINUTE;
 const CHUNK = 2_000;
 
 export interface Platform {
-  store: Store;
+  store: Store & { redis: Redis };
   simulator: Simulator;
   keeper: Keeper;
   /** A record as the keeper leaves it, for the others to be like. */

@@ -3,7 +3,8 @@ import type { Language } from '../lib/language.ts';
 import { readJson, type Place } from '../lib/json-text.ts';
 import type { ConfigFault } from './faults.ts';
 import { languageSchema, secretFormats, webhookUrlFault, type AlertKind } from './formats.ts';
-import { GROUPS, type ValuesOf } from './settings.ts';
+import type { ValuesOf } from './setting.ts';
+import { GROUPS } from './settings.ts';
 import { readTextFile, withOddity } from './texts.ts';
 
 /** The JSON file of CONFIG_FILE: what does not fit into variables. Faults never quote a value. */

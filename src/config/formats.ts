@@ -1,8 +1,10 @@
+import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { validate as isCron } from 'node-cron';
 import * as z from 'zod';
 import { isLocalAddress } from '../lib/addresses.ts';
 import { OWN_APPID } from './appid.ts';
+import { readTextFile } from './texts.ts';
 
 /** What the texts of settings must look like. Messages name the form and never repeat the value. */
 
@@ -54,13 +56,85 @@ export const prefixSchema = z
 export const protocolSchema = z
   .enum(['2', '3'], 'must be 2 or 3')
   .transform((text): 2 | 3 => (text === '2' ? 2 : 3));
-export const redisUrlSchema = z
-  .string()
-  .refine(
-    (url) => /^\/[^\s"'`]+$/.test(url) || isRedisUrl(url),
+const SEVERAL_SERVERS =
+  'names more than one server: set REDIS_SENTINELS and REDIS_SENTINEL_MASTER, or REDIS_CLUSTER, instead';
+const BY_SENTINELS = 'is for one server: set REDIS_SENTINELS and REDIS_SENTINEL_MASTER instead';
+const BY_CLUSTER = 'is for one server: set REDIS_CLUSTER instead';
+export const redisUrlSchema = z.string().superRefine((url, context) => {
+  const message = redisUrlFault(url);
+  if (message !== undefined) context.addIssue({ code: 'custom', message });
+});
+
+/** Ways of other clients to name Sentinels and clusters are told what they are called here. */
+function redisUrlFault(url: string): string | undefined {
+  if (/^\/[^\s"'`]+$/.test(url) || isRedisUrl(url)) return undefined;
+  if (/^rediss?[+-]sentinels?:/i.test(url) || /[?&](?:sentinel|master)/i.test(url)) {
+    return BY_SENTINELS;
+  }
+  if (/^rediss?[+-](?:cluster|socket\+cluster):/i.test(url)) return BY_CLUSTER;
+  if (/^(?:rediss?:\/\/)?[^,@/\s]+:\d+(?:,[^,@/\s]+:\d+)+(?:\/\d*)?$/.test(url))
+    return SEVERAL_SERVERS;
+  if (/^rediss?:\/\/(?:[^/\s]*@)?[\w.-]+:\d+,/.test(url)) return SEVERAL_SERVERS;
+  return (
     'must be redis:// or rediss:// with user, password, host, port and database number at the most, ' +
-      'special characters percent-encoded, or the absolute path of a socket',
+    'special characters percent-encoded (REDIS_PASSWORD takes a password as it is), or the absolute ' +
+    'path of a socket'
   );
+}
+
+export interface Endpoint {
+  host: string;
+  port: number;
+}
+
+/** Names and addresses with their ports; IPv6 in brackets. */
+export const endpointsSchema = z.string().transform((text, context): readonly Endpoint[] => {
+  const all = text.split(',').map((one) => readEndpoint(one.trim()));
+  const known = all.filter((one) => one !== undefined);
+  if (known.length < all.length) {
+    const message = 'must be host:port, comma-separated, without redis:// and without a password';
+    context.addIssue({ code: 'custom', message });
+  }
+  return known;
+});
+
+function readEndpoint(text: string): Endpoint | undefined {
+  const [, host = '', port = ''] = /^(\[[^\]]+\]|[^:[\]]+):(\d{1,5})$/.exec(text) ?? [];
+  const name = hostSchema.safeParse(host);
+  const number = portSchema.safeParse(port);
+  if (!name.success || !number.success || number.data === 0) return undefined;
+  return { host: name.data, port: number.data };
+}
+
+/** As Sentinel accepts them. */
+export const masterNameSchema = z
+  .string()
+  .regex(/^[\w.-]{1,128}$/, 'must be the name that the Sentinels have for the master');
+/** Of a user and of a password at Redis, which take nearly everything. */
+export const loginSchema = z
+  .string()
+  .regex(/^[!-~]{1,512}$/, 'must be 512 characters of ASCII at the most, without blanks')
+  .refine((text) => !/^(["'`]).*\1$/.test(text), 'must not stand in quotes');
+export const flagSchema = z
+  .enum(['true', 'false'], 'must be true or false')
+  .transform((text) => text === 'true');
+/** Reads the file. */
+export const certificatesSchema = z.string().transform((path, context) => {
+  const content = readTextFile(path);
+  if ('text' in content && isCertificate(content.text)) return content.text;
+  const problem = 'problem' in content ? content.problem : 'holds no certificates in PEM';
+  context.addIssue({ code: 'custom', message: `names a file that ${problem}` });
+  return z.NEVER;
+});
+
+function isCertificate(text: string): boolean {
+  try {
+    return new X509Certificate(text).subject !== '';
+  } catch {
+    return false;
+  }
+}
+
 export const publicUrlSchema = z
   .string()
   .transform((url) => url.replace(/\/$/, ''))

@@ -9,7 +9,9 @@ import {
   type AlertWebhook,
   type ComponentConfig,
 } from './file.ts';
-import { GROUPS, SETTINGS, type Setting, type SettingGroup, type ValuesOf } from './settings.ts';
+import { redisFaults, type RedisSettings } from './redis.ts';
+import type { Setting, SettingGroup, ValuesOf } from './setting.ts';
+import { GROUPS, SETTINGS } from './settings.ts';
 import { readTextFile, withOddity } from './texts.ts';
 
 /**
@@ -24,11 +26,12 @@ type Groups = typeof GROUPS;
 export interface Config
   extends
     ValuesOf<Groups['listeners']>,
-    ValuesOf<Groups['redis']>,
+    ValuesOf<Groups['keys']>,
     ValuesOf<Groups['wechat']>,
     ValuesOf<Groups['refreshing']>,
     ValuesOf<Groups['encryption']>,
     ValuesOf<Groups['log']> {
+  redis: RedisSettings;
   components: readonly ComponentConfig[];
   /** Official accounts and mini-programs of our own. */
   accounts: readonly AccountConfig[];
@@ -50,7 +53,8 @@ export function loadConfig(env: Environment = process.env): Config {
   // Faults are told in this order.
   const config = {
     ...read(GROUPS.listeners),
-    ...read(GROUPS.redis),
+    redis: readRedis(reader),
+    ...read(GROUPS.keys),
     components: [...readEnvComponent(reader), ...file.components],
     accounts: file.accounts,
     ...read(GROUPS.wechat),
@@ -73,8 +77,9 @@ export function loadConfig(env: Environment = process.env): Config {
 
 /** Every configured secret, for the log to mask. */
 export function secretsOf(config: Config): string[] {
-  const { component, webhook, ...others } = GROUPS;
+  const { component, webhook, redis, ...others } = GROUPS;
   return [
+    ...secretsIn(redis, config.redis),
     ...config.components.flatMap((one) => secretsIn(component, one)),
     ...config.accounts.map((one) => one.appsecret),
     ...config.alertWebhooks.flatMap((one) => secretsIn(webhook, one)),
@@ -143,6 +148,30 @@ function readText(env: Environment, setting: Setting, faults: ConfigFault[]): st
   const problem = 'problem' in content ? content.problem : 'is empty';
   faults.push({ setting: `${name}_FILE`, text: `names a file that ${problem}` });
   return value ?? standard;
+}
+
+/**
+ * Those settings alone that say how Redis is reached, of a program that is not the service.
+ * @throws ConfigError listing every fault
+ */
+export function loadRedis(env: Environment): RedisSettings {
+  const reader = createReader(env);
+  const settings = readRedis(reader);
+  // What is wrong with other settings is no business of this program.
+  const faults = reader.faults.filter(({ setting }) => setting?.startsWith('REDIS_') === true);
+  if (faults.length > 0) throw new ConfigError(faults);
+  return settings;
+}
+
+function readRedis({ read, text, faults }: Reader): RedisSettings {
+  const redis = read(GROUPS.redis) as RedisSettings;
+  const spoiled = new Set(faults.map(({ setting }) => setting));
+  const given = (field: keyof RedisSettings) => {
+    const setting = GROUPS.redis[field];
+    return text(setting) !== undefined || spoiled.has(`${setting.name}_FILE`);
+  };
+  faults.push(...redisFaults(redis, given));
+  return redis;
 }
 
 function readEnvComponent({ text, read }: Reader): ComponentConfig[] {

@@ -1,5 +1,4 @@
 import * as z from 'zod';
-import type { Text } from '../lib/language.ts';
 import {
   alertKindSchema,
   authorizationUrlsSchema,
@@ -10,10 +9,8 @@ import {
   levelSchema,
   portSchema,
   prefixSchema,
-  protocolSchema,
   publicUrlSchema,
   rateSchema,
-  redisUrlSchema,
   returnUrlsSchema,
   sealKeysSchema,
   secretFormats,
@@ -23,38 +20,13 @@ import {
   windowSchema,
 } from './formats.ts';
 
+import { REDIS } from './redis.ts';
+import { setting, type Setting, type SettingGroup } from './setting.ts';
+
 /**
  * Every setting, once: the type of the configuration, the loader in `load.ts`, what the log hides,
  * `.env.example` and the tables in the READMEs are made from this list.
  */
-export interface Setting<T = unknown> {
-  /** Of its variable. */
-  name: string;
-  /** Makes of its text what the code works with. What does not accept undefined is required. */
-  schema: z.ZodType<T>;
-  /** Text of the default, or undefined when there is none. */
-  default?: string;
-  /** For the documents: nothing works without it, whatever else is set. */
-  required?: boolean;
-  /** May also come from the file that `NAME_FILE` names, and is hidden in the log. */
-  secret?: boolean;
-  /** What of a secret is to be hidden; unless given, the whole text. */
-  secretParts?(value: T): readonly string[];
-  example?: string;
-  doc: Text;
-}
-
-export type SettingGroup = Readonly<Record<string, Setting>>;
-
-/** What the settings of a group say, each under its name in the code. */
-export type ValuesOf<Group extends SettingGroup> = {
-  readonly [Field in keyof Group]: z.infer<Group[Field]['schema']>;
-};
-
-/** Ties the type of what is secret in a value to its schema. */
-function setting<T>(one: Setting<T>): Setting<T> {
-  return one;
-}
 
 /** The official hosts; the first is the ordinary one, the second for disasters, then by region. */
 const WECHAT_HOSTS = ['api', 'api2', 'sh.api', 'sz.api', 'hk.api'].map(
@@ -63,33 +35,13 @@ const WECHAT_HOSTS = ['api', 'api2', 'sh.api', 'sz.api', 'hk.api'].map(
 
 /** Those that belong together. The names of values say their unit. */
 export const GROUPS = {
-  redis: {
-    redisUrl: setting({
-      name: 'REDIS_URL',
-      schema: redisUrlSchema,
-      required: true,
-      secret: true,
-      secretParts: passwordsIn,
-      example: 'redis://127.0.0.1:6379',
-      doc: {
-        en: '`redis://`, `rediss://` (TLS) or the path of a socket',
-        zh: '`redis://`、`rediss://`（TLS）或套接字路径',
-      },
-    }),
+  redis: REDIS,
+  keys: {
     redisKeyPrefix: setting({
       name: 'REDIS_KEY_PREFIX',
       schema: prefixSchema,
       default: 'wx:',
       doc: { en: 'before every key', zh: '所有键的前缀' },
-    }),
-    redisProtocol: setting({
-      name: 'REDIS_PROTOCOL',
-      schema: protocolSchema,
-      default: '3',
-      doc: {
-        en: '`2` for proxies that refuse RESP3',
-        zh: '遇到不支持 RESP3 的代理时设为 `2`',
-      },
     }),
   },
   /** One component; more of them are in the file. */
@@ -342,11 +294,6 @@ export const GROUPS = {
 export const SETTINGS: readonly Setting[] = Object.values(GROUPS).flatMap((group: SettingGroup) =>
   Object.values(group),
 );
-
-function passwordsIn(redisUrl: string): string[] {
-  const password = redisUrl.includes('://') ? new URL(redisUrl).password : '';
-  return [password, decodeURIComponent(password)];
-}
 
 /** The parts of a webhook's address that let others write there, too. */
 function keysIn(address: string): string[] {

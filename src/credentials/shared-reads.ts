@@ -1,4 +1,5 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../store/redis/client.ts';
+import { streamsOf } from '../store/redis/shards.ts';
 
 /**
  * Does a read of Redis for all who ask for the same thing before it is sent. It is sent once all of the
@@ -20,7 +21,7 @@ interface Waiting<T> {
   settle: (result: Promise<T>) => void;
 }
 
-export function createSharedReads<T>(redis: Pick<Redis, 'stream'>): ShareRead<T> {
+export function createSharedReads<T>(redis: RedisClient): ShareRead<T> {
   const waiting = new Map<string, Waiting<T>>();
   /** What is under way, and what ends its being waited for. */
   const underWay = new Map<string, () => void>();
@@ -33,15 +34,14 @@ export function createSharedReads<T>(redis: Pick<Redis, 'stream'>): ShareRead<T>
   };
   const send = () => {
     planned = false;
-    // There is none before the first connection.
-    const stream = redis.stream as Redis['stream'] | undefined;
-    stream?.cork();
+    const streams = streamsOf(redis);
+    for (const stream of streams) stream.cork();
     for (const [name, one] of waiting) {
       if (underWay.has(name)) continue;
       waiting.delete(name);
       one.settle(begin(name, one.read));
     }
-    stream?.uncork();
+    for (const stream of streams) stream.uncork();
   };
   const begin = (name: string, read: () => Promise<T>) => {
     const goOn = () => {

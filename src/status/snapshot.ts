@@ -6,6 +6,7 @@ import { onRedis } from '../store/redis/connection.ts';
 import { readRefused } from '../store/tickets/refused-pushes.ts';
 import { healthOf, type RedisTrouble } from '../store/redis/health.ts';
 import { firstWordsOf, wordOf } from '../store/redis/error-words.ts';
+import { mastersOf } from '../store/redis/shards.ts';
 import { readReplicas } from '../store/operations/replicas.ts';
 import { plainTokens, encryptionProblem } from '../store/redis/encryption-keys.ts';
 import type { SnapshotContext, StoredStatus } from './context.ts';
@@ -67,12 +68,17 @@ export async function findProblems(context: StoredStatus): Promise<Finding[]> {
 export async function findOwnProblems(context: SnapshotContext): Promise<Finding[]> {
   const own = ownFindings(context);
   try {
-    await onRedis(() => context.store.redis.ping());
+    await pingMasters(context.store);
   } catch (error) {
     if (!(error instanceof KeeperError)) throw error;
     own.push(storeFinding(error.message, troubleOf(error, context)));
   }
   return rankFindings(own);
+}
+
+/** Of a cluster the slowest counts. @throws KeeperError `store_unavailable` */
+async function pingMasters({ redis }: StoredStatus['store']): Promise<void> {
+  await onRedis(() => Promise.all(mastersOf(redis).map((master) => master.ping())));
 }
 
 /** What stands between us and Redis, or what it said. */
@@ -134,7 +140,7 @@ async function describeStored(
 ): Promise<Stored> {
   const { clock, store } = context;
   const started = clock.monotonic();
-  await onRedis(() => store.redis.ping());
+  await pingMasters(store);
   const latencyMs = Math.round((clock.monotonic() - started) * 10) / 10;
   const [{ findings, components, accounts, replicas, elsewhere }, jobs] = await Promise.all([
     readParts(context, now, language),

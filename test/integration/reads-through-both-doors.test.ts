@@ -52,7 +52,7 @@ beforeEach(async () => {
   platform = await createTestPlatform({ startApp: false });
   const env = platformEnv(
     platform.simulator,
-    platform.config.redisUrl,
+    platform.config.redis.url ?? '',
     platform.config.redisKeyPrefix,
   );
   const entries = Object.values(KEYS).map(({ entry }) => entry);

@@ -198,7 +198,7 @@ describe('row 134: Redis says why, and so do we', () => {
         '*': NO_EVAL,
       },
       says: /what answers there is a Sentinel/,
-      advice: /Name the master itself in REDIS_URL/,
+      advice: /Name the Sentinels in REDIS_SENTINELS/,
     },
     {
       what: 'it is a node of a cluster',
@@ -209,7 +209,7 @@ describe('row 134: Redis says why, and so do we', () => {
         '*': '-MOVED 4711 10.0.0.1:6379',
       },
       says: /this Redis runs as a cluster/,
-      advice: /needs one Redis, alone or with replicas, and not a cluster/,
+      advice: /Name some of its nodes in REDIS_CLUSTER/,
     },
     {
       what: 'it is a cluster that is down',
@@ -220,7 +220,7 @@ describe('row 134: Redis says why, and so do we', () => {
         '*': '-CLUSTERDOWN Hash slot not served',
       },
       says: /this is a cluster that is down.*CLUSTERDOWN Hash slot not served/,
-      advice: /needs one Redis, alone or with replicas, and not a cluster/,
+      advice: /Some of its slots have no master/,
     },
     {
       what: 'it is a replica that has lost its master',
@@ -405,6 +405,6 @@ describe('row 137: TLS to Redis', () => {
     const [error] = (await once(redis, 'error')) as [Error & { code?: string }];
     expect(error.code).toMatch(/SELF_SIGNED|UNABLE_TO_VERIFY/);
     expect(server.names.filter((name) => typeof name === 'string' && name !== '')).toEqual([]);
-    expect(explainWord(error.code ?? '')?.remedy.en).toMatch(/NODE_EXTRA_CA_CERTS/);
+    expect(explainWord(error.code ?? '')?.remedy.en).toMatch(/REDIS_TLS_CA_FILE/);
   });
 });

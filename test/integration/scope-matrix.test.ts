@@ -72,7 +72,7 @@ beforeAll(async () => {
   platform = await createTestPlatform({ startApp: false });
   const env = platformEnv(
     platform.simulator,
-    platform.config.redisUrl,
+    platform.config.redis.url ?? '',
     platform.config.redisKeyPrefix,
   );
   const config = loadConfig({ ...env, API_KEYS: callers.map(({ entry }) => entry).join(',') });

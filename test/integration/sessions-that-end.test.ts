@@ -181,7 +181,7 @@ describe('row 149: keys that are read again', () => {
     expect([await status(ADMIN.key), await status(shop.key)]).toEqual([200, 401]);
     const env = platformEnv(
       platform.simulator,
-      platform.config.redisUrl,
+      platform.config.redis.url ?? '',
       platform.config.redisKeyPrefix,
     );
     platform.app.readKeysAgain(() =>
@@ -211,9 +211,9 @@ describe('row 149: keys that are read again', () => {
     const [file, json] = [join(folder, 'keys'), join(folder, 'config.json')];
     writeFileSync(file, ADMIN.entry);
     writeFileSync(json, JSON.stringify({ api_keys: [] }));
-    const { redisUrl, redisKeyPrefix } = platform.config;
+    const { redis, redisKeyPrefix } = platform.config;
     const service = startService({
-      ...platformEnv(platform.simulator, redisUrl, redisKeyPrefix),
+      ...platformEnv(platform.simulator, redis.url ?? '', redisKeyPrefix),
       API_KEYS_FILE: file,
       CONFIG_FILE: json,
     });

@@ -51,9 +51,9 @@ describe('keys that did not seal what is stored', () => {
     await platform.pass(MINUTE);
     await platform.app.stop();
     const before = await everythingIn(platform);
-    const { redisUrl, redisKeyPrefix } = platform.config;
+    const { redis, redisKeyPrefix } = platform.config;
     const service = startService({
-      ...platformEnv(platform.simulator, redisUrl, redisKeyPrefix),
+      ...platformEnv(platform.simulator, redis.url ?? '', redisKeyPrefix),
       REFRESH_TOKEN_KEYS: settingOf(keys),
     });
     expect(await service.exit).toEqual({ code: 78, signal: null });

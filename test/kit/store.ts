@@ -15,6 +15,7 @@ import { createManualClock, type ManualClock } from './clock.ts';
 
 /** A store of its own on the real Redis of all tests, with a clock that the test moves. */
 export interface TestStore extends Store {
+  redis: Redis;
   clock: ManualClock;
   close(): void;
 }

@@ -1,4 +1,5 @@
 import { onRedis } from '../../store/redis/connection.ts';
+import { mastersOf } from '../../store/redis/shards.ts';
 import { both, failed, ok, skipped, type Check } from './check.ts';
 import type { Installation } from './installation.ts';
 
@@ -28,10 +29,14 @@ async function againstRedis({ store, clock, redisProblem }: Installation): Promi
   if (redisProblem !== undefined) {
     return skipped('clock', name, both('Redis cannot be used', '无法使用 Redis'));
   }
-  const [seconds, micros] = await onRedis(() => store.redis.time());
-  const redisNow = Number(seconds) * 1000 + Math.round(Number(micros) / 1000);
-  store.time.learn(redisNow);
-  return compare(name, clock.now() - store.time.now());
+  const times = await onRedis(() => Promise.all(mastersOf(store.redis).map((one) => one.time())));
+  const ahead = times.map(([seconds, micros]) => {
+    store.time.learn(Number(seconds) * 1000 + Math.round(Number(micros) / 1000));
+    return clock.now() - store.time.now();
+  });
+  // Of a cluster the one that is furthest away.
+  const [worst = 0] = ahead.sort((a, b) => Math.abs(b) - Math.abs(a));
+  return compare(name, worst);
 }
 
 /** @param aheadMs by how much this machine is ahead */

@@ -1,6 +1,5 @@
 import { lookup } from 'node:dns/promises';
 import { existsSync } from 'node:fs';
-import type { Redis } from 'ioredis';
 import { systemClock, type Clock } from '../../lib/clock.ts';
 import type { AccountConfig, ComponentConfig } from '../../config/file.ts';
 import { secretsOf, type Config } from '../../config/load.ts';
@@ -8,6 +7,7 @@ import type { Log } from '../../lib/log.ts';
 import { createKeys, type CredentialId } from '../../store/redis/keys.ts';
 import { readRecord, SpoiledRecordError } from '../../store/credentials/record.ts';
 import type { StoredError } from '../../store/credentials/stored-error.ts';
+import type { RedisClient } from '../../store/redis/client.ts';
 import { connectRedis, onRedis } from '../../store/redis/connection.ts';
 import { wordOf, type RedisError } from '../../store/redis/error-words.ts';
 import { createTokenEncryption } from '../../store/redis/token-encryption.ts';
@@ -61,7 +61,7 @@ export async function connectTo(
   options: InstallationOptions = {},
 ): Promise<Installation> {
   const { clock = systemClock } = options;
-  const redis = connectRedis({ url: config.redisUrl, protocol: config.redisProtocol }, SILENT);
+  const redis = connectRedis(config.redis, SILENT);
   const redisProblem = await firstProblem(redis);
   const time = createStoreTime(clock);
   const encryption = createTokenEncryption(config.refreshTokenKeys);
@@ -85,7 +85,7 @@ export async function connectTo(
 }
 
 /** The service would try again for ever; a person wants to know at once. */
-async function firstProblem(redis: Redis): Promise<string | undefined> {
+async function firstProblem(redis: RedisClient): Promise<string | undefined> {
   let timer: NodeJS.Timeout | undefined;
   try {
     return await new Promise((resolve) => {

@@ -1,6 +1,9 @@
+import type { Redis } from 'ioredis';
+import { usesTls } from '../../config/redis.ts';
 import { onRedis } from '../../store/redis/connection.ts';
 import { checkEncryptionKeys, encryptionProblem } from '../../store/redis/encryption-keys.ts';
 import { explainWord } from '../../store/redis/error-words.ts';
+import { mastersOf } from '../../store/redis/shards.ts';
 import { neededCommands, testStore, type SelfTest } from '../../store/redis/self-test.ts';
 import { sealFindings, selfTestFindings } from '../../status/rules.ts';
 import { finding } from '../../status/problems.ts';
@@ -28,9 +31,9 @@ const NAMES = {
 export async function examineRedis(installation: Installation): Promise<Check[]> {
   const { store, redisProblem } = installation;
   if (redisProblem !== undefined) return [unreachable(installation)];
-  const info = await readInfo(installation);
-  const wrong = wrongKind(info);
-  if (wrong !== undefined) {
+  const servers = await readInfos(installation);
+  const wrong = installation.config.redis.cluster === undefined && wrongKind(servers?.[0]);
+  if (wrong) {
     installation.redisProblem = wrong;
     return [unreachable(installation)];
   }
@@ -41,9 +44,9 @@ export async function examineRedis(installation: Installation): Promise<Check[]>
   }
   return [
     ok('redis', NAMES.connection, both('connected', '已连接')),
-    ...(info === undefined
+    ...(servers === undefined
       ? [skipped('redis', 'INFO', both('forbidden to our user', '当前用户无权执行'))]
-      : [versionCheck(info), persistenceCheck(info), policyCheck(info)]),
+      : [versionCheck, persistenceCheck, policyCheck].map((check) => worstOf(servers, check))),
     ...selfTestChecks(installation, result),
     latencyCheck(await medianPing(installation)),
     await sealCheck(store),
@@ -66,19 +69,22 @@ export function wrongKind(info: Info | undefined): string | undefined {
 
 /** Why Redis cannot be used, when `redisProblem` says so. */
 export function unreachable({ redisProblem: problem = '', config }: Installation): Check {
+  const { redis } = config;
+  const where = redis.cluster === undefined ? 'REDIS_URL' : 'REDIS_CLUSTER';
   const usual = both(
-    'See that Redis runs there, and that host and port in REDIS_URL and the firewall are right.',
-    '确认 Redis 在运行，REDIS_URL 的主机和端口正确，防火墙放行。',
+    `See that Redis runs there, and that host and port in ${where} and the firewall are right.`,
+    `确认 Redis 在运行，${where} 的主机和端口正确，防火墙放行。`,
   );
-  const [tls, plain] = ['rediss://', 'redis://'];
-  const way = config.redisUrl.startsWith(tls)
+  const said = redis.url === undefined ? `REDIS_TLS=${String(usesTls(redis))}` : 'REDIS_URL';
+  const wanted = redis.url === undefined ? 'REDIS_TLS=true' : 'rediss://';
+  const way = usesTls(redis)
     ? both(
-        ` REDIS_URL says ${tls}: does Redis speak TLS at this port?`,
-        ` REDIS_URL 是 ${tls}：该端口是否启用了 TLS？`,
+        ` ${said} says TLS: does Redis speak it at this port?`,
+        ` ${said} 表示使用 TLS：该端口是否启用了 TLS？`,
       )
     : both(
-        ` REDIS_URL says ${plain}: does Redis want TLS (${tls}) at this port?`,
-        ` REDIS_URL 是 ${plain}：该端口是否要求 TLS（${tls}）？`,
+        ` ${said} says no TLS: does Redis want TLS (${wanted}) at this port?`,
+        ` ${said} 表示不使用 TLS：该端口是否要求 TLS（${wanted}）？`,
       );
   // There is somebody who does not answer as he should.
   const mayBeTls = /^(?:timeout|ETIMEDOUT|ECONNRESET|EPROTO|ERR_SSL|NOT_REDIS|EPIPE)/.test(problem);
@@ -98,19 +104,42 @@ function named({ en, zh }: Text, word: string): Text {
 
 type Info = Readonly<Record<string, string>>;
 
-async function readInfo({ store }: Installation): Promise<Info | undefined> {
+/** What each master says of itself; undefined when our user may not ask. */
+async function readInfos({ store }: Installation): Promise<Info[] | undefined> {
   try {
-    const text = await store.redis.info();
-    return Object.fromEntries(
-      text.split('\r\n').map((line) => {
-        const at = line.indexOf(':');
-        return [line.slice(0, at), line.slice(at + 1)];
-      }),
-    );
+    return await Promise.all(mastersOf(store.redis).map(readInfo));
   } catch (error) {
     if (error instanceof Error && error.message.startsWith('NOPERM')) return undefined;
     return onRedis(() => Promise.reject(error as Error));
   }
+}
+
+async function readInfo(server: Redis): Promise<Info> {
+  const text = await server.info();
+  const { host = '', port = '' } = server.options;
+  return {
+    ...Object.fromEntries(
+      text.split('\r\n').map((line) => {
+        const at = line.indexOf(':');
+        return [line.slice(0, at), line.slice(at + 1)];
+      }),
+    ),
+    address: `${host}:${port}`,
+  };
+}
+
+const GRAVITY = ['failed', 'warn', 'skipped', 'ok'] as const;
+
+/** The gravest that one of several servers gives, with its address. */
+function worstOf(servers: readonly Info[], check: (info: Info) => Check): Check {
+  const [worst] = servers
+    .map((info) => ({ info, check: check(info) }))
+    .sort((a, b) => GRAVITY.indexOf(a.check.state) - GRAVITY.indexOf(b.check.state));
+  if (worst === undefined) return check({});
+  const { en, zh } = worst.check.seen;
+  const { address = '' } = worst.info;
+  if (servers.length === 1 || worst.check.state === 'ok') return worst.check;
+  return { ...worst.check, seen: both(`${address}: ${en}`, `${address}：${zh}`) };
 }
 
 export function versionCheck({ redis_version: version = '' }: Info): Check {
@@ -229,7 +258,7 @@ async function medianPing({ store, clock }: Installation): Promise<number> {
   const times: number[] = [];
   for (let round = 0; round < PINGS; round += 1) {
     const began = clock.monotonic();
-    await onRedis(() => store.redis.ping());
+    await onRedis(() => Promise.all(mastersOf(store.redis).map((one) => one.ping())));
     times.push(clock.monotonic() - began);
   }
   return times.sort((a, b) => a - b)[PINGS / 2] ?? 0;

@@ -1,4 +1,5 @@
-import { GROUPS, SETTINGS, type Setting } from '../../config/settings.ts';
+import type { Setting } from '../../config/setting.ts';
+import { GROUPS, SETTINGS } from '../../config/settings.ts';
 import { alertRulesFile } from '../../metrics/alert-rules.ts';
 import { alertsTable } from './alerts-table.ts';
 import { routesTable } from './routes-table.ts';

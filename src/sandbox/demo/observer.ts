@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
 import type { StatusSnapshot } from '../../status/schema.ts';
 import { createKeys, type CredentialKindName } from '../../store/redis/keys.ts';
+import type { RedisClient } from '../../store/redis/client.ts';
 import { connectRedis, whenReady } from '../../store/redis/connection.ts';
 import { DEMO_COMPONENT } from './component.ts';
 import type { Stage } from './stage.ts';
@@ -79,11 +79,11 @@ interface State {
   stage: Stage;
   seen: Observations;
   /** For looks. */
-  redis: Redis;
+  redis: RedisClient;
   /** Only waits for events. */
-  stream: Redis;
+  stream: RedisClient;
   /** Only hears announcements. */
-  channel: Redis;
+  channel: RedisClient;
   tell: (happening: Happening) => void;
   signal: AbortSignal;
 }
@@ -93,7 +93,7 @@ export async function startObserver(
   stage: Stage,
   tell: (happening: Happening) => void,
 ): Promise<Observer> {
-  const settings = { url: stage.redis.url, protocol: 3 as const };
+  const { settings } = stage.redis;
   const redis = connectRedis(settings, stage.log);
   const stream = connectRedis(settings, stage.log, 'blocking');
   const channel = connectRedis(settings, stage.log, 'blocking');
@@ -198,7 +198,7 @@ async function countTickets(state: State): Promise<void> {
 }
 
 async function hearAnnouncements({ stage, channel, tell }: State): Promise<void> {
-  channel.on('message', (_channel, message) => {
+  channel.on('message', (_channel: string, message: string) => {
     const { kind, seq } = JSON.parse(message) as { kind: CredentialKindName; seq: number };
     tell({ what: 'renewed', kind, seq });
   });

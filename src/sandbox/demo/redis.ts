@@ -1,14 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
-import type { Redis } from 'ioredis';
 import type { Log } from '../../lib/log.ts';
+import { ConfigError } from '../../config/faults.ts';
+import { loadRedis } from '../../config/load.ts';
+import type { RedisSettings } from '../../config/redis.ts';
+import { GROUPS } from '../../config/settings.ts';
+import type { RedisClient } from '../../store/redis/client.ts';
 import { connectRedis, whenReady } from '../../store/redis/connection.ts';
+import { mastersOf } from '../../store/redis/shards.ts';
 import { findRedis, startRedisServer } from '../redis/launch.ts';
 import { UsageError } from './flags.ts';
 
 /** The Redis of one demo: a server of its own, or a running one in which it keeps to its own keys. */
 export interface DemoRedis {
-  url: string;
+  settings: RedisSettings;
+  /** The same as an operator writes it. */
+  env: Record<string, string>;
   /** Before every key. */
   prefix: string;
   /** Start of a redis-cli command line, ready to paste. */
@@ -18,6 +25,9 @@ export interface DemoRedis {
   stop(): Promise<void>;
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const SETTING_NAMES = Object.values(GROUPS.redis).map(({ name }) => name);
 const CONNECT_TIMEOUT_MS = 3_000;
 const SCAN_COUNT = 500;
 
@@ -27,17 +37,24 @@ const SCAN_COUNT = 500;
  */
 export async function openRedis(options: {
   data: string | undefined;
-  /** REDIS_URL. */
-  running: string | undefined;
+  /** May name a running one. */
+  env: Environment;
   say: (line: string) => void;
   log: Log;
 }): Promise<DemoRedis> {
-  const { data, running, say, log } = options;
-  if (running === undefined || running === '') return await ownServer(data, say);
+  const { data, say, log } = options;
+  const names = SETTING_NAMES.flatMap((name) => [name, `${name}_FILE`]);
+  const given = names.flatMap((name) => {
+    const text = options.env[name] ?? '';
+    return text === '' ? [] : [[name, text] as const];
+  });
+  const env = Object.fromEntries(given);
+  const [way] = given.find(([name]) => /^REDIS_(?:URL|SENTINELS|CLUSTER)/.test(name)) ?? [];
+  if (way === undefined) return await ownServer(data, say);
   if (data !== undefined) {
-    throw new UsageError('--data is for a Redis of the demo, and REDIS_URL names another one');
+    throw new UsageError(`--data is for a Redis of the demo, and ${way} names another one`);
   }
-  return await runningServer(running, log);
+  return await runningServer(env, way, log);
 }
 
 async function ownServer(
@@ -58,7 +75,8 @@ async function ownServer(
     fetched: 'a private copy in .cache/redis',
   }[source];
   return {
-    url: server.url,
+    settings: { url: server.url, protocol: 3 },
+    env: { REDIS_URL: server.url },
     prefix: 'wx:',
     cli: server.cli,
     description: `${version}, ${origin}; append-only file in ${data ?? 'a temporary folder'}`,
@@ -84,20 +102,25 @@ async function requireEmpty(data: string): Promise<void> {
   if (names.length > 0) throw new UsageError(`--data ${data} is not empty: name a new folder`);
 }
 
-async function runningServer(url: string, log: Log): Promise<DemoRedis> {
+async function runningServer(
+  env: Record<string, string>,
+  way: string,
+  log: Log,
+): Promise<DemoRedis> {
+  const settings = wantedSettings(env);
   const prefix = `wxkeeper-demo-${randomBytes(4).toString('hex')}:`;
-  const redis = connectRedis({ url, protocol: 3 }, log);
+  const redis = connectRedis(settings, log);
   if (!(await whenReady(redis, CONNECT_TIMEOUT_MS))) {
     redis.disconnect();
     // Without the URL: it may hold a password.
-    throw new Error('The Redis that REDIS_URL names does not answer, or refuses the login.');
+    throw new Error(`The Redis that ${way} names does not answer, or refuses the login.`);
   }
-  const isUrl = url.includes('://');
   return {
-    url,
+    settings,
+    env,
     prefix,
-    cli: isUrl ? 'redis-cli -u "$REDIS_URL"' : 'redis-cli -s "$REDIS_URL"',
-    description: `the running one that REDIS_URL names; keys begin with ${prefix}`,
+    cli: cliFor(settings),
+    description: `the running one that ${way} names; keys begin with ${prefix}`,
     async stop() {
       await removeKeys(redis, prefix);
       redis.disconnect();
@@ -105,11 +128,33 @@ async function runningServer(url: string, log: Log): Promise<DemoRedis> {
   };
 }
 
-async function removeKeys(redis: Redis, prefix: string): Promise<void> {
-  let cursor = '0';
-  do {
-    const [next, keys] = await redis.scan(cursor, 'MATCH', `${prefix}*`, 'COUNT', SCAN_COUNT);
-    if (keys.length > 0) await redis.unlink(...keys);
-    cursor = next;
-  } while (cursor !== '0');
+/** @throws UsageError in place of what a service says that cannot start */
+function wantedSettings(env: Environment): RedisSettings {
+  try {
+    return loadRedis(env);
+  } catch (error) {
+    if (error instanceof ConfigError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** The start of a command line that finds the values; with Sentinels any of its servers does for reading. */
+function cliFor({ url, sentinels, cluster }: RedisSettings): string {
+  if (url !== undefined) {
+    return url.includes('://') ? 'redis-cli -u "$REDIS_URL"' : 'redis-cli -s "$REDIS_URL"';
+  }
+  const [{ host, port } = { host: '', port: 0 }] = cluster ?? [];
+  return sentinels === undefined ? `redis-cli -c -h ${host} -p ${port}` : 'redis-cli';
+}
+
+/** One by one: in a cluster they are in many slots. */
+async function removeKeys(redis: RedisClient, prefix: string): Promise<void> {
+  for (const master of mastersOf(redis)) {
+    let cursor = '0';
+    do {
+      const [next, keys] = await master.scan(cursor, 'MATCH', `${prefix}*`, 'COUNT', SCAN_COUNT);
+      await Promise.all(keys.map((key) => master.unlink(key)));
+      cursor = next;
+    } while (cursor !== '0');
+  }
 }

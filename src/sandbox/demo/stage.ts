@@ -75,9 +75,7 @@ async function buildStage(
   stop: () => Promise<void>,
 ): Promise<Stage> {
   const log = createLog({ level: 'error', stream: nowhere() });
-  const redis = await openRedis({ data: wishes.data, running: env['REDIS_URL'], say, log }).catch(
-    asNoRedis,
-  );
+  const redis = await openRedis({ data: wishes.data, env, say, log }).catch(asNoRedis);
   undo.push(() => redis.stop());
   signal.throwIfAborted();
 
@@ -132,7 +130,7 @@ async function buildStage(
 function settingsOf(redis: DemoRedis, simulator: Simulator, scale: Scale): Record<string, string> {
   return {
     NODE_ENV: 'production',
-    REDIS_URL: redis.url,
+    ...redis.env,
     REDIS_KEY_PREFIX: redis.prefix,
     COMPONENT_APPID: DEMO_COMPONENT.appid,
     COMPONENT_APPSECRET: DEMO_COMPONENT.secret,

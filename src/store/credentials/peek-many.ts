@@ -1,5 +1,6 @@
 import { onRedis } from '../redis/connection.ts';
 import type { CredentialId } from '../redis/keys.ts';
+import { byShard } from '../redis/shards.ts';
 import type { Store } from '../redis/store.ts';
 
 /** What little of a credential tells whether it is still as it was. */
@@ -16,37 +17,32 @@ export interface Peek {
 
 const FIELDS = ['seq', 'auth_epoch', 'refresh_token', 'value', 'expires_at'] as const;
 
+/** What stands in a record and beside it: the mirror, and the fields. */
+type Looked = readonly [mirror: string | null, record: readonly (string | null)[] | null];
+
 /**
- * Looks at many authorizers in one round trip. A key of another type, put there by
- * hand, shows as if there were none.
+ * Looks at many authorizers in one round trip, or in one for each shard of a cluster. A key of another
+ * type, put there by hand, shows as if there were none.
  * @throws KeeperError `store_unavailable`
  */
-export async function peekMany(
-  { redis, keys }: Store,
-  ids: readonly CredentialId[],
-): Promise<Peek[]> {
-  const pipeline = redis.pipeline();
+export async function peekMany(store: Store, ids: readonly CredentialId[]): Promise<Peek[]> {
+  const looked = new Map<CredentialId, Looked>();
+  const planned = new Map<CredentialId, number>();
+  const byComponent = new Map<string, CredentialId[]>();
   for (const id of ids) {
-    const [component = '', authorizer = ''] = id.subject.split(':');
-    pipeline.get(keys.mirror(id));
-    pipeline.hmget(keys.record(id), ...FIELDS);
-    pipeline.zscore(keys.due(id.kind, component), authorizer);
+    const due = store.keys.due(id.kind, partsOf(id)[0]);
+    byComponent.set(due, [...(byComponent.get(due) ?? []), id]);
   }
-  const replies = await onRedis(async () => {
-    const all = (await pipeline.exec()) ?? [];
-    // A pipeline does not reject: that Redis is silent must not look like 100,000 lost records.
-    const trouble = all.find(([error]) => error !== null && !error.message.includes('WRONGTYPE'));
-    if (trouble?.[0]) throw trouble[0];
-    return all;
-  });
-  return ids.map((_, index) => {
-    const [mirror, record, planned] = replies
-      .slice(index * 3, index * 3 + 3)
-      .map(([error, reply]) => (error === null ? reply : null)) as [
-      string | null,
-      (string | null)[] | null,
-      string | null,
-    ];
+  await onRedis(() =>
+    Promise.all([
+      ...byShard(store.redis, ids, (id) => store.keys.record(id)).map((some) =>
+        look(store, some, looked),
+      ),
+      ...[...byComponent].map(([due, some]) => readPlans(store, due, some, planned)),
+    ]),
+  );
+  return ids.map((id) => {
+    const [mirror, record] = looked.get(id) ?? [];
     const [seq, authEpoch, refreshToken, value, expiresAt] = record ?? [];
     return {
       mirror: mirror ?? undefined,
@@ -55,7 +51,52 @@ export async function peekMany(
       seq: Number(seq ?? 0),
       authEpoch: Number(authEpoch ?? 0),
       hasRefreshToken: typeof refreshToken === 'string',
-      plannedAt: planned === null ? undefined : Number(planned),
+      plannedAt: planned.get(id),
     };
   });
+}
+
+function partsOf({ subject }: CredentialId): [component: string, authorizer: string] {
+  const [component = '', authorizer = ''] = subject.split(':');
+  return [component, authorizer];
+}
+
+async function look(
+  { redis, keys }: Store,
+  ids: readonly CredentialId[],
+  found: Map<CredentialId, Looked>,
+): Promise<void> {
+  const pipeline = redis.pipeline();
+  for (const id of ids) pipeline.get(keys.mirror(id)).hmget(keys.record(id), ...FIELDS);
+  const replies = (await pipeline.exec()) ?? [];
+  // A pipeline does not reject: that Redis is silent must not look like 100,000 lost records.
+  const trouble = replies.find(([error]) => error !== null && !error.message.includes('WRONGTYPE'));
+  if (trouble?.[0]) throw trouble[0];
+  for (const [index, id] of ids.entries()) {
+    const both = replies.slice(index * 2, index * 2 + 2);
+    found.set(
+      id,
+      both.map(([error, reply]) => (error === null ? reply : null)) as unknown as Looked,
+    );
+  }
+}
+
+async function readPlans(
+  { redis }: Store,
+  due: string,
+  ids: readonly CredentialId[],
+  found: Map<CredentialId, number>,
+): Promise<void> {
+  const scores = await redis
+    .zmscore(due, ...ids.map((id) => partsOf(id)[1]))
+    .catch(noneOfOtherType);
+  for (const [index, id] of ids.entries()) {
+    const score = scores[index] ?? null;
+    if (score !== null) found.set(id, Number(score));
+  }
+}
+
+function noneOfOtherType(error: unknown): (string | null)[] {
+  if (error instanceof Error && error.message.includes('WRONGTYPE')) return [];
+  throw error;
 }

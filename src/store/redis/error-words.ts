@@ -13,21 +13,28 @@ export interface RedisWord {
 /** An error as ioredis hands it over; `command` is what Redis answered with an error. */
 export type RedisError = Error & {
   code?: string;
+  /** When no node of a cluster could be asked: what the last of them said. */
+  lastNodeError?: RedisError | null;
   command?: { name: string; args: readonly unknown[] };
 };
 
 const both = (en: string, zh: string): Text => ({ en, zh });
 const word = (means: Text, remedy: Text): RedisWord => ({ means, remedy });
 
-const LOGIN = both('Check user and password in REDIS_URL.', '检查 REDIS_URL 里的用户名和密码。');
-const ONE_REDIS = both(
-  'wxkeeper needs one Redis, alone or with replicas, and not a cluster: name such a one in REDIS_URL.',
-  'wxkeeper 需要单个 Redis（可带从库），不支持 Cluster：在 REDIS_URL 里指定这样的实例。',
+const LOGIN = both(
+  'Check user and password in REDIS_URL, or in REDIS_USERNAME and REDIS_PASSWORD.',
+  '检查 REDIS_URL（或 REDIS_USERNAME 与 REDIS_PASSWORD）里的用户名和密码。',
 );
-const CLUSTER = word(both('this Redis runs as a cluster', '这是 Redis Cluster'), ONE_REDIS);
+const CLUSTER = word(
+  both('this Redis runs as a cluster', '这是 Redis Cluster'),
+  both(
+    'Name some of its nodes in REDIS_CLUSTER, instead of one in REDIS_URL.',
+    '用 REDIS_CLUSTER 指定其若干节点，代替 REDIS_URL。',
+  ),
+);
 const MASTER = both(
-  'This is a replica that takes no writes: name the master in REDIS_URL.',
-  '这是只读从库：在 REDIS_URL 里指定主库。',
+  'This is a replica that takes no writes: name the master in REDIS_URL, or its Sentinels in REDIS_SENTINELS.',
+  '这是只读从库：在 REDIS_URL 里指定主库，或用 REDIS_SENTINELS 指定其 Sentinel。',
 );
 const READ_ONLY = word(both('this Redis is a read-only replica', '这是只读从库'), MASTER);
 const SELECT = word(
@@ -49,8 +56,8 @@ const SENTINEL = word(
     '那里应答的是 Sentinel，不存储数据',
   ),
   both(
-    'Name the master itself in REDIS_URL, host and port as `SENTINEL get-master-addr-by-name` says.',
-    '在 REDIS_URL 里填写主库本身的地址，即 `SENTINEL get-master-addr-by-name` 给出的主机和端口。',
+    'Name the Sentinels in REDIS_SENTINELS and their name for the master in REDIS_SENTINEL_MASTER, and leave REDIS_URL out.',
+    '把 Sentinel 写进 REDIS_SENTINELS，主库名称写进 REDIS_SENTINEL_MASTER，并去掉 REDIS_URL。',
   ),
 );
 const HELLO = word(
@@ -82,8 +89,8 @@ const MISSING = word(
 const CERTIFICATE = word(
   both('its certificate is not trusted', '它的证书不受信任'),
   both(
-    'The certificate of Redis is not trusted here; NODE_EXTRA_CA_CERTS names more authorities.',
-    '本机不信任 Redis 的证书；可用 NODE_EXTRA_CA_CERTS 指定更多 CA。',
+    'Name the authority of its certificate in REDIS_TLS_CA_FILE; if the certificate is for another name, that name in REDIS_TLS_SERVERNAME.',
+    '用 REDIS_TLS_CA_FILE 指定签发证书的 CA；若证书中的名称不同，用 REDIS_TLS_SERVERNAME 指定。',
   ),
 );
 const BUSY = word(
@@ -91,6 +98,42 @@ const BUSY = word(
   both(
     'Find out whose script or command runs there for so long; nobody else should use this Redis.',
     '查明是谁的脚本或命令执行这么久；这个 Redis 不应与他人共用。',
+  ),
+);
+
+const NOT_A_CLUSTER = word(
+  both('this Redis is no cluster', '这不是 Redis Cluster'),
+  both(
+    'Name it in REDIS_URL, or its Sentinels in REDIS_SENTINELS, instead of REDIS_CLUSTER.',
+    '改用 REDIS_URL 指定它，或用 REDIS_SENTINELS 指定其 Sentinel，不要用 REDIS_CLUSTER。',
+  ),
+);
+const CLUSTER_DOWN = word(
+  both('this is a cluster that is down', 'Redis Cluster 不可用'),
+  both(
+    'Some of its slots have no master: start the nodes that are away, or promote their replicas; `CLUSTER INFO` and `CLUSTER NODES` say which.',
+    '部分槽没有主节点：启动缺失的节点或提升其从节点；`CLUSTER INFO` 和 `CLUSTER NODES` 会说明是哪些。',
+  ),
+);
+const SENTINEL_LOGIN = word(
+  both('the Sentinels refuse our login', 'Sentinel 拒绝了登录'),
+  both(
+    'Check REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD; REDIS_PASSWORD is not sent to Sentinels.',
+    '检查 REDIS_SENTINEL_USERNAME 和 REDIS_SENTINEL_PASSWORD；REDIS_PASSWORD 不会发送给 Sentinel。',
+  ),
+);
+const SENTINEL_MASTER = word(
+  both('the Sentinels know no master of that name', 'Sentinel 不知道这个名称的主库'),
+  both(
+    'Set REDIS_SENTINEL_MASTER to a name that `SENTINEL masters` lists.',
+    '把 REDIS_SENTINEL_MASTER 设为 `SENTINEL masters` 列出的名称。',
+  ),
+);
+const SENTINEL_AWAY = word(
+  both('no Sentinel can be asked', '无法连接任何 Sentinel'),
+  both(
+    'See that the Sentinels run at the addresses in REDIS_SENTINELS, and whether they speak TLS as REDIS_SENTINEL_TLS or REDIS_TLS says.',
+    '确认 Sentinel 运行在 REDIS_SENTINELS 的地址上，且是否使用 TLS 与 REDIS_SENTINEL_TLS 或 REDIS_TLS 一致。',
   ),
 );
 
@@ -150,11 +193,12 @@ const WORDS: readonly (readonly [RegExp, RedisWord])[] = [
     ),
   ],
   [/^BUSY$/, BUSY],
+  [/^SENTINEL_(?:NOAUTH|WRONGPASS|NOPERM)$/, SENTINEL_LOGIN],
+  [/^SENTINEL_MASTER$/, SENTINEL_MASTER],
+  [/^SENTINEL_AWAY$/, SENTINEL_AWAY],
   [/^(?:CLUSTER|MOVED|ASK|CROSSSLOT)$/, CLUSTER],
-  [
-    /^CLUSTERDOWN$/,
-    word(both('this is a cluster that is down', '这是不可用的 Redis Cluster'), ONE_REDIS),
-  ],
+  [/^NO_CLUSTER$/, NOT_A_CLUSTER],
+  [/^CLUSTERDOWN$/, CLUSTER_DOWN],
   [/^SENTINEL$/, SENTINEL],
   [/^(?:SELECT|DB_INDEX|unknown command select)$/i, SELECT],
   [/^(?:HELLO|NOPROTO)$/, HELLO],
@@ -176,9 +220,12 @@ export function explainWord(name: string): RedisWord | undefined {
 }
 
 /** The word of Node or of Redis, or what can be said without one. Texts of errors may hold the password. */
-export function wordOf({ code, message, command }: RedisError): string {
+export function wordOf({ code, message, command, lastNodeError }: RedisError): string {
+  if (lastNodeError) return wordOf(lastNodeError);
   if (code !== undefined) return code;
   const text = bare(message);
+  if (text.startsWith('All sentinels are unreachable')) return wordOfSentinels(text);
+  if (text.includes('cluster support disabled')) return 'NO_CLUSTER';
   if (text.includes('DB index is out of range')) return 'DB_INDEX';
   if (text.includes('not allowed in cluster mode')) return 'CLUSTER';
   const [, unknown] = /^ERR unknown command ['`]?([\w|-]+)/i.exec(text) ?? [];
@@ -191,6 +238,17 @@ export function wordOf({ code, message, command }: RedisError): string {
   );
 }
 
+/** Only the text has what the last of them said. */
+function wordOfSentinels(text: string): string {
+  const [, last = ''] = / Last error: ([^]*)$/.exec(text) ?? [];
+  const [login] = /^(?:NOAUTH|WRONGPASS|NOPERM)\b/.exec(last) ?? [];
+  if (login !== undefined) return `SENTINEL_${login}`;
+  // One that knows the name but not the address says nothing at all.
+  if (last === '' || last.includes('No such master')) return 'SENTINEL_MASTER';
+  const [certificate] = /self.signed|certificate|altnames/i.exec(last) ?? [];
+  return certificate === undefined ? 'SENTINEL_AWAY' : 'CERT_OF_SENTINEL';
+}
+
 /** Refused in words of its own, it is the step of the handshake that tells what to change. */
 function handshakeOf(command = ''): string | undefined {
   return /^(?:hello|select|info)$/i.test(command) ? command.toUpperCase() : undefined;
@@ -200,8 +258,8 @@ function handshakeOf(command = ''): string | undefined {
  * Redis's own first words, without what it repeats of that which it was sent: those may be values.
  * Only a single word in quotes is kept: it is the name of a command.
  */
-export function firstWordsOf({ message }: Error): string {
-  const text = bare(message).replace(/ script: [^]*$/, '');
+export function firstWordsOf({ message, lastNodeError }: RedisError): string {
+  const text = bare(lastNodeError?.message ?? message).replace(/ script: [^]*$/, '');
   const [words] = /^(?:[^'"`,:;.(]|(['"`])[\w|-]{1,30}\1)*/.exec(text) ?? [''];
   const short = words.replace(/\S{24,}/g, '…');
   return short.trim().split(/\s+/).slice(0, 14).join(' ');

@@ -1,5 +1,6 @@
-import type { Redis } from 'ioredis';
+import { Cluster, type Redis } from 'ioredis';
 import type { Clock } from '../../lib/clock.ts';
+import type { RedisClient } from './client.ts';
 import { operationOf, subjectOf } from './sent-commands.ts';
 import { firstWordsOf, wordOf, type RedisError } from './error-words.ts';
 
@@ -48,14 +49,14 @@ const PASSING =
 /** Of the handshake, which fails as a whole, or not at all. */
 const HANDSHAKE = /^(?:hello|auth|select|client|info)$/i;
 
-const known = new WeakMap<Redis, RedisHealth>();
+const known = new WeakMap<RedisClient, RedisHealth>();
 
-export function healthOf(redis: Redis): RedisHealth | undefined {
+export function healthOf(redis: RedisClient): RedisHealth | undefined {
   return known.get(redis);
 }
 
 /** Looks at every answer of this client from now on. */
-export function watchHealth(redis: Redis, clock: Clock): RedisHealth {
+export function watchHealth(redis: RedisClient, clock: Clock): RedisHealth {
   const refused = new Map<string, Refusal>();
   const health: RedisHealth = {
     trouble: undefined,
@@ -107,28 +108,49 @@ type SentCommand = Parameters<Redis['sendCommand']>[0];
 
 /** Every command passes here, those of pipelines too, whose errors nobody is made to look at. */
 function observe(
-  redis: Redis,
+  redis: RedisClient,
   onAnswer: (command: SentCommand) => void,
   onRefusal: (command: SentCommand, error: RedisError) => void,
 ): void {
-  const send = redis.sendCommand.bind(redis);
-  redis.sendCommand = (...args) => {
-    const [command] = args;
+  const look = (command: SentCommand) => {
     command.promise.then(
       () => onAnswer(command),
       (error: unknown) => {
-        if (!(error instanceof Error) || error.name !== 'ReplyError') return;
+        if (!(error instanceof Error)) return;
+        unwrap(error);
+        if (error.name !== 'ReplyError') return;
         // Values may be among them, and errors are logged.
         error.message = error.message.replace(/, with args beginning with:[^]*$/, '');
         if (!HANDSHAKE.test(command.name)) onRefusal(command, error);
       },
     );
+  };
+  if (redis instanceof Cluster) {
+    const send = redis.sendCommand.bind(redis);
+    redis.sendCommand = (...args) => {
+      look(args[0]);
+      return send(...args);
+    };
+    return;
+  }
+  const send = redis.sendCommand.bind(redis);
+  redis.sendCommand = (...args) => {
+    look(args[0]);
     return send(...args);
   };
+}
+
+/** When it has tried for long enough, a client of a cluster has the last error in its text alone. */
+function unwrap(error: Error): void {
+  const [, name, words] =
+    /^Too many Cluster redirections\. Last error: (\w+): ([^]*)$/.exec(error.message) ?? [];
+  if (words === undefined) return;
+  error.message = words;
+  if (name === 'ReplyError') error.name = name;
 }
 
 /** What belongs to working with Redis, and what the self-test has provoked. */
 function isNoRefusal(word: string, { message }: Error, keys: readonly string[]): boolean {
   if (word === 'NOSCRIPT' || message.includes('no such key')) return true;
-  return keys[0]?.includes('{self_test}') === true;
+  return keys[0]?.includes('self_test:{') === true;
 }

@@ -76,8 +76,8 @@ export interface Keys {
   endedSessions: string;
   /** Channel that announces each new value, never the value itself. */
   rotations: string;
-  /** Prefix of keys that only live while a connection is tried out. */
-  selfTest(name: string): string;
+  /** Prefix of keys that only live while a connection is tried out; the tag chooses the shard. */
+  selfTest(name: string, tag?: string): string;
 }
 
 export function createKeys(prefix: string): Keys {
@@ -111,7 +111,7 @@ export function createKeys(prefix: string): Keys {
     sessionSecret: `${prefix}session_secret`,
     endedSessions: `${prefix}ended_sessions`,
     rotations: `${prefix}rotations`,
-    selfTest: (name) => `${prefix}self_test:{self_test}:${name}`,
+    selfTest: (name, tag = 'self_test') => `${prefix}self_test:{${tag}}:${name}`,
   };
 }
 

@@ -1,6 +1,7 @@
 import { deadline, systemClock } from '../../lib/clock.ts';
 import { isRefusedByRedis } from './connection.ts';
 import { probeStore, type SelfTest } from './self-test.ts';
+import { byShard } from './shards.ts';
 import type { Store } from './store.ts';
 
 /** Whether pushes and refreshes can be written just now. */
@@ -23,7 +24,7 @@ export function createReadiness(
   let probing: Promise<boolean> | undefined;
   return async () => {
     if (store.redis.status !== 'ready') return 'store_unavailable';
-    probing ??= answers(store).finally(() => {
+    probing ??= answers(store, subjects).finally(() => {
       probing = undefined;
     });
     if (!(await probing)) return 'store_unavailable';
@@ -32,17 +33,23 @@ export function createReadiness(
 }
 
 /** What it refuses is an answer, too: the self-test says of it what a person must know. */
-async function answers(store: Store): Promise<boolean> {
+async function answers(store: Store, subjects: readonly string[]): Promise<boolean> {
   const limit = deadline(systemClock, PROBE_MS);
   const over = new Promise<boolean>((resolve) => {
     limit.signal.addEventListener('abort', () => resolve(false));
   });
-  const probe = probeStore(store).then(
+  // Of a cluster those shards count on which our platforms and accounts are; one of them serves somebody.
+  const probes = byShard(store.redis, subjects, (appid) => appid).map(([tag]) =>
+    probeStore(store, tag).catch((error: unknown) => {
+      if (!isRefusedByRedis(error)) throw error;
+    }),
+  );
+  const answered = Promise.any(probes).then(
     () => true,
-    (error: unknown) => isRefusedByRedis(error),
+    () => false,
   );
   try {
-    return await Promise.race([probe, over]);
+    return await Promise.race([answered, over]);
   } finally {
     limit.cancel();
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { Redis } from 'ioredis';
+import { Cluster } from 'ioredis';
+import type { RedisClient } from './client.ts';
 import { CODE } from '../../lib/version.ts';
 import { nameScript } from './sent-commands.ts';
 import { onRedis } from './connection.ts';
@@ -35,13 +36,13 @@ const textOnly = new WeakSet<object>();
  * what answers there takes no hashes. That is remembered for as long as the connection lasts.
  */
 export async function runScript(
-  redis: Redis,
+  redis: RedisClient,
   script: Script,
   keys: readonly string[],
   args: readonly (string | number)[],
 ): Promise<unknown> {
   // Another server may be at the other end of the next connection.
-  const connection: object = redis.stream;
+  const connection: object = redis instanceof Cluster ? redis : redis.stream;
   const byText = () => redis.eval(script.body, keys.length, ...keys, ...args);
   if (textOnly.has(connection)) return byText();
   try {

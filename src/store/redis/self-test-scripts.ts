@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './client.ts';
 import { leaveAlerts, saveAlerts, takeAlerts } from '../operations/alerts.ts';
 import {
   authorizerToken,
@@ -163,11 +163,12 @@ const FIRST_RUN = {
 /**
  * Does every step, whatever became of the one before.
  * @param run no two runs have the same keys, so replicas do not meet
+ * @param tag chooses the shard of a cluster
  * @returns what steps threw
  */
-export async function runScripts(store: Store, run: string): Promise<unknown[]> {
+export async function runScripts(store: Store, run: string, tag: string): Promise<unknown[]> {
   const { redis, touched } = leavingNothing(store.redis);
-  const keys = createKeys(store.keys.selfTest(`${run}:`));
+  const keys = createKeys(store.keys.selfTest(`${run}:`, tag));
   const own: Store = { redis, keys, time: store.time, encryption: createTokenEncryption([]) };
   const thrown: unknown[] = [];
   for (const step of STEPS) {
@@ -182,7 +183,7 @@ export async function runScripts(store: Store, run: string): Promise<unknown[]> 
 }
 
 /** Gives each key that is touched an end in the same breath, and notes it. */
-function leavingNothing(real: Redis): { redis: Redis; touched: Set<string> } {
+function leavingNothing(real: RedisClient): { redis: RedisClient; touched: Set<string> } {
   const touched = new Set<string>();
   const redis = new Proxy(real, {
     get(target, name) {

@@ -6,6 +6,7 @@ import { firstWordsOf, wordOf, type RedisError } from './error-words.ts';
 import { loadScript, runScript } from './scripts.ts';
 import { runScripts } from './self-test-scripts.ts';
 import { operationOf } from './sent-commands.ts';
+import { mastersOf, tagOfEachShard } from './shards.ts';
 import type { Store } from './store.ts';
 
 /**
@@ -46,10 +47,11 @@ const probeScript = loadScript('redis/probe');
 /**
  * Resolves when Redis has answered what it would answer a push: while it holds up writes, too, it keeps
  * this waiting.
+ * @param tag chooses the shard of a cluster
  * @throws KeeperError `store_unavailable`
  */
-export async function probeStore({ redis, keys }: Store): Promise<void> {
-  await onRedis(() => runScript(redis, probeScript, [keys.selfTest('probe')], []));
+export async function probeStore({ redis, keys }: Store, tag?: string): Promise<void> {
+  await onRedis(() => runScript(redis, probeScript, [keys.selfTest('probe', tag)], []));
 }
 
 /**
@@ -57,13 +59,8 @@ export async function probeStore({ redis, keys }: Store): Promise<void> {
  * @throws KeeperError `store_unavailable`
  */
 export async function testStore(store: Store, subjects: readonly string[] = []): Promise<SelfTest> {
-  const run = randomBytes(4).toString('hex');
   const found = new Findings();
-  for (const error of await tryCommands(store, run)) found.add(error);
-  if (!found.has('EVAL')) {
-    await probeStore(store).catch((error: unknown) => found.addThrown(error));
-    for (const error of await runScripts(store, run)) found.addThrown(error);
-  }
+  for (const tag of tagOfEachShard(store.redis, 'self_test')) await tryShard(store, tag, found);
   const noted = <T>(none: T) => {
     return (error: unknown) => {
       found.addThrown(error);
@@ -71,13 +68,25 @@ export async function testStore(store: Store, subjects: readonly string[] = []):
     };
   };
   const spoiled = await findSpoiled(store, subjects).catch(noted<SpoiledKey[]>([]));
-  const info = await onRedis(() => store.redis.info()).catch(noted(''));
+  const masters = mastersOf(store.redis);
+  const infos = await onRedis(() => Promise.all(masters.map((one) => one.info()))).catch(
+    noted<string[]>([]),
+  );
   return {
     ...found.result(),
-    evicts: /maxmemory_policy:allkeys/.test(info),
+    evicts: infos.some((info) => /maxmemory_policy:allkeys/.test(info)),
     spoiled,
-    version: /^redis_version:(\S+)/m.exec(info)?.[1],
+    version: /^redis_version:(\S+)/m.exec(infos[0] ?? '')?.[1],
   };
+}
+
+/** @throws KeeperError `store_unavailable` */
+async function tryShard(store: Store, tag: string, found: Findings): Promise<void> {
+  const run = randomBytes(4).toString('hex');
+  for (const error of await tryCommands(store, run, tag)) found.add(error);
+  if (found.has('EVAL')) return;
+  await probeStore(store, tag).catch((error: unknown) => found.addThrown(error));
+  for (const error of await runScripts(store, run, tag)) found.addThrown(error);
 }
 
 /** Sorts what was refused by what a person must change. */
@@ -144,8 +153,12 @@ function oddAnswer({ message }: Error): SelfTest['refused'][number] {
 }
 
 /** The errors of Redis. @throws KeeperError `store_unavailable` */
-async function tryCommands({ redis, keys }: Store, run: string): Promise<RedisError[]> {
-  const commands = neededCommands(keys, run);
+async function tryCommands(
+  { redis, keys }: Store,
+  run: string,
+  tag: string,
+): Promise<RedisError[]> {
+  const commands = neededCommands(keys, run, tag);
   const pipeline = redis.pipeline(commands.map(([name, ...args]) => [name.toLowerCase(), ...args]));
   const replies = await onRedis(async () => {
     const all = (await pipeline.exec()) ?? [];
@@ -178,10 +191,14 @@ async function findSpoiled(
 }
 
 /** Every command that we ever send, in scripts or outside, on keys of their own. */
-export function neededCommands(keys: Keys, run = 'try'): [string, ...(string | number)[]][] {
+export function neededCommands(
+  keys: Keys,
+  run = 'try',
+  tag?: string,
+): [string, ...(string | number)[]][] {
   const names = ['hash', 'other', 'text', 'list', 'stream', 'sorted', 'set'] as const;
   const [hash, other, text, list, stream, sorted, set] = names.map((name) =>
-    keys.selfTest(`${run}:${name}`),
+    keys.selfTest(`${run}:${name}`, tag),
   ) as [string, string, string, string, string, string, string];
   return [
     ['PING'],

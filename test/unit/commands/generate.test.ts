@@ -15,7 +15,8 @@ import {
 } from '../../../src/commands/generate/files.ts';
 import { ConfigError } from '../../../src/config/faults.ts';
 import { loadConfig } from '../../../src/config/load.ts';
-import { SETTINGS, type Setting } from '../../../src/config/settings.ts';
+import type { Setting } from '../../../src/config/setting.ts';
+import { SETTINGS } from '../../../src/config/settings.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');

@@ -56,7 +56,7 @@ describe('the TypeScript examples', () => {
       cwd: ROOT,
       env: {
         ...process.env,
-        REDIS_URL: platform.config.redisUrl,
+        REDIS_URL: platform.config.redis.url,
         WXKEEPER_URL: `http://127.0.0.1:${platform.app.internalPort()}`,
         WXKEEPER_KEY: platform.apiKey,
         APPID: COMPONENT.appid,

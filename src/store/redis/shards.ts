@@ -1,0 +1,135 @@
+import { Cluster, Command, type Redis } from 'ioredis';
+import type { Clock } from '../../lib/clock.ts';
+import type { Log } from '../../lib/log.ts';
+import type { RedisClient } from './client.ts';
+
+/** What is many servers in a cluster, and one everywhere else. */
+
+/** Those that take writes. */
+export function mastersOf(redis: RedisClient): Redis[] {
+  return redis instanceof Cluster ? redis.nodes('master') : [redis];
+}
+
+/** Their connections; none before the first is made. */
+export function streamsOf(redis: RedisClient): Redis['stream'][] {
+  const streams = mastersOf(redis).map(({ stream }) => stream as Redis['stream'] | undefined);
+  return streams.filter((stream) => stream !== undefined);
+}
+
+/**
+ * Sorts by the servers on which the keys are, since a pipeline goes to one of them.
+ * @param keyOf a key, or what stands in its braces
+ */
+export function byShard<T>(
+  redis: RedisClient,
+  items: readonly T[],
+  keyOf: (item: T) => string,
+): T[][] {
+  if (!(redis instanceof Cluster)) return items.length === 0 ? [] : [[...items]];
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const servers = redis.slots[slotOf(keyOf(item))]?.join() ?? '';
+    groups.set(servers, [...(groups.get(servers) ?? []), item]);
+  }
+  return [...groups.values()];
+}
+
+function slotOf(key: string): number {
+  return new Command('GET', [key]).getSlot();
+}
+
+/** Tags that are tried until each shard has one: with a thousand none of ten shards is missed. */
+const MOST_TAGS = 1_000;
+
+/** For each shard a hash tag that it serves. */
+export function tagOfEachShard(redis: RedisClient, name: string): string[] {
+  if (!(redis instanceof Cluster)) return [name];
+  const shards = mastersOf(redis).length;
+  const tags = new Map<string, string>();
+  for (let number = 0; number < MOST_TAGS && tags.size < shards; number += 1) {
+    const tag = number === 0 ? name : `${name}${number}`;
+    const [master] = redis.slots[slotOf(tag)] ?? [];
+    if (master !== undefined && !tags.has(master)) tags.set(master, tag);
+  }
+  return tags.size === 0 ? [name] : [...tags.values()];
+}
+
+const listeners = new WeakMap<RedisClient, Set<() => void>>();
+
+/**
+ * Calls when Redis is there, for the first time or again. In a cluster also when one of its shards has
+ * another master, or one that was restarted: the last writes may be gone there.
+ */
+export function whenBack(redis: RedisClient, listener: () => void): void {
+  redis.on('ready', listener);
+  listeners.set(redis, (listeners.get(redis) ?? new Set()).add(listener));
+}
+
+/** After so many milliseconds without a shard a person must act. */
+export const AWAY_ALARM_MS = 15 * 60 * 1000;
+
+/**
+ * Looks at the masters of a cluster whenever the client has asked who serves which slot, each few seconds
+ * and whenever something failed: it has no event for the return of one shard.
+ */
+export function watchShards(cluster: Cluster, log: Log, clock: Clock): void {
+  let known: Set<string> | undefined;
+  let looking = false;
+  const away = new Map<string, { since: number; alarmed: boolean }>();
+  const look = async () => {
+    const found = await Promise.all(cluster.nodes('master').map(readReplicationId));
+    const silent = found.flatMap(({ server, id }) => (id === undefined ? [server] : []));
+    tellAway(away, silent, log, clock);
+    const ids = new Set(found.flatMap(({ id }) => id ?? []));
+    const before = known;
+    if (silent.length === 0) known = ids;
+    const isNew = [...ids].some((id) => before?.has(id) === false);
+    if (before === undefined || !isNew || cluster.status !== 'ready') return;
+    known = new Set([...before, ...ids]);
+    log.info('a shard of the Redis cluster has another master, or was restarted');
+    for (const listener of listeners.get(cluster) ?? []) listener();
+  };
+  cluster.on('refresh', () => {
+    if (looking) return;
+    looking = true;
+    void look().finally(() => (looking = false));
+  });
+}
+
+/** It changes with every restart and failover: see `record.lua`. */
+async function readReplicationId(node: Redis): Promise<{ server: string; id?: string }> {
+  const server = `${node.options.host ?? ''}:${node.options.port ?? ''}`;
+  try {
+    const [, id] = /master_replid:(\w+)/.exec(await node.info('replication')) ?? [];
+    return { server, id: id ?? 'unknown' };
+  } catch {
+    return { server };
+  }
+}
+
+/** Says once that a shard does not answer, once that a person must act, and once that it is back. */
+function tellAway(
+  away: Map<string, { since: number; alarmed: boolean }>,
+  silent: readonly string[],
+  log: Log,
+  clock: Clock,
+): void {
+  for (const server of away.keys()) {
+    if (silent.includes(server)) continue;
+    away.delete(server);
+    log.info('a master of the Redis cluster answers again, or is none any more', { server });
+  }
+  for (const server of silent) {
+    const one = away.get(server);
+    if (one === undefined) {
+      away.set(server, { since: clock.monotonic(), alarmed: false });
+      log.warn('a master of the Redis cluster does not answer', { server });
+    } else if (!one.alarmed && clock.monotonic() - one.since >= AWAY_ALARM_MS) {
+      one.alarmed = true;
+      log.error(
+        'a shard of the Redis cluster has been away for 15 minutes: what it holds is neither stored nor refreshed',
+        { server },
+      );
+    }
+  }
+}
