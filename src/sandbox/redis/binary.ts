@@ -127,8 +127,11 @@ async function checkVersion(command: string, libraryPath?: string): Promise<stri
 }
 
 /** The unpacked packages in `folder`, or undefined when they are absent or do not run. */
-async function privateCopy(folder: string): Promise<Omit<RedisBinary, 'source'> | undefined> {
-  const command = join(folder, 'root', 'usr', 'bin', 'redis-server');
+export async function privateCopy(
+  folder: string,
+  server = 'redis-server',
+): Promise<Omit<RedisBinary, 'source'> | undefined> {
+  const command = join(folder, 'root', 'usr', 'bin', server);
   if (!(await isExecutable(command))) return undefined;
   try {
     const libraryPath = await libraryFolders(join(folder, 'root'));

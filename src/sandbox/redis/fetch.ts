@@ -15,8 +15,16 @@ export interface FetchTools {
   works(folder: string): Promise<boolean>;
 }
 
-/** For machines whose apt cannot resolve dependencies. Everything else Redis needs is standard. */
-const PACKAGES = ['redis-server', 'redis-tools', 'libjemalloc2', 'liblzf1', 'libatomic1'];
+/** What to fetch, and with which options of apt-get. */
+export interface FetchedPackages {
+  /** The server first; the others for machines whose apt cannot resolve dependencies. */
+  names: readonly [string, ...string[]];
+  aptOptions?: readonly string[];
+}
+
+/** Everything else Redis needs is standard. */
+export const LIBRARIES = ['libjemalloc2', 'liblzf1', 'libatomic1'];
+const REDIS: FetchedPackages = { names: ['redis-server', 'redis-tools', ...LIBRARIES] };
 const STAGING_PREFIX = 'redis-fetch-';
 const STEP_TIMEOUT_MS = 120_000;
 /** A fetch that was killed leaves its folder; after this long nobody is still at work in it. */
@@ -25,16 +33,21 @@ const ABANDONED_AFTER_MS = 600_000;
 const run = promisify(execFile);
 
 /** Leaves the unpacked packages in `target`/root. Any number of processes may do so at once. */
-export async function fetchPrivateCopy(target: string, tools: FetchTools): Promise<void> {
+export async function fetchPrivateCopy(
+  target: string,
+  tools: FetchTools,
+  packages: FetchedPackages = REDIS,
+): Promise<void> {
   const cache = dirname(target);
   await mkdir(cache, { recursive: true });
   await removeAbandoned(cache);
   const staging = await mkdtemp(join(cache, STAGING_PREFIX));
   try {
-    await download(tools.aptGet, staging);
+    await download(tools.aptGet, staging, packages);
     const unpacked = join(staging, 'copy');
     await unpack(tools.dpkgDeb, join(staging, 'archives'), join(unpacked, 'root'));
-    if (!(await tools.works(unpacked))) throw new Error('the fetched redis-server does not run');
+    if (!(await tools.works(unpacked)))
+      throw new Error(`the fetched ${packages.names[0]} does not run`);
     await moveIntoPlace(unpacked, target, staging, tools);
   } finally {
     await rm(staging, { recursive: true, force: true });
@@ -46,25 +59,30 @@ export async function fetchPrivateCopy(target: string, tools: FetchTools): Promi
  * (a slim container has no OpenSSL): first with the machine's package lists, then, as those may be
  * empty or stale, with private ones.
  */
-async function download(aptGet: string, staging: string): Promise<void> {
+async function download(
+  aptGet: string,
+  staging: string,
+  { names, aptOptions = [] }: FetchedPackages,
+): Promise<void> {
+  const [server] = names;
   const archives = join(staging, 'archives');
   await mkdir(join(archives, 'partial'), { recursive: true });
   await mkdir(join(staging, 'lists', 'partial'), { recursive: true });
   const config = join(staging, 'apt.conf');
   await writeFile(config, aptConfig(staging));
   const apt = (...args: string[]) =>
-    run(aptGet, ['-c', config, '-qq', '-y', ...args], {
+    run(aptGet, ['-c', config, ...aptOptions, '-qq', '-y', ...args], {
       cwd: archives,
       timeout: STEP_TIMEOUT_MS,
       killSignal: 'SIGKILL',
     });
-  const resolved = ['install', '--download-only', '--no-install-recommends', 'redis-server'];
+  const resolved = ['install', '--download-only', '--no-install-recommends', server];
   const ownLists = ['-o', `Dir::State::lists=${join(staging, 'lists')}`];
   const steps = [
     resolved,
     [...ownLists, 'update'],
     [...ownLists, ...resolved],
-    [...ownLists, 'download', ...PACKAGES],
+    [...ownLists, 'download', ...names],
   ];
   const failures: (Error | undefined)[] = [];
   for (const step of steps) {
@@ -73,7 +91,7 @@ async function download(aptGet: string, staging: string): Promise<void> {
       (error: unknown) => error as Error,
     );
     // A Redis that is installed but hidden leaves nothing to download, and apt is content.
-    if ((await readdir(archives)).some((name) => name.startsWith('redis-server_'))) return;
+    if ((await readdir(archives)).some((name) => name.startsWith(`${server}_`))) return;
     failures.push(failure);
   }
   // A failed update is why the steps after it know no packages.

@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, Socket, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -41,6 +41,10 @@ export interface RedisServerOptions {
   appendOnly?: boolean;
   /** More arguments for redis-server; the last one wins. */
   args?: string[];
+  /** Of a configuration file, which Redis may write anew. Arguments stand above it, at each start. */
+  config?: string;
+  /** Default: the one that `findRedis` finds. */
+  binary?: RedisBinary;
   say?: ((line: string) => void) | undefined;
 }
 
@@ -52,6 +56,7 @@ const START_ATTEMPTS = 3;
 const MAX_SOCKET_PATH = 103;
 const HOME_PREFIX = 'wxkeeper-redis-';
 const PID_FILE = 'redis.pid';
+const CONFIG_FILE = 'redis.conf';
 /** How many of Redis's last lines an error quotes. */
 const LOG_LINES = 12;
 
@@ -74,7 +79,7 @@ const run = promisify(execFile);
 
 /** @throws Error when no Redis is found, or with Redis's last words when it does not come up */
 export async function startRedisServer(options: RedisServerOptions = {}): Promise<RedisServer> {
-  const binary = await findRedis({ say: options.say });
+  const binary = options.binary ?? (await findRedis({ say: options.say }));
   if (options.dir !== undefined) await claimFolder(options.dir);
   const home = await mkdtemp(join(temporaryFolder(), HOME_PREFIX));
   const launch: Launch = {
@@ -91,6 +96,7 @@ export async function startRedisServer(options: RedisServerOptions = {}): Promis
     isStopped: false,
   };
   try {
+    if (options.config !== undefined) await writeFile(join(home, CONFIG_FILE), options.config);
     await start(launch);
   } catch (error) {
     await stop(launch);
@@ -161,7 +167,7 @@ async function spawnRedis(launch: Launch): Promise<void> {
   child.unref();
 }
 
-function redisArguments({ options, dir, port, socketPath }: Launch): string[] {
+function redisArguments({ options, home, dir, port, socketPath }: Launch): string[] {
   const address =
     socketPath === undefined
       ? ['--bind', '127.0.0.1', '--port', String(port)]
@@ -174,7 +180,8 @@ function redisArguments({ options, dir, port, socketPath }: Launch): string[] {
     'everysec',
   ];
   const rest = ['--maxmemory-policy', 'noeviction', '--daemonize', 'no', ...(options.args ?? [])];
-  return [...address, ...data, ...log, ...rest];
+  const config = options.config === undefined ? [] : [join(home, CONFIG_FILE)];
+  return [...config, ...address, ...data, ...log, ...rest];
 }
 
 /**
@@ -264,7 +271,8 @@ async function isRedis(pid: number): Promise<boolean> {
   return /redis|valkey/.test(await asked.catch(() => ''));
 }
 
-async function freePort(): Promise<number> {
+/** Free at this moment: whoever takes it must be ready to find it taken. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
