@@ -1,6 +1,6 @@
-import { Redis } from 'ioredis';
 import { expect, vi } from 'vitest';
 import { startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
+import { asked } from './redis-shapes/ask.ts';
 import { createTcpProxy, type TcpProxy } from './tcp-proxy.ts';
 import { POLLING } from './waiting.ts';
 
@@ -122,19 +122,4 @@ export async function replicationInfo(
   const text = await asked(server, (redis) => redis.info('replication'));
   const fields = text.split('\r\n').filter((line) => line.includes(':'));
   return Object.fromEntries(fields.map((line) => line.split(':', 2) as [string, string]));
-}
-
-/** Over a connection of its own, which gives up rather than wait. */
-async function asked<T>(
-  { url }: Pick<RedisServer, 'url'>,
-  question: (redis: Redis) => Promise<T>,
-): Promise<T> {
-  const redis = new Redis(url, { lazyConnect: true, retryStrategy: null, commandTimeout: 5_000 });
-  redis.on('error', () => undefined);
-  try {
-    await redis.connect();
-    return await question(redis);
-  } finally {
-    redis.disconnect();
-  }
 }
