@@ -26,7 +26,7 @@ end
 local auth_epoch = tonumber(r.auth_epoch or 0)
 if a.unchanged_epoch == auth_epoch and not r.revoked_at and not a.value then
   write({ authorized_at = a.authorized_at })
-  redis.call('HDEL', key, 'reauthorize_at')
+  redis.call('HDEL', KEYS[1], 'reauthorize_at')
   -- An exchange whose answer was lost has issued a token, and thus ended the stored one.
   if a.doubtful and r.value then
     doubt(a.settle_ms)
@@ -39,7 +39,7 @@ write({
   authorized_at = a.authorized_at, auth_epoch = math.max(auth_epoch + 1, a.authorized_at),
   epoch = r.epoch or epoch, schema = 2,
 })
-redis.call('HDEL', key, 'revoked_at', 'revoked_by', 'reauthorize_at', 'value', 'expires_at',
+redis.call('HDEL', KEYS[1], 'revoked_at', 'revoked_by', 'reauthorize_at', 'value', 'expires_at',
   'retry_at', 'failures', 'lock_op', 'lock_until', 'lock_begin', 'lock_epoch', 'lock_spare')
 redis.call('DEL', KEYS[2])
 if a.refresh_token then
@@ -54,7 +54,7 @@ if a.value then
   if overlapped or a.doubtful then
     doubt(a.settle_ms)
   else
-    redis.call('HDEL', key, 'suspect', 'settle_at')
+    redis.call('HDEL', KEYS[1], 'suspect', 'settle_at')
   end
 end
 return 'granted'

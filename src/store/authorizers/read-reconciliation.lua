@@ -2,7 +2,7 @@
 --
 -- KEYS  1 its state (hash)
 -- Returns {run (JSON) or nil, moment of the last request in ms or nil, now ms, epoch}
-if redis.call('TYPE', key).ok ~= 'hash' then
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then
   return { false, false, now, epoch }
 end
 local r = read('run', 'requested_at')

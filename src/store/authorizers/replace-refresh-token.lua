@@ -11,5 +11,5 @@ if r.revoked_at or tonumber(r.auth_epoch or 0) ~= a.auth_epoch or r.refresh_toke
   return 0
 end
 write({ refresh_token = a.refresh_token })
-redis.call('HDEL', key, 'reauthorize_at')
+redis.call('HDEL', KEYS[1], 'reauthorize_at')
 return 1

@@ -14,8 +14,8 @@ write({ revoked_at = a.revoked_at, auth_epoch = math.max(tonumber(r.auth_epoch o
 if a.by then
   write({ revoked_by = a.by })
 else
-  redis.call('HDEL', key, 'revoked_by')
+  redis.call('HDEL', KEYS[1], 'revoked_by')
 end
-redis.call('HDEL', key, 'refresh_token', 'value', 'expires_at', 'retry_at')
+redis.call('HDEL', KEYS[1], 'refresh_token', 'value', 'expires_at', 'retry_at')
 redis.call('DEL', KEYS[2])
 return 'revoked'

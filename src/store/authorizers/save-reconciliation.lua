@@ -10,8 +10,8 @@ if redis.call('GET', KEYS[3]) ~= a.owner then
 end
 redis.call('PEXPIRE', KEYS[3], a.lease_ms)
 -- Spoiled by hand: none of it is worth more than another run.
-if redis.call('TYPE', key).ok ~= 'hash' then
-  redis.call('DEL', key)
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then
+  redis.call('DEL', KEYS[1])
 end
 if a.fresh or redis.call('TYPE', KEYS[2]).ok ~= 'set' then
   redis.call('DEL', KEYS[2])

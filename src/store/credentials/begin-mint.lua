@@ -102,7 +102,7 @@ write({
   epoch = epoch, budget_at = now, budget_level = math.floor(level * 1000),
   day = day, day_calls = calls + 1, schema = 2,
 })
-redis.call('HDEL', key, 'throttled', 'lock_spare')
+redis.call('HDEL', KEYS[1], 'throttled', 'lock_spare')
 if spare_level then
   write({ spare_at = now, spare_level = math.floor(spare_level * 1000), lock_spare = 1 })
 end

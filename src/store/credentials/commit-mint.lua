@@ -59,13 +59,13 @@ if not newer then
 elseif a.doubtful then
   doubt(a.settle_ms)
 elseif r.suspect and tonumber(r.suspect) <= a.begin then
-  redis.call('HDEL', key, 'suspect', 'settle_at')
+  redis.call('HDEL', KEYS[1], 'suspect', 'settle_at')
 end
 -- A value that WeChat gives again was never ended, whoever called it dead. And after a whole life
 -- without a refusal, whoever minted with our secret has stopped.
 local blamed_at = tonumber(r.counted_at or r.refused_at) or 0
 if alive_after_all or (r.foreign_since and now - blamed_at >= a.life_ms) then
-  redis.call('HDEL', key, 'foreign_since', 'refusals', 'counted_at')
+  redis.call('HDEL', KEYS[1], 'foreign_since', 'refusals', 'counted_at')
 end
 
 return { 'stored', seq, expires_at, whole() }

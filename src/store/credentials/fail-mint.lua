@@ -25,4 +25,4 @@ if not a.maybe then
   end
 end
 write({ last_error = a.error, last_error_at = now, retry_at = now + a.retry_in_ms })
-return redis.call('HINCRBY', key, 'failures', 1)
+return redis.call('HINCRBY', KEYS[1], 'failures', 1)

@@ -1,11 +1,12 @@
 -- What every script about one record has in common; it is put in front of each of them.
 -- KEYS[1] is the record (hash), ARGV[1] the arguments as JSON, here `a`.
+-- In all scripts a command's name is a literal and its key an element of KEYS, not a variable that holds
+-- one: some clouds read scripts before they run them, and refuse the others.
 --
 -- Time is Redis's own, one for all replicas, so that no replica's wrong clock ends a lease or keeps a
 -- dead value alive. `a.now` is given only where time is simulated.
 -- `epoch` is Redis's replication id: it changes with every restart and failover, that is, whenever
 -- the last writes may be gone.
-local key = KEYS[1]
 local a = cjson.decode(ARGV[1])
 
 local now = a.now
@@ -19,7 +20,7 @@ local epoch = type(info) == 'string' and string.match(info, 'master_replid:(%x+)
 
 local function read(...)
   local record, names = {}, { ... }
-  for i, value in ipairs(redis.call('HMGET', key, ...)) do
+  for i, value in ipairs(redis.call('HMGET', KEYS[1], ...)) do
     record[names[i]] = value or nil
   end
   return record
@@ -29,7 +30,7 @@ end
 -- Returns {fields and values, mirror or nil, now ms, epoch, digest}: the digest stands for all but `now`.
 -- The fields and the mirror are left out when the digest is `a.known`.
 local function whole()
-  local fields = redis.call('HGETALL', key)
+  local fields = redis.call('HGETALL', KEYS[1])
   local mirror = redis.pcall('GET', KEYS[2])
   mirror = type(mirror) == 'string' and mirror or false
   -- Calls are counted by Beijing's day.
@@ -48,7 +49,7 @@ local function write(fields)
     -- Lua prints large numbers in a short form that loses digits.
     flat[#flat + 1] = type(value) == 'number' and string.format('%.0f', value) or value
   end
-  redis.call('HSET', key, unpack(flat))
+  redis.call('HSET', KEYS[1], unpack(flat))
 end
 
 -- Whether a moment is still ahead. One further ahead than any can be was written by a clock that has
@@ -59,30 +60,30 @@ local function ahead(moment, longest_ms)
 end
 
 local function tick()
-  return redis.call('HINCRBY', key, 'clock', 1)
+  return redis.call('HINCRBY', KEYS[1], 'clock', 1)
 end
 
 -- WeChat may have issued a value that nobody knows of: one more mint, begun from now on, settles it.
 -- `settle_ms` is how long the call that may have issued it can still be executing.
 local function doubt(settle_ms)
-  local settle_at = tonumber(redis.call('HGET', key, 'settle_at') or 0)
+  local settle_at = tonumber(redis.call('HGET', KEYS[1], 'settle_at') or 0)
   write({ suspect = tick(), settle_at = math.max(settle_at, now + settle_ms) })
 end
 
 local function release()
-  redis.call('HDEL', key, 'lock_op', 'lock_until', 'lock_begin', 'lock_epoch', 'lock_spare')
+  redis.call('HDEL', KEYS[1], 'lock_op', 'lock_until', 'lock_begin', 'lock_epoch', 'lock_spare')
 end
 
 -- An intent says that a mint has begun and has not reported its end: operation id to the moment at
 -- which it can no longer be under way.
 local function intents()
-  local text = redis.call('HGET', key, 'intents')
+  local text = redis.call('HGET', KEYS[1], 'intents')
   return text and cjson.decode(text) or {}
 end
 
 local function save_intents(open)
   if next(open) == nil then
-    redis.call('HDEL', key, 'intents')
+    redis.call('HDEL', KEYS[1], 'intents')
   else
     write({ intents = cjson.encode(open) })
   end
@@ -111,7 +112,7 @@ local function store_value(r)
     failures = 0, schema = 2,
     half_life_ms = math.max(tonumber(r.half_life_ms or 0), math.floor(a.life_ms / 2)),
   })
-  redis.call('HDEL', key, 'retry_at', 'taken_at', 'refused_seq', 'forced')
+  redis.call('HDEL', KEYS[1], 'retry_at', 'taken_at', 'refused_seq', 'forced')
   if expires_at > now then
     redis.call('SET', KEYS[2], a.value, 'PX', expires_at - now)
   else

@@ -27,7 +27,7 @@ if lost_authorization or (a.refresh_token and not r.refresh_token) then
   outcome = 'restored'
   -- They were about the authorization before.
   if lost_authorization then
-    redis.call('HDEL', key, 'revoked_at', 'revoked_by', 'reauthorize_at')
+    redis.call('HDEL', KEYS[1], 'revoked_at', 'revoked_by', 'reauthorize_at')
   end
   write({
     refresh_token = a.refresh_token, authorized_at = a.authorized_at, revoked_at = a.revoked_at,
@@ -36,12 +36,12 @@ if lost_authorization or (a.refresh_token and not r.refresh_token) then
   })
 end
 if lost_authorization and r.value then
-  redis.call('HDEL', key, 'value', 'expires_at')
+  redis.call('HDEL', KEYS[1], 'value', 'expires_at')
   redis.call('DEL', KEYS[2])
   r.value = nil
 end
 if a.revoked_at then
-  redis.call('HDEL', key, 'refresh_token')
+  redis.call('HDEL', KEYS[1], 'refresh_token')
 end
 if a.revoked_at or not a.value then
   return outcome or 'kept'

@@ -15,7 +15,6 @@
 --       ms until the ticket dies   ms to remember the push   what `push.lua` says
 -- Returns for each 'stored', 'duplicate' (the same push, or the same ticket) or 'older' (a newer one is
 -- there)
-local RECORD, MIRROR, ARRIVALS = KEYS[3], KEYS[4], KEYS[5]
 -- Tickets of one moment that are remembered: WeChat sends one or two.
 local MOST_REPLACED = 100
 local latest, arrivals_kept, arrivals_apart = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -23,21 +22,22 @@ local latest, arrivals_kept, arrivals_apart = tonumber(ARGV[2]), tonumber(ARGV[3
 -- pcall: what only people look at must not cost a ticket when somebody has spoiled it.
 local function note_arrival(received_at, is_new)
   if not is_new then
-    local last = redis.pcall('LINDEX', ARRIVALS, 0)
+    local last = redis.pcall('LINDEX', KEYS[5], 0)
     last = type(last) == 'string' and tonumber(last) or 0
     if tonumber(received_at) - last < arrivals_apart then return end
   end
-  local kept = redis.pcall('LPUSH', ARRIVALS, received_at)
+  local kept = redis.pcall('LPUSH', KEYS[5], received_at)
   if type(kept) == 'number' and kept > arrivals_kept then
-    redis.pcall('LTRIM', ARRIVALS, 0, arrivals_kept - 1)
+    redis.pcall('LTRIM', KEYS[5], 0, arrivals_kept - 1)
   end
 end
 
+-- `marker`: where the seen marker of this push stands in KEYS
 local function accept(marker, arrived, push)
-  if redis.call('EXISTS', marker) == 1 then return 'duplicate' end
+  if redis.call('EXISTS', KEYS[marker]) == 1 then return 'duplicate' end
   local ticket, create_time = arrived.ticket, tonumber(arrived.create_time)
   -- replaced: hashes of the tickets of this very create_time that gave way to one another
-  local r = redis.call('HMGET', RECORD, 'ticket', 'create_time', 'previous_ticket', 'replaced', 'count',
+  local r = redis.call('HMGET', KEYS[3], 'ticket', 'create_time', 'previous_ticket', 'replaced', 'count',
     'refused', 'refused_at', 'stage')
   local newest, known, replaced = r[1], tonumber(r[2] or '') or 0, r[4] or ''
   local later = create_time > known or known > latest
@@ -53,10 +53,10 @@ local function accept(marker, arrived, push)
   end
 
   if outcome == 'stored' or ticket == newest and later then
-    local set = { 'HSET', RECORD, 'create_time', arrived.create_time, 'received_at', arrived.received_at }
+    local set = { 'create_time', arrived.create_time, 'received_at', arrived.received_at }
     local function add(name, value) set[#set + 1], set[#set + 2] = name, value end
     if outcome == 'stored' then
-      redis.call(unpack(push.event))
+      add_event(push)
       add('ticket', ticket)
       add('count', string.format('%.0f', (tonumber(r[5] or '') or 0) + 1))
       if newest then
@@ -68,17 +68,17 @@ local function accept(marker, arrived, push)
     if among_equals then
       add('replaced', string.sub(replaced .. redis.sha1hex(newest) .. ' ', -MOST_REPLACED * 41))
     elseif r[4] then
-      redis.call('HDEL', RECORD, 'replaced')
+      redis.call('HDEL', KEYS[3], 'replaced')
     end
-    redis.call(unpack(set))
+    redis.call('HSET', KEYS[3], unpack(set))
     -- It is good until WeChat says otherwise, and the silence is over.
     if r[6] or r[7] or r[8] then
-      redis.call('HDEL', RECORD, 'refused', 'refused_at', 'stage')
+      redis.call('HDEL', KEYS[3], 'refused', 'refused_at', 'stage')
     end
-    redis.call('SET', MIRROR, ticket, 'PX', arrived.life)
+    redis.call('SET', KEYS[4], ticket, 'PX', arrived.life)
     note_arrival(arrived.received_at, outcome == 'stored')
   end
-  redis.call('SET', marker, '1', 'PX', arrived.remember)
+  redis.call('SET', KEYS[marker], '1', 'PX', arrived.remember)
   return outcome
 end
 
@@ -88,10 +88,10 @@ for i, texts in ipairs(decode_pushes(5)) do
     ticket = texts[1], create_time = texts[2], received_at = texts[3],
     life = texts[4], remember = texts[5],
   }
-  local push = read_push(texts, 5, KEYS[1], ARGV[1])
-  local outcome = accept(KEYS[5 + i], arrived, push)
+  local push = read_push(texts, 5)
+  local outcome = accept(5 + i, arrived, push)
   count(push, outcome)
   results[i] = outcome
 end
-write_counts(KEYS[2])
+write_counts()
 return results

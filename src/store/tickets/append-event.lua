@@ -7,40 +7,40 @@
 --       ms for which each of its keys is kept
 --       what `push.lua` says
 -- Returns for each 'stored', 'duplicate' or 'elsewhere'
-local function append(keys, lives, most, push)
-  local markers = most > 0 and #keys - 1 or #keys
+
+-- `before`: how many keys stand before those of this push
+local function append(before, lives, most, push)
+  local is_counted = most > 0
+  local markers, last = is_counted and #lives - 1 or #lives, before + #lives
   for i = 1, markers do
-    if redis.call('EXISTS', keys[i]) == 1 then return 'duplicate' end
+    if redis.call('EXISTS', KEYS[before + i]) == 1 then return 'duplicate' end
   end
-  local counted, addresses = keys[markers + 1], 0
-  if counted then
+  local addresses = 0
+  if is_counted then
     -- pcall: what a person has put there must not keep a push from being stored.
-    local found = redis.pcall('GET', counted)
+    local found = redis.pcall('GET', KEYS[last])
     addresses = type(found) == 'string' and tonumber(found) or 0
     if addresses >= most then return 'elsewhere' end
   end
-  redis.call(unpack(push.event))
+  add_event(push)
   for i = 1, markers do
-    redis.call('SET', keys[i], '1', 'PX', lives[i])
+    redis.call('SET', KEYS[before + i], '1', 'PX', lives[i])
   end
-  if counted then
-    redis.call('SET', counted, addresses + 1, 'PX', lives[#keys])
+  if is_counted then
+    redis.call('SET', KEYS[last], addresses + 1, 'PX', lives[#lives])
   end
   return 'stored'
 end
 
-local results, key = {}, 2
+local results, before = {}, 2
 for i, texts in ipairs(decode_pushes(2)) do
-  local keys, most, lives = {}, texts[1], texts[2]
-  for n = 1, #lives do
-    key = key + 1
-    keys[n] = KEYS[key]
-  end
-  local push = read_push(texts, 2, KEYS[1], ARGV[1])
-  local outcome = append(keys, lives, most, push)
+  local most, lives = texts[1], texts[2]
+  local push = read_push(texts, 2)
+  local outcome = append(before, lives, most, push)
+  before = before + #lives
   -- What is refused is counted elsewhere.
   if outcome ~= 'elsewhere' then count(push, outcome) end
   results[i] = outcome
 end
-write_counts(KEYS[2])
+write_counts()
 return results

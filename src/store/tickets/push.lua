@@ -16,17 +16,18 @@ local function decode_pushes(from)
   return pushes
 end
 
--- Takes apart what follows the first `own` elements: the command that adds the event, and what is counted.
-local function read_push(texts, own, stream, length)
-  local event = { 'XADD', stream, 'MAXLEN', '~', length, '*' }
-  for i = own + 5, #texts do
-    event[#event + 1] = texts[i]
-  end
+-- Takes apart what follows the first `own` elements: what is counted, and where the event begins.
+local function read_push(texts, own)
   return {
     moment = texts[own + 1], url = texts[own + 2],
     previous_key = texts[own + 3] == '1', previous_token = texts[own + 4] == '1',
-    event = event,
+    texts = texts, event_at = own + 5,
   }
+end
+
+-- KEYS[1] is the event stream, ARGV[1] its length.
+local function add_event(push)
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(push.texts, push.event_at))
 end
 
 local counts, moments = {}, {}
@@ -43,17 +44,18 @@ local function count(push, outcome)
   moments['accepted_' .. push.url .. '_at'] = push.moment
 end
 
+-- KEYS[2] are the counters.
 -- The moments are those of arrival, so one that took longer may set them back by as much.
 -- pcall: it is for people alone, and must not cost a push when somebody has spoiled it.
-local function write_counts(key)
-  local set = { 'HSET', key }
+local function write_counts()
+  local set = {}
   for name, moment in pairs(moments) do
     set[#set + 1], set[#set + 2] = name, moment
   end
-  if #set == 2 then return end
-  redis.pcall(unpack(set))
+  if #set == 0 then return end
+  redis.pcall('HSET', KEYS[2], unpack(set))
   for name, more in pairs(counts) do
-    local counted = redis.pcall('HINCRBY', key, name, more)
-    if type(counted) == 'table' then redis.pcall('HSET', key, name, more) end
+    local counted = redis.pcall('HINCRBY', KEYS[2], name, more)
+    if type(counted) == 'table' then redis.pcall('HSET', KEYS[2], name, more) end
   end
 end
