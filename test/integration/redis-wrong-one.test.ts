@@ -12,6 +12,7 @@ import { examineRedis } from '../../src/commands/doctor/redis.ts';
 import { findRedis, startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { connectRedis } from '../../src/store/redis/connection.ts';
 import { explainWord, firstWordsOf, wordOf } from '../../src/store/redis/error-words.ts';
+import { CLOUD_PROFILES, type CloudProfile } from '../kit/cloud-profiles.ts';
 import { MACHINE } from '../kit/doctor.ts';
 import type { ServiceStatus } from '../kit/observe.ts';
 import { createTestPlatform, type TestPlatform } from '../kit/platform.ts';
@@ -339,6 +340,31 @@ describe('the words of Redis', () => {
     [`ERR value ${'x'.repeat(60)} is odd`, 'ERR value … is odd'],
   ])('are kept without what it was sent: %s', (message, words) => {
     expect(firstWordsOf(reply(message)).replace(/ 'maxmemory'$/, '')).toBe(words);
+  });
+
+  it.each([
+    // What a command within a script has met, before Redis 7.
+    ["@user_script: 12: -READONLY You can't write against a read only replica.", 'READONLY'],
+    ["@user_script: 3: -OOM command not allowed when used memory > 'maxmemory'.", 'OOM'],
+    ['@user_script: 3: -WRONGTYPE Operation against a key holding the wrong kind', 'WRONGTYPE'],
+    ["@user_script: 3: The user executing the script can't run this command", 'NOPERM'],
+    ['@user_script: 3: Unknown Redis command called from Lua script', 'unknown command'],
+    ['@user_script: 3: Something else', 'ERR'],
+  ])('are found within those of a script: %s', (message, word) => {
+    const whole = `ERR Error running script (call to f_0123abcd): @user_script:12: ${message}`;
+    expect(wordOf(reply(whole))).toBe(word);
+  });
+
+  it.each([
+    ...Object.values<CloudProfile>(CLOUD_PROFILES).flatMap(({ scripts, needsKey, oneSlot }) =>
+      [scripts?.words, needsKey, oneSlot].filter((one) => one !== undefined),
+    ),
+    'ERR script tried accessing undeclared key, key: k',
+    'ERR command eval not support for normal user',
+    "ERR unknown command 'evalsha', with args beginning with: 'canary'",
+  ])('of clouds have a meaning, too: %s', (message) => {
+    expect(wordOf(reply(message))).not.toBe('ERR');
+    expect(explainWord(wordOf(reply(message)))?.remedy.zh).toBeTruthy();
   });
 
   it.each([

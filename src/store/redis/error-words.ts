@@ -22,8 +22,11 @@ const both = (en: string, zh: string): Text => ({ en, zh });
 const word = (means: Text, remedy: Text): RedisWord => ({ means, remedy });
 
 const LOGIN = both(
-  'Check user and password in REDIS_URL, or in REDIS_USERNAME and REDIS_PASSWORD.',
-  '检查 REDIS_URL（或 REDIS_USERNAME 与 REDIS_PASSWORD）里的用户名和密码。',
+  'Check user and password in REDIS_URL, or in REDIS_USERNAME and REDIS_PASSWORD. Where there are no users ' +
+    '(ACL), as in some clouds, leave the user name out (redis://:PASSWORD@HOST); the name of an account ' +
+    'belongs into the password there.',
+  '检查 REDIS_URL（或 REDIS_USERNAME 与 REDIS_PASSWORD）里的用户名和密码。没有 ACL 用户的服务（如部分云厂商）' +
+    '不要写用户名（redis://:密码@主机）；那里的账号名要写进密码。',
 );
 const CLUSTER = word(
   both('this Redis runs as a cluster', '这是 Redis Cluster'),
@@ -86,6 +89,26 @@ const MISSING = word(
       '请去掉配置中的 rename-command，或升级。',
   ),
 );
+const SCRIPT_CHECK = word(
+  both(
+    'what stands before it reads scripts first and refuses ours',
+    '它前面的代理会先检查脚本，并拒绝了本服务的脚本',
+  ),
+  both(
+    'Set script_check_enable to 0 among the parameters of the instance (Alibaba Cloud), or take a ' +
+      'standard instance in place of a cluster behind a proxy, or use the direct addresses of the cluster.',
+    '在实例的参数设置里把 script_check_enable 设为 0（阿里云），或改用标准版实例，或使用集群的直连地址。',
+  ),
+);
+const NO_SCRIPTS = word(
+  both('it runs no scripts', '它不执行 Lua 脚本'),
+  both(
+    'wxkeeper needs EVAL and EVALSHA. In a cloud take a standard instance in place of a sharded one, and ' +
+      'its newest minor version; in a Redis of your own take `rename-command` out of its configuration.',
+    'wxkeeper 需要 EVAL 和 EVALSHA。云上请改用标准版（非分片）实例，并升级到最新小版本；' +
+      '自建 Redis 请去掉配置中的 rename-command。',
+  ),
+);
 const CERTIFICATE = word(
   both('its certificate is not trusted', '它的证书不受信任'),
   both(
@@ -140,6 +163,7 @@ const SENTINEL_AWAY = word(
 const WORDS: readonly (readonly [RegExp, RedisWord])[] = [
   [/^WRONGPASS$/, word(both('it refuses user or password', '它拒绝了用户名或密码'), LOGIN)],
   [/^NOAUTH$/, word(both('it asks for a password', '它要求密码'), LOGIN)],
+  [/^AUTH$/, word(both('it does not take our login', '它不接受我们的登录方式'), LOGIN)],
   [
     /^NOPERM$/,
     word(
@@ -203,6 +227,8 @@ const WORDS: readonly (readonly [RegExp, RedisWord])[] = [
   [/^(?:SELECT|DB_INDEX|unknown command select)$/i, SELECT],
   [/^(?:HELLO|NOPROTO)$/, HELLO],
   [/^(?:INFO|unknown command info)$/i, INFO],
+  [/^SCRIPT_CHECK$/, SCRIPT_CHECK],
+  [/^unknown command (?:eval|script)/i, NO_SCRIPTS],
   [/^unknown command/, MISSING],
   [
     /^WRONGTYPE$/,
@@ -219,20 +245,32 @@ export function explainWord(name: string): RedisWord | undefined {
   return WORDS.find(([form]) => form.test(name))?.[1];
 }
 
+/** What has a word of its own and is said without it: by the proxies of clouds, and by Redis 6 in scripts. */
+const IN_OTHER_WORDS: readonly (readonly [RegExp, string])[] = [
+  [/bad lua script|undeclared key|keys that do not hash to the same slot/i, 'SCRIPT_CHECK'],
+  [/^ERR .*(?:number of keys can't be negative|numkeys must be bigger) /, 'SCRIPT_CHECK'],
+  [/keys must (?:be )?in (?:the )?same slot/, 'CROSSSLOT'],
+  [/^The user executing the script can't/, 'NOPERM'],
+  [/DB index is out of range/, 'DB_INDEX'],
+  [/not allowed in cluster mode/, 'CLUSTER'],
+  [/cluster support disabled/, 'NO_CLUSTER'],
+];
+
 /** The word of Node or of Redis, or what can be said without one. Texts of errors may hold the password. */
 export function wordOf({ code, message, command, lastNodeError }: RedisError): string {
   if (lastNodeError) return wordOf(lastNodeError);
   if (code !== undefined) return code;
   const text = bare(message);
   if (text.startsWith('All sentinels are unreachable')) return wordOfSentinels(text);
-  if (text.includes('cluster support disabled')) return 'NO_CLUSTER';
-  if (text.includes('DB index is out of range')) return 'DB_INDEX';
-  if (text.includes('not allowed in cluster mode')) return 'CLUSTER';
-  const [, unknown] = /^ERR unknown command ['`]?([\w|-]+)/i.exec(text) ?? [];
+  const [, said] = IN_OTHER_WORDS.find(([form]) => form.test(text)) ?? [];
+  if (said !== undefined) return said;
+  const [, unknown] =
+    /^ERR (?:unknown command ['`]?|command (?=\S+ not support))([\w|-]+)/i.exec(text) ?? [];
   if (unknown !== undefined) return `unknown command ${unknown}`;
-  if (/^ERR Unknown Redis command/i.test(text)) return 'unknown command';
+  if (/^(?:ERR )?Unknown Redis command/i.test(text)) return 'unknown command';
   const name = /^[A-Z]{3,}(?= )/.exec(text)?.[0];
   if (name === 'ERR') return handshakeOf(command?.name) ?? name;
+  if (text !== message) return name ?? 'ERR';
   return (
     name ?? (text.includes('timed out') || /^Socket timeout/.test(text) ? 'timeout' : 'NOT_REDIS')
   );
@@ -251,7 +289,7 @@ function wordOfSentinels(text: string): string {
 
 /** Refused in words of its own, it is the step of the handshake that tells what to change. */
 function handshakeOf(command = ''): string | undefined {
-  return /^(?:hello|select|info)$/i.test(command) ? command.toUpperCase() : undefined;
+  return /^(?:hello|auth|select|info)$/i.test(command) ? command.toUpperCase() : undefined;
 }
 
 /**
@@ -265,10 +303,10 @@ export function firstWordsOf({ message, lastNodeError }: RedisError): string {
   return short.trim().split(/\s+/).slice(0, 14).join(' ');
 }
 
-/** Without what Redis 6 puts before an error that a command within a script has met. */
+/** Without what Redis 6 puts before an error that a command within a script has met: `-READONLY You …`. */
 function bare(message: string): string {
   return message.replace(
-    /^ERR Error running script \(call to \w+\): (?:@user_script: ?\d+: )+/,
+    /^ERR Error running script \(call to \w+\): (?:@user_script: ?\d+: )+-?/,
     '',
   );
 }
