@@ -49,7 +49,7 @@ const SERVICE_LINK =
 
 /** In the order in which a person would mend them. */
 const ODDITIES: readonly [RegExp, string][] = [
-  [/^tcp:\/\//i, SERVICE_LINK],
+  [/^(?:tcp|udp|sctp):\/\//i, SERVICE_LINK],
   [/\r$/, 'it ends with a carriage return: save with the line ends of Unix'],
   [/[\r\n]/, 'it has a line break in it'],
   [/^\s+|\s+$/, 'it has blanks around it'],

@@ -320,6 +320,22 @@ describe('good settings', () => {
   });
 });
 
+describe('a Service of Kubernetes, whatever it is called', () => {
+  it('sets no settings but the ports, which then say so', () => {
+    // https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+    const link = /._(?:SERVICE_(?:HOST|PORT(?:_.+)?)|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)$/;
+    for (const made of [
+      'REDIS_PORT',
+      'REDIS_SERVICE_HOST',
+      'A_SERVICE_PORT_B',
+      'A_PORT_1_TCP_ADDR',
+    ])
+      expect(made).toMatch(link);
+    const names = SETTINGS.flatMap(({ name }) => [name, `${name}_FILE`]);
+    expect(names.filter((name) => link.test(name))).toEqual(['PUBLIC_PORT', 'INTERNAL_PORT']);
+  });
+});
+
 describe('row 135: what stands around a value in files and shells is named, and the value is not', () => {
   const SECRETS = ['COMPONENT_APPSECRET', 'COMPONENT_TOKEN', 'COMPONENT_ENCODING_AES_KEY'] as const;
   const WRAPPED: [string, (value: string) => string, RegExp][] = [
@@ -356,6 +372,7 @@ describe('row 135: what stands around a value in files and shells is named, and 
   it.each([
     ['PUBLIC_PORT', 'tcp://10.96.0.7:3000', /enableServiceLinks: false/],
     ['INTERNAL_PORT', 'tcp://10.96.0.7:3001', /enableServiceLinks: false/],
+    ['INTERNAL_PORT', 'udp://10.96.0.7:3001', /enableServiceLinks: false/],
     ['PUBLIC_PORT', '3000 ', /blanks around/],
     ['PUBLIC_PORT', '３０００', /full-width/],
     ['PUBLIC_PORT', '+3000', /^PUBLIC_PORT must be a port number$/],
