@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
+import { makeApiKey } from '../../src/config/api-keys.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
@@ -211,8 +212,12 @@ describe('row 111: the process is told to stop and has a delay', () => {
   it('serves everything, says 503 at /readyz, and a second signal ends the delay', async () => {
     const simulator = createSimulator({ components: [COMPONENT], pushing: false });
     await simulator.start();
-    const env = { ...platformEnv(simulator, inject('redisUrl'), prefix), ...DELAY };
-    const service = startService(env);
+    const reader = makeApiKey('reader', 'credentials:read');
+    const service = startService({
+      ...platformEnv(simulator, inject('redisUrl'), prefix),
+      ...DELAY,
+      API_KEYS: reader.entry,
+    });
     const { public_port, internal_port } = await service.line('wxkeeper started');
     const at = (port: unknown, path: string) => fetch(`http://127.0.0.1:${String(port)}${path}`);
     expect((await at(internal_port, '/readyz')).status).toBe(200);
@@ -229,6 +234,13 @@ describe('row 111: the process is told to stop and has a delay', () => {
     expect(await simulator.pushTicket()).toMatchObject({ accepted: true });
     // The token comes, too: nothing has been stopped.
     await service.line('credential refreshed');
+    const read = await fetch(
+      `http://127.0.0.1:${String(internal_port)}/v1/credentials/component_access_token/${COMPONENT.appid}`,
+      { headers: { authorization: `Bearer ${reader.key}` } },
+    );
+    expect(await read.json()).toMatchObject({
+      value: simulator.latestMint('component_access_token')?.value,
+    });
     const page = await at(public_port, '/livez');
     expect(page.headers.get('connection')).toBe('close');
     service.child.kill('SIGINT');
@@ -239,6 +251,16 @@ describe('row 111: the process is told to stop and has a delay', () => {
     const left = await redis.keys(`${prefix}*`);
     if (left.length > 0) await redis.del(left);
     redis.disconnect();
+  });
+
+  it('ends by itself when the delay is over, and no sooner', async () => {
+    const env = platformEnv({ urls: ['http://127.0.0.1:1'] }, inject('redisUrl'), prefix);
+    const service = startService({ ...env, STOP_DELAY_SECONDS: '1' });
+    await service.line('wxkeeper started');
+    const begun = performance.now();
+    service.child.kill('SIGTERM');
+    expect(await service.exit).toEqual({ code: 0, signal: null });
+    expect(performance.now() - begun).toBeGreaterThan(999);
   });
 });
 
