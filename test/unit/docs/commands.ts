@@ -26,7 +26,7 @@ export interface Rule {
   /** A test that does the same, and a text in it that shows so. */
   test?: readonly [file: string, text: string];
   /** What no test of this project has. */
-  needs?: 'the real WeChat' | 'Docker' | 'a machine of its own';
+  needs?: 'the real WeChat' | 'Docker' | 'Kubernetes' | 'a machine of its own';
   /** For documents that may not show it. */
   optional?: boolean;
 }
@@ -105,6 +105,8 @@ export const RULES: readonly Rule[] = [
 
   // The image and the build: `test/unit/deploy/docker.test.ts` reads what they are made of.
   { command: /^docker /, needs: 'Docker' },
+  // What is applied is read by `test/unit/deploy/kubernetes.test.ts`.
+  { command: /^kubectl /, needs: 'Kubernetes' },
   {
     command: /^(?:cp \.env\.example \.env|mkdir -p secrets|git pull)$/,
     needs: 'a machine of its own',
