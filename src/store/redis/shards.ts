@@ -89,11 +89,14 @@ export function watchShards(cluster: Cluster, log: Log, clock: Clock): void {
     log.info('a shard of the Redis cluster has another master, or was restarted');
     for (const listener of listeners.get(cluster) ?? []) listener();
   };
-  cluster.on('refresh', () => {
-    if (looking) return;
+  const lookOnce = () => {
+    // Before, a node that is asked would be connecting, and the client takes that for a failure of its own.
+    if (looking || cluster.status !== 'ready') return;
     looking = true;
     void look().finally(() => (looking = false));
-  });
+  };
+  cluster.on('ready', lookOnce);
+  cluster.on('refresh', lookOnce);
 }
 
 /** It changes with every restart and failover: see `record.lua`. */
