@@ -106,6 +106,14 @@ function readEndpoint(text: string): Endpoint | undefined {
   return { host: name.data, port: number.data };
 }
 
+/** What certificates are for: addresses are no names there (RFC 6066, 3). */
+export const serverNameSchema = z
+  .string()
+  .refine(
+    (text) => HOST_NAME.test(text) && isIP(text) === 0,
+    'must be a host name, without a port',
+  );
+
 /** As Sentinel accepts them. */
 export const masterNameSchema = z
   .string()

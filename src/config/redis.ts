@@ -3,11 +3,11 @@ import {
   certificatesSchema,
   endpointsSchema,
   flagSchema,
-  hostSchema,
   loginSchema,
   masterNameSchema,
   protocolSchema,
   redisUrlSchema,
+  serverNameSchema,
 } from './formats.ts';
 import { setting, type ValuesOf } from './setting.ts';
 
@@ -113,7 +113,7 @@ export const REDIS = {
   }),
   tlsServername: setting({
     name: 'REDIS_TLS_SERVERNAME',
-    schema: hostSchema.optional(),
+    schema: serverNameSchema.optional(),
     example: 'redis.internal',
     doc: {
       en: 'the name in the certificate, where Redis is reached by another or by addresses',

@@ -224,6 +224,7 @@ const BAD = [
   ['REDIS_TLS_CA_FILE', '/nowhere/canary.pem'],
   ['REDIS_TLS_CA_FILE', fileURLToPath(import.meta.url)],
   ['REDIS_TLS_SERVERNAME', 'redis://canary'],
+  ['REDIS_TLS_SERVERNAME', '10.0.0.1'],
 ] as const;
 
 describe('what is wrong by itself', () => {
