@@ -18,9 +18,10 @@ const SOCKET_TIMEOUT_MS = 3_000;
 const MAX_RECONNECT_DELAY_MS = 2_000;
 /** Milliseconds between two looks at who serves which slot: a failover need not break a connection. */
 const SLOTS_EVERY_MS = 5_000;
-/** Milliseconds, and how often: together as long as a caller waits. */
-const CLUSTER_RETRY_MS = 100;
-const CLUSTER_RETRIES = 10;
+/** Milliseconds between two tries while a slot is half moved. */
+const HALF_MOVED_MS = 100;
+/** From one node to another, or again; together less than a caller waits. */
+const MOST_REDIRECTIONS = 6;
 
 /**
  * Whoever sent a command waits for a second and then does without it, so nothing is sent again behind
@@ -120,13 +121,16 @@ function createCluster(
   const cluster = new Cluster([...nodes], {
     redisOptions: { ...common, ...('tls' in common && { Connector: NamingConnector }) },
     enableOfflineQueue: false,
+    // It would wait without a word until every slot is served; commands are told CLUSTERDOWN.
+    enableReadyCheck: false,
     clusterRetryStrategy: pauseBefore,
     slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
     slotsRefreshInterval: SLOTS_EVERY_MS,
-    retryDelayOnFailover: CLUSTER_RETRY_MS,
-    retryDelayOnClusterDown: CLUSTER_RETRY_MS,
-    retryDelayOnTryAgain: CLUSTER_RETRY_MS,
-    maxRedirections: CLUSTER_RETRIES,
+    // Whoever asked hears at once what is wrong, as of one Redis, and `onRedis` asks again for him.
+    retryDelayOnFailover: 0,
+    retryDelayOnClusterDown: 0,
+    retryDelayOnTryAgain: HALF_MOVED_MS,
+    maxRedirections: MOST_REDIRECTIONS,
     // By their names, which are what certificates are for.
     dnsLookup: (name, callback) => callback(null, name),
   } satisfies ClusterOptions);

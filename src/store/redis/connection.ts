@@ -12,6 +12,8 @@ import { AWAY_ALARM_MS, watchShards } from './shards.ts';
 
 /** Milliseconds between two looks whether a connection that broke is there again. */
 const BACK_MS = 20;
+/** The same in a cluster, where each look may ask several nodes. */
+const SHARD_BACK_MS = 100;
 
 /**
  * Opens a client and returns at once; it keeps reconnecting for ever with capped, jittered delays.
@@ -66,8 +68,9 @@ export async function onRedis<T>(work: () => Promise<T>): Promise<T> {
   const begun = systemClock.monotonic();
   try {
     return await work().catch((error: unknown) => {
-      if (nameOf(error) !== 'MaxRetriesPerRequestError') throw error;
-      return onceMore(work, begun + COMMAND_TIMEOUT_MS);
+      const lost = nameOf(error) === 'MaxRetriesPerRequestError';
+      if (!lost && !isClosed(error)) throw error;
+      return onceMore(work, begun + COMMAND_TIMEOUT_MS, lost ? BACK_MS : SHARD_BACK_MS);
     });
   } catch (cause) {
     throw new KeeperError('store_unavailable', inWords(cause), { cause, retryAfterSeconds: 2 });
@@ -75,25 +78,32 @@ export async function onRedis<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** Nothing is sent while there is no connection, so this does the work once at the most. */
-async function onceMore<T>(work: () => Promise<T>, until: number): Promise<T> {
+async function onceMore<T>(work: () => Promise<T>, until: number, pauseMs: number): Promise<T> {
   for (;;) {
-    await sleep(systemClock, BACK_MS);
+    await sleep(systemClock, pauseMs);
     try {
       return await work();
     } catch (error) {
-      if (!isDisconnected(error) || systemClock.monotonic() >= until) throw error;
+      if (!(isDisconnected(error) || isClosed(error)) || systemClock.monotonic() >= until)
+        throw error;
     }
   }
 }
 
 function inWords(cause: unknown): string {
   if (nameOf(cause) === 'ReplyError') return 'Redis refused a command.';
-  if (isDisconnected(cause)) return 'There is no connection to Redis; try again.';
+  if (isDisconnected(cause) || isClosed(cause))
+    return 'There is no connection to Redis; try again.';
   return 'Redis does not answer; try again.';
 }
 
 function isDisconnected(error: unknown): boolean {
   return error instanceof Error && / isn't (?:writeable|ready) and enableOff/.test(error.message);
+}
+
+/** So a client of a cluster says of one of its nodes. */
+function isClosed(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Connection is closed.';
 }
 
 function nameOf(error: unknown): string | undefined {

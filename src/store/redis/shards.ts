@@ -68,6 +68,9 @@ export function whenBack(redis: RedisClient, listener: () => void): void {
 /** After so many milliseconds without a shard a person must act. */
 export const AWAY_ALARM_MS = 15 * 60 * 1000;
 
+/** Milliseconds after which is asked again who serves a slot whose master does not answer. */
+const LOOK_AGAIN_MS = 500;
+
 /**
  * Looks at the masters of a cluster whenever the client has asked who serves which slot, each few seconds
  * and whenever something failed: it has no event for the return of one shard.
@@ -83,6 +86,7 @@ export function watchShards(cluster: Cluster, log: Log, clock: Clock): void {
     const ids = new Set(found.flatMap(({ id }) => id ?? []));
     const before = known;
     if (silent.length === 0) known = ids;
+    else setTimeout(() => cluster.refreshSlotsCache(), LOOK_AGAIN_MS).unref();
     const isNew = [...ids].some((id) => before?.has(id) === false);
     if (before === undefined || !isNew || cluster.status !== 'ready') return;
     known = new Set([...before, ...ids]);
@@ -96,6 +100,9 @@ export function watchShards(cluster: Cluster, log: Log, clock: Clock): void {
     void look().finally(() => (looking = false));
   };
   cluster.on('ready', lookOnce);
+  cluster.on('-node', () => {
+    if (cluster.status === 'ready') cluster.refreshSlotsCache();
+  });
   cluster.on('refresh', lookOnce);
 }
 
