@@ -62,6 +62,7 @@ export const PROBLEMS = {
   credential_refresh_failing: rule('WxkeeperRefreshFailing', 'warning', 120, { escalates: true }),
   previous_key_in_use: rule('WxkeeperPreviousKeyInUse', 'warning', 3_600),
   redis_may_evict: rule('WxkeeperRedisMayEvict', 'warning', 60),
+  redis_hides_failovers: rule('WxkeeperRedisHidesFailovers', 'warning', 60),
   replica_lost: rule('WxkeeperReplicaLost', 'warning', 0),
   authorizers_behind: rule('WxkeeperAuthorizersBehind', 'warning', 300),
   quota_half_used: rule('WxkeeperQuotaHalfUsed', 'warning', 60),

@@ -146,24 +146,29 @@ export function selfTestFindings(
   subjects: readonly string[] = [],
 ): Finding[] {
   if (selfTest === undefined) return [];
-  const { evicts, refuses } = selfTest;
+  const { evicts, hidesFailovers, refuses } = selfTest;
+  const facts = whereOf(selfTest);
   return [
-    ...(evicts ? [finding('redis_may_evict', null)] : []),
+    ...(evicts ? [finding('redis_may_evict', null, { facts })] : []),
+    ...(hidesFailovers ? [finding('redis_hides_failovers', null, { facts })] : []),
     ...forbidFindings(selfTest, subjects),
     ...(refuses === undefined
       ? []
-      : [finding('redis_refuses_writes', null, { facts: { reason: refuses } })]),
+      : [finding('redis_refuses_writes', null, { facts: { reason: refuses, ...facts } })]),
     ...spoiledFindings(selfTest, subjects),
   ];
+}
+
+/** Which masters of a cluster it is about. */
+function whereOf({ servers }: SelfTest): Facts {
+  return servers.length === 0 ? {} : { servers: servers.join(', ') };
 }
 
 /** What a Sentinel refuses is everything. */
 const MOST_NAMED = 8;
 
-function forbidFindings(
-  { forbidden, refused, version }: SelfTest,
-  subjects: readonly string[],
-): Finding[] {
+function forbidFindings(selfTest: SelfTest, subjects: readonly string[]): Finding[] {
+  const { forbidden, refused, version } = selfTest;
   const told = (subject: string | null, facts: Facts) =>
     finding('redis_forbids', subject, { facts });
   const facts = (of: SelfTest['refused']) => {
@@ -181,7 +186,9 @@ function forbidFindings(
   const own = refused.filter(({ subject }) => subject === undefined || !subjects.includes(subject));
   const commands = forbidden.length > 0 ? { commands: forbidden.join(', ') } : {};
   return [
-    ...(forbidden.length + own.length > 0 ? [told(null, { ...commands, ...facts(own) })] : []),
+    ...(forbidden.length + own.length > 0
+      ? [told(null, { ...commands, ...facts(own), ...whereOf(selfTest) })]
+      : []),
     ...subjects.flatMap((appid) => {
       const about = refused.filter(({ subject }) => subject === appid);
       const key = about[0]?.key;

@@ -1,5 +1,5 @@
 import { explainError } from '../credentials/error-words.ts';
-import type { Language } from '../lib/language.ts';
+import { say, type Language, type Text } from '../lib/language.ts';
 import { isoOrNull } from '../lib/time-format.ts';
 import { PROBLEMS, rankFindings, type Finding, type ProblemCode } from './problems.ts';
 import type { Problem } from './schema.ts';
@@ -28,9 +28,15 @@ export function describeProblem(finding: Finding, language: Language): Problem {
     kind,
     since: isoOrNull(since ?? undefined),
     title,
-    message: message(facts),
+    message: message(facts) + say(servedBy(facts), language),
     advice: advice(facts),
   };
+}
+
+/** Which masters of a cluster it is about. */
+function servedBy({ servers }: Finding['facts']): Text {
+  if (servers === undefined) return { en: '', zh: '' };
+  return { en: ` Found at ${servers}.`, zh: `（${servers}）` };
 }
 
 /** The gravest first. */

@@ -140,7 +140,7 @@ async function expectAllWell(platform: TestPlatform): Promise<void> {
   expect((await doctor(platform)).lines).toEqual([]);
 }
 
-describe('a cluster of Alibaba Cloud behind its proxy', () => {
+describe('row 161: a cluster of Alibaba Cloud behind its proxy', () => {
   it('works: keys and commands stand in scripts as its check wants them', async () => {
     const { proxy, ...rest } = await cloud(CLOUD_PROFILES['aliyun-cluster']);
     await expectAllWell(await platformOn({ proxy, ...rest }));
@@ -175,7 +175,7 @@ describe('a cluster of Alibaba Cloud behind its proxy', () => {
   });
 });
 
-describe('Tencent Cloud', () => {
+describe('row 161: Tencent Cloud', () => {
   const login = `wxkeeper:${PASSWORD}@`;
   const args = ['--requirepass', PASSWORD];
 
@@ -215,29 +215,53 @@ describe('Tencent Cloud', () => {
   });
 });
 
-it('works on a proxy cluster of Huawei Cloud: all scripts have keys, in one slot', async () => {
-  const all = await cloud(CLOUD_PROFILES.huawei);
-  await expectAllWell(await platformOn(all));
-  expect(all.proxy.refused).toEqual([]);
-});
-
-it("says of Oracle's sharded cluster that it runs no scripts", async () => {
-  const all = await cloud(CLOUD_PROFILES['oci-sharded']);
-  const platform = await platformOn(all);
-  await expectTold(platform, {
-    code: 'redis_forbids',
-    reason: 'store_refuses',
-    words: /ERR unknown command 'eval'/i,
-    advice: /standard instance in place of a sharded one/,
-    doctor: 'failed redis Lua redis_forbids',
+describe('row 161: other clouds', () => {
+  it('works on a proxy cluster of Huawei Cloud: all scripts have keys, in one slot', async () => {
+    const all = await cloud(CLOUD_PROFILES.huawei);
+    await expectAllWell(await platformOn(all));
+    expect(all.proxy.refused).toEqual([]);
   });
-  await expectNothingHalfDone(platform, all.admin);
+
+  it("says of Oracle's sharded cluster that it runs no scripts", async () => {
+    const all = await cloud(CLOUD_PROFILES['oci-sharded']);
+    const platform = await platformOn(all);
+    await expectTold(platform, {
+      code: 'redis_forbids',
+      reason: 'store_refuses',
+      words: /ERR unknown command 'eval'/i,
+      advice: /standard instance in place of a sharded one/,
+      doctor: 'failed redis Lua redis_forbids',
+    });
+    await expectNothingHalfDone(platform, all.admin);
+  });
+
+  it('works on a serverless one of AWS, which forgets scripts and refuses undeclared keys', async () => {
+    const all = await cloud(CLOUD_PROFILES['aws-serverless']);
+    await expectAllWell(await platformOn(all));
+    const forgotten = all.proxy.refused.filter((one) => one.includes('NOSCRIPT'));
+    expect(forgotten.length).toBeGreaterThan(10);
+    expect(all.proxy.refused.filter((one) => !one.includes('NOSCRIPT'))).toEqual([]);
+  });
 });
 
-it('works on a serverless one of AWS, which forgets scripts and refuses undeclared keys', async () => {
-  const all = await cloud(CLOUD_PROFILES['aws-serverless']);
-  await expectAllWell(await platformOn(all));
-  const forgotten = all.proxy.refused.filter((one) => one.includes('NOSCRIPT'));
-  expect(forgotten.length).toBeGreaterThan(10);
-  expect(all.proxy.refused.filter((one) => !one.includes('NOSCRIPT'))).toEqual([]);
+describe('row 162: a Redis whose scripts see no replication id', () => {
+  const HIDES = /^Redis hides its replication id from scripts/;
+
+  it('works, and all say that failovers are not noticed, until it is seen', async () => {
+    const all = await cloud(CLOUD_PROFILES['hides-replication']);
+    const platform = await platformOn(all);
+    await expectAllWorks(platform);
+    expect(await problems(platform)).toMatchObject([{ code: 'redis_hides_failovers' }]);
+    const cries = platform.logs.filter(({ level }) => level === 'error');
+    expect(cries).toMatchObject([{ message: expect.stringMatching(HIDES) as string }]);
+    const { lines } = await doctor(platform);
+    expect(lines).toEqual(['failed redis failovers redis_hides_failovers']);
+
+    all.proxy.become({});
+    await platform.pass(MINUTE);
+    expect(await problems(platform)).not.toContainEqual(
+      expect.objectContaining({ code: 'redis_hides_failovers' }),
+    );
+    expect((await doctor(platform)).lines).toEqual([]);
+  });
 });

@@ -24,6 +24,7 @@ const NAMES = {
   permissions: both('permissions', '权限'),
   writes: both('writes', '写入'),
   keys: both('keys', '键'),
+  failovers: both('failovers', '主备切换'),
   latency: both('latency', '延迟'),
   sealing: both('sealing keys', '加密密钥'),
 };
@@ -210,7 +211,10 @@ function selfTestChecks(installation: Installation, result: SelfTest): Check[] {
   const isScript = ({ operation }: SelfTest['refused'][number]) => !/^[A-Z]+$/.test(operation);
   const commands = result.refused.filter((one) => !isScript(one));
   const subjects = subjectsOf(installation);
-  const found = selfTestFindings({ ...result, refused: commands, evicts: false }, subjects);
+  const found = selfTestFindings(
+    { ...result, refused: commands, evicts: false, hidesFailovers: false },
+    subjects,
+  );
   const of = (code: string, name: typeof NAMES.writes, well: Check) => {
     const one = found.find((each) => each.code === code);
     return one === undefined ? well : fromFinding('redis', name, one);
@@ -219,6 +223,9 @@ function selfTestChecks(installation: Installation, result: SelfTest): Check[] {
     of('redis_forbids', NAMES.permissions, all),
     of('redis_refuses_writes', NAMES.writes, took),
     scriptCheck(result, result.refused.filter(isScript)),
+    ...(result.hidesFailovers
+      ? [fromFinding('redis', NAMES.failovers, finding('redis_hides_failovers', null), 'failed')]
+      : []),
     ...found
       .filter(({ code }) => code === 'redis_key_spoiled')
       .map((one) => fromFinding('redis', NAMES.keys, one)),

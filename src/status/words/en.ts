@@ -198,6 +198,14 @@ export const en: Words = {
       () => 'Redis may throw away any key when its memory is full, refresh tokens among them.',
       'Set maxmemory-policy noeviction, now and in its configuration file.',
     ),
+    redis_hides_failovers: problem(
+      'Redis hides its failovers',
+      () =>
+        'INFO shows scripts no replication id (master_replid), by which a restart or a failover is noticed. ' +
+        'When one loses the last writes, readers can be given a dead token until it is reported.',
+      'Usually a proxy before Redis does it: take a standard instance, or connect to Redis itself. After ' +
+        'each failover force a refresh of each credential until then.',
+    ),
     replica_lost: problem(
       'A replica is lost',
       ({ replica, seen }) => `Replica ${replica} was last seen at ${seen} and never said goodbye.`,

@@ -173,6 +173,13 @@ export const zh: Words = {
       () => 'Redis 内存满时可能丢掉任何键，包括 refresh token。',
       '把 maxmemory-policy 设为 noeviction：现在就改，并写进配置文件。',
     ),
+    redis_hides_failovers: problem(
+      'Redis 隐藏了主备切换',
+      () =>
+        '脚本里的 INFO 看不到复制 ID（master_replid），重启和主备切换就无从察觉。若切换丢了最后的写入，' +
+        '读取方可能拿到已失效的 token，直到有人上报。',
+      '通常是 Redis 前面的代理所致：请改用标准版实例，或直连 Redis。在此之前，每次主备切换后请强制刷新各凭据。',
+    ),
     replica_lost: problem(
       '有副本失联',
       ({ replica, seen }) => `副本 ${replica} 最后一次出现在 ${seen}，没有正常退出。`,

@@ -96,8 +96,8 @@ const SCRIPT_CHECK = word(
   ),
   both(
     'Set script_check_enable to 0 among the parameters of the instance (Alibaba Cloud), or take a ' +
-      'standard instance in place of a cluster behind a proxy, or use the direct addresses of the cluster.',
-    '在实例的参数设置里把 script_check_enable 设为 0（阿里云），或改用标准版实例，或使用集群的直连地址。',
+      'standard instance in place of a cluster behind a proxy, or the direct addresses of the cluster in REDIS_CLUSTER.',
+    '在实例的参数设置里把 script_check_enable 设为 0（阿里云），或改用标准版实例，或把集群的直连地址写进 REDIS_CLUSTER。',
   ),
 );
 const NO_SCRIPTS = word(

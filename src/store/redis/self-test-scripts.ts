@@ -32,6 +32,8 @@ import { acceptTicket, keepTicket, refuseTicket, watchTicket } from '../tickets/
 const APPID = 'self_test';
 const TOKEN: CredentialId = { kind: 'component_access_token', subject: APPID };
 const AUTHORIZER = authorizerToken(APPID, APPID);
+/** What `record.lua` says when INFO shows it none. */
+const NO_EPOCH = 'unknown';
 /** Milliseconds after which nothing is left, even if we die in the middle. */
 const LEFT_MS = 60_000;
 
@@ -180,6 +182,13 @@ export async function runScripts(store: Store, run: string, tag: string): Promis
   }
   if (touched.size > 0) await store.redis.del(...touched).catch(() => undefined);
   return thrown;
+}
+
+/** @throws KeeperError `store_unavailable` */
+export async function hidesFailovers(store: Store, run: string, tag: string): Promise<boolean> {
+  const keys = createKeys(store.keys.selfTest(`${run}:`, tag));
+  const { epoch } = await readReconciliation({ ...store, keys }, APPID);
+  return epoch === NO_EPOCH;
 }
 
 /** Gives each key that is touched an end in the same breath, and notes it. */

@@ -108,28 +108,46 @@ function withServed(result: SelfTest, refusals: readonly Refusal[]): SelfTest {
   return { ...result, refused: [...result.refused, ...served] };
 }
 
-function isTrouble({ forbidden, evicts, refuses, refused, spoiled }: SelfTest): boolean {
+function isTrouble({
+  forbidden,
+  evicts,
+  hidesFailovers,
+  refuses,
+  refused,
+  spoiled,
+}: SelfTest): boolean {
   const lists = [forbidden, refused, spoiled];
-  return evicts || refuses !== undefined || lists.some((list) => list.length > 0);
+  return evicts || hidesFailovers || refuses !== undefined || lists.some((list) => list.length > 0);
 }
 
 /** Says once what a person must change, and once that it is well again. */
 function report(log: Log, before: SelfTest | undefined, found: SelfTest): void {
-  const { forbidden, evicts, refuses } = found;
+  const { forbidden, evicts, hidesFailovers, refuses, servers } = found;
+  const where = servers.length === 0 ? {} : { servers };
   if (forbidden.length > 0 && forbidden.join() !== before?.forbidden.join()) {
     log.error('Redis forbids commands that wxkeeper needs; change the ACL of its user', {
       forbidden,
+      ...where,
     });
   }
   if (evicts && before?.evicts !== true) {
     log.error(
       'Redis may evict any key when its memory is full, refresh tokens among them: set ' +
         'maxmemory-policy noeviction',
+      where,
+    );
+  }
+  if (hidesFailovers && before?.hidesFailovers !== true) {
+    log.error(
+      'Redis hides its replication id from scripts, so a failover that loses writes is not noticed: ' +
+        'take a standard instance, or the direct addresses of a cluster',
+      where,
     );
   }
   if (refuses !== undefined && refuses !== before?.refuses) {
     log.error('Redis takes nothing any more: look at its memory, its disk and its role', {
       problem: refuses,
+      ...where,
       advice: explainWord(refuses)?.remedy.en,
     });
   }

@@ -4,9 +4,9 @@ import { onRedis } from './connection.ts';
 import type { Refusal } from './health.ts';
 import { firstWordsOf, wordOf, type RedisError } from './error-words.ts';
 import { loadScript, runScript } from './scripts.ts';
-import { runScripts } from './self-test-scripts.ts';
+import { hidesFailovers, runScripts } from './self-test-scripts.ts';
 import { operationOf } from './sent-commands.ts';
-import { mastersOf, tagOfEachShard } from './shards.ts';
+import { shardsOf, type Shard } from './shards.ts';
 import type { Store } from './store.ts';
 
 /**
@@ -19,13 +19,17 @@ export interface SelfTest {
   forbidden: string[];
   /** Redis may throw records away when its memory is full. */
   evicts: boolean;
+  /** Scripts do not learn of restarts and failovers: INFO shows them no replication id. */
+  hidesFailovers: boolean;
   /** Why it takes no writes: `OOM`, `MISCONF` (it cannot save to disk), `READONLY` and the like. */
   refuses: string | undefined;
   /** Commands and scripts that it refuses for another reason, and what it refused in earnest. */
   refused: Pick<Refusal, 'operation' | 'word' | 'words' | 'key' | 'subject'>[];
   /** Keys of ours that hold something else. */
   spoiled: SpoiledKey[];
-  /** Of Redis; undefined when it does not say. */
+  /** The masters of a cluster at which any of this was found; empty where there is only one. */
+  servers: string[];
+  /** Of Redis, the oldest of several; undefined when it does not say. */
   version: string | undefined;
 }
 
@@ -60,33 +64,56 @@ export async function probeStore({ redis, keys }: Store, tag?: string): Promise<
  */
 export async function testStore(store: Store, subjects: readonly string[] = []): Promise<SelfTest> {
   const found = new Findings();
-  for (const tag of tagOfEachShard(store.redis, 'self_test')) await tryShard(store, tag, found);
+  const servers: string[] = [];
+  const versions: string[] = [];
+  let [evicts, hides] = [false, false];
+  for (const shard of shardsOf(store.redis, 'self_test')) {
+    const own = new Findings();
+    const answer = await tryShard(store, shard, own);
+    evicts ||= answer.evicts;
+    hides ||= answer.hidesFailovers;
+    versions.push(answer.version ?? '');
+    const troubled = own.any() || answer.evicts || answer.hidesFailovers;
+    if (troubled && shard.address !== undefined) servers.push(shard.address);
+    found.merge(own);
+  }
+  const spoiled = await findSpoiled(store, subjects).catch((error: unknown) => {
+    found.addThrown(error);
+    return [];
+  });
+  const [version = ''] = versions.sort();
+  return {
+    ...found.result(),
+    evicts,
+    hidesFailovers: hides,
+    spoiled,
+    servers,
+    version: version === '' ? undefined : version,
+  };
+}
+
+/** @throws KeeperError `store_unavailable` */
+async function tryShard(store: Store, { tag, master }: Shard, found: Findings) {
+  const run = randomBytes(4).toString('hex');
   const noted = <T>(none: T) => {
     return (error: unknown) => {
       found.addThrown(error);
       return none;
     };
   };
-  const spoiled = await findSpoiled(store, subjects).catch(noted<SpoiledKey[]>([]));
-  const masters = mastersOf(store.redis);
-  const infos = await onRedis(() => Promise.all(masters.map((one) => one.info()))).catch(
-    noted<string[]>([]),
-  );
-  return {
-    ...found.result(),
-    evicts: infos.some((info) => /maxmemory_policy:allkeys/.test(info)),
-    spoiled,
-    version: /^redis_version:(\S+)/m.exec(infos[0] ?? '')?.[1],
-  };
-}
-
-/** @throws KeeperError `store_unavailable` */
-async function tryShard(store: Store, tag: string, found: Findings): Promise<void> {
-  const run = randomBytes(4).toString('hex');
   for (const error of await tryCommands(store, run, tag)) found.add(error);
-  if (found.has('EVAL')) return;
-  await probeStore(store, tag).catch((error: unknown) => found.addThrown(error));
-  for (const error of await runScripts(store, run, tag)) found.addThrown(error);
+  if (!found.has('EVAL')) {
+    await probeStore(store, tag).catch(noted(undefined));
+    for (const error of await runScripts(store, run, tag)) found.addThrown(error);
+  }
+  const canTell = !found.has('EVAL') && !found.has('INFO');
+  const hides = canTell && (await hidesFailovers(store, run, tag).catch(noted(false)));
+  const info = await onRedis(() => master.info()).catch(noted(''));
+  return {
+    evicts: /maxmemory_policy:allkeys/.test(info),
+    hidesFailovers: hides,
+    version: /^redis_version:(\S+)/m.exec(info)?.[1],
+  };
 }
 
 /** Sorts what was refused by what a person must change. */
@@ -118,6 +145,19 @@ class Findings {
     const entry = { operation, word, words, key: undefined, subject: undefined };
     if (inScript) this.inScripts.push(entry);
     else this.refused.set(operation, entry);
+  }
+
+  any(): boolean {
+    const { forbidden, refuses, refused } = this.result();
+    return refuses !== undefined || forbidden.length + refused.length > 0;
+  }
+
+  /** With what was found at another shard. */
+  merge(other: Findings): void {
+    for (const one of other.forbidden) this.forbidden.add(one);
+    for (const [name, one] of other.refused) this.refused.set(name, one);
+    this.refuses ??= other.refuses;
+    this.inScripts.push(...other.inScripts);
   }
 
   /** @throws what is no refusal */

@@ -41,17 +41,34 @@ function slotOf(key: string): number {
 /** Tags that are tried until each shard has one: with a thousand none of ten shards is missed. */
 const MOST_TAGS = 1_000;
 
-/** For each shard a hash tag that it serves. */
-export function tagOfEachShard(redis: RedisClient, name: string): string[] {
-  if (!(redis instanceof Cluster)) return [name];
-  const shards = mastersOf(redis).length;
-  const tags = new Map<string, string>();
-  for (let number = 0; number < MOST_TAGS && tags.size < shards; number += 1) {
+/** A master, and what it serves. */
+export interface Shard {
+  /** Stands in the braces of keys that are there. */
+  tag: string;
+  /** Its host and port; undefined where there is only one. */
+  address: string | undefined;
+  master: RedisClient;
+}
+
+/** @param name the tags begin with it */
+export function shardsOf(redis: RedisClient, name: string): Shard[] {
+  const whole = { tag: name, address: undefined, master: redis };
+  if (!(redis instanceof Cluster)) return [whole];
+  const masters = mastersOf(redis);
+  const shards = new Map<string, Shard>();
+  for (let number = 0; number < MOST_TAGS && shards.size < masters.length; number += 1) {
     const tag = number === 0 ? name : `${name}${number}`;
-    const [master] = redis.slots[slotOf(tag)] ?? [];
-    if (master !== undefined && !tags.has(master)) tags.set(master, tag);
+    const [address] = redis.slots[slotOf(tag)] ?? [];
+    const master = masters.find((one) => addressOf(one) === address);
+    if (address === undefined || master === undefined || shards.has(address)) continue;
+    shards.set(address, { tag, address, master });
   }
-  return tags.size === 0 ? [name] : [...tags.values()];
+  return shards.size === 0 ? [whole] : [...shards.values()];
+}
+
+/** Its host and port. */
+export function addressOf({ options: { host = '', port = 0 } }: Redis): string {
+  return `${host}:${port}`;
 }
 
 const listeners = new WeakMap<RedisClient, Set<() => void>>();
@@ -108,7 +125,7 @@ export function watchShards(cluster: Cluster, log: Log, clock: Clock): void {
 
 /** It changes with every restart and failover: see `record.lua`. */
 async function readReplicationId(node: Redis): Promise<{ server: string; id?: string }> {
-  const server = `${node.options.host ?? ''}:${node.options.port ?? ''}`;
+  const server = addressOf(node);
   try {
     const [, id] = /master_replid:(\w+)/.exec(await node.info('replication')) ?? [];
     return { server, id: id ?? 'unknown' };

@@ -392,9 +392,11 @@ describe('row 131: what the self-test has found', () => {
   const well: SelfTest = {
     forbidden: [],
     evicts: false,
+    hidesFailovers: false,
     refuses: undefined,
     refused: [],
     spoiled: [],
+    servers: [],
     version: '7.0.15',
   };
   const refusal = {
@@ -456,6 +458,12 @@ describe('row 131: what the self-test has found', () => {
     ]);
     const narrowed = JSON.stringify(said(test, ['wx00000000000000bb']));
     for (const appid of COMPONENTS) expect(narrowed).not.toContain(appid);
+  });
+
+  it('says that failovers are not noticed', () => {
+    expect(said({ ...well, hidesFailovers: true })).toMatchObject([
+      { code: 'redis_hides_failovers', subject: null, severity: 'warning' },
+    ]);
   });
 
   it('is less grave when only people look at that key', () => {
