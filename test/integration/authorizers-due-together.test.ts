@@ -4,6 +4,7 @@ import type { CredentialId } from '../../src/store/redis/keys.ts';
 import { authorize, AUTHORIZER_API } from '../kit/authorizers.ts';
 import { callsSince, logged, read, stored } from '../kit/observe.ts';
 import { COMPONENT, createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { valuesOf } from '../kit/redis-shapes/whole.ts';
 import { FAILED, NEEDS_PERSON, REFRESHED } from '../kit/scenario.ts';
 import { POLLING } from '../kit/waiting.ts';
 
@@ -29,7 +30,10 @@ const callsSoFar = () => callsSince(platform, AUTHORIZER_API, 0).length;
 /** Every reader of Redis has a value that WeChat takes, and it is looked at again before that ends. */
 async function expectAllServed(ids: readonly CredentialId[]): Promise<void> {
   const { redis, keys, simulator, clock } = platform;
-  const values = await redis.mget(ids.map((id) => keys.mirror(id)));
+  const values = await valuesOf(
+    redis,
+    ids.map((id) => keys.mirror(id)),
+  );
   const live = values.filter((value) => simulator.isLive('authorizer_access_token', value ?? ''));
   expect(live).toHaveLength(ids.length);
   expect(new Set(live).size).toBe(ids.length);

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, it, type ExpectStatic } from 'vitest';
+import { afterAll, beforeAll, describe, inject, it, type ExpectStatic } from 'vitest';
 import { DEMO_COMPONENT } from '../../src/sandbox/demo/component.ts';
 
 /**
@@ -94,18 +94,21 @@ async function eventually<T>(find: () => Promise<T | undefined> | T | undefined,
   }
 }
 
-async function start(args: readonly string[], env: Record<string, string> = {}): Promise<Demo> {
+/** Its own Redis, unless the tests are to use a running one or another shape. */
+function redisEnv(): Record<string, string> {
+  const { TEST_REDIS_URL: running = '', TEST_REDIS_SHAPE: shape = 'single' } = process.env;
+  return running === '' && shape === 'single' ? {} : inject('redis').env;
+}
+
+async function start(args: readonly string[], env = redisEnv()): Promise<Demo> {
   const home = await mkdtemp(join(folder, 'd'));
   const given = ['PATH', 'HOME', 'REDIS_SERVER_BIN'].flatMap((name) => {
     const value = process.env[name];
     return value === undefined ? [] : [[name, value] as const];
   });
-  // Whoever has tests use a running Redis may have none that could be started.
-  const running = process.env['TEST_REDIS_URL'];
   const child = spawn(process.execPath, [DEMO, ...args], {
     env: {
       ...Object.fromEntries(given),
-      ...(running !== undefined && running !== '' && { REDIS_URL: running }),
       TMPDIR: home,
       ...env,
     },

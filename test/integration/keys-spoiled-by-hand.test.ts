@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Redis } from 'ioredis';
 import type { Keys } from '../../src/store/redis/keys.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { logged, read, statusOf, stored } from '../kit/observe.ts';
@@ -9,6 +8,7 @@ import {
   NO_PUSHES_ON_REQUEST,
   type TestPlatform,
 } from '../kit/platform.ts';
+import type { RedisClient } from '../kit/redis-shapes/access.ts';
 import { newest, tokenMints } from '../kit/redis-trouble.ts';
 import { POLLING, secondsUntil } from '../kit/waiting.ts';
 
@@ -33,7 +33,7 @@ describe('row 6: somebody deletes or overwrites a key by hand', () => {
   const damages: {
     damage: string;
     message: string;
-    harm: (redis: Redis, keys: Keys) => Promise<unknown>;
+    harm: (redis: RedisClient, keys: Keys) => Promise<unknown>;
   }[] = [
     {
       damage: 'deletes the key that services read',
@@ -165,12 +165,12 @@ describe('row 6: somebody deletes or overwrites a key by hand', () => {
 
 describe('row 7: somebody writes into our keys what no program of ours writes', () => {
   const SPOILED = 'a record was edited by hand; it is kept aside and made anew';
-  const field = (name: string, text: string) => (redis: Redis, keys: Keys) =>
+  const field = (name: string, text: string) => (redis: RedisClient, keys: Keys) =>
     redis.hset(keys.record(TOKEN), name, text);
 
   interface Spoiling {
     damage: string;
-    harm: (redis: Redis, keys: Keys) => Promise<unknown>;
+    harm: (redis: RedisClient, keys: Keys) => Promise<unknown>;
     /** Of the copy that is put aside. */
     type: string;
   }

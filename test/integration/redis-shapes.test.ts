@@ -1,6 +1,6 @@
-import type { Cluster, Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { connectAdmin } from '../kit/redis-shapes/access.ts';
+import { connectAdmin, type RedisClient } from '../kit/redis-shapes/access.ts';
 import { ask, asked } from '../kit/redis-shapes/ask.ts';
 import { startCluster } from '../kit/redis-shapes/cluster.ts';
 import { startSentinel } from '../kit/redis-shapes/sentinel.ts';
@@ -26,7 +26,7 @@ async function started<T extends RedisShape>(starting: Promise<T>) {
   return { shape, redis };
 }
 
-async function writesAndReads(redis: Redis | Cluster, keys = ['key']): Promise<void> {
+async function writesAndReads(redis: RedisClient, keys = ['key']): Promise<void> {
   for (const key of keys) {
     await vi.waitFor(async () => expect(await redis.set(key, key)).toBe('OK'), POLLING);
     expect(await redis.get(key)).toBe(key);
@@ -34,7 +34,7 @@ async function writesAndReads(redis: Redis | Cluster, keys = ['key']): Promise<v
 }
 
 /** Closes the shape and asks the system about each of these processes. */
-async function endsAll(shape: RedisShape, redis: Redis | Cluster, pids: number[]): Promise<void> {
+async function endsAll(shape: RedisShape, redis: RedisClient, pids: number[]): Promise<void> {
   redis.disconnect();
   await shape.close();
   expect(pids.length).toBeGreaterThan(0);

@@ -16,6 +16,7 @@ import {
 } from '../kit/encrypted-tokens.ts';
 import { logged, read } from '../kit/observe.ts';
 import { HOUR, MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { remove } from '../kit/redis-shapes/whole.ts';
 import { secondsUntil } from '../kit/waiting.ts';
 
 /** From one mint to the next, and a little. */
@@ -80,7 +81,7 @@ describe('a sealed refresh token', () => {
     const plain = await authorize(platform);
     await platform.pass(MINUTE);
     const { value } = await read(platform, AUTHORIZED);
-    await platform.redis.del([...(await everythingIn(platform)).keys()]);
+    await remove(platform.redis, [...(await everythingIn(platform)).keys()]);
     const back = async () => {
       expect(await sealedBy()).toBe('old');
       expect(await platform.redis.hkeys(platform.keys.sealKeys)).toEqual(['old']);
@@ -157,7 +158,7 @@ describe('a sealed refresh token', () => {
     expect(await read(platform, AUTHORIZED)).toMatchObject({ status: 200 });
 
     // It is given back as it was found, for whoever has the key.
-    await platform.redis.del([...(await everythingIn(platform)).keys()]);
+    await remove(platform.redis, [...(await everythingIn(platform)).keys()]);
     const back = async () => expect(await record()).toMatchObject({ refresh_token: foreign });
     expect(await secondsUntil(platform, 90, back)).toBeGreaterThan(0);
   });

@@ -19,6 +19,7 @@ import {
 } from '../kit/platform.ts';
 import { eventCount, post, pushCounts } from '../kit/public-listener.ts';
 import { encryptPush, ticketXml } from '../kit/push-envelope.ts';
+import { keysLike, remove } from '../kit/redis-shapes/whole.ts';
 
 let platform: TestPlatform;
 beforeAll(async () => {
@@ -51,10 +52,8 @@ function postTicket(ticket: string, createTime: number | string): Promise<string
 /** In Redis by removing them, in the memory of the process by their age. */
 async function forgetTickets(): Promise<void> {
   platform.clock.sleepThrough(13 * HOUR);
-  await platform.redis.del(
-    ...(await platform.redis.keys(`${platform.config.redisKeyPrefix}*ticket*`)),
-    mirrorKey(),
-  );
+  const { redis, config } = platform;
+  await remove(redis, await keysLike(redis, `${config.redisKeyPrefix}*ticket*`));
 }
 
 describe('row 50: tickets in any order', () => {
@@ -360,7 +359,7 @@ describe('row 51: a CreateTime that cannot be', () => {
     });
     expect(await post(platform, push)).toBe('200 success');
     const [name = ''] = (
-      await platform.redis.keys(`${platform.config.redisKeyPrefix}seen:*`)
+      await keysLike(platform.redis, `${platform.config.redisKeyPrefix}seen:*`)
     ).filter((key) => key.endsWith(createHash('sha256').update(push.encrypt).digest('hex')));
     const left = (await platform.redis.pttl(name)) - TICKET_LIFE_MS - 7_200_000;
     expect(Math.abs(left)).toBeLessThan(MINUTE);

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Redis } from 'ioredis';
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, read, statusOf } from '../kit/observe.ts';
 import {
@@ -9,6 +8,7 @@ import {
   NO_PUSHES_ON_REQUEST,
   type TestPlatform,
 } from '../kit/platform.ts';
+import type { RedisClient } from '../kit/redis-shapes/access.ts';
 import { newest, newTicketPush, post, readiness, ticketMirror } from '../kit/redis-trouble.ts';
 import { secondsUntil } from '../kit/waiting.ts';
 
@@ -32,7 +32,7 @@ beforeEach(async () => {
 afterEach(() => platform.close());
 
 /** `hash` and `string` are the two keys of the ticket. */
-type Harm = (redis: Redis, hash: string, string: string) => Promise<unknown>;
+type Harm = (redis: RedisClient, hash: string, string: string) => Promise<unknown>;
 interface Damage {
   damage: string;
   message: string;

@@ -44,7 +44,7 @@ describe('row 21: two processes tick together', () => {
       // WeChat takes a moment to answer, and the test decides how long that is: see letCallsMeet.
       simulator.addFault({ api: '*', times: 'forever', fault: { type: 'delay', ms: 1 } });
       const prefix = `test${randomBytes(6).toString('hex')}:`;
-      const env = platformEnv(simulator, inject('redisUrl'), prefix);
+      const env = platformEnv(simulator, inject('redis').env, prefix);
       replicas.push(...(await Promise.all([startReplica(env), startReplica(env)])));
 
       // From here on each round ends half a minute after a tick.

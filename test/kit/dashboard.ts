@@ -66,8 +66,11 @@ export async function fillPast(platform: TestPlatform): Promise<void> {
   const arrivals = Array.from({ length: 145 }, (_, index) => now - index * 10 * MINUTE)
     // Half an hour without one, twenty hours ago.
     .filter((at) => now - at < 20 * HOUR || now - at > 20.5 * HOUR);
-  const write = redis.pipeline();
-  write.del(keys.ticketArrivals(appid)).rpush(keys.ticketArrivals(appid), ...arrivals);
+  const write = async (key: string, values: (string | number)[]) => {
+    await redis.del(key);
+    await redis.rpush(key, ...values);
+  };
+  await write(keys.ticketArrivals(appid), arrivals);
   const ids = configuredIds({
     components: config.components.map((one) => ({ appid: one.appid, appsecret: '' })),
     accounts: config.accounts,
@@ -81,13 +84,13 @@ export async function fillPast(platform: TestPlatform): Promise<void> {
       replica: 'gateway-2-7-c0de',
       reason: index === 5 ? 'forced' : 'cron',
     }));
-    write.del(keys.history(id)).rpush(keys.history(id), ...mints.map((one) => JSON.stringify(one)));
+    const texts = mints.map((one) => JSON.stringify(one));
+    await write(keys.history(id), texts);
   }
   await redis.del(keys.events(appid));
   for (const [index, [type, fields]] of EVENTS.entries()) {
     await addEvent(platform, now - (EVENTS.length - index) * HOUR, type, fields);
   }
-  await write.exec();
 }
 
 const EVENTS: readonly [type: string, fields: Record<string, string>][] = [

@@ -4,6 +4,7 @@ import { createLocalCopies } from '../../src/credentials/local-copy.ts';
 import { createWechatApi } from '../../src/wechat/client.ts';
 import { collectLog, type LogLine } from './logs.ts';
 import type { TestPlatform } from './platform.ts';
+import type { RedisClient } from './redis-shapes/access.ts';
 import { createSignal } from './waiting.ts';
 
 /**
@@ -31,7 +32,7 @@ export function createDoomedReplica(platform: TestPlatform, point: StoppingPoint
     stopped.give();
     await woken.given;
   };
-  const store = { ...platform.store, redis: stoppingAfterBegin(platform.redis, stopAt) };
+  const store = { ...platform.store, redis: stoppingAfterBegin(platform.store.redis, stopAt) };
   const { log, lines: logs } = collectLog();
   const call = createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log });
   const keeper = createKeeper({
@@ -54,7 +55,10 @@ export function createDoomedReplica(platform: TestPlatform, point: StoppingPoint
 }
 
 /** Redis has granted a mint, and the process that asked for it does not hear of it yet. */
-function stoppingAfterBegin(redis: Redis, stopAt: (point: StoppingPoint) => Promise<void>): Redis {
+function stoppingAfterBegin<T extends RedisClient>(
+  redis: T,
+  stopAt: (point: StoppingPoint) => Promise<void>,
+): T {
   const run = async (command: 'evalsha' | 'eval', args: Parameters<Redis['evalsha']>) => {
     const answer: unknown = await redis[command](...args);
     if (args.some((one) => String(one).includes('"judged_seq"'))) {

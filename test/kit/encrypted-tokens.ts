@@ -6,6 +6,7 @@ import { AUTHORIZED } from './authorizers.ts';
 import type { LogLine } from './logs.ts';
 import type { Seen } from './observe.ts';
 import { callbackOf, COMPONENT, createTestPlatform, type TestPlatform } from './platform.ts';
+import { keysLike } from './redis-shapes/whole.ts';
 
 /** Platforms that encrypt refresh tokens, and replicas beside them that have other keys. */
 
@@ -68,9 +69,8 @@ export async function addReplicaWithKeys(
 /** Everything below our prefix, whatever its type: key to content as text. */
 export async function everythingIn({ redis, config }: TestPlatform): Promise<Map<string, string>> {
   const found = new Map<string, string>();
-  const match = `${config.redisKeyPrefix}*`;
-  for await (const names of redis.scanStream({ match }) as AsyncIterable<string[]>) {
-    for (const name of names) found.set(name, JSON.stringify(await contentOf(redis, name)));
+  for (const name of await keysLike(redis, `${config.redisKeyPrefix}*`)) {
+    found.set(name, JSON.stringify(await contentOf(redis, name)));
   }
   return found;
 }

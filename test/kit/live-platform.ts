@@ -1,8 +1,8 @@
-import type { Redis } from 'ioredis';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import type { Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import type { LogLine } from './logs.ts';
 import { assemble, COMPONENT } from './platform.ts';
+import type { RedisClient } from './redis-shapes/access.ts';
 import { createTcpProxy } from './tcp-proxy.ts';
 
 /**
@@ -11,7 +11,7 @@ import { createTcpProxy } from './tcp-proxy.ts';
  */
 export interface LivePlatform {
   simulator: Simulator;
-  redis: Redis;
+  redis: RedisClient;
   /** What every key in Redis begins with. */
   prefix: string;
   /** Origins, as a browser sees them. */

@@ -2,6 +2,7 @@ import { expect } from 'vitest';
 import type { MintKind } from '../../src/sandbox/wechat/ledger.ts';
 import type { CredentialId } from '../../src/store/redis/keys.ts';
 import { COMPONENT, type TestPlatform } from './platform.ts';
+import { valuesOf } from './redis-shapes/whole.ts';
 
 export const TOKEN = { kind: 'component_access_token', subject: COMPONENT.appid } as const;
 export const CODE = { kind: 'pre_auth_code', subject: COMPONENT.appid } as const;
@@ -28,7 +29,7 @@ export async function watchMirrors(
     });
     if (stirred) {
       await platform.settle();
-      values = await redis.mget(names);
+      values = await valuesOf(redis, names);
     }
     for (const [index, { kind }] of ids.entries()) {
       const value = values[index] ?? '';

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import { createService, type Service } from '../../src/service.ts';
 import { makeApiKey } from '../../src/config/api-keys.ts';
@@ -19,6 +18,12 @@ import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
 import { createManualClock, type ManualClock } from './clock.ts';
 import { collectLog, type LogLine } from './logs.ts';
+import {
+  connectAdmin,
+  singleAccess,
+  type RedisAccess,
+  type RedisClient,
+} from './redis-shapes/access.ts';
 
 /**
  * The whole arrangement: the service on real Redis, WeChat's simulator over real HTTP, one clock
@@ -28,7 +33,7 @@ export interface TestPlatform {
   clock: ManualClock;
   simulator: Simulator;
   app: Service;
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   /** The same two, as the functions of that room want them. */
   store: Store;
@@ -107,6 +112,8 @@ export interface TestPlatformOptions {
   clock?: ManualClock;
   /** Without it the cron jobs tick every ten minutes of the manual clock. */
   startCron?: StartCron;
+  /** Another Redis than the common one: of any shape, or a single one by its URL. */
+  redis?: RedisAccess;
   redisUrl?: string;
   /** Of both listeners. */
   limits?: Partial<Limits>;
@@ -127,7 +134,7 @@ export async function createTestPlatform(options: TestPlatformOptions = {}): Pro
   const parts = await assemble({
     clock,
     startCron: options.startCron ?? createManualCron(clock),
-    redisUrl: options.redisUrl,
+    redis: options.redisUrl === undefined ? options.redis : singleAccess(options.redisUrl),
     limits: options.limits,
     simulator: {
       clock,
@@ -163,7 +170,7 @@ export async function createTestPlatform(options: TestPlatformOptions = {}): Pro
     clock,
     settle,
     store: {
-      redis: parts.redis,
+      redis: parts.redis as Store['redis'],
       keys: parts.keys,
       time: createStoreTime(clock),
       encryption: createTokenEncryption(config.refreshTokenKeys),
@@ -183,7 +190,7 @@ export function callbackOf(app: Service): string {
 interface AssembleOptions {
   clock?: Clock;
   startCron?: StartCron | undefined;
-  redisUrl?: string | undefined;
+  redis?: RedisAccess | undefined;
   limits?: Partial<Limits> | undefined;
   simulator: Partial<SimulatorOptions>;
   /** Settings on top of the usual ones, when the simulator has its addresses. */
@@ -198,11 +205,11 @@ export async function assemble(options: AssembleOptions) {
     ...options.simulator,
   });
   await simulator.start();
-  const redisUrl = options.redisUrl ?? inject('redisUrl');
+  const access = options.redis ?? inject('redis');
   const prefix = `test${randomBytes(6).toString('hex')}:`;
   const { key: apiKey, entry } = makeApiKey('tests', 'admin');
   const config = loadConfig({
-    ...platformEnv(simulator, redisUrl, prefix),
+    ...platformEnv(simulator, access.env, prefix),
     API_KEYS: entry,
     ...options.env(simulator),
   });
@@ -222,7 +229,7 @@ export async function assemble(options: AssembleOptions) {
   };
   const app = makeApp();
   const apps = new Set([app]);
-  const redis = new Redis(redisUrl, { lazyConnect: false });
+  const redis = connectAdmin(access);
   return {
     simulator,
     config,
@@ -284,11 +291,11 @@ async function skip(
 
 export function platformEnv(
   simulator: Pick<Simulator, 'urls'>,
-  redisUrl: string,
+  redis: string | RedisAccess['env'],
   prefix: string,
 ): Record<string, string> {
   return {
-    REDIS_URL: redisUrl,
+    ...(typeof redis === 'string' ? singleAccess(redis).env : redis),
     REDIS_KEY_PREFIX: prefix,
     PUBLIC_HOST: '127.0.0.1',
     PUBLIC_PORT: '0',

@@ -1,5 +1,6 @@
 import net from 'node:net';
 import { AUTHORIZER, COMPONENT, type TestPlatform } from './platform.ts';
+import { keysLike, remove } from './redis-shapes/whole.ts';
 
 /** The public listener as WeChat and strangers meet it, and what it left behind in Redis. */
 
@@ -76,7 +77,7 @@ export function exchange(
 
 /** Every key of the platform with its content, but for how much was refused. Time to live is left out. */
 export async function contents({ redis, config }: TestPlatform): Promise<Record<string, string>> {
-  const all = await redis.keys(`${config.redisKeyPrefix}*`);
+  const all = await keysLike(redis, `${config.redisKeyPrefix}*`);
   const names = all.filter((name) => !name.includes(':refused_pushes:')).sort();
   const dumps = await Promise.all(names.map((name) => redis.dumpBuffer(name)));
   return Object.fromEntries(
@@ -126,6 +127,5 @@ export function eventCount({ redis, keys }: TestPlatform): Promise<number> {
 
 /** Redis forgets which pushes it saw, as it does by itself some minutes later. */
 export async function forgetSeen({ redis, config }: TestPlatform): Promise<void> {
-  const names = await redis.keys(`${config.redisKeyPrefix}seen:*`);
-  if (names.length > 0) await redis.del(names);
+  await remove(redis, await keysLike(redis, `${config.redisKeyPrefix}seen:*`));
 }

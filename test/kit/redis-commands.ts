@@ -1,19 +1,23 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-shapes/access.ts';
+import { mastersOf } from './redis-shapes/whole.ts';
 
 /** What a Redis was asked to do: command to number, those inside scripts included. */
 export type CommandCounts = Readonly<Record<string, number>>;
 
 /** Runs `work` and counts every command of every client meanwhile, but for the counting itself. */
 export async function countCommands(
-  redis: Redis,
+  redis: RedisClient,
   work: () => Promise<unknown>,
 ): Promise<CommandCounts> {
-  await redis.config('RESETSTAT');
+  const nodes = mastersOf(redis);
+  for (const node of nodes) await node.config('RESETSTAT');
   await work();
-  const text = await redis.info('commandstats');
+  const texts = await Promise.all(nodes.map((node) => node.info('commandstats')));
   const counts: Record<string, number> = {};
-  for (const [, name = '', calls = ''] of text.matchAll(/^cmdstat_(\S+?):calls=(\d+)/gm)) {
-    if (name !== 'config|resetstat') counts[name] = Number(calls);
+  for (const [, name = '', calls = ''] of texts
+    .join('\n')
+    .matchAll(/^cmdstat_(\S+?):calls=(\d+)/gm)) {
+    if (name !== 'config|resetstat') counts[name] = (counts[name] ?? 0) + Number(calls);
   }
   return counts;
 }

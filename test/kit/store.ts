@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import { createKeys, type CredentialId } from '../../src/store/redis/keys.ts';
 import {
@@ -12,6 +11,7 @@ import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
 import { createManualClock, type ManualClock } from './clock.ts';
+import { connectAdmin } from './redis-shapes/access.ts';
 
 /** A store of its own on the real Redis of all tests, with a clock that the test moves. */
 export interface TestStore extends Store {
@@ -20,13 +20,13 @@ export interface TestStore extends Store {
   close(): void;
 }
 
-export function createTestStore(redisUrl = inject('redisUrl')): TestStore {
+export function createTestStore(access = inject('redis')): TestStore {
   const clock = createManualClock();
-  const redis = new Redis(redisUrl);
+  const redis = connectAdmin(access);
   const keys = createKeys(`test${randomBytes(6).toString('hex')}:`);
   const time = createStoreTime(clock);
   return {
-    redis,
+    redis: redis as Store['redis'],
     keys,
     time,
     encryption: createTokenEncryption([]),

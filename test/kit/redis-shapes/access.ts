@@ -14,6 +14,8 @@ export type AdminAccess =
   | { sentinels: Address[]; name: string; password: string; sentinelPassword: string }
   | { nodes: Address[] };
 
+export type RedisClient = Redis | Cluster;
+
 export interface Address {
   host: string;
   port: number;
@@ -28,7 +30,7 @@ export function singleAccess(url: string): RedisAccess {
 }
 
 /** A client of the test's own, with the patience of ioredis's defaults. */
-export function connectAdmin({ admin }: Pick<RedisAccess, 'admin'>): Redis | Cluster {
+export function connectAdmin({ admin }: Pick<RedisAccess, 'admin'>): RedisClient {
   if ('nodes' in admin) return new Cluster(admin.nodes, { slotsRefreshTimeout: 2_000 });
   if ('url' in admin) {
     const { url, caFile } = admin;

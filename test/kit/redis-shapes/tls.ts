@@ -53,9 +53,10 @@ async function startOnFreePort<T>(start: (port: number) => Promise<T>) {
   }
 }
 
-/** `wx:` is the prefix of a production; the tests have one each, `test…:`. */
+/** `wx:` is the prefix of a production; each test and each demo has one of its own. */
 function documentedUser(): string {
   const line = /^ACL SETUSER (wxkeeper on >)PASSWORD (.+)$/m.exec(readFileSync(DOCUMENT, 'utf8'));
   if (!line) throw new Error('docs/production.md has no ACL SETUSER wxkeeper');
-  return `user ${line[1] ?? ''}${PASSWORD} ${(line[2] ?? '').replaceAll('wx:', 'test*:')}`;
+  const rights = (line[2] ?? '').replaceAll(/([~&])wx:(\S+)/g, '$1test*:$2 $1wxkeeper-demo-*:$2');
+  return `user ${line[1] ?? ''}${PASSWORD} ${rights}`;
 }
