@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { RedisClient } from '../../src/store/redis/client.ts';
 import type { Keys } from '../../src/store/redis/keys.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
 import { logged, read, statusOf, stored } from '../kit/observe.ts';
@@ -8,7 +9,6 @@ import {
   NO_PUSHES_ON_REQUEST,
   type TestPlatform,
 } from '../kit/platform.ts';
-import type { RedisClient } from '../kit/redis-shapes/access.ts';
 import { newest, tokenMints } from '../kit/redis-trouble.ts';
 import { POLLING, secondsUntil } from '../kit/waiting.ts';
 

@@ -1,7 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
 import { readHistory, readRecord, takeValue } from '../../src/store/credentials/record.ts';
 import { CLOCK_START as NOW } from '../kit/clock.ts';
 import { CODE, TOKEN } from '../kit/liveness.ts';
+import { connectAdmin } from '../kit/redis-shapes/access.ts';
 import { BUSY, createTestStore, LIFE, mintSteps, type TestStore } from '../kit/store.ts';
 
 /** The last step of a mint, in orders that whole processes rarely produce. */
@@ -150,9 +151,9 @@ describe('commit', () => {
   });
 
   it('announces each new value without telling it', async () => {
-    const listener = store.redis.duplicate();
+    const listener = connectAdmin(inject('redis'));
     const messages: string[] = [];
-    listener.on('message', (_channel, message: string) => messages.push(message));
+    listener.on('message', (_channel: string, message: string) => messages.push(message));
     await listener.subscribe(store.keys.rotations);
     const begun = await granted('first');
     await commit('first', begun, 'the secret value');

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { connectAdmin, type RedisClient } from '../kit/redis-shapes/access.ts';
+import type { RedisClient } from '../../src/store/redis/client.ts';
+import { connectAdmin } from '../kit/redis-shapes/access.ts';
 import { ask, asked } from '../kit/redis-shapes/ask.ts';
 import { startCluster } from '../kit/redis-shapes/cluster.ts';
 import { startSentinel } from '../kit/redis-shapes/sentinel.ts';

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { RedisClient } from '../../src/store/redis/client.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, read, statusOf } from '../kit/observe.ts';
 import {
@@ -8,7 +9,6 @@ import {
   NO_PUSHES_ON_REQUEST,
   type TestPlatform,
 } from '../kit/platform.ts';
-import type { RedisClient } from '../kit/redis-shapes/access.ts';
 import { newest, newTicketPush, post, readiness, ticketMirror } from '../kit/redis-trouble.ts';
 import { secondsUntil } from '../kit/waiting.ts';
 

@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis';
 import { createKeeper, type Keeper } from '../../src/credentials/keeper.ts';
 import { createLocalCopies } from '../../src/credentials/local-copy.ts';
+import type { RedisClient } from '../../src/store/redis/client.ts';
 import { createWechatApi } from '../../src/wechat/client.ts';
 import { collectLog, type LogLine } from './logs.ts';
 import type { TestPlatform } from './platform.ts';
-import type { RedisClient } from './redis-shapes/access.ts';
 import { createSignal } from './waiting.ts';
 
 /**

@@ -1,8 +1,8 @@
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import type { Simulator } from '../../src/sandbox/wechat/simulator.ts';
+import type { RedisClient } from '../../src/store/redis/client.ts';
 import type { LogLine } from './logs.ts';
 import { assemble, COMPONENT } from './platform.ts';
-import type { RedisClient } from './redis-shapes/access.ts';
 import { createTcpProxy } from './tcp-proxy.ts';
 
 /**

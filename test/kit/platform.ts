@@ -12,18 +12,14 @@ import type { Clock } from '../../src/lib/clock.ts';
 import type { StartCron } from '../../src/schedule/cron.ts';
 import type { SimulatorOptions } from '../../src/sandbox/wechat/options.ts';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
+import type { RedisClient } from '../../src/store/redis/client.ts';
 import { createKeys, type Keys } from '../../src/store/redis/keys.ts';
 import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
 import type { Store } from '../../src/store/redis/store.ts';
 import { createManualClock, type ManualClock } from './clock.ts';
 import { collectLog, type LogLine } from './logs.ts';
-import {
-  connectAdmin,
-  singleAccess,
-  type RedisAccess,
-  type RedisClient,
-} from './redis-shapes/access.ts';
+import { connectAdmin, singleAccess, type RedisAccess } from './redis-shapes/access.ts';
 
 /**
  * The whole arrangement: the service on real Redis, WeChat's simulator over real HTTP, one clock
@@ -170,7 +166,7 @@ export async function createTestPlatform(options: TestPlatformOptions = {}): Pro
     clock,
     settle,
     store: {
-      redis: parts.redis as Store['redis'],
+      redis: parts.redis,
       keys: parts.keys,
       time: createStoreTime(clock),
       encryption: createTokenEncryption(config.refreshTokenKeys),

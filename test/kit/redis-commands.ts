@@ -1,5 +1,5 @@
-import type { RedisClient } from './redis-shapes/access.ts';
-import { mastersOf } from './redis-shapes/whole.ts';
+import type { RedisClient } from '../../src/store/redis/client.ts';
+import { mastersOf } from '../../src/store/redis/shards.ts';
 
 /** What a Redis was asked to do: command to number, those inside scripts included. */
 export type CommandCounts = Readonly<Record<string, number>>;

@@ -15,7 +15,6 @@ import { connectAdmin } from './redis-shapes/access.ts';
 
 /** A store of its own on the real Redis of all tests, with a clock that the test moves. */
 export interface TestStore extends Store {
-  redis: Redis;
   clock: ManualClock;
   close(): void;
 }
@@ -26,7 +25,7 @@ export function createTestStore(access = inject('redis')): TestStore {
   const keys = createKeys(`test${randomBytes(6).toString('hex')}:`);
   const time = createStoreTime(clock);
   return {
-    redis: redis as Store['redis'],
+    redis,
     keys,
     time,
     encryption: createTokenEncryption([]),

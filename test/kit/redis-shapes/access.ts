@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Cluster, Redis } from 'ioredis';
+import type { RedisClient } from '../../../src/store/redis/client.ts';
 
 /** How to reach a Redis of any shape; plain data, which vitest can hand over to its workers. */
 export interface RedisAccess {
@@ -13,8 +14,6 @@ export type AdminAccess =
   | { url: string; caFile?: string }
   | { sentinels: Address[]; name: string; password: string; sentinelPassword: string }
   | { nodes: Address[] };
-
-export type RedisClient = Redis | Cluster;
 
 export interface Address {
   host: string;

@@ -1,11 +1,7 @@
-import { Cluster, type Redis } from 'ioredis';
-import type { RedisClient } from './access.ts';
+import type { RedisClient } from '../../../src/store/redis/client.ts';
+import { mastersOf } from '../../../src/store/redis/shards.ts';
 
 /** What a cluster does not do over all of its nodes by itself. */
-
-export function mastersOf(redis: RedisClient): Redis[] {
-  return redis instanceof Cluster ? redis.nodes('master') : [redis];
-}
 
 export async function keysLike(redis: RedisClient, pattern: string): Promise<string[]> {
   return (await Promise.all(mastersOf(redis).map((node) => node.keys(pattern)))).flat();
