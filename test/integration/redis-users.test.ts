@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { findRedis, startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createKeys } from '../../src/store/redis/keys.ts';
 import { testStore } from '../../src/store/redis/self-test.ts';
+import { singleAccess } from '../kit/redis-shapes/access.ts';
 import { createTestStore } from '../kit/store.ts';
 import { POLLING } from '../kit/waiting.ts';
 import { readDocument } from '../unit/docs/markdown.ts';
@@ -188,7 +189,7 @@ describe('the users that the documents name', () => {
         ...login('wxkeeper'),
       }),
     );
-    const store = createTestStore(server.url);
+    const store = createTestStore(singleAccess(server.url));
     undo.push(() => store.close());
     const own = { ...store, redis, keys: createKeys('wx:') };
     expect(await testStore(own)).toMatchObject({ forbidden: [], refused: [] });
