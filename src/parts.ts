@@ -149,7 +149,12 @@ function createGround(config: Config, { log: plainLog, clock = systemClock }: Pa
     time: createStoreTime(clock),
     encryption: createTokenEncryption(config.refreshTokenKeys),
   };
-  const clocks = createClockWatch({ clock, time: store.time, log: log.in('store') });
+  const clocks = createClockWatch({
+    clock,
+    time: store.time,
+    redis: store.redis,
+    log: log.in('store'),
+  });
   const api = createWechatApi({
     baseUrls: config.wechatApiBaseUrls,
     clock,

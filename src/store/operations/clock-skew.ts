@@ -1,5 +1,8 @@
+import { Cluster } from 'ioredis';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
+import type { RedisClient } from '../redis/client.ts';
+import { mastersOf } from '../redis/shards.ts';
 import type { StoreTime } from '../redis/time.ts';
 
 /**
@@ -9,8 +12,11 @@ import type { StoreTime } from '../redis/time.ts';
 export interface ClockWatch {
   /** Takes the `Date` of an answer of WeChat's, epoch ms. */
   heardFromWechat(wechatNow: number): void;
-  /** Logs a difference once when it begins and once when it ends. */
-  check(): void;
+  /**
+   * Looks at the masters of a cluster, each of which has a clock of its own, and logs a difference once
+   * when it begins and once when it ends.
+   */
+  check(): Promise<void>;
   skew(): ClockSkew;
 }
 
@@ -25,14 +31,24 @@ export interface ClockSkew {
 /** Milliseconds. WeChat's signatures are accepted for five minutes. */
 const MAX_SKEW_MS = 60_000;
 
-export function createClockWatch(options: { clock: Clock; time: StoreTime; log: Log }): ClockWatch {
-  const { clock, time, log } = options;
+export function createClockWatch(options: {
+  clock: Clock;
+  time: StoreTime;
+  redis: RedisClient;
+  log: Log;
+}): ClockWatch {
+  const { clock, time, redis, log } = options;
   /** How far WeChat's clock is ahead of our monotonic one: a later jump of our wall clock shows. */
   let wechatAhead: number | undefined;
+  /** The same of each master of a cluster. */
+  let mastersAhead: number[] = [];
   let warned = false;
   const skew = (): ClockSkew => {
     const now = clock.now();
-    const processVsRedis = now - time.now();
+    const redisNow = [time.now(), ...mastersAhead.map((ahead) => clock.monotonic() + ahead)];
+    const processVsRedis = redisNow
+      .map((at) => Math.round(now - at))
+      .reduce((worst, one) => (Math.abs(one) > Math.abs(worst) ? one : worst));
     const processVsWechat =
       wechatAhead === undefined ? null : Math.round(now - clock.monotonic() - wechatAhead);
     const redisVsWechat = (processVsWechat ?? 0) - processVsRedis;
@@ -48,7 +64,10 @@ export function createClockWatch(options: { clock: Clock; time: StoreTime; log: 
       wechatAhead = wechatNow - clock.monotonic();
     },
     skew,
-    check() {
+    async check() {
+      if (redis instanceof Cluster && clock.simulatedStoreNow === undefined) {
+        mastersAhead = await readMasters(redis, clock).catch(() => []);
+      }
       const { wrong, processVsRedis, processVsWechat } = skew();
       if (wrong === warned) return;
       warned = wrong;
@@ -62,4 +81,12 @@ export function createClockWatch(options: { clock: Clock; time: StoreTime; log: 
       } else log.info('clocks agree again', facts);
     },
   };
+}
+
+/** Milliseconds by which each is ahead of our monotonic clock. */
+async function readMasters(redis: RedisClient, clock: Clock): Promise<number[]> {
+  const times = await Promise.all(mastersOf(redis).map((master) => master.time()));
+  return times.map(
+    ([seconds, micros]) => Number(seconds) * 1000 + Number(micros) / 1000 - clock.monotonic(),
+  );
 }
