@@ -6,16 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { connectTo, close, SILENT } from '../../src/commands/doctor/installation.ts';
-import { examineRedis } from '../../src/commands/doctor/redis.ts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SILENT } from '../../src/commands/doctor/installation.ts';
 import { findRedis, startRedisServer, type RedisServer } from '../../src/sandbox/redis/launch.ts';
 import { connectRedis } from '../../src/store/redis/connection.ts';
 import { explainWord, firstWordsOf, wordOf } from '../../src/store/redis/error-words.ts';
 import { CLOUD_PROFILES, type CloudProfile } from '../kit/cloud-profiles.ts';
-import { MACHINE } from '../kit/doctor.ts';
-import type { ServiceStatus } from '../kit/observe.ts';
 import { createTestPlatform, type TestPlatform } from '../kit/platform.ts';
+import { toldOfRedis } from '../kit/redis-told.ts';
 import { becomes, newTicketPush, post, readiness } from '../kit/redis-trouble.ts';
 import { POLLING } from '../kit/waiting.ts';
 
@@ -53,29 +51,8 @@ async function platformOn(redisUrl: string): Promise<TestPlatform> {
   return platform;
 }
 
-interface Told {
-  log: string;
-  problem: ServiceStatus['components'][number]['problems'][number] & {
-    message: string;
-    advice: string;
-  };
-  doctor: string;
-}
-
 /** What log, status and doctor say of the Redis at this address. */
-async function told(platform: TestPlatform, code = 'store_unavailable'): Promise<Told> {
-  const { problems } = (await (await platform.internal('/status')).json()) as {
-    problems: Told['problem'][];
-  };
-  const problem = problems.find((one) => one.code === code);
-  if (problem === undefined) throw new Error(`no ${code} in ${JSON.stringify(problems)}`);
-  const installation = await connectTo(platform.config, { env: {}, machine: MACHINE });
-  onTestFinished(() => close(installation));
-  const doctor = JSON.stringify(await examineRedis(installation));
-  const log = JSON.stringify(platform.logs.filter(({ level }) => level === 'error'));
-  expect(log + JSON.stringify(problems) + doctor).not.toContain(PASSWORD);
-  return { log, problem, doctor };
-}
+const told = (platform: TestPlatform, code?: string) => toldOfRedis(platform, [PASSWORD], code);
 
 describe('row 133: a database that is not there', () => {
   it.each([
