@@ -6,7 +6,7 @@ import { onRedis } from '../store/redis/connection.ts';
 import { readRefused } from '../store/tickets/refused-pushes.ts';
 import { healthOf, type RedisTrouble } from '../store/redis/health.ts';
 import { firstWordsOf, wordOf } from '../store/redis/error-words.ts';
-import { mastersOf } from '../store/redis/shards.ts';
+import { eachMaster } from '../store/redis/shards.ts';
 import { readReplicas } from '../store/operations/replicas.ts';
 import { plainTokens, encryptionProblem } from '../store/redis/encryption-keys.ts';
 import type { SnapshotContext, StoredStatus } from './context.ts';
@@ -78,16 +78,15 @@ export async function findOwnProblems(context: SnapshotContext): Promise<Finding
 
 /** Of a cluster the slowest counts. @throws KeeperError `store_unavailable` */
 async function pingMasters({ redis }: StoredStatus['store']): Promise<void> {
-  await onRedis(() => Promise.all(mastersOf(redis).map((master) => master.ping())));
+  await onRedis(() => eachMaster(redis, (master) => master.ping()));
 }
 
 /** What stands between us and Redis, or what it said. */
 function troubleOf({ cause }: KeeperError, { store }: StoredStatus): RedisTrouble | undefined {
   const { trouble } = healthOf(store.redis) ?? {};
-  if (trouble !== undefined || !(cause instanceof Error) || cause.name !== 'ReplyError') {
-    return trouble;
-  }
-  return { word: wordOf(cause), words: firstWordsOf(cause) };
+  if (trouble !== undefined || !(cause instanceof Error)) return trouble;
+  const isNamed = /^(?:ReplyError|ShardAwayError)$/.test(cause.name);
+  return isNamed ? { word: wordOf(cause), words: firstWordsOf(cause) } : undefined;
 }
 
 function ownFindings({ store, components, accounts, self }: StoredStatus): Finding[] {

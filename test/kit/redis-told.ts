@@ -1,5 +1,6 @@
 import { expect, onTestFinished } from 'vitest';
 import { connectTo, close } from '../../src/commands/doctor/installation.ts';
+import { orUnreachable } from '../../src/commands/doctor/examine.ts';
 import { examineRedis } from '../../src/commands/doctor/redis.ts';
 import { MACHINE } from './doctor.ts';
 import type { ServiceStatus } from './observe.ts';
@@ -28,7 +29,9 @@ export async function toldOfRedis(
   if (problem === undefined) throw new Error(`no ${code} in ${JSON.stringify(problems)}`);
   const installation = await connectTo(platform.config, { env: {}, machine: MACHINE });
   onTestFinished(() => close(installation));
-  const doctor = JSON.stringify(await examineRedis(installation));
+  const doctor = JSON.stringify(
+    await orUnreachable(installation, () => examineRedis(installation)),
+  );
   const log = JSON.stringify(platform.logs.filter(({ level }) => level === 'error'));
   const all = JSON.stringify(platform.logs) + JSON.stringify(problems) + doctor;
   for (const secret of secrets) expect(all).not.toContain(secret);

@@ -1,5 +1,5 @@
 import { onRedis } from '../../store/redis/connection.ts';
-import { mastersOf } from '../../store/redis/shards.ts';
+import { eachMaster } from '../../store/redis/shards.ts';
 import { both, failed, ok, skipped, type Check } from './check.ts';
 import type { Installation } from './installation.ts';
 
@@ -29,7 +29,7 @@ async function againstRedis({ store, clock, redisProblem }: Installation): Promi
   if (redisProblem !== undefined) {
     return skipped('clock', name, both('Redis cannot be used', '无法使用 Redis'));
   }
-  const times = await onRedis(() => Promise.all(mastersOf(store.redis).map((one) => one.time())));
+  const times = await onRedis(() => eachMaster(store.redis, (master) => master.time()));
   const ahead = times.map(([seconds, micros]) => {
     store.time.learn(Number(seconds) * 1000 + Math.round(Number(micros) / 1000));
     return clock.now() - store.time.now();

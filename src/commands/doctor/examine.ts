@@ -1,4 +1,5 @@
 import { KeeperError } from '../../lib/errors.ts';
+import { healthOf } from '../../store/redis/health.ts';
 import { examineCallback } from './callback.ts';
 import { GROUPS, type Check } from './check.ts';
 import { examineClock } from './clock.ts';
@@ -33,7 +34,7 @@ export async function examine(installation: Installation): Promise<Check[]> {
 }
 
 /** Redis may go away in the middle; the rest of the report is still worth having. */
-async function orUnreachable(
+export async function orUnreachable(
   installation: Installation,
   look: () => Promise<Check[]>,
 ): Promise<Check[]> {
@@ -43,7 +44,8 @@ async function orUnreachable(
     if (!(error instanceof KeeperError) || error.code !== 'store_unavailable') throw error;
     if (installation.redisProblem !== undefined) return [];
     const { cause } = error;
-    installation.redisProblem = reasonOf(cause instanceof Error ? cause : error);
+    const { word } = healthOf(installation.store.redis)?.trouble ?? {};
+    installation.redisProblem = word ?? reasonOf(cause instanceof Error ? cause : error);
     return [unreachable(installation)];
   }
 }

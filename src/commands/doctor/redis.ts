@@ -3,7 +3,7 @@ import { usesTls } from '../../config/redis.ts';
 import { onRedis } from '../../store/redis/connection.ts';
 import { checkEncryptionKeys, encryptionProblem } from '../../store/redis/encryption-keys.ts';
 import { explainWord } from '../../store/redis/error-words.ts';
-import { mastersOf } from '../../store/redis/shards.ts';
+import { addressOf, eachMaster } from '../../store/redis/shards.ts';
 import { neededCommands, testStore, type SelfTest } from '../../store/redis/self-test.ts';
 import { sealFindings, selfTestFindings } from '../../status/rules.ts';
 import { finding } from '../../status/problems.ts';
@@ -108,7 +108,7 @@ type Info = Readonly<Record<string, string>>;
 /** What each master says of itself; undefined when our user may not ask. */
 async function readInfos({ store }: Installation): Promise<Info[] | undefined> {
   try {
-    return await Promise.all(mastersOf(store.redis).map(readInfo));
+    return await eachMaster(store.redis, readInfo);
   } catch (error) {
     if (error instanceof Error && error.message.startsWith('NOPERM')) return undefined;
     return onRedis(() => Promise.reject(error as Error));
@@ -117,7 +117,6 @@ async function readInfos({ store }: Installation): Promise<Info[] | undefined> {
 
 async function readInfo(server: Redis): Promise<Info> {
   const text = await server.info();
-  const { host = '', port = '' } = server.options;
   return {
     ...Object.fromEntries(
       text.split('\r\n').map((line) => {
@@ -125,7 +124,7 @@ async function readInfo(server: Redis): Promise<Info> {
         return [line.slice(0, at), line.slice(at + 1)];
       }),
     ),
-    address: `${host}:${port}`,
+    address: addressOf(server),
   };
 }
 
@@ -265,7 +264,7 @@ async function medianPing({ store, clock }: Installation): Promise<number> {
   const times: number[] = [];
   for (let round = 0; round < PINGS; round += 1) {
     const began = clock.monotonic();
-    await onRedis(() => Promise.all(mastersOf(store.redis).map((one) => one.ping())));
+    await onRedis(() => eachMaster(store.redis, (master) => master.ping()));
     times.push(clock.monotonic() - began);
   }
   return times.sort((a, b) => a - b)[PINGS / 2] ?? 0;

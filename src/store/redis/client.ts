@@ -141,8 +141,12 @@ function createCluster(
 /** A node keeps commands until it is connected; by then whoever sent one may wait no longer. */
 function forgetAbandoned(node: Redis): void {
   const send = node.sendCommand.bind(node);
-  node.sendCommand = (command, stream) =>
-    command.isSettled ? command.promise : send(command, stream);
+  node.sendCommand = (command, stream) => {
+    if (command.isSettled) return command.promise;
+    // The client sends it before a command whose slot is under way, and looks at the command's answer only.
+    if (command.name === 'asking') command.promise.catch(() => undefined);
+    return send(command, stream);
+  };
 }
 
 /** Names each node of a cluster to itself: there is one setting for all, and many nodes. */

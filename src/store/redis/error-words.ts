@@ -138,6 +138,13 @@ const CLUSTER_DOWN = word(
     '部分槽没有主节点：启动缺失的节点或提升其从节点；`CLUSTER INFO` 和 `CLUSTER NODES` 会说明是哪些。',
   ),
 );
+const SHARD_AWAY = word(
+  both('a master of the cluster does not answer', 'Redis Cluster 的一个主节点没有应答'),
+  both(
+    'Start it, or promote its replica; `CLUSTER NODES` says who they are. The others go on only if cluster-require-full-coverage is no.',
+    '启动它或提升其从节点；`CLUSTER NODES` 会列出各节点。只有 cluster-require-full-coverage 为 no 时其余节点才继续服务。',
+  ),
+);
 const SENTINEL_LOGIN = word(
   both('the Sentinels refuse our login', 'Sentinel 拒绝了登录'),
   both(
@@ -223,6 +230,7 @@ const WORDS: readonly (readonly [RegExp, RedisWord])[] = [
   [/^(?:CLUSTER|MOVED|ASK|CROSSSLOT)$/, CLUSTER],
   [/^NO_CLUSTER$/, NOT_A_CLUSTER],
   [/^CLUSTERDOWN$/, CLUSTER_DOWN],
+  [/^SHARD_AWAY$/, SHARD_AWAY],
   [/^SENTINEL$/, SENTINEL],
   [/^(?:SELECT|DB_INDEX|unknown command select)$/i, SELECT],
   [/^(?:HELLO|NOPROTO)$/, HELLO],
@@ -296,7 +304,9 @@ function handshakeOf(command = ''): string | undefined {
  * Redis's own first words, without what it repeats of that which it was sent: those may be values.
  * Only a single word in quotes is kept: it is the name of a command.
  */
-export function firstWordsOf({ message, lastNodeError }: RedisError): string {
+export function firstWordsOf({ message, lastNodeError, code }: RedisError): string {
+  // The address.
+  if (code === 'SHARD_AWAY') return message;
   const text = bare(lastNodeError?.message ?? message).replace(/ script: [^]*$/, '');
   const [words] = /^(?:[^'"`,:;.(]|(['"`])[\w|-]{1,30}\1)*/.exec(text) ?? [''];
   const short = words.replace(/\S{24,}/g, '…');

@@ -2,12 +2,46 @@ import { Cluster, Command, type Redis } from 'ioredis';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import type { RedisClient } from './client.ts';
+import { healthOf } from './health.ts';
 
 /** What is many servers in a cluster, and one everywhere else. */
 
 /** Those that take writes. */
 export function mastersOf(redis: RedisClient): Redis[] {
   return redis instanceof Cluster ? redis.nodes('master') : [redis];
+}
+
+const SHARD_AWAY = 'SHARD_AWAY';
+
+/** Its message is the address of the server. */
+class ShardAwayError extends Error {
+  override name = 'ShardAwayError';
+  readonly code = SHARD_AWAY;
+}
+
+/**
+ * Asks each of them.
+ * @throws what one of them throws; in a cluster, where the client itself is in order, it is named when it
+ *   does not answer
+ */
+export function eachMaster<T>(
+  redis: RedisClient,
+  question: (master: Redis) => Promise<T>,
+): Promise<T[]> {
+  const ask = async (master: Redis) => {
+    try {
+      return await question(master);
+    } catch (cause) {
+      if (!(redis instanceof Cluster) || (cause as Error).name === 'ReplyError') throw cause;
+      throw new ShardAwayError(addressOf(master), { cause });
+    }
+  };
+  return Promise.all(mastersOf(redis).map(ask));
+}
+
+/** Its host and port. */
+export function addressOf({ options: { host = '', port = 0 } }: Redis): string {
+  return `${host}:${port}`;
 }
 
 /** Their connections; none before the first is made. */
@@ -66,11 +100,6 @@ export function shardsOf(redis: RedisClient, name: string): Shard[] {
   return shards.size === 0 ? [whole] : [...shards.values()];
 }
 
-/** Its host and port. */
-export function addressOf({ options: { host = '', port = 0 } }: Redis): string {
-  return `${host}:${port}`;
-}
-
 const listeners = new WeakMap<RedisClient, Set<() => void>>();
 
 /**
@@ -100,6 +129,7 @@ export function watchShards(cluster: Cluster, log: Log, clock: Clock): void {
     const found = await Promise.all(cluster.nodes('master').map(readReplicationId));
     const silent = found.flatMap(({ server, id }) => (id === undefined ? [server] : []));
     tellAway(away, silent, log, clock);
+    noteAway(cluster, silent);
     const ids = new Set(found.flatMap(({ id }) => id ?? []));
     const before = known;
     if (silent.length === 0) known = ids;
@@ -132,6 +162,13 @@ async function readReplicationId(node: Redis): Promise<{ server: string; id?: st
   } catch {
     return { server };
   }
+}
+
+/** Commands to it only time out: whoever asks why shall hear of it. */
+function noteAway(cluster: Cluster, [silent]: readonly string[]): void {
+  const health = healthOf(cluster);
+  if (health === undefined || (health.trouble?.word ?? SHARD_AWAY) !== SHARD_AWAY) return;
+  health.trouble = silent === undefined ? undefined : { word: SHARD_AWAY, words: silent };
 }
 
 /** Says once that a shard does not answer, once that a person must act, and once that it is back. */
