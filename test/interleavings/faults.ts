@@ -1,6 +1,6 @@
 import { reportInvalid, createReportLimit } from '../../src/credentials/report-invalid.ts';
 import { isIdle, remove, type Call, type Replica } from './replica.ts';
-import { failOver, ID, observe, replicationId, storedNow } from './shared-store.ts';
+import { failOver, ID, observe, storedNow } from './shared-store.ts';
 import { noteAge } from './invariants.ts';
 import { abandon, lostAnswer } from './wechat.ts';
 import { startReplica, type World } from './world.ts';
@@ -155,7 +155,7 @@ function handFaults(world: World): Fault[] {
       async run() {
         const lost = random.between(0, MOST_LOST_WRITES);
         await failOver(store, lost, world.now);
-        world.replicationId = await replicationId(store.redis);
+        world.replicationId = await store.place.replicationId();
         world.epoch += 1;
         const { value, epoch } = storedNow(store).fields;
         world.forgotten = epoch === undefined;

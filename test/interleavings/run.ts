@@ -1,16 +1,15 @@
-import { Redis } from 'ioredis';
-import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { FAULT_NAMES } from './faults.ts';
 import { MEANING } from './invariants.ts';
 import { MUTATIONS, type Tamper } from './mutations.ts';
+import { PLACES, type Place } from './place.ts';
 import { runSchedule, type Outcome } from './schedule.ts';
-import { loadScripts } from './shared-store.ts';
 
 /**
  * Runs seeded schedules of two real replicas on a real Redis. Exit code 1 on a violation.
  * `--count N` schedules (10000) `--from N` the first seed (1) `--seed N` that one only, with its trace
  * `--mutation NAME` with one rule taken out; `--mutations` with each in turn, until it is noticed, and
  * exit code 1 when one is not
+ * `--shape cluster` on a cluster of three masters, where a failover moves their slot to another shard
  */
 
 const REPORT_EVERY = 1_000;
@@ -55,7 +54,7 @@ interface Range {
   count: number;
 }
 
-async function runSchedules(redis: Redis, { from, count }: Range, tamper: Tamper | undefined) {
+async function runSchedules(place: Place, { from, count }: Range, tamper: Tamper | undefined) {
   const totals: Totals = {
     schedules: 0,
     steps: 0,
@@ -67,7 +66,7 @@ async function runSchedules(redis: Redis, { from, count }: Range, tamper: Tamper
   };
   const started = performance.now();
   for (let seed = from; seed < from + count; seed += 1) {
-    const outcome = await runSchedule(redis, seed, tamper);
+    const outcome = await runSchedule(place, seed, tamper);
     add(totals, outcome);
     if (count === 1) tell(outcome);
     else if (outcome.violation !== undefined) {
@@ -104,14 +103,14 @@ function sum({ steps, mints, slowest, perCount, perFault }: Totals): void {
 }
 
 /** @returns how many mutations no schedule noticed */
-async function runMutations(redis: Redis, { from, count }: Range): Promise<number> {
+async function runMutations(place: Place, { from, count }: Range): Promise<number> {
   let survivors = 0;
   for (const [name, tamper] of Object.entries(MUTATIONS)) {
     let seed = from;
-    let violation = (await runSchedule(redis, seed, tamper)).violation;
+    let violation = (await runSchedule(place, seed, tamper)).violation;
     while (violation === undefined && seed < from + count - 1) {
       seed += 1;
-      violation = (await runSchedule(redis, seed, tamper)).violation;
+      violation = (await runSchedule(place, seed, tamper)).violation;
     }
     if (violation === undefined) survivors += 1;
     const found = violation && `noticed by seed ${seed}, ${violation.invariant}`;
@@ -120,21 +119,20 @@ async function runMutations(redis: Redis, { from, count }: Range): Promise<numbe
   return survivors;
 }
 
-const server = await startRedisServer({ args: ['--enable-debug-command', 'yes'] });
-const redis = new Redis(server.url);
+const shape = flag('shape') ?? 'single';
+if (!(shape in PLACES)) throw new Error(`no such shape: ${shape}`);
+const place = await PLACES[shape as keyof typeof PLACES]();
 try {
-  await loadScripts(redis);
   const only = flag('seed');
   const from = Number(only ?? flag('from') ?? 1);
   const range = { from, count: only === undefined ? Number(flag('count') ?? 10_000) : 1 };
   if (process.argv.includes('--mutations')) {
-    process.exitCode = (await runMutations(redis, range)) > 0 ? 1 : 0;
+    process.exitCode = (await runMutations(place, range)) > 0 ? 1 : 0;
   } else {
-    const totals = await runSchedules(redis, range, tamperNamed(flag('mutation')));
+    const totals = await runSchedules(place, range, tamperNamed(flag('mutation')));
     sum(totals);
     process.exitCode = totals.violations > 0 ? 1 : 0;
   }
 } finally {
-  redis.disconnect();
-  await server.stop();
+  await place.close();
 }

@@ -1,7 +1,7 @@
-import type { Redis } from 'ioredis';
 import { possibleFaults, type FaultName } from './faults.ts';
 import { reasonForUnrest, Violation, violationAtEnd } from './invariants.ts';
 import type { Tamper } from './mutations.ts';
+import type { Place } from './place.ts';
 import { outside, passing, proceeding, tick, waking } from './steps.ts';
 import { createWorld, giveValue, settle, startReplica, type World } from './world.ts';
 
@@ -27,12 +27,12 @@ const FAULT_CHANCE = { minting: 0.2, otherwise: 0.012 };
 const TICK_MS = 60_000;
 
 export async function runSchedule(
-  redis: Redis,
+  place: Place,
   seed: number,
   tamper?: Tamper,
   prefix = 'interleavings:',
 ): Promise<Outcome> {
-  const world = await createWorld(redis, prefix, seed, tamper);
+  const world = await createWorld(place, prefix, seed, tamper);
   const { random } = world;
   await giveValue(world, initialLife(world));
   for (let index = 0; index < REPLICAS; index += 1) startReplica(world, index, 0);

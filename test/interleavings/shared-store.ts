@@ -1,13 +1,17 @@
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import { createKeys, type Keys } from '../../src/store/redis/keys.ts';
 import { loadRecordScript, type Script } from '../../src/store/redis/scripts.ts';
+import type { Place } from './place.ts';
 
 /** The real Redis that the replicas of a schedule share, and what can be done to it by hand. */
 
 export const ID = { kind: 'access_token', subject: 'wx00000000000000aa' } as const;
+/** Whose slot is that of all its keys. */
+export const KEY = `{${ID.subject}}`;
 
 export interface SharedStore {
-  redis: Redis;
+  place: Place;
+  redis: Redis | Cluster;
   keys: Keys;
   /** What is stored now, and before: the latest last. */
   past: Stored[];
@@ -48,10 +52,11 @@ export async function loadScripts(redis: Redis): Promise<void> {
   for (const { script } of SCRIPTS) await redis.script('LOAD', script.body);
 }
 
-export async function createSharedStore(redis: Redis, prefix: string): Promise<SharedStore> {
+export async function createSharedStore(place: Place, prefix: string): Promise<SharedStore> {
+  const { redis } = place;
   const keys = createKeys(prefix);
   await redis.del(keys.record(ID), keys.mirror(ID), keys.history(ID));
-  return { redis, keys, past: [{ fields: {}, mirror: undefined }], mirrorUntil: 0 };
+  return { place, redis, keys, past: [{ fields: {}, mirror: undefined }], mirrorUntil: 0 };
 }
 
 export function storedNow({ past }: SharedStore): Stored {
@@ -86,7 +91,7 @@ export async function expireMirror(store: SharedStore, now: number): Promise<voi
 
 /** Redis goes back to an earlier state, under a new replication id. */
 export async function failOver(store: SharedStore, lostWrites: number, now: number): Promise<void> {
-  const { redis, keys, past } = store;
+  const { place, redis, keys, past } = store;
   const survived = past[Math.max(0, past.length - 1 - lostWrites)] ?? storedNow(store);
   await redis.del(keys.record(ID), keys.mirror(ID));
   if (Object.keys(survived.fields).length > 0) await redis.hset(keys.record(ID), survived.fields);
@@ -94,12 +99,7 @@ export async function failOver(store: SharedStore, lostWrites: number, now: numb
   if (survived.mirror !== undefined && leftMs > 0) {
     await redis.set(keys.mirror(ID), survived.mirror, 'PX', leftMs);
   }
-  await redis.call('DEBUG', 'CHANGE-REPL-ID');
+  await place.changeId();
   await observe(store, now);
   store.past = [storedNow(store)];
-}
-
-export async function replicationId(redis: Redis): Promise<string> {
-  const info = await redis.info('replication');
-  return /master_replid:(\w+)/.exec(info)?.[1] ?? '';
 }

@@ -1,5 +1,4 @@
 import { setImmediate as microtasksDone } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
 import { readCredential, type Credential } from '../../src/credentials/read.ts';
 import { createTokenEncryption } from '../../src/store/redis/token-encryption.ts';
 import { createStoreTime } from '../../src/store/redis/time.ts';
@@ -7,17 +6,11 @@ import { beginMint, commitMint } from '../../src/store/credentials/mint.ts';
 import { CLOCK_START } from '../kit/clock.ts';
 import type { Violation } from './invariants.ts';
 import { afterWriting, noteAge, violationOfReader, type Marks } from './invariants.ts';
+import type { Place } from './place.ts';
 import { createRandom, type Random } from './random.ts';
 import { createReplica, type Call, type Replica } from './replica.ts';
 import type { Tamper } from './mutations.ts';
-import {
-  createSharedStore,
-  expireMirror,
-  ID,
-  observe,
-  replicationId,
-  type SharedStore,
-} from './shared-store.ts';
+import { createSharedStore, expireMirror, ID, observe, type SharedStore } from './shared-store.ts';
 import { abandon, createWechat, mint, type Request, type Wechat } from './wechat.ts';
 
 /** Everything there is in one schedule, and the elementary things that happen to it. */
@@ -50,7 +43,7 @@ export interface World {
 const LIFE_MS = 7_200_000;
 
 export async function createWorld(
-  redis: Redis,
+  place: Place,
   prefix: string,
   seed: number,
   tamper: Tamper | undefined,
@@ -59,7 +52,7 @@ export async function createWorld(
   const world: World = {
     now: CLOCK_START,
     random: createRandom(seed),
-    store: await createSharedStore(redis, prefix),
+    store: await createSharedStore(place, prefix),
     wechat: createWechat(LIFE_MS),
     replicas: [],
     ghosts: [],
@@ -67,7 +60,7 @@ export async function createWorld(
     lines: [],
     violation: undefined,
     tamper,
-    replicationId: await replicationId(redis),
+    replicationId: await place.replicationId(),
     epoch: 0,
     forgotten: false,
     marks: { highest: 0, due: new Set(), urgent: false, given: 0, lateMs: 0 },
