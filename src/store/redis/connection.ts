@@ -148,6 +148,7 @@ function watch(redis: RedisClient, health: RedisHealth, log: Log, clock: Clock):
   let lastProblem: string | undefined;
   let awaySince: number | undefined;
   let alarmed = false;
+  let unasked = 0;
   const isAway = () => {
     awaySince ??= clock.monotonic();
     if (alarmed || clock.monotonic() - awaySince < AWAY_ALARM_MS) return;
@@ -161,6 +162,9 @@ function watch(redis: RedisClient, health: RedisHealth, log: Log, clock: Clock):
     if (isDisconnected(error)) return;
     // Looking for a master among Sentinels is no reconnecting.
     if (redis.status !== 'ready') isAway();
+    // A client of Sentinels says so at the end of its list, wherever it has begun; twice, it has asked them all.
+    unasked = isUnasked(error) ? unasked + 1 : 0;
+    if (unasked === 1) return;
     const problem = wordOf(error);
     health.trouble = { word: problem, words: firstWordsOf(error) };
     if (problem === lastProblem) return;
@@ -172,9 +176,15 @@ function watch(redis: RedisClient, health: RedisHealth, log: Log, clock: Clock):
     lastProblem = undefined;
     awaySince = undefined;
     alarmed = false;
+    unasked = 0;
     health.trouble = undefined;
     log.info('Redis connected');
   });
+}
+
+/** Whether no Sentinel is known to have said or done anything wrong. */
+function isUnasked({ message }: Error): boolean {
+  return message.startsWith('All sentinels are unreachable') && !message.includes(' Last error: ');
 }
 
 function complain(log: Log, problem: string, error: RedisError): void {

@@ -1,0 +1,40 @@
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
+import { loadRedis } from '../../src/config/load.ts';
+import type { RedisClient } from '../../src/store/redis/client.ts';
+import { connectRedis } from '../../src/store/redis/connection.ts';
+import { collectLog, type LogLine } from '../kit/logs.ts';
+import { startSentinel, type SentinelShape } from '../kit/redis-shapes/sentinel.ts';
+import { POLLING } from '../kit/waiting.ts';
+
+const UNKNOWN = 'Redis cannot be used: the Sentinels know no master of that name';
+
+let shape: SentinelShape;
+let redis: RedisClient;
+let lines: LogLine[];
+beforeAll(async () => {
+  shape = await startSentinel();
+});
+afterEach(() => redis.disconnect());
+afterAll(() => shape.close());
+
+function connect(more: Record<string, string> = {}): void {
+  const { log, lines: collected } = collectLog();
+  lines = collected;
+  redis = connectRedis(loadRedis({ ...shape.env, ...more }), log);
+}
+
+const times = (message: string) => lines.filter((line) => line.message === message).length;
+
+it('says that the Sentinels know no master of that name, when they do not', async () => {
+  connect({ REDIS_SENTINEL_MASTER: 'another' });
+  await vi.waitFor(() => expect(times(UNKNOWN)).toBe(1), POLLING);
+});
+
+it('does not say so when a master dies, and the next one is found', async () => {
+  connect();
+  await vi.waitFor(() => expect(times('Redis connected')).toBe(1), POLLING);
+  await (await shape.master()).kill();
+  await vi.waitFor(() => expect(times('Redis connected')).toBe(2), POLLING);
+  expect(times(UNKNOWN)).toBe(0);
+  expect(times('Redis connection failed, reconnecting')).toBeGreaterThan(0);
+});
