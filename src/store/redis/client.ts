@@ -15,6 +15,8 @@ export type RedisPurpose = 'commands' | 'blocking';
 export const COMMAND_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 const SOCKET_TIMEOUT_MS = 3_000;
+/** Milliseconds for which a server may take leave; one that has gone silent never does. */
+const DISCONNECT_TIMEOUT_MS = 200;
 const MAX_RECONNECT_DELAY_MS = 2_000;
 /** Milliseconds between two looks at who serves which slot: a failover need not break a connection. */
 const SLOTS_EVERY_MS = 5_000;
@@ -67,6 +69,7 @@ function commonOptions(settings: RedisSettings, purpose: RedisPurpose) {
     ...(password !== undefined && { password }),
     ...(usesTls(settings) && { tls: tlsOptions(settings) }),
     connectTimeout: CONNECT_TIMEOUT_MS,
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     ...(purpose === 'commands' ? IMPATIENT : { maxRetriesPerRequest: 1 }),
   } satisfies RedisOptions;
 }
@@ -96,7 +99,7 @@ function createSentinelled(
 ): Redis {
   const { sentinelMaster = '', sentinelUsername, sentinelPassword, sentinelTls } = settings;
   const data = usesTls(settings);
-  return new Redis({
+  const redis = new Redis({
     ...single,
     sentinels: [...sentinels],
     name: sentinelMaster,
@@ -111,6 +114,25 @@ function createSentinelled(
     failoverDetector: true,
     enableTLSForSentinelMode: data,
     ...((sentinelTls ?? data) && { sentinelTLS: tlsOptions(settings) }),
+  });
+  neverGiveUp(redis);
+  return redis;
+}
+
+/**
+ * A client that hears of a failover just while it asks a Sentinel for the master breaks that off, takes it
+ * for its end (`end`, without `disconnect`), and would never connect again.
+ */
+export function neverGiveUp(redis: Redis): void {
+  let wanted = true;
+  const disconnect = redis.disconnect.bind(redis);
+  redis.disconnect = (reconnect = false) => {
+    wanted = reconnect;
+    disconnect(reconnect);
+  };
+  redis.on('end', () => {
+    // What goes wrong is told by the event `error`.
+    if (wanted) redis.connect().catch(() => undefined);
   });
 }
 

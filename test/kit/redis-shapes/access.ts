@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Cluster, Redis } from 'ioredis';
-import type { RedisClient } from '../../../src/store/redis/client.ts';
+import { neverGiveUp, type RedisClient } from '../../../src/store/redis/client.ts';
 
 /** How to reach a Redis of any shape; plain data, which vitest can hand over to its workers. */
 export interface RedisAccess {
@@ -37,11 +37,13 @@ export function connectAdmin({ admin }: Pick<RedisAccess, 'admin'>): RedisClient
       ? new Redis(url)
       : new Redis(url, { tls: { ca: readFileSync(caFile) } });
   }
-  return new Redis({
+  const redis = new Redis({
     ...admin,
     // Without it a client stays with the old master after a planned failover.
     failoverDetector: true,
     sentinelRetryStrategy: retryStrategy,
     retryStrategy,
   });
+  neverGiveUp(redis);
+  return redis;
 }

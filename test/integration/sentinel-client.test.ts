@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { loadRedis } from '../../src/config/load.ts';
 import type { RedisClient } from '../../src/store/redis/client.ts';
@@ -37,4 +39,27 @@ it('does not say so when a master dies, and the next one is found', async () => 
   await vi.waitFor(() => expect(times('Redis connected')).toBe(2), POLLING);
   expect(times(UNKNOWN)).toBe(0);
   expect(times('Redis connection failed, reconnecting')).toBeGreaterThan(0);
+});
+
+it('connects again when it hears of a failover while it asks for the master', async () => {
+  connect();
+  const client = redis as Redis & { connector: { disconnect(): void } };
+  await vi.waitFor(() => expect(times('Redis connected')).toBe(1), POLLING);
+  // What the detector of failovers of ioredis does.
+  client.once('connecting', () => client.connector.disconnect());
+  const ended = new Promise((resolve) => client.once('end', resolve));
+  client.disconnect(true);
+  await ended;
+  await vi.waitFor(() => expect(times('Redis connected')).toBe(2), POLLING);
+  expect(await client.ping()).toBe('PONG');
+});
+
+it('does not when it was told to end', async () => {
+  connect();
+  await vi.waitFor(() => expect(times('Redis connected')).toBe(1), POLLING);
+  const ended = once(redis, 'end');
+  redis.disconnect();
+  await ended;
+  await new Promise(setImmediate);
+  expect(redis.status).toBe('end');
 });
