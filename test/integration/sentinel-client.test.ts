@@ -43,10 +43,11 @@ it('does not say so when a master dies, and the next one is found', async () => 
 
 it('connects again when it hears of a failover while it asks for the master', async () => {
   connect();
-  const client = redis as Redis & { connector: { disconnect(): void } };
+  const client = redis as Redis;
+  const { connector } = redis as unknown as { connector: { disconnect(): void } };
   await vi.waitFor(() => expect(times('Redis connected')).toBe(1), POLLING);
   // What the detector of failovers of ioredis does.
-  client.once('connecting', () => client.connector.disconnect());
+  client.once('connecting', () => connector.disconnect());
   const ended = new Promise((resolve) => client.once('end', resolve));
   client.disconnect(true);
   await ended;
