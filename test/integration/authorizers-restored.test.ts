@@ -11,6 +11,7 @@ import {
 import { TOKEN } from '../kit/liveness.ts';
 import { logged, read, stored } from '../kit/observe.ts';
 import { COMPONENT, createTestPlatform, HOUR, MINUTE, type TestPlatform } from '../kit/platform.ts';
+import { remove } from '../kit/redis-shapes/whole.ts';
 import { becomes } from '../kit/redis-trouble.ts';
 import { secondsUntil } from '../kit/waiting.ts';
 
@@ -56,7 +57,7 @@ describe('rows 4 and 6: what Redis has lost of an authorizer', () => {
     const { refreshToken, value } = await platformWithToken();
     const planned = (await authorizationOf(platform)).lookAt;
     const calls = platform.simulator.ledger.calls.length;
-    await platform.redis.del(lost());
+    await remove(platform.redis, lost());
     const back = async () => {
       expect(await platform.redis.get(platform.keys.mirror(AUTHORIZED))).toBe(value);
       expect(await record()).toMatchObject({ value, refresh_token: refreshToken });

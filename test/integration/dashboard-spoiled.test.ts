@@ -9,6 +9,7 @@ import {
 } from '../kit/dashboard.ts';
 import { TOKEN } from '../kit/liveness.ts';
 import { COMPONENT, type TestPlatform } from '../kit/platform.ts';
+import { keysLike, remove } from '../kit/redis-shapes/whole.ts';
 
 /** Whatever a person has written into one key, the status and the page say all the rest. */
 
@@ -152,7 +153,7 @@ describe('the status and the dashboard survive', () => {
   let platform: TestPlatform;
   let person: Person;
   let before: Map<string, Buffer>;
-  const keysThere = () => platform.redis.keys(`${platform.config.redisKeyPrefix}*`);
+  const keysThere = () => keysLike(platform.redis, `${platform.config.redisKeyPrefix}*`);
   beforeAll(async () => {
     platform = await createDashboardPlatform();
     await addMerchants(platform, ['Shop']);
@@ -166,7 +167,7 @@ describe('the status and the dashboard survive', () => {
 
   it.each(DAMAGES)('%s', async (_what, harm) => {
     const { redis, logs } = platform;
-    await redis.del(...(await keysThere()));
+    await remove(redis, await keysThere());
     for (const [key, dump] of before) await redis.restore(key, 0, dump);
     logs.length = 0;
     await harm(platform);

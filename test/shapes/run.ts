@@ -19,6 +19,8 @@ const VITEST = join(
   'vitest.mjs',
 );
 const EX_USAGE = 64;
+/** Clusters are slower, and nobody waits for the minutes of all these stories. */
+const PATIENCE = ['--testTimeout=300000', '--hookTimeout=120000'];
 
 interface Wishes {
   shapes: readonly ShapeName[];
@@ -61,11 +63,15 @@ async function runOn(shape: ShapeName, stories: readonly Story[]): Promise<boole
   }
   if (left.length === 0) return true;
   const files = left.map(({ name }) => `test/integration/${name}.test.ts`);
-  const vitest = spawn(process.execPath, [VITEST, 'run', '--project', 'integration', ...files], {
-    cwd: ROOT,
-    stdio: 'inherit',
-    env: { ...process.env, TEST_REDIS_URL: undefined, TEST_REDIS_SHAPE: shape },
-  });
+  const vitest = spawn(
+    process.execPath,
+    [VITEST, 'run', '--project', 'integration', ...PATIENCE, ...files],
+    {
+      cwd: ROOT,
+      stdio: 'inherit',
+      env: { ...process.env, TEST_REDIS_URL: undefined, TEST_REDIS_SHAPE: shape },
+    },
+  );
   const [code] = (await once(vitest, 'exit')) as [number | null];
   return code === 0;
 }

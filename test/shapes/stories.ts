@@ -26,7 +26,7 @@ export const STORIES: readonly Story[] = [
   { name: 'tickets-spoiled-by-hand' },
   { name: 'authorizers-restored' },
   { name: 'sealed-refresh-tokens' },
-  { name: 'dashboard', isShort: true },
+  { name: 'dashboard' },
   { name: 'dashboard-spoiled' },
   { name: 'demo' },
 ];
