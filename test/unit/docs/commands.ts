@@ -101,6 +101,11 @@ export const RULES: readonly Rule[] = [
   },
 
   // The pages about performance are written by it; before the first time there are none.
+  { command: /^npm run test:failovers(?: |$)/, needs: 'a machine of its own' },
+  {
+    command: /^npm run test:interleavings /,
+    test: ['test/integration/interleavings.test.ts', 'placeOnCluster'],
+  },
   { command: /^npm run bench(?: |$)/, needs: 'a machine of its own', optional: true },
 
   // The image and the build: `test/unit/deploy/docker.test.ts` reads what they are made of.
