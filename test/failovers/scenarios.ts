@@ -166,6 +166,6 @@ export const SCENARIOS: readonly Scenario[] = [
   ofCluster('paused', PAUSE, (shape, onTakeover) =>
     outage(PAUSED, () => masterOfPushed(shape), onTakeover),
   ),
-  ofCluster('slot', { en: 'slots moved', zh: '迁移槽位' }, moveSlot),
-  ofCluster('node', { en: 'node added, slots moved to it', zh: '新增节点并迁入槽位' }, addNode),
+  ofCluster('slot', { en: 'slots moved', zh: '迁移 slot' }, moveSlot),
+  ofCluster('node', { en: 'node added, slots moved to it', zh: '新增节点并迁入 slot' }, addNode),
 ];
