@@ -235,7 +235,7 @@ describe('row 134: Redis says why, and so do we', () => {
       await becomes(platform, 503);
       const { problem } = await told(platform);
       expect(problem.message).toContain(`The reason is ${word}.`);
-      expect(problem.advice).toContain('whether it runs where REDIS_URL says');
+      expect(problem.advice).toContain('whether it runs where REDIS_URL');
       const zh = await (await platform.internal('/status?lang=zh')).text();
       expect(zh).toContain(`（${word}）`);
     }

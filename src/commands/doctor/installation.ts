@@ -7,7 +7,7 @@ import type { Log } from '../../lib/log.ts';
 import { createKeys, type CredentialId } from '../../store/redis/keys.ts';
 import { readRecord, SpoiledRecordError } from '../../store/credentials/record.ts';
 import type { StoredError } from '../../store/credentials/stored-error.ts';
-import type { RedisClient } from '../../store/redis/client.ts';
+import { CONNECT_TIMEOUT_MS, type RedisClient } from '../../store/redis/client.ts';
 import { connectRedis, onRedis } from '../../store/redis/connection.ts';
 import { wordOf, type RedisError } from '../../store/redis/error-words.ts';
 import { createTokenEncryption } from '../../store/redis/token-encryption.ts';
@@ -62,7 +62,10 @@ export async function connectTo(
 ): Promise<Installation> {
   const { clock = systemClock } = options;
   const redis = connectRedis(config.redis, SILENT);
-  const redisProblem = await firstProblem(redis);
+  // They are asked one after the other.
+  const sentinels = config.redis.sentinels?.length ?? 0;
+  const waitMs = CONNECT_WAIT_MS + sentinels * CONNECT_TIMEOUT_MS;
+  const redisProblem = await firstProblem(redis, waitMs);
   const time = createStoreTime(clock);
   const encryption = createTokenEncryption(config.refreshTokenKeys);
   return {
@@ -85,11 +88,11 @@ export async function connectTo(
 }
 
 /** The service would try again for ever; a person wants to know at once. */
-async function firstProblem(redis: RedisClient): Promise<string | undefined> {
+async function firstProblem(redis: RedisClient, waitMs: number): Promise<string | undefined> {
   let timer: NodeJS.Timeout | undefined;
   try {
     return await new Promise((resolve) => {
-      timer = setTimeout(() => resolve('timeout'), CONNECT_WAIT_MS);
+      timer = setTimeout(() => resolve('timeout'), waitMs);
       redis.once('ready', () => resolve(undefined));
       redis.on('error', (error: RedisError) => resolve(wordOf(error)));
     });

@@ -58,6 +58,7 @@ export async function examineRedis(installation: Installation): Promise<Check[]>
 const ANSWERS_NOTHING = /^(?:CLUSTERDOWN|MASTERDOWN|LOADING|BUSY)$/;
 const IN_WORDS: Readonly<Record<string, Text>> = {
   timeout: both('no answer in time', '应答超时'),
+  CLOSED: both('it closes the connection', '对方关闭了连接'),
   NOT_REDIS: both('what answers there is no Redis', '那里应答的不是 Redis'),
 };
 
@@ -71,7 +72,7 @@ export function wrongKind(info: Info | undefined): string | undefined {
 /** Why Redis cannot be used, when `redisProblem` says so. */
 export function unreachable({ redisProblem: problem = '', config }: Installation): Check {
   const { redis } = config;
-  const where = redis.cluster === undefined ? 'REDIS_URL' : 'REDIS_CLUSTER';
+  const where = whereIs(redis);
   const usual = both(
     `See that Redis runs there, and that host and port in ${where} and the firewall are right.`,
     `确认 Redis 在运行，${where} 的主机和端口正确，防火墙放行。`,
@@ -88,7 +89,9 @@ export function unreachable({ redisProblem: problem = '', config }: Installation
         ` ${said} 表示不使用 TLS：该端口是否要求 TLS（${wanted}）？`,
       );
   // There is somebody who does not answer as he should.
-  const mayBeTls = /^(?:timeout|ETIMEDOUT|ECONNRESET|EPROTO|ERR_SSL|NOT_REDIS|EPIPE)/.test(problem);
+  const mayBeTls = /^(?:timeout|CLOSED|ETIMEDOUT|ECONNRESET|EPROTO|ERR_SSL|NOT_REDIS|EPIPE)/.test(
+    problem,
+  );
   const either = mayBeTls ? both(usual.en + way.en, usual.zh + way.zh) : usual;
   const known = explainWord(problem);
   return failed('redis', NAMES.connection, {
@@ -96,6 +99,11 @@ export function unreachable({ redisProblem: problem = '', config }: Installation
     seen: IN_WORDS[problem] ?? (known === undefined ? both(problem) : named(known.means, problem)),
     advice: known?.remedy ?? either,
   });
+}
+
+function whereIs({ url, cluster }: Installation['config']['redis']): string {
+  if (url !== undefined) return 'REDIS_URL';
+  return cluster === undefined ? 'REDIS_SENTINELS' : 'REDIS_CLUSTER';
 }
 
 /** The word itself last, so that it can be searched for. */

@@ -43,7 +43,7 @@ const remedy = (facts: Facts) =>
   );
 
 const LOOK_AFTER =
-  'Look after Redis first: whether it runs where REDIS_URL says, its log, its memory and disk, the network.';
+  'Look after Redis first: whether it runs where REDIS_URL, REDIS_SENTINELS or REDIS_CLUSTER says, its log, its memory and disk, the network.';
 const remedyOf = ({ word }: Facts) =>
   word === undefined ? undefined : explainWord(String(word))?.remedy.en;
 /** Redis's own words, where there are any. */

@@ -37,7 +37,7 @@ const failing = (facts: Facts) => {
 const remedy = (facts: Facts) => String(facts.remedy ?? '所需的票据或 token 一到就会自动刷新。');
 
 const LOOK_AFTER =
-  '先处理 Redis：确认它在 REDIS_URL 所指的地址运行，再看它的日志、内存、磁盘和网络。';
+  '先处理 Redis：确认它在 REDIS_URL（或 REDIS_SENTINELS、REDIS_CLUSTER）所指的地址运行，再看它的日志、内存、磁盘和网络。';
 const remedyOf = ({ word }: Facts) =>
   word === undefined ? undefined : explainWord(String(word))?.remedy.zh;
 const unusable = ({ word, words }: Facts) => {

@@ -13,7 +13,7 @@ export type RedisClient = Redis | Cluster;
 export type RedisPurpose = 'commands' | 'blocking';
 
 export const COMMAND_TIMEOUT_MS = 1_000;
-const CONNECT_TIMEOUT_MS = 2_000;
+export const CONNECT_TIMEOUT_MS = 2_000;
 const SOCKET_TIMEOUT_MS = 3_000;
 /** Milliseconds for which a server may take leave; one that has gone silent never does. */
 const DISCONNECT_TIMEOUT_MS = 200;

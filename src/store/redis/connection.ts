@@ -5,7 +5,7 @@ import { KeeperError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { COMMAND_TIMEOUT_MS, createClient, type RedisClient, type RedisPurpose } from './client.ts';
 import { healthOf, watchHealth, type RedisHealth } from './health.ts';
-import { explainWord, firstWordsOf, wordOf, type RedisError } from './error-words.ts';
+import { CLOSED, explainWord, firstWordsOf, wordOf, type RedisError } from './error-words.ts';
 import { AWAY_ALARM_MS, watchShards } from './shards.ts';
 
 /** The connection to Redis, and how work is done on it. */
@@ -159,7 +159,7 @@ function watch(redis: RedisClient, health: RedisHealth, log: Log, clock: Clock):
     // A handshake that failed in any part: without its SELECT we would work on database 0.
     if (redis instanceof Redis && redis.status === 'connect') redis.disconnect(true);
     // What comes of that is no cause.
-    if (isDisconnected(error)) return;
+    if (isDisconnected(error) || error.message === CLOSED) return;
     // Looking for a master among Sentinels is no reconnecting.
     if (redis.status !== 'ready') isAway();
     // A client of Sentinels says so at the end of its list, wherever it has begun; twice, it has asked them all.
@@ -194,7 +194,7 @@ function complain(log: Log, problem: string, error: RedisError): void {
   const help = remedy === undefined ? {} : { advice: remedy.en };
   const fields = { problem, ...says, ...help };
   if (/^(?:NOAUTH|WRONGPASS|NOPERM)$/.test(problem)) {
-    log.error('Redis refuses our login; check the user and password in REDIS_URL', fields);
+    log.error('Redis refuses our login; check user and password', fields);
   } else if (means !== undefined && problem !== 'LOADING') {
     log.error(`Redis cannot be used: ${means.en}`, fields);
   } else {

@@ -264,11 +264,15 @@ const IN_OTHER_WORDS: readonly (readonly [RegExp, string])[] = [
   [/cluster support disabled/, 'NO_CLUSTER'],
 ];
 
+/** What ioredis says of a connection that was closed by either side. */
+export const CLOSED = 'Connection is closed.';
+
 /** The word of Node or of Redis, or what can be said without one. Texts of errors may hold the password. */
 export function wordOf({ code, message, command, lastNodeError }: RedisError): string {
   if (lastNodeError) return wordOf(lastNodeError);
   if (code !== undefined) return code;
   const text = bare(message);
+  if (text === CLOSED) return 'CLOSED';
   if (text.startsWith('All sentinels are unreachable')) return wordOfSentinels(text);
   const [, said] = IN_OTHER_WORDS.find(([form]) => form.test(text)) ?? [];
   if (said !== undefined) return said;
@@ -286,13 +290,17 @@ export function wordOf({ code, message, command, lastNodeError }: RedisError): s
 
 /** Only the text has what the last of them said. */
 function wordOfSentinels(text: string): string {
-  const [, last = ''] = / Last error: ([^]*)$/.exec(text) ?? [];
+  const last = lastOfSentinels(text);
   const [login] = /^(?:NOAUTH|WRONGPASS|NOPERM)\b/.exec(last) ?? [];
   if (login !== undefined) return `SENTINEL_${login}`;
   // One that knows the name but not the address says nothing at all.
   if (last === '' || last.includes('No such master')) return 'SENTINEL_MASTER';
   const [certificate] = /self.signed|certificate|altnames/i.exec(last) ?? [];
   return certificate === undefined ? 'SENTINEL_AWAY' : 'CERT_OF_SENTINEL';
+}
+
+function lastOfSentinels(text: string): string {
+  return /^All sentinels are unreachable\b.* Last error: ([^]*)$/.exec(text)?.[1] ?? '';
 }
 
 /** Refused in words of its own, it is the step of the handshake that tells what to change. */
@@ -307,7 +315,8 @@ function handshakeOf(command = ''): string | undefined {
 export function firstWordsOf({ message, lastNodeError, code }: RedisError): string {
   // The address.
   if (code === 'SHARD_AWAY') return message;
-  const text = bare(lastNodeError?.message ?? message).replace(/ script: [^]*$/, '');
+  const said = lastNodeError?.message ?? (lastOfSentinels(message) || message);
+  const text = bare(said).replace(/ script: [^]*$/, '');
   const [words] = /^(?:[^'"`,:;.(]|(['"`])[\w|-]{1,30}\1)*/.exec(text) ?? [''];
   const short = words.replace(/\S{24,}/g, '…');
   return short.trim().split(/\s+/).slice(0, 14).join(' ');
