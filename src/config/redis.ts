@@ -175,7 +175,10 @@ export function redisFaults(redis: RedisSettings, given: (field: Field) => boole
   if (!given('sentinels')) {
     for (const field of OF_SENTINELS.filter(given)) say(field, 'needs REDIS_SENTINELS');
   }
-  if (given('username') && !given('password')) say('username', 'needs REDIS_PASSWORD');
+  const hasPassword =
+    given('password') ||
+    (redis.url?.includes('://') === true && new URL(redis.url).password !== '');
+  if (given('username') && !hasPassword) say('username', 'needs REDIS_PASSWORD');
   if (given('sentinelUsername') && !given('sentinelPassword')) {
     say('sentinelUsername', 'needs REDIS_SENTINEL_PASSWORD');
   }

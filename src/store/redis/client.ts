@@ -53,7 +53,16 @@ export function createClient(settings: RedisSettings, purpose: RedisPurpose): Re
   } satisfies RedisOptions;
   if (sentinels !== undefined) return createSentinelled(settings, sentinels, single);
   if (url?.includes('://') === false) return new Redis({ ...single, path: url });
-  return new Redis(url ?? '', single);
+  return new Redis(urlWithLogin(settings), single);
+}
+
+/** What a URL says of user and password stands above the options, and it says both or neither. */
+function urlWithLogin({ url = '', username, password }: RedisSettings): string {
+  if (username === undefined && password === undefined) return url;
+  const whole = new URL(url);
+  if (username !== undefined) whole.username = encodeURIComponent(username);
+  if (password !== undefined) whole.password = encodeURIComponent(password);
+  return whole.href;
 }
 
 /** Jittered, so that replicas that lost Redis together do not come back together. */
