@@ -64,3 +64,13 @@ it('does not when it was told to end', async () => {
   await new Promise(setImmediate);
   expect(redis.status).toBe('end');
 });
+
+it('nor when that happens while its handshake is refused', async () => {
+  connect({ REDIS_PASSWORD: 'not-the-password' });
+  await new Promise((resolve) => redis.once('connect', resolve));
+  const ended = new Promise((resolve) => redis.once('end', resolve));
+  redis.disconnect();
+  await ended;
+  await new Promise(setImmediate);
+  expect(redis.status).toBe('end');
+});

@@ -136,7 +136,8 @@ export function neverGiveUp(redis: Redis): void {
   let wanted = true;
   const disconnect = redis.disconnect.bind(redis);
   redis.disconnect = (reconnect = false) => {
-    wanted = reconnect;
+    // Told to end, it stays so: a handshake that is refused just then asks for another connection.
+    wanted &&= reconnect;
     disconnect(reconnect);
   };
   redis.on('end', () => {
