@@ -1,7 +1,8 @@
 import { Redis, type Cluster } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { SILENT } from '../../src/commands/doctor/installation.ts';
-import { connectRedis, whenReady } from '../../src/store/redis/connection.ts';
+import { connectRedis, onRedis, whenReady } from '../../src/store/redis/connection.ts';
+import { eachMaster } from '../../src/store/redis/shards.ts';
 import { authorize, AUTHORIZED, mintsFor } from '../kit/authorizers.ts';
 import { expectAlive, expectHealed } from '../kit/expect.ts';
 import { TOKEN } from '../kit/liveness.ts';
@@ -133,6 +134,32 @@ describe('a cluster that has lost most of its masters', () => {
   });
 });
 
+describe('a master that refuses connections', () => {
+  it('is looked for twice a second, not as fast as it refuses', async () => {
+    const [master] = await cluster.masters();
+    if (master === undefined) throw new Error('there is no master');
+    const redis = await clientOf();
+    await kill(master);
+    await vi.waitFor(async () => {
+      await expect(eachMaster(redis, (one) => one.ping())).rejects.toThrow();
+    }, POLLING);
+    const begun = performance.now();
+    let looks = 0;
+    redis.on('refresh', () => (looks += 1));
+    await vi.waitFor(() => expect(looks).toBeGreaterThanOrEqual(6), POLLING);
+    expect(performance.now() - begun).toBeGreaterThan(1_500);
+  });
+
+  it('is missed when none of them is left', async () => {
+    const masters = await cluster.masters();
+    const redis = await clientOf();
+    await kill(...masters);
+    const asked = () => onRedis(() => eachMaster(redis, (one) => one.ping()));
+    await vi.waitFor(() => expect(redis.nodes('master')).toEqual([]), POLLING);
+    await expect(asked()).rejects.toMatchObject({ code: 'store_unavailable' });
+  });
+});
+
 describe('a command that its caller has given up', () => {
   it('is not done when the node answers again', async () => {
     const redis = await clientOf();
@@ -222,7 +249,8 @@ it('what asks a node that is away for a key under way fails, and nothing else do
   const node = await cluster.addNode();
   const redis = await clientOf();
   const slot = await cluster.slotOf('moving');
-  await redis.set('moving', '1');
+  // The first look at the masters may be connecting to this one.
+  await vi.waitFor(() => redis.set('moving', '1'), POLLING);
   await cluster.moveSlot(slot, node, async () => {
     await redis.get('moving');
     await node.kill();

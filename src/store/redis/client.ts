@@ -18,8 +18,6 @@ const SOCKET_TIMEOUT_MS = 3_000;
 /** Milliseconds for which a server may take leave; one that has gone silent never does. */
 const DISCONNECT_TIMEOUT_MS = 200;
 const MAX_RECONNECT_DELAY_MS = 2_000;
-/** Milliseconds between two looks at who serves which slot: a failover need not break a connection. */
-const SLOTS_EVERY_MS = 5_000;
 /** Milliseconds between two tries while a slot is half moved. */
 const HALF_MOVED_MS = 100;
 /** From one node to another, or again; together less than a caller waits. */
@@ -157,7 +155,6 @@ function createCluster(
     enableReadyCheck: false,
     clusterRetryStrategy: pauseBefore,
     slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
-    slotsRefreshInterval: SLOTS_EVERY_MS,
     // Whoever asked hears at once what is wrong, as of one Redis, and `onRedis` asks again for him.
     retryDelayOnFailover: 0,
     retryDelayOnClusterDown: 0,
