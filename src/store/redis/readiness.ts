@@ -1,5 +1,6 @@
 import { deadline, systemClock } from '../../lib/clock.ts';
 import { isRefusedByRedis } from './connection.ts';
+import { wordOf } from './error-words.ts';
 import { probeStore, type SelfTest } from './self-test.ts';
 import { byShard } from './shards.ts';
 import type { Store } from './store.ts';
@@ -41,7 +42,7 @@ async function answers(store: Store, subjects: readonly string[]): Promise<boole
   // Of a cluster those shards count on which our platforms and accounts are; one of them serves somebody.
   const probes = byShard(store.redis, subjects, (appid) => appid).map(([tag]) =>
     probeStore(store, tag).catch((error: unknown) => {
-      if (!isRefusedByRedis(error)) throw error;
+      if (!isRefusedByRedis(error) || isDown(error)) throw error;
     }),
   );
   const answered = Promise.any(probes).then(
@@ -53,6 +54,12 @@ async function answers(store: Store, subjects: readonly string[]): Promise<boole
   } finally {
     limit.cancel();
   }
+}
+
+/** A shard whose cluster has lost the others serves nobody, and the self-test ends at those. */
+function isDown(error: unknown): boolean {
+  const { cause } = error as Error;
+  return cause instanceof Error && wordOf(cause) === 'CLUSTERDOWN';
 }
 
 /** Without these no push is stored and nothing is refreshed; all else is for people to look at. */
