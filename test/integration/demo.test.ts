@@ -97,7 +97,10 @@ async function eventually<T>(find: () => Promise<T | undefined> | T | undefined,
 /** Its own Redis, unless the tests are to use a running one or another shape. */
 function redisEnv(): Record<string, string> {
   const { TEST_REDIS_URL: running = '', TEST_REDIS_SHAPE: shape = 'single' } = process.env;
-  return running === '' && shape === 'single' ? {} : inject('redis').env;
+  if (running === '' && shape === 'single') return {};
+  const { env, admin } = inject('redis');
+  // It reads events and removes its keys, too, which is not for the user of wxkeeper.
+  return 'url' in admin ? { ...env, REDIS_URL: admin.url } : env;
 }
 
 async function start(args: readonly string[], env = redisEnv()): Promise<Demo> {
