@@ -92,7 +92,8 @@ export const endpointsSchema = z.string().transform((text, context): readonly En
   const all = text.split(',').map((one) => readEndpoint(one.trim()));
   const known = all.filter((one) => one !== undefined);
   if (known.length < all.length) {
-    const message = 'must be host:port, comma-separated, without redis:// and without a password';
+    const message =
+      'must be host:port, comma-separated, an IPv6 address in brackets, without redis:// and without a password';
     context.addIssue({ code: 'custom', message });
   }
   return known;

@@ -202,6 +202,9 @@ function urlFaults({ url, username, password, tls }: RedisSettings): ConfigFault
   if (said.password !== '' && password !== undefined) {
     say('password', 'and the password in REDIS_URL are both set');
   }
+  if (said.username !== '' && said.password === '' && password === undefined) {
+    say('url', 'names a user and no password: put it there, or into REDIS_PASSWORD');
+  }
   if (tls !== undefined && tls !== (said.protocol === 'rediss:')) {
     say('tls', `is ${String(tls)}, and REDIS_URL begins with ${said.protocol}//`);
   }

@@ -1,10 +1,9 @@
-import { createService, type Service } from '../../src/service.ts';
+import type { Service } from '../../src/service.ts';
 import type { Clock } from '../../src/lib/clock.ts';
-import { loadConfig, secretsOf } from '../../src/config/load.ts';
-import { createLog } from '../../src/lib/log.ts';
 import type { StartCron } from '../../src/schedule/cron.ts';
 import type { ManualClock } from '../kit/clock.ts';
 import type { TcpProxy } from '../kit/tcp-proxy.ts';
+import { TODAY, type Version } from './former.ts';
 import type { Journal } from './journal.ts';
 
 /** One replica of the service inside this process, with a clock that can be wrong or stand still. */
@@ -93,7 +92,9 @@ export function createReplica(
   journal: Journal,
   wire: TcpProxy,
   newClock: () => ReplicaClock,
+  version: Version = TODAY,
 ): Replica {
+  const { createService, loadConfig, createLog, secretsOf } = version;
   const config = loadConfig(env);
   const makeApp = (clock: ReplicaClock) =>
     createService(config, {

@@ -10,6 +10,7 @@ import { createKeys, type CredentialId, type Keys } from '../../src/store/redis/
 import { createRandom, type Random } from '../interleavings/random.ts';
 import { createManualClock, type ManualClock } from '../kit/clock.ts';
 import { createTcpProxy } from '../kit/tcp-proxy.ts';
+import type { Version } from './former.ts';
 import { createJournal, type Journal } from './journal.ts';
 import { createReplica, createReplicaClock, type Replica } from './replica.ts';
 
@@ -64,7 +65,12 @@ export const ALL = [TOKEN, CODE, ACCESS, JSAPI] as const;
 
 const PREFIX = 'soak:';
 
-export async function createStation(seed: number, aloud: boolean): Promise<Station> {
+/** @param former the version of the second replica, unless it is today's */
+export async function createStation(
+  seed: number,
+  aloud: boolean,
+  former?: Version,
+): Promise<Station> {
   const random = createRandom(seed);
   const clock = createManualClock();
   const journal = createJournal(clock, aloud);
@@ -115,6 +121,7 @@ export async function createStation(seed: number, aloud: boolean): Promise<Stati
       journal,
       wire,
       () => createReplicaClock(clock, chance.next),
+      index === 1 ? former : undefined,
     );
   };
   const replicas = [await make(0), await make(1)] as const;

@@ -171,6 +171,11 @@ describe('more than one thing said', () => {
       ],
     ],
     [
+      'a user in the URL and no password',
+      { REDIS_URL: 'redis://user@h:1' },
+      ['REDIS_URL names a user and no password: put it there, or into REDIS_PASSWORD'],
+    ],
+    [
       'TLS to a URL without',
       { ...SERVER, REDIS_TLS: 'true' },
       ['REDIS_TLS is true, and REDIS_URL begins with redis://'],

@@ -66,7 +66,7 @@ export function createClockWatch(options: {
     skew,
     async check() {
       if (redis instanceof Cluster && clock.simulatedStoreNow === undefined) {
-        mastersAhead = await readMasters(redis, clock).catch(() => []);
+        mastersAhead = await readMasters(redis, clock);
       }
       const { wrong, processVsRedis, processVsWechat } = skew();
       if (wrong === warned) return;
@@ -85,8 +85,12 @@ export function createClockWatch(options: {
 
 /** Milliseconds by which each is ahead of our monotonic clock. */
 async function readMasters(redis: RedisClient, clock: Clock): Promise<number[]> {
-  const times = await Promise.all(mastersOf(redis).map((master) => master.time()));
-  return times.map(
-    ([seconds, micros]) => Number(seconds) * 1000 + Number(micros) / 1000 - clock.monotonic(),
+  const ahead = await Promise.allSettled(
+    mastersOf(redis).map(async (master) => {
+      const [seconds, micros] = await master.time();
+      return Number(seconds) * 1000 + Number(micros) / 1000 - clock.monotonic();
+    }),
   );
+  // Of one that does not answer there is nothing to compare.
+  return ahead.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
 }

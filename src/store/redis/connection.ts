@@ -77,7 +77,10 @@ export async function onRedis<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Nothing is sent while there is no connection, so this does the work once at the most. */
+/**
+ * Nothing is sent while there is no connection, so of one Redis this does the work once at the most. In a
+ * cluster what has reached other nodes is done again: all that we do may be.
+ */
 async function onceMore<T>(work: () => Promise<T>, until: number, pauseMs: number): Promise<T> {
   for (;;) {
     await sleep(systemClock, pauseMs);
