@@ -1,6 +1,7 @@
 import { Redis, type Cluster } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { SILENT } from '../../src/commands/doctor/installation.ts';
+import { freePort } from '../../src/sandbox/redis/launch.ts';
 import { connectRedis, onRedis, whenReady } from '../../src/store/redis/connection.ts';
 import { eachMaster } from '../../src/store/redis/shards.ts';
 import { authorize, AUTHORIZED, mintsFor } from '../kit/authorizers.ts';
@@ -278,6 +279,24 @@ describe('one for the other', () => {
     for (const text of [log, problem.message, doctor]) expect(text).toMatch(/is no cluster/);
     for (const text of [log, problem.advice, doctor]) {
       expect(text).toMatch(/in REDIS_URL.*instead of REDIS_CLUSTER/);
+    }
+  });
+
+  it('a wrong password for a cluster is named, and so is that nobody is there', async () => {
+    const wrong = {
+      ...cluster,
+      env: { ...cluster.env, REDIS_USERNAME: 'nobody', REDIS_PASSWORD: 'canary-77aa' },
+    };
+    const nobody = { ...cluster, env: { REDIS_CLUSTER: `127.0.0.1:${await freePort()}` } };
+    for (const [redis, says, advice] of [
+      [wrong, /WRONGPASS/, /REDIS_USERNAME and REDIS_PASSWORD/],
+      [nobody, /ECONNREFUSED/, /REDIS_CLUSTER/],
+    ] as const) {
+      const platform = await platformOn({ redis });
+      await becomes(platform, 503);
+      const { problem, doctor } = await toldOfRedis(platform, ['canary-77aa']);
+      expect(problem.message).toMatch(says);
+      for (const text of [problem.advice, doctor]) expect(text).toMatch(advice);
     }
   });
 

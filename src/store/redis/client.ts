@@ -1,6 +1,7 @@
-import { isIP } from 'node:net';
-import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { connect, isIP, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { AbstractConnector, Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis';
+import { CLOSED, type RedisError } from './error-words.ts';
 import { usesTls, type RedisSettings } from '../../config/redis.ts';
 
 /**
@@ -148,8 +149,10 @@ function createCluster(
   nodes: NonNullable<RedisSettings['cluster']>,
   common: CommonOptions,
 ): Cluster {
+  let broken: Error | undefined;
+  const Connector = nodeConnector((error) => (broken = error));
   const cluster = new Cluster([...nodes], {
-    redisOptions: { ...common, ...('tls' in common && { Connector: NamingConnector }) },
+    redisOptions: { ...common, Connector },
     enableOfflineQueue: false,
     // It would wait without a word until every slot is served; commands are told CLUSTERDOWN.
     enableReadyCheck: false,
@@ -164,6 +167,10 @@ function createCluster(
     dnsLookup: (name, callback) => callback(null, name),
   } satisfies ClusterOptions);
   cluster.on('+node', forgetAbandoned);
+  // Before anybody else hears of it.
+  cluster.on('error', (error: RedisError) => {
+    if (error.lastNodeError?.message === CLOSED && broken) error.lastNodeError = broken;
+  });
   return cluster;
 }
 
@@ -178,23 +185,34 @@ function forgetAbandoned(node: Redis): void {
   };
 }
 
-/** Names each node of a cluster to itself: there is one setting for all, and many nodes. */
-class NamingConnector extends AbstractConnector {
-  private readonly options: RedisOptions;
+/**
+ * Names each node of a cluster to itself: there is one setting for all, and many nodes.
+ * @param onBroken hears why a connection failed; the client keeps only that it did
+ */
+function nodeConnector(onBroken: (error: Error) => void) {
+  return class NodeConnector extends AbstractConnector {
+    private readonly options: RedisOptions;
 
-  constructor(options: unknown) {
-    const own = options as RedisOptions & { disconnectTimeout?: number };
-    super(own.disconnectTimeout ?? CONNECT_TIMEOUT_MS);
-    this.options = own;
-  }
+    constructor(options: unknown) {
+      const own = options as RedisOptions & { disconnectTimeout?: number };
+      super(own.disconnectTimeout ?? DISCONNECT_TIMEOUT_MS);
+      this.options = own;
+    }
 
-  connect(): Promise<TLSSocket> {
-    const { host = '', port = 0, tls = {} } = this.options;
-    const servername = tls.servername ?? nameForTls(host);
-    this.connecting = true;
-    const stream = connect({ host, port, ...tls, ...(servername !== undefined && { servername }) });
-    stream.once('error', (error: Error) => (this.firstError = error));
-    this.stream = stream;
-    return Promise.resolve(stream);
-  }
+    connect(): Promise<Socket> {
+      const { host = '', port = 0, tls } = this.options;
+      const servername = tls?.servername ?? nameForTls(host);
+      this.connecting = true;
+      const stream =
+        tls === undefined
+          ? connect({ host, port })
+          : connectTls({ host, port, ...tls, ...(servername !== undefined && { servername }) });
+      stream.once('error', (error: Error) => {
+        this.firstError = error;
+        onBroken(error);
+      });
+      this.stream = stream;
+      return Promise.resolve(stream);
+    }
+  };
 }

@@ -116,6 +116,13 @@ const CERTIFICATE = word(
     '用 REDIS_TLS_CA_FILE 指定签发证书的 CA；若证书中的名称不同，用 REDIS_TLS_SERVERNAME 指定。',
   ),
 );
+const EXPIRED = word(
+  both('its certificate has expired', '它的证书已过期'),
+  both(
+    'Renew it at Redis, and see that the clock of this machine is right.',
+    '更新 Redis 的证书，并确认本机时钟正确。',
+  ),
+);
 const BUSY = word(
   both('it is busy with a script of somebody else', '它正忙于执行别人的脚本'),
   both(
@@ -162,8 +169,8 @@ const SENTINEL_MASTER = word(
 const SENTINEL_AWAY = word(
   both('no Sentinel can be asked', '无法连接任何 Sentinel'),
   both(
-    'See that the Sentinels run at the addresses in REDIS_SENTINELS, and whether they speak TLS as REDIS_SENTINEL_TLS or REDIS_TLS says.',
-    '确认 Sentinel 运行在 REDIS_SENTINELS 的地址上，且是否使用 TLS 与 REDIS_SENTINEL_TLS 或 REDIS_TLS 一致。',
+    'See that the Sentinels run at the addresses in REDIS_SENTINELS, whether they speak TLS as REDIS_SENTINEL_TLS or REDIS_TLS says, and whether REDIS_TLS_CA_FILE names the authority of their certificates.',
+    '确认 Sentinel 运行在 REDIS_SENTINELS 的地址上，是否使用 TLS 与 REDIS_SENTINEL_TLS 或 REDIS_TLS 一致，且 REDIS_TLS_CA_FILE 指定了其证书的 CA。',
   ),
 );
 
@@ -245,6 +252,7 @@ const WORDS: readonly (readonly [RegExp, RedisWord])[] = [
       both('Look at that key, and rename or delete it.', '检查该键，改名或删除它。'),
     ),
   ],
+  [/^CERT_HAS_EXPIRED$/, EXPIRED],
   [/CERT|_TLS_|SELF_SIGNED|ISSUER/, CERTIFICATE],
 ];
 

@@ -12,8 +12,14 @@ export interface RedisAccess {
 
 export type AdminAccess =
   | { url: string; caFile?: string }
-  | { sentinels: Address[]; name: string; password: string; sentinelPassword: string }
-  | { nodes: Address[] };
+  | {
+      sentinels: Address[];
+      name: string;
+      password: string;
+      sentinelPassword: string;
+      caFile?: string;
+    }
+  | { nodes: Address[]; caFile?: string };
 
 export interface Address {
   host: string;
@@ -30,15 +36,19 @@ export function singleAccess(url: string): RedisAccess {
 
 /** A client of the test's own, with the patience of ioredis's defaults. */
 export function connectAdmin({ admin }: Pick<RedisAccess, 'admin'>): RedisClient {
-  if ('nodes' in admin) return new Cluster(admin.nodes, { slotsRefreshTimeout: 2_000 });
-  if ('url' in admin) {
-    const { url, caFile } = admin;
-    return caFile === undefined
-      ? new Redis(url)
-      : new Redis(url, { tls: { ca: readFileSync(caFile) } });
+  const { caFile } = admin;
+  const tls = caFile === undefined ? undefined : { ca: readFileSync(caFile) };
+  if ('nodes' in admin) {
+    return new Cluster(admin.nodes, {
+      slotsRefreshTimeout: 2_000,
+      ...(tls && { redisOptions: { tls } }),
+    });
   }
+  if ('url' in admin)
+    return tls === undefined ? new Redis(admin.url) : new Redis(admin.url, { tls });
   const redis = new Redis({
     ...admin,
+    ...(tls && { tls, sentinelTLS: tls, enableTLSForSentinelMode: true }),
     // Without it a client stays with the old master after a planned failover.
     failoverDetector: true,
     sentinelRetryStrategy: retryStrategy,

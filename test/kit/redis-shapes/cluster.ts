@@ -1,4 +1,5 @@
 import { freePort } from '../../../src/sandbox/redis/launch.ts';
+import { certificateFile } from './certificates.ts';
 import { ask, until } from './ask.ts';
 import { moveSlot } from './cluster-slots.ts';
 import { nodesOf, seenBy, type ClusterNode } from './cluster-nodes.ts';
@@ -6,8 +7,9 @@ import {
   startServer,
   whole,
   type RedisShape,
-  type ShapeOptions,
+  tlsEnv,
   type ShapeServer,
+  type TlsShapeOptions,
   type Undo,
 } from './server.ts';
 
@@ -37,11 +39,11 @@ const MASTERS = 3;
 const NODE_TIMEOUT_MS = 2_000;
 const START_ATTEMPTS = 3;
 
-export function startCluster(options: ShapeOptions = {}): Promise<ClusterShape> {
+export function startCluster(options: TlsShapeOptions = {}): Promise<ClusterShape> {
   return whole((undo) => assemble(options, undo));
 }
 
-async function assemble(options: ShapeOptions, undo: Undo) {
+async function assemble(options: TlsShapeOptions, undo: Undo) {
   const servers = await Promise.all(
     Array.from({ length: 2 * MASTERS }, () => startNode(options, undo)),
   );
@@ -54,8 +56,11 @@ async function assemble(options: ShapeOptions, undo: Undo) {
   const addresses = servers.map(({ port }) => ({ host: '127.0.0.1', port }));
   return {
     servers,
-    env: { REDIS_CLUSTER: addresses.map(({ host, port }) => `${host}:${port}`).join(',') },
-    admin: { nodes: addresses },
+    env: {
+      REDIS_CLUSTER: addresses.map(({ host, port }) => `${host}:${port}`).join(','),
+      ...tlsEnv(options.tls),
+    },
+    admin: { nodes: addresses, ...(options.tls === true && { caFile: certificateFile() }) },
     settled,
     slotOf,
     async masters() {
@@ -84,13 +89,14 @@ async function assemble(options: ShapeOptions, undo: Undo) {
   };
 }
 
-async function startNode({ binary }: ShapeOptions, undo: Undo): Promise<ShapeServer> {
+async function startNode({ binary, tls }: TlsShapeOptions, undo: Undo): Promise<ShapeServer> {
   for (let attempt = 1; ; attempt += 1) {
     const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(NODE_TIMEOUT_MS)];
     // The usual one, port + 10000, would be none for most of the free ports.
     args.push('--cluster-port', String(await freePort()), '--repl-diskless-sync-delay', '0');
+    if (tls === true) args.push('--tls-cluster', 'yes');
     try {
-      return await startServer(undo, { ...(binary && { binary }), appendOnly: true, args });
+      return await startServer(undo, { ...(binary && { binary }), appendOnly: true, args, tls });
     } catch (error) {
       // Its other port the launcher chooses anew by itself; of this one it knows nothing.
       if (attempt === START_ATTEMPTS || !String(error).includes('in use')) throw error;

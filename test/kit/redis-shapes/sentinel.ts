@@ -1,10 +1,12 @@
+import { certificateFile } from './certificates.ts';
 import { ask, until } from './ask.ts';
 import {
   startServer,
   whole,
   type RedisShape,
-  type ShapeOptions,
+  tlsEnv,
   type ShapeServer,
+  type TlsShapeOptions,
   type Undo,
 } from './server.ts';
 
@@ -19,7 +21,7 @@ export interface SentinelShape extends RedisShape {
   settled(): Promise<void>;
 }
 
-export interface SentinelOptions extends ShapeOptions {
+export interface SentinelOptions extends TlsShapeOptions {
   /** Each data server behind a proxy, so that its network can be cut: to clients, sentinels and the others. */
   proxies?: boolean;
 }
@@ -61,12 +63,14 @@ async function assemble(options: SentinelOptions, undo: Undo) {
       REDIS_SENTINEL_MASTER: MASTER,
       REDIS_SENTINEL_PASSWORD: SENTINEL_PASSWORD,
       REDIS_PASSWORD: PASSWORD,
+      ...tlsEnv(options.tls),
     },
     admin: {
       sentinels: sentinels.map(({ port }) => ({ host: '127.0.0.1', port })),
       name: MASTER,
       password: PASSWORD,
       sentinelPassword: SENTINEL_PASSWORD,
+      ...(options.tls === true && { caFile: certificateFile() }),
     },
     settled,
     master: () => masterOf(shape),
@@ -76,7 +80,7 @@ async function assemble(options: SentinelOptions, undo: Undo) {
 
 /** What a failover changes stands in the configuration file, so that it outlives the process. */
 function startData(
-  { binary, proxies }: SentinelOptions,
+  { binary, proxies, tls }: SentinelOptions,
   undo: Undo,
   master?: ShapeServer,
 ): Promise<ShapeServer> {
@@ -91,6 +95,7 @@ function startData(
     ...(binary && { binary }),
     appendOnly: true,
     password: PASSWORD,
+    tls,
     config: config.join('\n'),
     ...(proxies === true && {
       announce: (port) => [
@@ -104,7 +109,7 @@ function startData(
 }
 
 function startSentinelServer(
-  { binary }: SentinelOptions,
+  { binary, tls }: SentinelOptions,
   undo: Undo,
   master: ShapeServer,
 ): Promise<ShapeServer> {
@@ -121,6 +126,7 @@ function startSentinelServer(
     ...(binary && { binary }),
     args: ['--sentinel'],
     password: SENTINEL_PASSWORD,
+    tls,
     config: config.join('\n'),
   });
 }

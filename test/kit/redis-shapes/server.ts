@@ -4,6 +4,7 @@ import {
   type RedisServerOptions,
 } from '../../../src/sandbox/redis/launch.ts';
 import { createTcpProxy, type TcpProxy } from '../tcp-proxy.ts';
+import { certificateFile, startOnFreePort, tlsArguments } from './certificates.ts';
 import type { RedisAccess } from './access.ts';
 
 /** What every shape is made of: private processes on loopback, and what a test may do to them. */
@@ -36,6 +37,16 @@ export interface ShapeOptions {
   binary?: RedisServerOptions['binary'];
 }
 
+export interface TlsShapeOptions extends ShapeOptions {
+  /** All of its servers speak TLS only, with the certificate that is good. */
+  tls?: boolean;
+}
+
+/** The settings for it. */
+export function tlsEnv(tls = false): Record<string, string> {
+  return tls ? { REDIS_TLS: 'true', REDIS_TLS_CA_FILE: certificateFile() } : {};
+}
+
 /** What has been started so far, to be ended in the opposite order. */
 export type Undo = (() => Promise<void>)[];
 
@@ -62,11 +73,14 @@ export interface ServerOptions extends RedisServerOptions {
   password?: string;
   /** Behind a proxy. The arguments to announce its port; none: it stands alone. */
   announce?: ((port: number) => string[]) | undefined;
+  /** Speaks TLS only, but for a socket by which the test reaches it. It stands alone. */
+  tls?: boolean | undefined;
 }
 
 /** One process of a shape, on a port of its own. */
 export async function startServer(undo: Undo, options: ServerOptions): Promise<ShapeServer> {
-  const { password, announce, ...launch } = options;
+  const { password, announce, tls, ...launch } = options;
+  if (tls === true) return startWithTls(undo, launch, password);
   const network = announce && (await createTcpProxy({ port: 0 }));
   if (network) undo.push(() => network.close());
   const announced = network ? announce(network.port) : [];
@@ -77,6 +91,19 @@ export async function startServer(undo: Undo, options: ServerOptions): Promise<S
   network?.retarget({ port });
   const url = password === undefined ? server.url : `redis://:${password}@127.0.0.1:${port}`;
   return { ...handles(server), url, port: network?.port ?? port, network };
+}
+
+async function startWithTls(
+  undo: Undo,
+  launch: RedisServerOptions,
+  password: string | undefined,
+): Promise<ShapeServer> {
+  const { server, port } = await startOnFreePort((tlsPort) =>
+    startRedisServer({ ...launch, args: [...(launch.args ?? []), ...tlsArguments(tlsPort)] }),
+  );
+  undo.push(() => stop(server));
+  const url = password === undefined ? server.url : `${server.url}?password=${password}`;
+  return { ...handles(server), url, port, network: undefined };
 }
 
 /** The faults of a process. */
