@@ -74,7 +74,7 @@ function isDown(server: ShapeServer): Promise<void> {
   );
 }
 
-describe('a cluster that has lost most of its masters', () => {
+describe('row 166: a cluster that has lost most of its masters', () => {
   it('is told by the word for it, refuses pushes in time, and heals', async () => {
     const platform = await platformOn({ ticket: true });
     const last = await cluster.masterOf(platform.keys.events(COMPONENT.appid));
@@ -202,7 +202,7 @@ describe('a command that its caller has given up', () => {
   });
 });
 
-describe('a slot of which one half is here and the other there', () => {
+describe('row 85: a slot of which one half is here and the other there', () => {
   it('has its scripts refused by name, or done once; all is well when it has arrived', async () => {
     const platform = await platformOn({ ticket: true });
     await authorize(platform);

@@ -175,7 +175,7 @@ describe('each master is looked at', () => {
   });
 });
 
-describe('a shard with another master', () => {
+describe('row 165: a shard with another master', () => {
   /** Looks of the client, and all that comes of them. */
   async function looks(redis: Cluster, times: number): Promise<void> {
     for (let time = 0; time < times; time += 1) {

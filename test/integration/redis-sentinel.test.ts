@@ -49,7 +49,7 @@ async function clientOf(purpose: RedisPurpose): Promise<Redis> {
   return redis;
 }
 
-describe('whatever is wrong about the Sentinels', () => {
+describe('row 164: whatever is wrong about the Sentinels', () => {
   /** Nobody listens there. */
   const nowhere = async () => `127.0.0.1:${await freePort()},127.0.0.1:${await freePort()}`;
   const SECRETS = [WRONG, 'password-of-redis', 'password-of-sentinels'];
@@ -129,7 +129,7 @@ describe('whatever is wrong about the Sentinels', () => {
   });
 });
 
-describe('a failover', () => {
+describe('row 163: a failover', () => {
   const connected = (platform: TestPlatform) => logged(platform, 'Redis connected').length;
 
   it('that is planned is followed: pushes and refreshes go on at the new master', async () => {

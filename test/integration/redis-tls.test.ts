@@ -48,7 +48,7 @@ async function expectUse(platform: TestPlatform): Promise<void> {
   await expectHealed(platform);
 }
 
-describe('the certificate of a single Redis', () => {
+describe('row 167: the certificate of a single Redis', () => {
   it.each([
     { what: 'nobody vouches for it', name: 'cert', trusted: false, word: /SELF_SIGNED/ },
     { what: 'it has expired', name: 'expired-cert', trusted: true, word: /CERT_HAS_EXPIRED/ },

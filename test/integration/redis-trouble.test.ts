@@ -275,7 +275,7 @@ describe('row 13: Redis refuses the login', () => {
     expect(await readiness(platform)).toBe(503);
     expectRefusal(await post(newTicketPush(platform)));
     const cries = platform.logs.filter(
-      (line) => line.level === 'error' && line.message.includes('REDIS_URL'),
+      (line) => line.level === 'error' && line.message.includes('Redis refuses our login'),
     );
     expect(cries).not.toEqual([]);
 

@@ -120,7 +120,7 @@ describe('the three ways to Redis', () => {
   });
 });
 
-describe('more than one thing said', () => {
+describe('row 168: more than one thing said', () => {
   it.each<[string, Record<string, string>, string[]]>([
     [
       'no way',
