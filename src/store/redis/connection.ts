@@ -4,7 +4,7 @@ import { sleep, systemClock, type Clock } from '../../lib/clock.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { COMMAND_TIMEOUT_MS, createClient, type RedisClient, type RedisPurpose } from './client.ts';
-import { healthOf, watchHealth, type RedisHealth } from './health.ts';
+import { healthOf, NODE_AWAY, watchHealth, type RedisHealth } from './health.ts';
 import { CLOSED, explainWord, firstWordsOf, wordOf, type RedisError } from './error-words.ts';
 import { AWAY_ALARM_MS, watchShards } from './shards.ts';
 
@@ -69,7 +69,7 @@ export async function onRedis<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work().catch((error: unknown) => {
       const lost = nameOf(error) === 'MaxRetriesPerRequestError';
-      if (!lost && !isClosed(error)) throw error;
+      if (!lost && !isNodeAway(error)) throw error;
       return onceMore(work, begun + COMMAND_TIMEOUT_MS, lost ? BACK_MS : SHARD_BACK_MS);
     });
   } catch (cause) {
@@ -87,7 +87,7 @@ async function onceMore<T>(work: () => Promise<T>, until: number, pauseMs: numbe
     try {
       return await work();
     } catch (error) {
-      if (!(isDisconnected(error) || isClosed(error)) || systemClock.monotonic() >= until)
+      if (!(isDisconnected(error) || isNodeAway(error)) || systemClock.monotonic() >= until)
         throw error;
     }
   }
@@ -95,7 +95,7 @@ async function onceMore<T>(work: () => Promise<T>, until: number, pauseMs: numbe
 
 function inWords(cause: unknown): string {
   if (nameOf(cause) === 'ReplyError') return 'Redis refused a command.';
-  if (isDisconnected(cause) || isClosed(cause))
+  if (isDisconnected(cause) || isNodeAway(cause))
     return 'There is no connection to Redis; try again.';
   return 'Redis does not answer; try again.';
 }
@@ -104,9 +104,8 @@ function isDisconnected(error: unknown): boolean {
   return error instanceof Error && / isn't (?:writeable|ready) and enableOff/.test(error.message);
 }
 
-/** So a client of a cluster says of one of its nodes. */
-function isClosed(error: unknown): boolean {
-  return error instanceof Error && error.message === 'Connection is closed.';
+function isNodeAway(error: unknown): boolean {
+  return nameOf(error) === NODE_AWAY;
 }
 
 function nameOf(error: unknown): string | undefined {

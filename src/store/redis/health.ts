@@ -2,7 +2,7 @@ import { Cluster, type Redis } from 'ioredis';
 import type { Clock } from '../../lib/clock.ts';
 import type { RedisClient } from './client.ts';
 import { operationOf, subjectOf } from './sent-commands.ts';
-import { firstWordsOf, wordOf, type RedisError } from './error-words.ts';
+import { CLOSED, firstWordsOf, wordOf, type RedisError } from './error-words.ts';
 
 /**
  * What one connection has shown of Redis while the service worked with it: why it cannot be used, and
@@ -117,7 +117,7 @@ function observe(
       () => onAnswer(command),
       (error: unknown) => {
         if (!(error instanceof Error)) return;
-        unwrap(error);
+        if (redis instanceof Cluster) unwrap(error, redis);
         if (error.name !== 'ReplyError') return;
         // Values may be among them, and errors are logged.
         error.message = error.message.replace(/, with args beginning with:[^]*$/, '');
@@ -140,8 +140,12 @@ function observe(
   };
 }
 
+/** Its name when a node was away while the client of the cluster itself was in order. */
+export const NODE_AWAY = 'NodeAwayError';
+
 /** When it has tried for long enough, a client of a cluster has the last error in its text alone. */
-function unwrap(error: Error): void {
+function unwrap(error: Error, { status }: Cluster): void {
+  if (error.message === CLOSED && status === 'ready') error.name = NODE_AWAY;
   const [, name, words] =
     /^Too many Cluster redirections\. Last error: (\w+): ([^]*)$/.exec(error.message) ?? [];
   if (words === undefined) return;
