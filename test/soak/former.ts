@@ -16,6 +16,9 @@ export interface Version {
   createLog: typeof createLog;
 }
 
+/** 0.1.0, as it was released. */
+export const RELEASED = 'baf97453ef021bfb23ebdece9bdddb09c1cd8ef4';
+
 export const TODAY: Version = { createService, loadConfig, secretsOf, createLog };
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));

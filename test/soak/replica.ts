@@ -9,6 +9,8 @@ import type { Journal } from './journal.ts';
 /** One replica of the service inside this process, with a clock that can be wrong or stand still. */
 export interface Replica {
   name: string;
+  /** Of its next app. */
+  version: Version;
   clock: ReplicaClock;
   app: Service;
   /** `frozen`: its timers and WeChat's answers wait. `down`: stopped or crashed. */
@@ -94,23 +96,26 @@ export function createReplica(
   newClock: () => ReplicaClock,
   version: Version = TODAY,
 ): Replica {
-  const { createService, loadConfig, createLog, secretsOf } = version;
-  const config = loadConfig(env);
-  const makeApp = (clock: ReplicaClock) =>
-    createService(config, {
+  const makeApp = (made: Version, clock: ReplicaClock) => {
+    const config = made.loadConfig(env);
+    const secrets = made.secretsOf(config);
+    return made.createService(config, {
       clock,
       startCron: createCron(clock),
-      log: createLog({ level: 'info', secrets: secretsOf(config), stream: journal.stream(name) }),
+      log: made.createLog({ level: 'info', secrets, stream: journal.stream(name) }),
     });
+  };
   const clock = newClock();
-  return {
+  const replica: Replica = {
     name,
+    version,
     clock,
-    app: makeApp(clock),
+    app: makeApp(version, clock),
     state: 'down',
     wire,
     cutOff: false,
-    makeApp,
+    makeApp: (next) => makeApp(replica.version, next),
     newClock,
   };
+  return replica;
 }

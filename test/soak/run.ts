@@ -1,7 +1,5 @@
 import { FAULTS, type Fault } from './faults.ts';
 import { watchCalls } from './faults-wechat.ts';
-import { loadVersion } from './former.ts';
-import { createMerchants, type Merchants } from './merchants.ts';
 import { startReplica } from './replicas.ts';
 import { report } from './report.ts';
 import { createSoak, type Soak } from './soak.ts';
@@ -11,19 +9,13 @@ import { ALL, createStation } from './station.ts';
  * Weeks in the life of two replicas, with faults. Exit code 1 on a violation.
  * `--days N` simulated days (30) `--seed N` (1) `--quiet-days N` the first ones without faults (0.25)
  * `--only PART` faults whose name contains PART `--without PART` not those
- * `--former COMMIT` the second replica runs the code of that commit, a fault comes each hour, and accounts
- * authorize: a day of a rolling upgrade
  * `--verbose` faults and violations as they happen
  */
 
 const DAY = 86_400;
-/** Seconds after the last fault until everything must be in order again. */
-const SETTLING = 3_600;
 /** Seconds between two faults, most of the time; now and then one follows at the heels of another. */
 const QUIET = { least: 300, most: 7_200 };
 const AT_ONCE = 0.15;
-/** With what follows at the heels of another, a fault an hour. */
-const HOURLY = { least: 2_400, most: 6_000 };
 
 function flag(name: string): string | undefined {
   const at = process.argv.indexOf(`--${name}`);
@@ -49,12 +41,7 @@ function chosenFaults(): Fault[] {
   );
 }
 
-async function live(
-  soak: Soak,
-  merchants: Merchants | undefined,
-  days: number,
-  quietDays: number,
-): Promise<void> {
+async function live(soak: Soak, days: number, quietDays: number): Promise<void> {
   const { station, judge } = soak;
   const { random, clock } = station;
   const faults = chosenFaults();
@@ -68,9 +55,8 @@ async function live(
   const left = () => days * DAY - clock.monotonic() / 1_000;
   await soak.go(Math.min(quietDays * DAY, left()), 30);
   while (left() > 0 && faults.length > 0) {
-    const { least, most } = merchants === undefined ? QUIET : HOURLY;
+    const { least, most } = QUIET;
     const quiet = random.chance(AT_ONCE) ? 5 : random.between(least, most);
-    await merchants?.authorize();
     await soak.go(Math.min(quiet, left()), 30);
     if (left() > 0) await random.pickWeighted(faults).run(soak);
     if (verbose) progress(soak);
@@ -83,18 +69,11 @@ const started = performance.now();
 const days = Number(flag('days') ?? 30);
 const seed = Number(flag('seed') ?? 1);
 const quietDays = Number(flag('quiet-days') ?? 0.25);
-const commit = flag('former');
-const former = commit === undefined ? undefined : await loadVersion(commit);
-const station = await createStation(seed, verbose, former);
+const station = await createStation(seed, verbose);
 const soak = createSoak(station, seed);
-const merchants = former === undefined ? undefined : createMerchants(soak);
 watchCalls(soak);
 try {
-  await live(soak, merchants, days, quietDays);
-  if (merchants !== undefined) {
-    await soak.go(SETTLING, 30);
-    process.stdout.write(`accounts that authorized: ${await merchants.judge()}\n`);
-  }
+  await live(soak, days, quietDays);
 } catch (error) {
   soak.judge.violate(`the run broke: ${error instanceof Error ? String(error.stack) : 'unknown'}`);
 }
