@@ -51,7 +51,9 @@ describe('npm run doctor', () => {
 
   it('names wrong settings, a line each, and ends with 78', async () => {
     expect(await runDoctor(['--lang', 'zh'], {})).toBe(78);
-    expect(printed.out).toMatch(/^配置\n {2}FAILED {3}REDIS_URL {2}is required\n {11}怎么办：/);
+    expect(printed.out).toMatch(
+      /^配置\n {2}FAILED {3}REDIS_URL {2}is required, or REDIS_SENTINELS.*\n {11}怎么办：/,
+    );
     expect(await runDoctor(['trace', RID], {})).toBe(78);
     expect(printed.err).toContain('REDIS_URL is required');
   });
