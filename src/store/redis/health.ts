@@ -125,16 +125,10 @@ function observe(
       },
     );
   };
-  if (redis instanceof Cluster) {
-    const send = redis.sendCommand.bind(redis);
-    redis.sendCommand = (...args) => {
-      look(args[0]);
-      return send(...args);
-    };
-    return;
-  }
-  const send = redis.sendCommand.bind(redis);
-  redis.sendCommand = (...args) => {
+  // That of a cluster takes one argument more, which passes through.
+  const client = redis as Redis;
+  const send = client.sendCommand.bind(client);
+  client.sendCommand = (...args) => {
     look(args[0]);
     return send(...args);
   };
