@@ -1,8 +1,7 @@
 import { Redis, type Cluster } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { SILENT } from '../../src/commands/doctor/installation.ts';
 import { freePort } from '../../src/sandbox/redis/launch.ts';
-import { connectRedis, onRedis, whenReady } from '../../src/store/redis/connection.ts';
+import { onRedis } from '../../src/store/redis/connection.ts';
 import { eachMaster } from '../../src/store/redis/shards.ts';
 import { authorize, AUTHORIZED, mintsFor } from '../kit/authorizers.ts';
 import { expectAlive, expectHealed } from '../kit/expect.ts';
@@ -22,6 +21,7 @@ import { ask, until } from '../kit/redis-shapes/ask.ts';
 import { startCluster, type ClusterShape } from '../kit/redis-shapes/cluster.ts';
 import type { ShapeServer } from '../kit/redis-shapes/server.ts';
 import { startSingle } from '../kit/redis-shapes/shapes.ts';
+import { connectAsService } from '../kit/redis-shapes/service-client.ts';
 import { toldOfRedis } from '../kit/redis-told.ts';
 import { becomes, newTicketPush, post, ticketMirror } from '../kit/redis-trouble.ts';
 import { createTcpProxy } from '../kit/tcp-proxy.ts';
@@ -48,10 +48,8 @@ async function platformOn(options: TestPlatformOptions = {}): Promise<TestPlatfo
 }
 
 async function clientOf(): Promise<Cluster> {
-  const nodes = cluster.servers.map(({ port }) => ({ host: '127.0.0.1', port }));
-  const redis = connectRedis({ cluster: nodes, protocol: 3 }, SILENT) as Cluster;
+  const redis = (await connectAsService(cluster)) as Cluster;
   undo.push(() => redis.disconnect());
-  expect(await whenReady(redis, POLLING.timeout)).toBe(true);
   return redis;
 }
 

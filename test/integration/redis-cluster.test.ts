@@ -1,7 +1,5 @@
 import type { Cluster } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { SILENT } from '../../src/commands/doctor/installation.ts';
-import { connectRedis, whenReady } from '../../src/store/redis/connection.ts';
 import { testStore } from '../../src/store/redis/self-test.ts';
 import { whenBack } from '../../src/store/redis/shards.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
@@ -22,6 +20,7 @@ import {
 import { ask, asked } from '../kit/redis-shapes/ask.ts';
 import { startCluster, type ClusterShape } from '../kit/redis-shapes/cluster.ts';
 import type { ShapeServer } from '../kit/redis-shapes/server.ts';
+import { connectAsService } from '../kit/redis-shapes/service-client.ts';
 import { newest, newTicketPush, post, readiness, ticketMirror } from '../kit/redis-trouble.ts';
 import { POLLING, secondsUntil } from '../kit/waiting.ts';
 
@@ -46,11 +45,8 @@ async function platformOn(options: TestPlatformOptions = {}): Promise<TestPlatfo
 
 /** A client as the service has it. */
 async function clientOf(purpose?: 'blocking'): Promise<Cluster> {
-  const protocol = 3;
-  const nodes = cluster.servers.map(({ port }) => ({ host: '127.0.0.1', port }));
-  const redis = connectRedis({ cluster: nodes, protocol }, SILENT, purpose) as Cluster;
+  const redis = (await connectAsService(cluster, purpose)) as Cluster;
   undo.push(() => redis.disconnect());
-  expect(await whenReady(redis, POLLING.timeout)).toBe(true);
   return redis;
 }
 

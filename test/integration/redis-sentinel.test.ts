@@ -1,8 +1,6 @@
 import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { loadRedis } from '../../src/config/load.ts';
-import { SILENT } from '../../src/commands/doctor/installation.ts';
-import { connectRedis, whenReady } from '../../src/store/redis/connection.ts';
+import { whenReady } from '../../src/store/redis/connection.ts';
 import { freePort } from '../../src/sandbox/redis/launch.ts';
 import type { RedisPurpose } from '../../src/store/redis/client.ts';
 import { whenBack } from '../../src/store/redis/shards.ts';
@@ -12,6 +10,7 @@ import { TOKEN } from '../kit/liveness.ts';
 import { createTestPlatform, HOUR, MINUTE, type TestPlatform } from '../kit/platform.ts';
 import { asked } from '../kit/redis-shapes/ask.ts';
 import { startSentinel, type SentinelShape } from '../kit/redis-shapes/sentinel.ts';
+import { connectAsService } from '../kit/redis-shapes/service-client.ts';
 import { toldOfRedis } from '../kit/redis-told.ts';
 import { becomes, newTicketPush, post, readiness, ticketMirror } from '../kit/redis-trouble.ts';
 import { POLLING } from '../kit/waiting.ts';
@@ -43,9 +42,8 @@ async function platformOn(
 
 /** A client as the service has it. */
 async function clientOf(purpose: RedisPurpose): Promise<Redis> {
-  const redis = connectRedis(loadRedis(shape.env), SILENT, purpose) as Redis;
+  const redis = (await connectAsService(shape, purpose)) as Redis;
   undo.push(() => redis.disconnect());
-  expect(await whenReady(redis, POLLING.timeout)).toBe(true);
   return redis;
 }
 
