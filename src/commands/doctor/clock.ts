@@ -1,5 +1,6 @@
 import { onRedis } from '../../store/redis/connection.ts';
 import { eachMaster } from '../../store/redis/shards.ts';
+import { readTime } from '../../store/redis/time.ts';
 import { both, failed, ok, skipped, type Check } from './check.ts';
 import type { Installation } from './installation.ts';
 
@@ -29,9 +30,9 @@ async function againstRedis({ store, clock, redisProblem }: Installation): Promi
   if (redisProblem !== undefined) {
     return skipped('clock', name, both('Redis cannot be used', '无法使用 Redis'));
   }
-  const times = await onRedis(() => eachMaster(store.redis, (master) => master.time()));
-  const ahead = times.map(([seconds, micros]) => {
-    store.time.learn(Number(seconds) * 1000 + Math.round(Number(micros) / 1000));
+  const times = await onRedis(() => eachMaster(store.redis, readTime));
+  const ahead = times.map((redisNow) => {
+    store.time.learn(redisNow);
     return clock.now() - store.time.now();
   });
   // Of a cluster the one that is furthest away.

@@ -1,3 +1,4 @@
+import { groupBy } from '../../lib/group.ts';
 import { onRedis } from '../redis/connection.ts';
 import type { CredentialId } from '../redis/keys.ts';
 import { byShard } from '../redis/shards.ts';
@@ -28,11 +29,7 @@ type Looked = readonly [mirror: string | null, record: readonly (string | null)[
 export async function peekMany(store: Store, ids: readonly CredentialId[]): Promise<Peek[]> {
   const looked = new Map<CredentialId, Looked>();
   const planned = new Map<CredentialId, number>();
-  const byComponent = new Map<string, CredentialId[]>();
-  for (const id of ids) {
-    const due = store.keys.due(id.kind, partsOf(id)[0]);
-    byComponent.set(due, [...(byComponent.get(due) ?? []), id]);
-  }
+  const byComponent = groupBy(ids, (id) => store.keys.due(id.kind, partsOf(id)[0]));
   await onRedis(() =>
     Promise.all([
       ...byShard(store.redis, ids, (id) => store.keys.record(id)).map((some) =>

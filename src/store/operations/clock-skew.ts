@@ -3,7 +3,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import type { RedisClient } from '../redis/client.ts';
 import { mastersOf } from '../redis/shards.ts';
-import type { StoreTime } from '../redis/time.ts';
+import { readTime, type StoreTime } from '../redis/time.ts';
 
 /**
  * Compares the clocks that matter: this process's, by which pushes are judged, Redis's, by which
@@ -86,10 +86,7 @@ export function createClockWatch(options: {
 /** Milliseconds by which each is ahead of our monotonic clock. */
 async function readMasters(redis: RedisClient, clock: Clock): Promise<number[]> {
   const ahead = await Promise.allSettled(
-    mastersOf(redis).map(async (master) => {
-      const [seconds, micros] = await master.time();
-      return Number(seconds) * 1000 + Number(micros) / 1000 - clock.monotonic();
-    }),
+    mastersOf(redis).map(async (master) => (await readTime(master)) - clock.monotonic()),
   );
   // Of one that does not answer there is nothing to compare.
   return ahead.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));

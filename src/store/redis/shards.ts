@@ -1,5 +1,6 @@
 import { Cluster, Command, type Redis } from 'ioredis';
 import type { Clock } from '../../lib/clock.ts';
+import { groupBy } from '../../lib/group.ts';
 import type { Log } from '../../lib/log.ts';
 import type { RedisClient } from './client.ts';
 import { healthOf } from './health.ts';
@@ -64,12 +65,8 @@ export function byShard<T>(
   keyOf: (item: T) => string,
 ): T[][] {
   if (!(redis instanceof Cluster)) return items.length === 0 ? [] : [[...items]];
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const servers = redis.slots[slotOf(keyOf(item))]?.join() ?? '';
-    groups.set(servers, [...(groups.get(servers) ?? []), item]);
-  }
-  return [...groups.values()];
+  const serversOf = (item: T) => redis.slots[slotOf(keyOf(item))]?.join() ?? '';
+  return [...groupBy(items, serversOf).values()];
 }
 
 function slotOf(key: string): number {

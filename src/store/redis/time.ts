@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis';
 import type { Clock } from '../../lib/clock.ts';
 
 /**
@@ -26,4 +27,10 @@ export function createStoreTime(clock: Clock): StoreTime {
       ahead = redisNow - clock.monotonic();
     },
   };
+}
+
+/** What this server's clock says, epoch ms. */
+export async function readTime(server: Pick<Redis, 'time'>): Promise<number> {
+  const [seconds, micros] = await server.time();
+  return Number(seconds) * 1000 + Math.round(Number(micros) / 1000);
 }
