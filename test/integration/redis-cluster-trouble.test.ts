@@ -1,6 +1,8 @@
 import { Redis, type Cluster } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { loadRedis } from '../../src/config/load.ts';
 import { freePort } from '../../src/sandbox/redis/launch.ts';
+import { createClient } from '../../src/store/redis/client.ts';
 import { onRedis } from '../../src/store/redis/connection.ts';
 import { eachMaster } from '../../src/store/redis/shards.ts';
 import { authorize, AUTHORIZED, mintsFor } from '../kit/authorizers.ts';
@@ -296,6 +298,15 @@ describe('one for the other', () => {
       expect(problem.message).toMatch(says);
       for (const text of [problem.advice, doctor]) expect(text).toMatch(advice);
     }
+  });
+
+  it('before the first connection a pipeline fails at once, as a single command does', async () => {
+    const settings = loadRedis({ REDIS_CLUSTER: `127.0.0.1:${await freePort()}` });
+    const redis = createClient(settings, 'commands');
+    undo.push(() => redis.disconnect());
+    redis.on('error', () => undefined);
+    await expect(redis.get('a')).rejects.toThrow("isn't ready");
+    await expect(redis.pipeline([['get', 'a']]).exec()).rejects.toThrow('Connection is closed.');
   });
 
   it('a node of a cluster in REDIS_URL is named', async () => {

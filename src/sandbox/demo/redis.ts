@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import type { Log } from '../../lib/log.ts';
 import { ConfigError } from '../../config/faults.ts';
 import { loadRedis } from '../../config/load.ts';
-import type { RedisSettings } from '../../config/redis.ts';
+import { usesTls, type RedisSettings } from '../../config/redis.ts';
 import { GROUPS } from '../../config/settings.ts';
 import type { RedisClient } from '../../store/redis/client.ts';
 import { connectRedis, whenReady } from '../../store/redis/connection.ts';
@@ -139,12 +139,21 @@ function wantedSettings(env: Environment): RedisSettings {
 }
 
 /** The start of a command line that finds the values; with Sentinels any of its servers does for reading. */
-function cliFor({ url, sentinels, cluster }: RedisSettings): string {
-  if (url !== undefined) {
-    return url.includes('://') ? 'redis-cli -u "$REDIS_URL"' : 'redis-cli -s "$REDIS_URL"';
-  }
-  const [{ host, port } = { host: '', port: 0 }] = cluster ?? [];
-  return sentinels === undefined ? `redis-cli -c -h ${host} -p ${port}` : 'redis-cli';
+function cliFor(settings: RedisSettings): string {
+  const { url, cluster, username, password, tlsCa } = settings;
+  const where = () => {
+    if (url !== undefined) return url.includes('://') ? ' -u "$REDIS_URL"' : ' -s "$REDIS_URL"';
+    const [{ host, port } = { host: '', port: 0 }] = cluster ?? [];
+    return cluster === undefined ? '' : ` -c -h ${host} -p ${port}`;
+  };
+  const parts = [
+    where(),
+    username !== undefined && ' --user "$REDIS_USERNAME"',
+    password !== undefined && ' --pass "$REDIS_PASSWORD"',
+    url === undefined && usesTls(settings) && ' --tls',
+    tlsCa !== undefined && ' --cacert "$REDIS_TLS_CA_FILE"',
+  ];
+  return `redis-cli${parts.filter((part) => part !== false).join('')}`;
 }
 
 /** One by one: in a cluster they are in many slots. */

@@ -87,7 +87,7 @@ export const en: Words = {
       ({ commands, ...facts }) =>
         commands === undefined
           ? (remedyOf(facts) ?? 'Look at the log of Redis, and at what stands before it.')
-          : 'Allow these commands in the ACL of the user in REDIS_URL.',
+          : 'Allow these commands in the ACL of the Redis user that wxkeeper logs in with.',
     ),
     redis_key_spoiled: problem(
       'A key of ours holds something else',

@@ -77,7 +77,7 @@ export const zh: Words = {
       ({ commands, ...facts }) =>
         commands === undefined
           ? (remedyOf(facts) ?? '请查看 Redis 及其前面代理的日志。')
-          : '请在 REDIS_URL 所用用户的 ACL 里放行这些命令。',
+          : '请在 wxkeeper 所用 Redis 用户的 ACL 里放行这些命令。',
     ),
     redis_key_spoiled: problem(
       '本服务的键里存着别的东西',

@@ -167,6 +167,8 @@ function createCluster(
     dnsLookup: (name, callback) => callback(null, name),
   } satisfies ClusterOptions);
   cluster.on('+node', forgetAbandoned);
+  // A pipeline would wait for the first connection without limit.
+  cluster.delayUntilReady = (callback) => callback(new Error(CLOSED));
   // Before anybody else hears of it.
   cluster.on('error', (error: RedisError) => {
     if (error.lastNodeError?.message === CLOSED && broken) error.lastNodeError = broken;

@@ -183,8 +183,8 @@ const WORDS: readonly (readonly [RegExp, RedisWord])[] = [
     word(
       both('our user may not do that', '当前用户无此权限'),
       both(
-        'Allow these commands in the ACL of the user in REDIS_URL; docs/production.md has the whole line.',
-        '在 REDIS_URL 所用用户的 ACL 中放行这些命令；整行写法见 docs/production.zh-CN.md。',
+        'Allow these commands in the ACL of the user that wxkeeper logs in with; docs/production.md has the whole line.',
+        '在 wxkeeper 所用 Redis 用户的 ACL 中放行这些命令；整行写法见 docs/production.zh-CN.md。',
       ),
     ),
   ],
