@@ -13,6 +13,8 @@ const FIRST_DELAY = 5_000;
 const MAX_DELAY = 300_000;
 /** Near expiry, waiting longer than this would be worse than one call too many. */
 const MAX_URGENT_DELAY = 15_000;
+/** Of what a value has left to live: a value that WeChat has repeated ends before it is long due. */
+const MOST_OF_LIFE = 0.5;
 /** WeChat's "busy" usually passes within seconds. */
 const QUICK_TRIES = 3;
 const QUICK_DELAY = { least: 1_000, most: 4_000 };
@@ -70,10 +72,15 @@ export function retryDelayMs(failed: FailedMint, random: number): number {
 function healingDelayMs(failed: FailedMint, random: number): number {
   if (failed.errcode === -1 && failed.failures <= QUICK_TRIES) return between(QUICK_DELAY, random);
   const doubled = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** Math.min(failed.failures - 1, 10));
-  const capped = failed.urgent ? Math.min(doubled, MAX_URGENT_DELAY) : doubled;
+  const capped = Math.min(doubled, Math.max(MAX_URGENT_DELAY, mostDelayMs(failed)));
   // Never less than half: spacing must not collapse when many tries draw low.
   const delay = capped * (0.5 + random / 2);
   return failed.mayHaveMinted ? Math.max(delay, AFTER_LOST_ANSWER) : delay;
+}
+
+function mostDelayMs({ urgent, liveMs }: FailedMint): number {
+  if (urgent) return MAX_URGENT_DELAY;
+  return liveMs > 0 ? liveMs * MOST_OF_LIFE : MAX_DELAY;
 }
 
 /** A live value can wait to its end; and nobody need wait longer than until the counters begin anew. */

@@ -59,6 +59,12 @@ describe('how long to wait after a failed mint', () => {
     expect(range({ failures: 1, urgent: true })).toEqual([2_500, 5_000]);
   });
 
+  it('waits for half of what the value has left at the most', () => {
+    expect(range({ failures: 6, errcode: -1, liveMs: 115_000 })).toEqual([28_750, 57_500]);
+    expect(range({ failures: 9, liveMs: 20_000 })).toEqual([7_500, 15_000]);
+    expect(range({ failures: 9, liveMs: 850_000 })).toEqual([150_000, 300_000]);
+  });
+
   it('waits at least 10 s after an answer that was lost: the request may still be running', () => {
     expect(range({ failures: 1, mayHaveMinted: true })).toEqual([10_000, 10_000]);
     expect(range({ failures: 3, mayHaveMinted: true })).toEqual([10_000, 20_000]);
