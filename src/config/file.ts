@@ -3,6 +3,7 @@ import type { Language } from '../lib/language.ts';
 import { readJson, type Place } from '../lib/json-text.ts';
 import type { ConfigFault } from './faults.ts';
 import { languageSchema, secretFormats, webhookUrlFault, type AlertKind } from './formats.ts';
+import { routeSchema, type Route } from './routes.ts';
 import type { ValuesOf } from './setting.ts';
 import { GROUPS } from './settings.ts';
 import { readTextFile, withOddity } from './texts.ts';
@@ -70,6 +71,7 @@ const fileSchema = z.strictObject({
   accounts: z.array(accountSchema).default([]),
   api_keys: z.array(z.string()).default([]),
   alert_webhooks: z.array(webhookSchema).default([]),
+  routes: z.array(routeSchema).default([]),
 });
 
 export interface ConfigFile {
@@ -77,11 +79,12 @@ export interface ConfigFile {
   accounts: AccountConfig[];
   apiKeys: string[];
   alertWebhooks: z.infer<typeof webhookSchema>[];
+  routes: Route[];
 }
 
 /** Reads the file; without a path there is nothing in it. Faults are added to `faults`. */
 export function readConfigFile(path: string | undefined, faults: ConfigFault[]): ConfigFile {
-  const nothing = { components: [], accounts: [], apiKeys: [], alertWebhooks: [] };
+  const nothing = { components: [], accounts: [], apiKeys: [], alertWebhooks: [], routes: [] };
   if (path === undefined) return nothing;
   const refuse = (text: string) => void faults.push({ setting: 'CONFIG_FILE', text });
   const content = readTextFile(path);
@@ -104,12 +107,19 @@ export function readConfigFile(path: string | undefined, faults: ConfigFault[]):
     }
     return nothing;
   }
-  const { components, accounts, api_keys: apiKeys, alert_webhooks: alertWebhooks } = result.data;
+  const {
+    components,
+    accounts,
+    api_keys: apiKeys,
+    alert_webhooks: alertWebhooks,
+    routes,
+  } = result.data;
   return {
     components: components.map(toComponent),
     accounts: accounts.map(({ access_token: accessToken, ...rest }) => ({ accessToken, ...rest })),
     apiKeys,
     alertWebhooks,
+    routes,
   };
 }
 

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { validate as isCron } from 'node-cron';
 import * as z from 'zod';
-import { isLocalAddress } from '../lib/addresses.ts';
+import { isLocalAddress, isNetwork } from '../lib/addresses.ts';
 import { OWN_APPID } from './appid.ts';
 import { readTextFile } from './texts.ts';
 
@@ -202,6 +202,12 @@ export const rateSchema = z
   .regex(/^\d{1,4}$/, 'must be a whole number')
   .transform(Number)
   .refine((perSecond) => perSecond >= 1, 'must be between 1 and 9999');
+export const megabytesSchema = z
+  .string()
+  .regex(/^\d{1,6}$/, 'must be a whole number')
+  .transform(Number)
+  .refine((megabytes) => megabytes >= 1, 'must be at least 1')
+  .transform((megabytes) => megabytes * 1024 * 1024);
 export const hostsSchema = z
   .string()
   .transform((text) => text.split(',').map((one) => one.trim().replace(/\/$/, '')))
@@ -258,6 +264,39 @@ export function webhookUrlFault(url: string, kind: AlertKind): string | undefine
   return `${WEBHOOK_FORM}; http only to loopback and to private addresses and names`;
 }
 
+const TARGET_FORM = 'must be an https URL without a fragment';
+
+/** What is wrong with the address that a delivery route names; undefined when nothing is. */
+export function routeTargetFault(text: string): string | undefined {
+  if (!/^https?:\/\/[!-~]+$/.test(text) || !URL.canParse(text)) return TARGET_FORM;
+  const { protocol, hostname, hash, href } = new URL(text);
+  if (hash !== '' || /\$APPID\$/i.test(hostname) || !isDecodable(href)) return TARGET_FORM;
+  if (protocol === 'https:' || LOOPBACK.test(hostname) || isPrivate(hostname)) return undefined;
+  return `${TARGET_FORM}; http only to loopback and to private addresses and names`;
+}
+
+/** Its user and password, percent-encoded, can be read. */
+function isDecodable(href: string): boolean {
+  const { username, password } = new URL(href);
+  try {
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Networks in CIDR notation, comma-separated. */
+export const networksSchema = z
+  .string()
+  .transform((text) =>
+    text
+      .split(',')
+      .map((one) => one.trim())
+      .filter((one) => one !== ''),
+  )
+  .refine((all) => all.every(isNetwork), 'must be networks such as 10.0.0.0/8, comma-separated');
+
 /** @param hostname as URL has it: IPv6 in brackets */
 function isPrivate(hostname: string): boolean {
   const address = hostname.replace(/^\[(.*)\]$/, '$1');
@@ -266,12 +305,8 @@ function isPrivate(hostname: string): boolean {
 
 function isRedisUrl(text: string): boolean {
   if (!/^rediss?:\/\/\S+$/.test(text) || !URL.canParse(text)) return false;
-  const { username, password, hostname, pathname } = new URL(text);
-  try {
-    decodeURIComponent(username + password);
-  } catch {
-    return false;
-  }
+  const { hostname, pathname } = new URL(text);
+  if (!isDecodable(text)) return false;
   if (/[?#"'`]/.test(text) || /@.*@/.test(text)) return false;
   return hostname !== '' && /^\/?\d{0,5}$/.test(pathname);
 }

@@ -10,6 +10,7 @@ import {
   type ComponentConfig,
 } from './file.ts';
 import { redisFaults, type RedisSettings } from './redis.ts';
+import { secretsOfRoute, type Route } from './routes.ts';
 import type { Setting, SettingGroup, ValuesOf } from './setting.ts';
 import { GROUPS, SETTINGS } from './settings.ts';
 import { readTextFile, withOddity } from './texts.ts';
@@ -30,6 +31,7 @@ export interface Config
     ValuesOf<Groups['wechat']>,
     ValuesOf<Groups['refreshing']>,
     ValuesOf<Groups['encryption']>,
+    ValuesOf<Groups['deliveries']>,
     ValuesOf<Groups['log']> {
   redis: RedisSettings;
   components: readonly ComponentConfig[];
@@ -38,6 +40,8 @@ export interface Config
   apiKeys: readonly ApiKey[];
   /** Where people are told of problems. */
   alertWebhooks: readonly AlertWebhook[];
+  /** Where pushes are passed on to. */
+  routes: readonly Route[];
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -67,6 +71,8 @@ export function loadConfig(env: Environment = process.env): Config {
     alertWebhooks: [...readEnvWebhook(reader), ...file.alertWebhooks].map((one) =>
       toWebhook(one, alertLanguage),
     ),
+    routes: file.routes,
+    ...read(GROUPS.deliveries),
     ...read(GROUPS.log),
   };
   faults.push(...contradictions(config, faults));
@@ -82,6 +88,7 @@ export function secretsOf(config: Config): string[] {
     ...secretsIn(redis, config.redis),
     ...config.components.flatMap((one) => secretsIn(component, one)),
     ...config.accounts.map((one) => one.appsecret),
+    ...config.routes.flatMap(secretsOfRoute),
     ...config.alertWebhooks.flatMap((one) => secretsIn(webhook, one)),
     ...Object.values(others).flatMap((group) => secretsIn(group, config)),
   ].filter((secret) => secret !== '');
@@ -229,7 +236,7 @@ function parseKeys(
   });
 }
 
-type Lists = Pick<Config, 'components' | 'accounts' | 'apiKeys' | 'alertWebhooks'>;
+type Lists = Pick<Config, 'components' | 'accounts' | 'apiKeys' | 'alertWebhooks' | 'routes'>;
 
 /** Faults that only show when settings are seen together. @param found so far */
 function contradictions(
@@ -266,6 +273,12 @@ function contradictions(
   }
   const urls = config.alertWebhooks.map((one) => `${one.url} ${one.secret ?? ''}`);
   if (new Set(urls).size < urls.length) faults.push('an alert webhook is configured twice');
+  const names = config.routes.map(({ name }) => name);
+  if (new Set(names).size < names.length) faults.push('a route name is configured twice');
+  const strangers = config.routes.flatMap(({ match }) => match.component ?? []);
+  if (strangers.some((appid) => !appids.includes(appid))) {
+    faults.push('a route names a component that is not configured');
+  }
   const ids = apiKeys.map((key) => key.id);
   if (new Set(ids).size < ids.length) faults.push('an API key id is configured twice');
   const together = faults.map((text): ConfigFault => ({ setting: undefined, text }));

@@ -7,6 +7,8 @@ import {
   hostsSchema,
   languageSchema,
   levelSchema,
+  megabytesSchema,
+  networksSchema,
   portSchema,
   prefixSchema,
   publicUrlSchema,
@@ -277,6 +279,26 @@ export const GROUPS = {
       doc: {
         en: '`zh` or `en`; unless set, Chinese for robots and English for `json`',
         zh: '`zh` 或 `en`；不设时机器人用中文，`json` 用英文',
+      },
+    }),
+  },
+  deliveries: {
+    deliveryNetworks: setting({
+      name: 'DELIVERY_NETWORKS',
+      schema: networksSchema.default([]),
+      example: '10.0.0.0/8,192.168.0.0/16',
+      doc: {
+        en: 'loopback and private networks in which targets of delivery routes may be; comma-separated, none unless set',
+        zh: '转发目标可以位于的回环与私有网段，逗号分隔；不设时都不允许',
+      },
+    }),
+    deliveryBytes: setting({
+      name: 'DELIVERY_MEGABYTES',
+      schema: megabytesSchema,
+      default: '256',
+      doc: {
+        en: 'of Redis, for what waits to be delivered, for each component; beyond it the oldest of the longest queue are dropped',
+        zh: '每个第三方平台等待转发的内容最多占用的 Redis 内存（MB）；超出时丢弃最长队列中最旧的',
       },
     }),
   },
