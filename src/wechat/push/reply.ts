@@ -13,38 +13,134 @@ export interface ReplyDocument {
   json: string;
 }
 
-/**
- * A text to the user.
- * @param reply.to the openid that wrote to us
- * @param reply.from the account that was written to, `gh_…`
- * @param reply.createTime Unix seconds
- */
+export type ReplyMessage =
+  | { type: 'text'; content: string }
+  | { type: 'image' | 'voice'; media_id: string }
+  | {
+      type: 'video';
+      media_id: string;
+      title?: string | undefined;
+      description?: string | undefined;
+    }
+  | {
+      type: 'music';
+      title?: string | undefined;
+      description?: string | undefined;
+      music_url?: string | undefined;
+      hq_music_url?: string | undefined;
+      thumb_media_id: string;
+    }
+  | {
+      type: 'news';
+      articles: readonly { title: string; description: string; pic_url: string; url: string }[];
+    }
+  /** The user is handed to customer service; with `kf_account` to this member of it. */
+  | { type: 'transfer_customer_service'; kf_account?: string | undefined };
+
+export interface ReplyEnds {
+  /** The openid that wrote to us. */
+  user: string;
+  /** The account that was written to, `gh_…`. */
+  account: string;
+  /** Unix seconds. */
+  createTime: number;
+}
+
+/** The elements of one document, nested or repeated. */
+type Element = string | number | Elements;
+interface Elements {
+  [name: string]: Element | readonly Elements[] | undefined;
+}
+
+/** Without what WeChat could not read. */
+export function cleanText(text: string): string {
+  return text.replace(ILLEGAL, '');
+}
+
+/** A text to the user. */
 export function textReply(reply: {
   to: string;
   from: string;
   createTime: number;
   content: string;
 }): ReplyDocument {
-  const { to, from, createTime } = reply;
-  const content = reply.content.replace(ILLEGAL, '');
-  return {
-    xml:
-      `<xml><ToUserName>${cdata(to)}</ToUserName>` +
-      `<FromUserName>${cdata(from)}</FromUserName>` +
-      `<CreateTime>${createTime}</CreateTime>` +
-      `<MsgType>${cdata('text')}</MsgType>` +
-      `<Content>${cdata(content)}</Content></xml>`,
-    json: JSON.stringify({
-      ToUserName: to,
-      FromUserName: from,
-      CreateTime: createTime,
-      MsgType: 'text',
-      Content: content,
-    }),
+  const { to: user, from: account, createTime, content } = reply;
+  return replyDocument({ type: 'text', content }, { user, account, createTime });
+}
+
+export function replyDocument(
+  message: ReplyMessage,
+  { user, account, createTime }: ReplyEnds,
+): ReplyDocument {
+  const elements: Elements = {
+    ToUserName: user,
+    FromUserName: account,
+    CreateTime: createTime,
+    MsgType: message.type,
+    ...contentOf(message),
   };
+  return { xml: `<xml>${xmlOf(elements)}</xml>`, json: JSON.stringify(jsonOf(elements)) };
+}
+
+function contentOf(message: ReplyMessage): Elements {
+  switch (message.type) {
+    case 'text':
+      return { Content: cleanText(message.content) };
+    case 'image':
+      return { Image: { MediaId: message.media_id } };
+    case 'voice':
+      return { Voice: { MediaId: message.media_id } };
+    case 'video': {
+      const { media_id: MediaId, title: Title, description: Description } = message;
+      return { Video: { MediaId, Title, Description } };
+    }
+    case 'music':
+      return {
+        Music: {
+          Title: message.title,
+          Description: message.description,
+          MusicUrl: message.music_url,
+          HQMusicUrl: message.hq_music_url,
+          ThumbMediaId: message.thumb_media_id,
+        },
+      };
+    case 'news': {
+      const item = message.articles.map((article) => ({
+        Title: article.title,
+        Description: article.description,
+        PicUrl: article.pic_url,
+        Url: article.url,
+      }));
+      return { ArticleCount: item.length, Articles: { item } };
+    }
+    case 'transfer_customer_service': {
+      const { kf_account: KfAccount } = message;
+      return KfAccount === undefined ? {} : { TransInfo: { KfAccount } };
+    }
+  }
+}
+
+function xmlOf(elements: Elements): string {
+  return Object.entries(elements)
+    .flatMap(([name, value]) => {
+      if (value === undefined) return [];
+      const all = Array.isArray(value) ? value : [value];
+      return all.map((one) => `<${name}>${innerXml(one as Element)}</${name}>`);
+    })
+    .join('');
+}
+
+function innerXml(value: Element): string {
+  if (typeof value === 'number') return String(value);
+  return typeof value === 'string' ? cdata(value) : xmlOf(value);
+}
+
+/** Without what was left out. */
+function jsonOf(elements: Elements): Elements {
+  return JSON.parse(JSON.stringify(elements)) as Elements;
 }
 
 /** A CDATA section ends at the first `]]>`, so one inside the text is spread over two sections. */
 function cdata(text: string): string {
-  return `<![CDATA[${text.replace(ILLEGAL, '').replaceAll(']]>', ']]]]><![CDATA[>')}]]>`;
+  return `<![CDATA[${cleanText(text).replaceAll(']]>', ']]]]><![CDATA[>')}]]>`;
 }
