@@ -24,6 +24,24 @@ const MIRROR_NAMES: Readonly<Partial<Record<CredentialKindName, string>>> = {
   pre_auth_code: 'component_pre_auth_code',
 };
 
+/** Sorted sets of ids of pushes by epoch ms, but for the last two. */
+export interface DeliveryQueues {
+  /** Never tried, by the moment at which they came. */
+  fresh: string;
+  /** To be tried again, by the moment at which. */
+  again: string;
+  /** Under way, by the moment at which they are anybody's again. */
+  leased: string;
+  /** Asked for a reply while WeChat waits, by the moment at which they are anybody's. */
+  replying: string;
+  /** Given up, by the moment at which. */
+  dead: string;
+  /** Hash: id to how often it was tried. */
+  attempts: string;
+  /** Hash: how the target fares. */
+  target: string;
+}
+
 export interface Keys {
   ticketMirror(appid: string): string;
   ticketRecord(appid: string): string;
@@ -56,6 +74,12 @@ export interface Keys {
   events(appid: string): string;
   /** Exists for some minutes after a push was accepted. */
   seen(appid: string, fingerprint: string): string;
+  /** Hash: what is kept of a push until it is delivered, and each attempt. */
+  push(appid: string, id: string): string;
+  /** Sorted set of pushes that are not to be delivered before their authorization code is exchanged. */
+  heldPushes(appid: string): string;
+  /** Of one target: see `DeliveryQueues`. */
+  deliveries(appid: string, target: string): DeliveryQueues;
   /** Hash of counters about one component's pushes. */
   pushStats(appid: string): string;
   /** Hash: how many pushes were refused, where and why. */
@@ -101,6 +125,20 @@ export function createKeys(prefix: string): Keys {
     reconciliationSeen: (component) => `${prefix}reconciliation_seen:{${component}}`,
     events: (appid) => `${prefix}events:{${appid}}`,
     seen: (appid, fingerprint) => `${prefix}seen:{${appid}}:${fingerprint}`,
+    push: (appid, id) => `${prefix}push:{${appid}}:${id}`,
+    heldPushes: (appid) => `${prefix}held_pushes:{${appid}}`,
+    deliveries: (appid, target) => {
+      const name = (what: string) => `${prefix}deliveries_${what}:{${appid}}:${target}`;
+      return {
+        fresh: name('fresh'),
+        again: name('again'),
+        leased: name('leased'),
+        replying: name('replying'),
+        dead: name('dead'),
+        attempts: name('attempts'),
+        target: `${prefix}target:{${appid}}:${target}`,
+      };
+    },
     pushStats: (appid) => `${prefix}push_stats:{${appid}}`,
     refusedPushes: (appid) => `${prefix}refused_pushes:{${appid}}`,
     ticketArrivals: (appid) => `${prefix}history:component_verify_ticket:{${appid}}`,

@@ -10,6 +10,13 @@ import {
 import { claimDue, planCheck } from '../authorizers/due-queue.ts';
 import { appendEvent } from '../tickets/event-stream.ts';
 import { addExchange } from '../authorizers/code-exchange.ts';
+import {
+  claimDeliveries,
+  moveDeliveries,
+  releaseHeldPush,
+  settleDelivery,
+} from '../deliveries/queue.ts';
+import type { DeliveryPlan } from '../tickets/push.ts';
 import { createKeys, type CredentialId } from './keys.ts';
 import { giveLeaseBack, takeLease } from './lease.ts';
 import { noteLinkOutcome } from '../authorizers/link-outcomes.ts';
@@ -63,6 +70,11 @@ const PATIENCE = {
 
 const COUNTED = { url: 'event', at: 1, usedPreviousKey: true, usedPreviousToken: true } as const;
 
+function planFor({ keys }: Store): DeliveryPlan {
+  const { fresh, target } = keys.deliveries(APPID, APPID);
+  return { id: APPID, kept: { at: '1' }, queues: [{ keys: [fresh, target], score: 1 }] };
+}
+
 type Step = (store: Store) => Promise<unknown>;
 
 const STEPS: readonly Step[] = [
@@ -80,8 +92,24 @@ const STEPS: readonly Step[] = [
       everywhere,
       event: { id: APPID },
       counted: COUNTED,
+      plan: planFor(store),
     });
   },
+  async (store) => {
+    const targets = [{ name: APPID, free: 1, concurrency: 1, perSecond: 1 }];
+    await claimDeliveries(store, APPID, targets);
+    const made = {
+      target: APPID,
+      id: APPID,
+      attempt: 1,
+      asked: true,
+      told: '',
+      againInMs: 0,
+    } as const;
+    await settleDelivery(store, APPID, { ...made, outcome: 'dead' });
+    await moveDeliveries(store, APPID, APPID, 'replay', 'dead', [APPID]);
+  },
+  (store) => releaseHeldPush(store, APPID, { id: APPID, at: 1 }, [APPID]),
   (store) => addRefused(store, APPID, [REFUSED]),
   (store) => keepTicket(store, APPID, undefined),
   (store) => refuseTicket(store, APPID, 'another', store.time.now()),

@@ -7,7 +7,8 @@
 -- the event where somebody has put something else under the key of the stream: nothing is undone then.
 --
 -- KEYS  1 event stream   2 counters (hash)   3 ticket record (hash)   4 ticket mirror (string)
---       5 arrivals (list of moments, for people)   then the seen marker of each push
+--       5 arrivals (list of moments, for people)   then the seen marker of each push and the keys of its
+--       deliveries
 -- ARGV  1 stream length
 --       2 the latest create_time that can be, ms: one further ahead was written by a clock that is wrong
 --       3 how many arrivals are kept   4 ms between two arrivals of one ticket that people want to see
@@ -56,7 +57,7 @@ local function accept(marker, arrived, push)
     local set = { 'create_time', arrived.create_time, 'received_at', arrived.received_at }
     local function add(name, value) set[#set + 1], set[#set + 2] = name, value end
     if outcome == 'stored' then
-      add_event(push)
+      add_event(push, marker)
       add('ticket', ticket)
       add('count', string.format('%.0f', (tonumber(r[5] or '') or 0) + 1))
       if newest then
@@ -82,14 +83,15 @@ local function accept(marker, arrived, push)
   return outcome
 end
 
-local results = {}
+local results, before = {}, 5
 for i, texts in ipairs(decode_pushes(5)) do
   local arrived = {
     ticket = texts[1], create_time = texts[2], received_at = texts[3],
     life = texts[4], remember = texts[5],
   }
   local push = read_push(texts, 5)
-  local outcome = accept(5 + i, arrived, push)
+  local outcome = accept(before + 1, arrived, push)
+  before = before + 1 + delivery_keys(push)
   count(push, outcome)
   results[i] = outcome
 end

@@ -2,7 +2,7 @@
 -- under as many addresses already as one push may be.
 --
 -- KEYS  1 event stream   2 counters (hash)   then, for each push, its seen markers, the last of which is
---       the number of its addresses (string) if those are counted
+--       the number of its addresses (string) if those are counted, and the keys of its deliveries
 -- ARGV  1 stream length   then each push: how many addresses it may have, 0 when they are not counted
 --       ms for which each of its keys is kept
 --       what `push.lua` says
@@ -22,9 +22,9 @@ local function append(before, lives, most, push)
     addresses = type(found) == 'string' and tonumber(found) or 0
     if addresses >= most then return 'elsewhere' end
   end
-  add_event(push)
+  add_event(push, last)
   for i = 1, markers do
-    redis.call('SET', KEYS[before + i], '1', 'PX', lives[i])
+    redis.call('SET', KEYS[before + i], marker_of(push), 'PX', lives[i])
   end
   if is_counted then
     redis.call('SET', KEYS[last], addresses + 1, 'PX', lives[#lives])
@@ -37,7 +37,7 @@ for i, texts in ipairs(decode_pushes(2)) do
   local most, lives = texts[1], texts[2]
   local push = read_push(texts, 2)
   local outcome = append(before, lives, most, push)
-  before = before + #lives
+  before = before + #lives + delivery_keys(push)
   -- What is refused is counted elsewhere.
   if outcome ~= 'elsewhere' then count(push, outcome) end
   results[i] = outcome

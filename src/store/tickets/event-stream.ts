@@ -1,4 +1,5 @@
-import { pushArgument, type Counted, type EventFields } from './push.ts';
+import { deliveryKeys, pushArgument, type DeliveryPlan } from './push.ts';
+import type { Counted, EventFields } from './push.ts';
 import { onDisplayKey, onRedis } from '../redis/connection.ts';
 import { loadPushScript, runScript } from '../redis/scripts.ts';
 import type { Store } from '../redis/store.ts';
@@ -35,6 +36,8 @@ export interface ArrivedEvent {
   event: EventFields;
   /** Undefined when nobody is to count it. */
   counted?: Counted | undefined;
+  /** Undefined when nothing of it is to be delivered. */
+  plan?: DeliveryPlan | undefined;
 }
 
 const append = createTogether(appendAll);
@@ -54,14 +57,29 @@ async function appendAll(
 ): Promise<Appended[]> {
   const names = [keys.events(appid), keys.pushStats(appid)];
   const args: (string | number)[] = [EVENT_STREAM_LENGTH];
-  for (const { identities, everywhere, event, counted } of pushes) {
+  for (const { identities, everywhere, event, counted, plan } of pushes) {
     const all = everywhere === undefined ? identities : [...identities, everywhere];
     for (const { name } of all) names.push(keys.seen(appid, name));
+    names.push(...deliveryKeys(keys, appid, plan));
     const lives = all.map(({ forMs }) => forMs);
     const addresses = everywhere === undefined ? 0 : MOST_ADDRESSES;
-    args.push(pushArgument([addresses, lives], event, counted));
+    args.push(pushArgument([addresses, lives], event, counted, plan));
   }
   return (await onRedis(() => runScript(redis, appendEventScript, names, args))) as Appended[];
+}
+
+/**
+ * The id of the push that was seen first under one of these names; undefined when it was not delivered.
+ * @throws KeeperError `store_unavailable`
+ */
+export async function idOfSeen(
+  { redis, keys }: Store,
+  appid: string,
+  identities: readonly Identity[],
+): Promise<string | undefined> {
+  const names = identities.map(({ name }) => keys.seen(appid, name));
+  const found = await onRedis(() => Promise.all(names.map((name) => redis.get(name))));
+  return found.find((one) => one !== null && one !== '1') ?? undefined;
 }
 
 /** Whether one of these was seen before. @throws KeeperError `store_unavailable` */
@@ -82,6 +100,30 @@ export interface StoredEvent {
   fields: EventFields;
 }
 
+/** Entries that are looked at in one go. */
+const SEARCHED = 500;
+
+/**
+ * The entry of one push, while it is in the stream. It has to be searched for, so this is for people.
+ * @throws KeeperError `store_unavailable`
+ */
+export async function findEvent(
+  { redis, keys }: Store,
+  appid: string,
+  id: string,
+): Promise<StoredEvent | undefined> {
+  let end = '+';
+  for (let seen = 0; seen <= EVENT_STREAM_LENGTH; seen += SEARCHED) {
+    const read = () => redis.xrevrange(keys.events(appid), end, '-', 'COUNT', SEARCHED);
+    const events = (await onDisplayKey(read, [])).map(toEvent);
+    const found = events.find(({ fields }) => fields.id === id);
+    const last = events.at(-1);
+    if (found !== undefined || last === undefined || events.length < SEARCHED) return found;
+    end = `(${last.id}`;
+  }
+  return undefined;
+}
+
 /** The last events, newest first. @throws KeeperError `store_unavailable` */
 export async function readEvents(
   store: Store,
@@ -93,9 +135,11 @@ export async function readEvents(
     () => store.redis.xrevrange(key, '+', '-', 'COUNT', count),
     [],
   );
-  return entries.map(([id, flat]) => {
-    const fields: Record<string, string> = {};
-    for (let i = 0; i < flat.length; i += 2) fields[flat[i] ?? ''] = flat[i + 1] ?? '';
-    return { id, at: Number(id.split('-')[0]), fields };
-  });
+  return entries.map(toEvent);
+}
+
+function toEvent([id, flat]: [string, string[]]): StoredEvent {
+  const fields: Record<string, string> = {};
+  for (let i = 0; i < flat.length; i += 2) fields[flat[i] ?? ''] = flat[i + 1] ?? '';
+  return { id, at: Number(id.split('-')[0]), fields };
 }

@@ -5,6 +5,8 @@
 -- A push is one argument, a JSON array: what its script wants to know, and behind that these texts
 --   its moment ms, or '' if it is not to be counted   'event' or 'message'
 --   '1' if it came under the previous key, otherwise ''   the same of the previous token
+--   '' or what is to be delivered of it: a JSON array of its id, the names and texts of what is kept until
+--   then, ms for which, and for each queue its score and the bytes that wait in it
 --   the texts of its event: names and values
 
 -- All of them before anything is written, so that none that cannot be read undoes others.
@@ -21,13 +23,47 @@ local function read_push(texts, own)
   return {
     moment = texts[own + 1], url = texts[own + 2],
     previous_key = texts[own + 3] == '1', previous_token = texts[own + 4] == '1',
-    texts = texts, event_at = own + 5,
+    delivery = texts[own + 5], texts = texts, event_at = own + 6,
   }
 end
 
--- KEYS[1] is the event stream, ARGV[1] its length.
-local function add_event(push)
+-- KEYS of a push to be delivered: what is kept of it (hash), and for each queue the queue (sorted set) and
+-- the state of its target (hash).
+local function delivery_keys(push)
+  return push.delivery == '' and 0 or 1 + 2 * #push.delivery[4]
+end
+
+-- `before`: how many keys stand before its own.
+-- pcall: a queue that somebody has spoiled is made anew.
+local function plan_deliveries(delivery, before)
+  local id, kept, life, queues = delivery[1], delivery[2], delivery[3], delivery[4]
+  redis.call('HSET', KEYS[before + 1], unpack(kept))
+  redis.call('PEXPIRE', KEYS[before + 1], life)
+  for i, queue in ipairs(queues) do
+    local at = before + 2 * i
+    if type(redis.pcall('ZADD', KEYS[at], queue[1], id)) == 'table' then
+      redis.call('DEL', KEYS[at])
+      redis.call('ZADD', KEYS[at], queue[1], id)
+    end
+    redis.call('PEXPIRE', KEYS[at], life)
+    if type(redis.pcall('HINCRBY', KEYS[at + 1], 'bytes', queue[2])) == 'table' then
+      redis.call('DEL', KEYS[at + 1])
+      redis.call('HSET', KEYS[at + 1], 'bytes', queue[2])
+    end
+    redis.call('PEXPIRE', KEYS[at + 1], life)
+  end
+end
+
+-- KEYS[1] is the event stream, ARGV[1] its length. `before`: how many keys stand before those of its
+-- deliveries.
+local function add_event(push, before)
   redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(push.texts, push.event_at))
+  if push.delivery ~= '' then plan_deliveries(push.delivery, before) end
+end
+
+-- What the marker of a seen push says: its id, where it is delivered.
+local function marker_of(push)
+  return push.delivery == '' and '1' or push.delivery[1]
 end
 
 local counts, moments = {}, {}

@@ -1,3 +1,4 @@
+import type { Keys } from '../redis/keys.ts';
 import type { ServedUrl } from './refused-pushes.ts';
 
 /** A push on its way into Redis, as `push.lua` takes it. */
@@ -15,6 +16,41 @@ export interface Counted {
   usedPreviousToken: boolean;
 }
 
+/** What is to be delivered of a push, stored in the same step as the push itself. */
+export interface DeliveryPlan {
+  /** Of the push: in the log, the stream and every delivery. */
+  id: string;
+  /** What is kept until everything is delivered. */
+  kept: EventFields;
+  /** One for each target, or the one in which it is held back. */
+  queues: readonly PlannedQueue[];
+}
+
+export interface PlannedQueue {
+  /** Of the queue, and of the state of its target. */
+  keys: readonly [string, string];
+  /** Orders the queue: epoch ms. */
+  score: number;
+}
+
+/** Milliseconds for which anything of a delivery is kept at the most, with a queue that nobody serves. */
+export const DELIVERY_KEPT_MS = 14 * 24 * 3600 * 1000;
+
+/** The keys of a planned push, in the order in which `push.lua` reads them. */
+export function deliveryKeys(keys: Keys, appid: string, plan: DeliveryPlan | undefined): string[] {
+  if (plan === undefined) return [];
+  return [keys.push(appid, plan.id), ...plan.queues.flatMap((one) => one.keys)];
+}
+
+function planArgument({ id, kept, queues }: DeliveryPlan): unknown {
+  const texts = Object.entries(kept).map(([name, text]) => [name, text.toWellFormed()]);
+  const whole = texts.reduce((sum, [, text = '']) => sum + Buffer.byteLength(text), 0);
+  // It is stored once, whoever gets it.
+  const size = Math.ceil(whole / queues.length);
+  const all = [...texts, ['open', String(queues.length)], ['size', String(size)]];
+  return [id, all.flat(), DELIVERY_KEPT_MS, queues.map(({ score }) => [score, size])];
+}
+
 /**
  * A push as `push.lua` reads it. Half a character would be no JSON to Redis.
  * @param own what its script wants to know
@@ -23,6 +59,7 @@ export function pushArgument(
   own: readonly (string | number | readonly number[])[],
   event: EventFields,
   counted: Counted | undefined,
+  plan?: DeliveryPlan,
 ): string {
   const parts: unknown[] = [
     ...own,
@@ -30,6 +67,7 @@ export function pushArgument(
     counted?.url ?? '',
     counted?.usedPreviousKey === true ? '1' : '',
     counted?.usedPreviousToken === true ? '1' : '',
+    plan === undefined ? '' : planArgument(plan),
   ];
   for (const name in event) parts.push(name, (event[name] ?? '').toWellFormed());
   return JSON.stringify(parts);

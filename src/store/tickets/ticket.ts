@@ -1,6 +1,7 @@
 import { onDisplayKey, onRedis } from '../redis/connection.ts';
 import { EVENT_STREAM_LENGTH, SEEN_MS } from './event-stream.ts';
-import { pushArgument, type Counted, type EventFields } from './push.ts';
+import { deliveryKeys, pushArgument, type DeliveryPlan } from './push.ts';
+import type { Counted, EventFields } from './push.ts';
 import { loadPushScript, loadScript, runScript } from '../redis/scripts.ts';
 import type { Store } from '../redis/store.ts';
 import { createTogether } from '../redis/together.ts';
@@ -56,6 +57,8 @@ export interface ArrivedTicket {
   event: EventFields;
   /** Undefined when nobody is to count it. */
   counted?: Counted | undefined;
+  /** Undefined when nothing of it is to be delivered. */
+  plan?: DeliveryPlan | undefined;
 }
 
 /** `duplicate` also when the ticket is the newest already and has but come again. */
@@ -82,10 +85,10 @@ async function acceptAll(
     ...[EVENT_STREAM_LENGTH, now + MAX_AHEAD_MS, ARRIVALS_KEPT, ARRIVALS_APART_MS],
   ];
   for (const { ticket, createTime, receivedAt, rememberMs = SEEN_MS, ...one } of arrived) {
-    names.push(keys.seen(appid, one.fingerprint));
+    names.push(keys.seen(appid, one.fingerprint), ...deliveryKeys(keys, appid, one.plan));
     const life = Math.max(1, createTime + TICKET_LIFE_MS - now);
     const own = [ticket, createTime, receivedAt, life, rememberMs].map(String);
-    args.push(pushArgument(own, one.event, one.counted));
+    args.push(pushArgument(own, one.event, one.counted, one.plan));
   }
   return (await onRedis(() =>
     runScript(redis, acceptTicketScript, names, args),
