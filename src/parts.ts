@@ -9,6 +9,7 @@ import { createReceiver } from './callbacks/receiver.ts';
 import { createRefusedPushCounter } from './callbacks/refused-pushes.ts';
 import { createKeyRing } from './config/api-keys.ts';
 import { secretsOf, type Config } from './config/load.ts';
+import { createDeliveries, type Deliveries } from './deliveries/deliveries.ts';
 import { noteConsumed } from './credentials/note-consumed.ts';
 import { inRoom, type Deps } from './credentials/deps.ts';
 import { createKeeper, type Keeper } from './credentials/keeper.ts';
@@ -29,6 +30,7 @@ import { startNodeCron, type StartCron } from './schedule/cron.ts';
 import { jobTable } from './schedule/jobs.ts';
 import { createScheduler } from './schedule/scheduler.ts';
 import { withoutSecrets, type SnapshotContext } from './status/context.ts';
+import { shownRoutes } from './status/deliveries.ts';
 import { createHeartbeat } from './status/heartbeat.ts';
 import { authorizerToken } from './store/authorizers/authorization.ts';
 import { bindCode, readLinkOutcome } from './store/authorizers/link-outcomes.ts';
@@ -110,8 +112,18 @@ function createWorkers(config: Config, options: PartsOptions) {
     onOutcome: metrics.counters.onOutcome,
   });
   const reading = { ...refreshing, keeper };
-  const authorizers = createAuthorizers(config, reading, clocks);
-  const pushes = createPushes(config, deps, keeper, authorizers, metrics);
+  const deliveries = createDeliveries({
+    ...inRoom(deps, 'deliveries'),
+    components: withAppids(components),
+    routes: config.routes,
+    networks: config.deliveryNetworks,
+    mostBytes: config.deliveryBytes,
+    onAttempt: metrics.counters.onDelivery,
+    onReply: metrics.counters.onReply,
+  });
+  const onAuthorized = (component: string) => deliveries.authorized(component);
+  const authorizers = createAuthorizers(config, reading, clocks, onAuthorized);
+  const pushes = createPushes(config, deps, keeper, { ...authorizers, deliveries }, metrics);
 
   const jobs = jobTable(config, keeper);
   const scheduler = createScheduler({ ...inRoom(deps, 'schedule'), startCron, jobs });
@@ -124,6 +136,7 @@ function createWorkers(config: Config, options: PartsOptions) {
     keeper,
     reading,
     ...authorizers,
+    deliveries,
     ...pushes,
     jobs,
     scheduler,
@@ -167,7 +180,12 @@ function createGround(config: Config, { log: plainLog, clock = systemClock }: Pa
 }
 
 /** What becomes of the accounts that authorize a component. */
-function createAuthorizers(config: Config, reading: ReadContext, clocks: ClockWatch) {
+function createAuthorizers(
+  config: Config,
+  reading: ReadContext,
+  clocks: ClockWatch,
+  onAuthorized: (component: string) => void,
+) {
   const { clock, keeper } = reading;
   const context = {
     ...inRoom(reading, 'authorizers'),
@@ -179,6 +197,7 @@ function createAuthorizers(config: Config, reading: ReadContext, clocks: ClockWa
     ...context,
     onAuthorized: (component, authorizer) => {
       void keeper.ensureFresh(authorizerToken(component, authorizer), 'patrol');
+      onAuthorized(component);
     },
     onLost: (component) => {
       reconciler.request(component).catch((error: unknown) => {
@@ -189,12 +208,17 @@ function createAuthorizers(config: Config, reading: ReadContext, clocks: ClockWa
   return { reconciler, authorizations, releaseCheck: createReleaseCheck(context) };
 }
 
+/** As the envelope has them. */
+function withAppids(components: Config['components']) {
+  return components.map((one) => ({ ...one, componentAppid: one.appid }));
+}
+
 /** Pushes on their way in, and what is remembered of tickets. */
 function createPushes(
   config: Config,
   deps: Deps,
   keeper: Keeper,
-  { authorizations, releaseCheck }: ReturnType<typeof createAuthorizers>,
+  { authorizations, releaseCheck, deliveries }: AuthorizersAndDeliveries,
   metrics: Metrics,
 ) {
   const { components } = config;
@@ -216,7 +240,7 @@ function createPushes(
   const tally = createPushTally(log, clock);
   const receiver = createReceiver({
     ...pushing,
-    components: components.map((one) => ({ ...one, componentAppid: one.appid })),
+    components: withAppids(components),
     pendingTickets,
     onTicket,
     onCode(component, preAuthCode) {
@@ -233,9 +257,16 @@ function createPushes(
     nextMoment: () => refusedPushes.nextMoment(),
     onAccepted: (...push) => refusedPushes.accepted(...push),
     replyTo: (message) => releaseCheck.replyTo(message),
+    ...(deliveries.planDeliveries && {
+      planDeliveries: deliveries.planDeliveries,
+      replies: deliveries.replies,
+      onPlanned: (component) => deliveries.kick(component),
+    }),
   });
   return { ticketMemory, pendingTickets, refusedPushes, tally, receiver };
 }
+
+type AuthorizersAndDeliveries = ReturnType<typeof createAuthorizers> & { deliveries: Deliveries };
 
 /** What the status, and all that is made from it, looks at. */
 function createStatus(config: Config, workers: Workers): SnapshotContext {
@@ -246,6 +277,7 @@ function createStatus(config: Config, workers: Workers): SnapshotContext {
     windowMs: config.refreshWindowMs,
     refreshesPerSecond: config.authorizerRefreshesPerSecond,
     publicBaseUrl: config.publicBaseUrl,
+    routes: shownRoutes(config.routes),
     components: withoutSecrets(config.components),
     accounts: config.accounts,
     reconciliation: (component) => reconciler.progress(component),
@@ -278,6 +310,7 @@ function createLoops({ components, alertWebhooks }: Config, workers: Workers, al
     () => watch.onRound(),
     () => workers.sessionSecret.keep(),
     () => workers.endedSessions.keep(),
+    () => workers.deliveries.keep(),
     // Not awaited, for the same reason as below.
     () => void workers.authorizations.workAll(),
     () => void workers.reconciler.runDue(),
@@ -328,5 +361,6 @@ export async function loadTheRest(config: Config, parts: Parts) {
   const { createInternalListener } = await import('./http/internal/listener.ts');
   await import('./http/public/authorize.ts');
   await parts.metrics.load();
+  await parts.deliveries.load();
   return createInternalListener(config, parts);
 }

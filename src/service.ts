@@ -101,15 +101,8 @@ export function createService(config: Config, options: PartsOptions): Service {
 
 /** Whatever has a life, in the order in which it starts; within a phase it is told to stop in it, too. */
 function livesOf(config: Config, parts: Parts, listeners: Listeners): readonly Life[] {
-  const { watch, heartbeat, alerts, tally, releaseCheck } = parts;
-  const { store, log, replica } = parts.deps;
-  const connection = {
-    async start() {
-      if (await whenReady(store.redis, REDIS_START_MS)) return;
-      log.error('Redis is not there; pushes are refused with 503 until it is');
-    },
-    stop: () => store.redis.disconnect(),
-  };
+  const { watch, heartbeat, alerts, tally, releaseCheck, deps } = parts;
+  const { store, log, replica } = deps;
   const selfTest = {
     async start() {
       await watch.idle();
@@ -136,14 +129,14 @@ function livesOf(config: Config, parts: Parts, listeners: Listeners): readonly L
     },
     stop: () => heartbeat.stop().catch(() => undefined),
   };
-  const checks = { stop: () => releaseCheck.idle(), idle: () => releaseCheck.idle() };
+  const answered = () => releaseCheck.idle();
   const news = {
     start: () => alerts.started(),
     stop: () => alerts.stop(),
     idle: () => alerts.idle(),
   };
   return [
-    { phase: 'redis', part: connection },
+    { phase: 'redis', part: connectionOf(parts) },
     { phase: 'work', part: selfTest },
     { phase: 'work', part: listeners },
     { phase: 'work', part: { start: started } },
@@ -153,12 +146,24 @@ function livesOf(config: Config, parts: Parts, listeners: Listeners): readonly L
     ...parts.loops.map((part): Life => ({ phase: 'work', part })),
     { phase: 'work', part: parts.authorizations },
     { phase: 'work', part: parts.reconciler },
-    { phase: 'work', part: checks },
+    { phase: 'work', part: parts.deliveries },
+    { phase: 'work', part: { stop: answered, idle: answered } },
     { phase: 'work', part: parts.keeper },
     { phase: 'work', part: news },
+    { phase: 'held', part: { stop: () => parts.deliveries.close() } },
     { phase: 'held', part: parts.pendingTickets },
     { phase: 'held', part: parts.refusedPushes },
   ];
+}
+
+function connectionOf({ deps: { store, log } }: Parts): Life['part'] {
+  return {
+    async start() {
+      if (await whenReady(store.redis, REDIS_START_MS)) return;
+      log.error('Redis is not there; pushes are refused with 503 until it is');
+    },
+    stop: () => store.redis.disconnect(),
+  };
 }
 
 type Listeners = ReturnType<typeof createListeners>;

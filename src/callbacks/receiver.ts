@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../lib/clock.ts';
+import { readAppid } from '../config/appid.ts';
 import { KeeperError, type ErrorCode } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Store } from '../store/redis/store.ts';
+import type { EventFields } from '../store/tickets/push.ts';
 import {
   openPush,
   verifyEcho,
@@ -13,6 +15,10 @@ import {
 import { textOf, type PushFields } from '../wechat/push/push-fields.ts';
 import { readPush } from '../wechat/push/read-push.ts';
 import { createUsualOpener, readUsual, type UsualOpener } from '../wechat/push/usual-push.ts';
+import type { PlannedPush } from '../deliveries/plan.ts';
+import type { PushToDeliver } from '../deliveries/push-to-deliver.ts';
+import type { UserReply } from '../deliveries/reply-content.ts';
+import type { Replies } from '../deliveries/replies.ts';
 import { createOriginalIds, type OriginalIds } from './original-ids.ts';
 import { handlerOf, recordMessage } from './handlers/index.ts';
 import type { PushTally } from './push-tally.ts';
@@ -33,6 +39,8 @@ export interface Receiver {
   /** Answers WeChat's echostr check. @throws KeeperError */
   echo(componentAppid: string, query: Readonly<Record<string, unknown>>): string;
   knows(componentAppid: string): boolean;
+  /** The moment, to be taken when a push begins to arrive. */
+  begin(): number;
 }
 
 export interface Answer {
@@ -49,6 +57,9 @@ export interface ArrivedPush {
   authorizerAppid?: string;
   query: Readonly<Record<string, unknown>>;
   body: Buffer;
+  contentType?: string | undefined;
+  /** When its first byte came, as `Receiver.begin` has it. */
+  begunAt?: number;
 }
 
 export interface ReceiverOptions extends HandlerContext {
@@ -61,6 +72,12 @@ export interface ReceiverOptions extends HandlerContext {
   onPush?: (type: 'event' | 'message', outcome: PushOutcome | ErrorCode | 'bug') => void;
   /** @returns a moment, epoch ms, later than all it has given before */
   nextMoment?: () => number;
+  /** Plans what is to be delivered of a push. */
+  planDeliveries?: (push: PushToDeliver) => PlannedPush | undefined;
+  /** Called behind a push of which something is to be delivered. */
+  onPlanned?: (component: string) => void;
+  /** Answers users by targets. */
+  replies?: Replies | undefined;
   /** Called with each push that was accepted, and the moment at which it had come. */
   onAccepted?: (component: string, type: 'event' | 'message', at: number) => void;
 }
@@ -75,6 +92,7 @@ interface Platform {
 /** Letters of a push's name in the log. */
 const MAX_NAME = 64;
 const SUCCESS: Answer = { type: 'text/plain', body: 'success' };
+const NO_REPLY: UserReply = { as: 'none' };
 
 export function createReceiver(options: ReceiverOptions): Receiver {
   const components = new Map(
@@ -95,6 +113,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
   const parts = { ...options, originalIds: createOriginalIds(options) };
   return {
     knows: (appid) => components.has(appid),
+    begin: () => options.clock.monotonic(),
     echo: (appid, query) => verifyEcho(platformOf(appid).secrets, query),
     async receive(push) {
       try {
@@ -121,9 +140,9 @@ async function receive(
   const opened =
     openUsual(arrived.query, arrived.body) ??
     openPush(secrets, arrived.query, arrived.body, others);
-  const { nonce } = opened.query;
   const typed = authorizerAppid !== undefined;
   const read = readUsual(opened.message) ?? readPush(opened.message, { typed });
+  const deliveries = deliveriesOf(options, arrived, opened);
   const push: OpenedPush = {
     requestId: randomUUID(),
     componentAppid: secrets.componentAppid,
@@ -140,21 +159,91 @@ async function receive(
       usedPreviousKey: opened.usedPreviousKey,
       usedPreviousToken: opened.usedPreviousToken,
     },
+    plan: (entry, awaits) => deliveries.plan(push, entry, awaits),
   };
   assertAtItsUrl(push, authorizerAppid);
   if (authorizerAppid === undefined) {
     const outcome = await handlerOf(textOf(push.fields, 'InfoType') ?? '').handle(push, options);
     noteOutcome(options, push, opened, outcome);
+    deliveries.begin(push);
     return SUCCESS;
   }
   const account = await accountOf(options.originalIds, push, authorizerAppid);
   const odd = account === 'another' ? ([...push.odd, 'another_account'] as const) : push.odd;
   const arrivedMessage = { ...push, odd, authorizerAppid, atItsAccount: account === 'its_own' };
-  const outcome = await recordMessage(arrivedMessage, options);
+  const { outcome, firstId } = await recordMessage(arrivedMessage, options);
   const message = { ...push, odd, authorizerAppid, outcome };
   noteOutcome(options, message, opened, outcome);
-  const seal = (reply: string) => opened.seal(reply, Math.floor(now / 1000), nonce);
-  return answerTo(options, message, { seal, envelope: opened.format, inside: read.format });
+  const form: ReplyForm = {
+    seal: (reply) => opened.seal(reply, Math.floor(now / 1000), opened.query.nonce),
+    envelope: opened.format,
+    inside: read.format,
+  };
+  const own = answerTo(options, message, form);
+  deliveries.begin(push);
+  if (own === undefined && deliveries.hasReplier()) {
+    return answerIn(form, await deliveries.reply(push, outcome, firstId));
+  }
+  if (own !== undefined && outcome === 'stored') deliveries.leave(push);
+  return own ?? SUCCESS;
+}
+
+/** How a reply to one message is encrypted and written. */
+interface ReplyForm {
+  seal: (reply: string) => string;
+  envelope: PushFormat;
+  inside: PushFormat;
+}
+
+/** What becomes of one push after it was stored, by the routes that take it. */
+function deliveriesOf(options: ReceiverOptions, arrived: ArrivedPush, opened: TrustedPush) {
+  const { planDeliveries, replies, onPlanned, clock } = options;
+  const begunAt = arrived.begunAt ?? clock.monotonic();
+  let source: PushToDeliver | undefined;
+  let planned: PlannedPush | undefined;
+  return {
+    plan(push: OpenedPush, entry: EventFields, awaits?: string): PlannedPush | undefined {
+      if (planDeliveries === undefined) return undefined;
+      const named = arrived.authorizerAppid ?? readAppid(entry.authorizer_appid ?? '');
+      source = {
+        id: push.requestId,
+        component: push.componentAppid,
+        authorizer: named,
+        type: typeOf(arrived),
+        fields: push.fields,
+        entry,
+        receivedAt: push.receivedAt,
+        query: arrived.query,
+        body: arrived.body,
+        contentType: arrived.contentType,
+        message: opened.message,
+        format: opened.format,
+        awaits,
+      };
+      planned = planDeliveries(source);
+      return planned;
+    },
+    hasReplier: () => replies !== undefined && planned?.replier !== undefined,
+    /** Behind the answer. A repeat may be our own write, whose answer was lost. */
+    begin(push: OpenedPush): void {
+      if (planned !== undefined) onPlanned?.(push.componentAppid);
+    },
+    leave(push: OpenedPush): void {
+      if (planned?.replier !== undefined) replies?.leave(planned, push.componentAppid);
+    },
+    async reply(
+      push: OpenedPush,
+      outcome: PushOutcome,
+      firstId: () => Promise<string | undefined>,
+    ): Promise<UserReply> {
+      if (replies === undefined || planned === undefined || source === undefined) return NO_REPLY;
+      const first = outcome === 'stored' ? planned.id : await firstId().catch(() => undefined);
+      if (first === undefined) return NO_REPLY;
+      return first === planned.id
+        ? replies.replyTo(planned, source, begunAt)
+        : replies.repeatOf(push.componentAppid, first, begunAt);
+    },
+  };
 }
 
 /**
@@ -199,23 +288,37 @@ async function accountOf(
   return known === named ? 'its_own' : 'another';
 }
 
-/** The message is stored by now, so whatever fails here must not make WeChat send it again. */
+/**
+ * What the service itself has to say to a message. The message is stored by now, so whatever fails here must
+ * not make WeChat send it again.
+ */
 function answerTo(
   { replyTo, log }: ReceiverOptions,
   message: StoredMessage,
-  form: { seal: (reply: string) => string; envelope: PushFormat; inside: PushFormat },
-): Answer {
+  form: ReplyForm,
+): Answer | undefined {
   try {
     const reply = replyTo?.(message);
-    if (reply === undefined) return SUCCESS;
-    const { xml, json = xml, ...rest } = reply;
-    if (xml === '') return { type: 'text/plain', body: '', ...rest };
-    const body = form.seal(form.inside === 'json' ? json : xml);
-    return { type: form.envelope === 'json' ? 'application/json' : 'text/xml', body, ...rest };
+    if (reply === undefined) return undefined;
+    const { afterwards, ...documents } = reply;
+    const answer = answerIn(form, { as: 'plain', ...documents });
+    return afterwards === undefined ? answer : { ...answer, afterwards };
   } catch (error) {
     log.error('a message could not be replied to', { request_id: message.requestId, error });
     return SUCCESS;
   }
+}
+
+function answerIn({ seal, envelope, inside }: ReplyForm, reply: UserReply): Answer {
+  if (reply.as === 'none') return SUCCESS;
+  if (reply.as === 'encrypted') {
+    const isJson = reply.body.trimStart().startsWith('{');
+    return { type: isJson ? 'application/json' : 'text/xml', body: reply.body };
+  }
+  const { xml, json = xml } = reply;
+  if (xml === '') return { type: 'text/plain', body: '' };
+  const body = seal(inside === 'json' ? json : xml);
+  return { type: envelope === 'json' ? 'application/json' : 'text/xml', body };
 }
 
 /** Logs and counts behind the answer: neither may delay or spoil it. */

@@ -11,6 +11,10 @@ export interface Counters {
   /** @param outcome what became of it, or the code of the error it was refused with */
   onPush: (type: 'event' | 'message', outcome: string) => void;
   onComplaint: (outcome: string) => void;
+  /** An attempt to deliver a push; routes are named in the settings, so their number is bounded. */
+  onDelivery: (route: string, outcome: string) => void;
+  /** What a user was told by a target. */
+  onReply: (route: string, outcome: string) => void;
   /** A read of a credential over HTTP, or a complaint; the labels are names of ours, not the caller's. */
   onRead: (read: { key: string; kind: string; request: string; result: string }) => void;
   onRequest: (listener: Listener, request: SeenRequest) => void;
@@ -45,6 +49,8 @@ export function createCounters(registry: Registry): Counters {
   const refreshes = make.counter('refreshes_total', REFRESHES, ['kind', 'reason', 'result']);
   const pushes = make.counter('pushes_total', PUSHES, ['type', 'outcome']);
   const complaints = make.counter('complaints_total', COMPLAINTS, ['outcome']);
+  const deliveries = make.counter('deliveries_total', DELIVERIES, ['route', 'outcome']);
+  const replies = make.counter('replies_total', REPLIES, ['route', 'outcome']);
   const reads = make.tally('credential_reads_total', READS, ['key', 'kind', 'request', 'result']);
   const asked = ['listener', 'method', 'route'];
   const requests = make.tally('http_requests_total', REQUESTS, [...asked, 'status']);
@@ -67,6 +73,8 @@ export function createCounters(registry: Registry): Counters {
     },
     onPush: (type, outcome) => pushes.inc({ type, outcome }),
     onComplaint: (outcome) => complaints.inc({ outcome }),
+    onDelivery: (route, outcome) => deliveries.inc({ route, outcome }),
+    onReply: (route, outcome) => replies.inc({ route, outcome }),
     onRead: ({ key, kind, request, result }) => reads.count(key, kind, request, result),
     onRequest(listener, { method, route, status, seconds }) {
       const known = METHODS.includes(method) ? method : 'other';
@@ -83,6 +91,8 @@ const CALL_TIME = 'How long calls to WeChat took.';
 const REFRESHES = 'Looks at credentials that found something to do.';
 const PUSHES = 'Pushes by what became of them, or the error they were refused with.';
 const COMPLAINTS = 'Complaints of services about dead values, by what they were answered.';
+const DELIVERIES = 'Attempts to deliver pushes to targets, by what became of the delivery.';
+const REPLIES = 'Messages that a target was to reply to while WeChat waits, by what came of it.';
 const READS =
   'Requests for credentials over HTTP, by the id of the API key, and what came of them.';
 const REQUESTS = 'HTTP requests answered.';

@@ -51,6 +51,8 @@ function heldCounters(): { counters: Counters; passTo: (target: Counters) => voi
       onOutcome: (...look) => tell((to) => to.onOutcome(...look)),
       onPush: (...push) => tell((to) => to.onPush(...push)),
       onComplaint: (outcome) => tell((to) => to.onComplaint(outcome)),
+      onDelivery: (...attempt) => tell((to) => to.onDelivery(...attempt)),
+      onReply: (...reply) => tell((to) => to.onReply(...reply)),
       onRead: (read) => tell((to) => to.onRead(read)),
       onRequest: (...request) => tell((to) => to.onRequest(...request)),
       onCut: (...cut) => tell((to) => to.onCut(...cut)),

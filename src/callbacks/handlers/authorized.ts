@@ -79,15 +79,16 @@ export async function takeCode(
   time: PushTime,
   arrived: ArrivedCode,
 ): Promise<PushOutcome> {
-  const store = () => storeEvent(push, context, eventIdentities(push, time), eventEntry(push));
+  const store = (options = {}) =>
+    storeEvent(push, context, eventIdentities(push, time), eventEntry(push), options);
   if (await isOddRepeat(push, context, time)) return store();
   const { componentAppid: component } = push;
-  await orSendAgain(() =>
+  const { id } = await orSendAgain(() =>
     addExchange(context.store, component, { ...arrived, authorizedAt: time.at }),
   );
   // Already now: were the event not stored, WeChat would send it again, and the code is known then.
   context.onCode(component, arrived.preAuthCode);
-  return store();
+  return store({ awaits: id });
 }
 
 export interface ArrivedCode {

@@ -38,6 +38,7 @@ export const componentVerifyTicket: PushHandler = {
       throw new KeeperError('stale_push', 'too old', { reason: 'clock' });
     }
     noteOddity(push, time, context);
+    const event = eventEntry(push);
     const arrived = {
       appid,
       ticket,
@@ -46,7 +47,8 @@ export const componentVerifyTicket: PushHandler = {
       receivedAt: Math.max(createTime, Math.min(receivedAt, storeNow)),
       fingerprint: push.hashes.ofEncrypt,
       rememberMs: rememberMs(time, now),
-      event: eventEntry(push),
+      event,
+      plan: push.plan(event),
     };
     let outcome;
     try {

@@ -34,7 +34,7 @@ const SECRET_PAIR = new RegExp(
   'gi',
 );
 
-export function eventEntry(push: OpenedPush): EventFields {
+export function eventEntry(push: Omit<OpenedPush, 'plan'>): EventFields {
   const { fields, content, raw, odd, componentAppid, requestId, receivedAt } = push;
   const clean = raw === undefined ? cleanText : cleanPairs;
   const column = (name: string) =>

@@ -1,6 +1,6 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
-import type { Counted } from '../../store/tickets/push.ts';
+import type { Counted, DeliveryPlan, EventFields } from '../../store/tickets/push.ts';
 import type { Store } from '../../store/redis/store.ts';
 import type { ArrivedTicket, TicketOutcome } from '../../store/tickets/ticket.ts';
 import type { PushHashes, SignedQuery } from '../../wechat/push/envelope.ts';
@@ -27,6 +27,12 @@ export interface OpenedPush {
   hashes: PushHashes;
   /** How it is counted when it is stored. */
   counted: Counted;
+  /**
+   * What is to be delivered of it, to be stored with it.
+   * @param entry of the stream
+   * @param awaits the exchange of its code, before whose end nobody shall hear of it
+   */
+  plan: (entry: EventFields, awaits?: string) => DeliveryPlan | undefined;
 }
 
 /** `older` and `duplicate` changed nothing and are answered `success` all the same. */

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { SEEN_MS, type Identity } from '../../store/tickets/event-stream.ts';
+import { idOfSeen, SEEN_MS, type Identity } from '../../store/tickets/event-stream.ts';
 import { eventEntry } from './event-entry.ts';
 import type { HandlerContext, OpenedPush, PushHandler, PushOutcome } from './handler.ts';
 import { freshTimeOf, type PushTime } from './push-time.ts';
@@ -28,12 +28,22 @@ const MAX_ODD_MESSAGE_MS = 30 * 24 * 3600 * 1000;
 export async function recordMessage(
   push: ArrivedMessage,
   context: HandlerContext,
-): Promise<PushOutcome> {
+): Promise<RecordedMessage> {
   const identities = messageIdentities(push, freshTimeOf(push, context));
   const everywhere = { name: `addresses:${push.hashes.ofEncrypt}`, forMs: SEEN_MS };
   // An InfoType is the platform's: whoever reads the stream must not take a message for its event.
   const entry = { ...eventEntry(push), authorizer_appid: push.authorizerAppid, info_type: '' };
-  return storeEvent(push, context, identities, entry, push.atItsAccount ? undefined : everywhere);
+  const outcome = await storeEvent(push, context, identities, entry, {
+    everywhere: push.atItsAccount ? undefined : everywhere,
+  });
+  const { store } = context;
+  return { outcome, firstId: () => idOfSeen(store, push.componentAppid, identities) };
+}
+
+interface RecordedMessage {
+  outcome: PushOutcome;
+  /** Of a repeated one: the id of the first, where that is delivered. @throws KeeperError */
+  firstId: () => Promise<string | undefined>;
 }
 
 /** A message on its way into the stream. */

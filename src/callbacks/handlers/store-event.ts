@@ -8,7 +8,8 @@ import type { PushTime } from './push-time.ts';
 /**
  * Writes a push to the event stream, unless it is there already.
  * @param identities what a repeated delivery is recognised by
- * @param everywhere what it is recognised by at any address, where it may have been sent to many
+ * @param options.everywhere what it is recognised by at any address, where it may have been sent to many
+ * @param options.awaits the exchange before whose end it is not delivered
  * @throws KeeperError `push_not_stored`, `stale_push`
  */
 export async function storeEvent(
@@ -16,7 +17,7 @@ export async function storeEvent(
   { store }: Pick<HandlerContext, 'store'>,
   identities: readonly Identity[],
   entry: EventFields,
-  everywhere?: Identity,
+  { everywhere, awaits }: { everywhere?: Identity | undefined; awaits?: string } = {},
 ): Promise<PushOutcome> {
   const outcome = await orSendAgain(() =>
     appendEvent(store, push.componentAppid, {
@@ -24,6 +25,7 @@ export async function storeEvent(
       everywhere,
       event: entry,
       counted: push.counted,
+      plan: push.plan(entry, awaits),
     }),
   );
   if (outcome !== 'elsewhere') return outcome;

@@ -82,6 +82,7 @@ export async function servePush(
   response: ServerResponse,
   { component, authorizer, query }: PushAddress,
 ): Promise<void> {
+  const begunAt = receiver.begin();
   const body = await readBody(request);
   assertNotCompressed(request, body);
   const answer = await receiver.receive({
@@ -89,6 +90,8 @@ export async function servePush(
     ...(authorizer === undefined ? {} : { authorizerAppid: authorizer }),
     query,
     body,
+    contentType: request.headers['content-type'],
+    begunAt,
   });
   sendAnswer(response, answer);
 }

@@ -1,0 +1,152 @@
+import type { Route } from '../config/routes.ts';
+import type { Log } from '../lib/log.ts';
+import {
+  forgetBytes,
+  moveDeliveries,
+  readTargetState,
+  waitingIn,
+  type TargetState,
+  type Waiting,
+} from '../store/deliveries/queue.ts';
+import type { Store } from '../store/redis/store.ts';
+import { routesOf } from './matching.ts';
+
+/**
+ * Nothing waits for ever and nothing grows without end: what is old is given up, what was given up long ago
+ * is forgotten, and when there is no room, the longest queue makes some.
+ */
+
+/** Milliseconds from which a delivery that waits is old, although attempts are left: its target was down. */
+const GIVE_UP_MS = 3 * 24 * 3_600_000;
+/** Milliseconds for which dead letters are kept. */
+const DEAD_MS = 7 * 24 * 3_600_000;
+/** In one go, so that Redis is never held up. */
+const BATCH = 500;
+/** Goes of one round. */
+const MOST_BATCHES = 40;
+
+export interface UpkeepOptions {
+  store: Store;
+  log: Log;
+  components: readonly string[];
+  routes: readonly Route[];
+  /** Of Redis, for each component. */
+  mostBytes: number;
+}
+
+/** @throws KeeperError `store_unavailable` */
+export async function keepDeliveries(options: UpkeepOptions): Promise<void> {
+  const { components, routes } = options;
+  for (const component of components) {
+    const names = routesOf(routes, component).map(({ name }) => name);
+    for (const name of names) await endOld(options, component, name);
+    if (names.length > 0) await makeRoom(options, component, names);
+  }
+}
+
+async function endOld(
+  { store, log }: UpkeepOptions,
+  component: string,
+  route: string,
+): Promise<void> {
+  const now = store.time.now();
+  const move = (what: 'give_up' | 'drop', where: Waiting, until: number) =>
+    moveOld(store, { component, route, what, where, until });
+  const dropped = await move('drop', 'dead', now - DEAD_MS);
+  const { stoppedAt } = await readTargetState(store, component, route);
+  // One that wants no more waits for a person.
+  const old = stoppedAt === undefined ? now - GIVE_UP_MS : 0;
+  const given = (await move('give_up', 'fresh', old)) + (await move('give_up', 'again', old));
+  if (given > 0)
+    log.error('deliveries were given up: they have waited for three days', {
+      component,
+      route,
+      count: given,
+    });
+  if (dropped > 0)
+    log.warn('dead letters were forgotten after a week', { component, route, count: dropped });
+}
+
+interface Move {
+  component: string;
+  route: string;
+  what: 'give_up' | 'drop';
+  where: Waiting;
+  /** Epoch ms. */
+  until: number;
+}
+
+async function moveOld(
+  store: Store,
+  { component, route, what, where, until }: Move,
+): Promise<number> {
+  let moved = 0;
+  for (let batch = 0; batch < MOST_BATCHES; batch += 1) {
+    const ids = await waitingIn(store, component, route, where, { until, most: BATCH });
+    if (ids.length === 0) break;
+    moved += await moveDeliveries(store, component, route, what, where, ids);
+  }
+  return moved;
+}
+
+/** Whoever has most waiting loses the oldest: a target that is well has next to nothing. */
+async function makeRoom(
+  { store, log, mostBytes }: UpkeepOptions,
+  component: string,
+  routes: readonly string[],
+): Promise<void> {
+  let dropped = 0;
+  for (let batch = 0; batch < MOST_BATCHES; batch += 1) {
+    const states = await Promise.all(routes.map((route) => read(store, component, route)));
+    const bytes = states.reduce((sum, one) => sum + one.bytes, 0);
+    if (bytes <= mostBytes) break;
+    const moved = await dropOldest(store, component, longestOf(states), bytes - mostBytes);
+    if (moved === 0) break;
+    dropped += moved;
+  }
+  if (dropped === 0) return;
+  log.error('there is no room for all deliveries (DELIVERY_MEGABYTES): the oldest were dropped', {
+    component,
+    count: dropped,
+  });
+}
+
+type Queue = TargetState & { route: string };
+
+async function read(store: Store, component: string, route: string): Promise<Queue> {
+  const state = { ...(await readTargetState(store, component, route)), route };
+  if (countOf(state) + state.underWay > 0 || state.bytes === 0) return state;
+  // Its queues have expired, or were deleted.
+  await forgetBytes(store, component, route);
+  return { ...state, bytes: 0 };
+}
+
+/** Of those that have something to drop. */
+function longestOf(states: readonly Queue[]): Queue | undefined {
+  return states.filter((one) => countOf(one) > 0).sort((a, b) => b.bytes - a.bytes)[0];
+}
+
+/** @returns how many */
+async function dropOldest(
+  store: Store,
+  component: string,
+  queue: Queue | undefined,
+  tooMany: number,
+): Promise<number> {
+  if (queue === undefined) return 0;
+  const where = oldestOf(queue);
+  const share = Math.ceil((countOf(queue) * tooMany) / Math.max(1, queue.bytes));
+  const most = Math.min(BATCH, Math.max(1, share));
+  const ids = await waitingIn(store, component, queue.route, where, { most });
+  return moveDeliveries(store, component, queue.route, 'drop', where, ids);
+}
+
+function countOf({ fresh, again, dead }: TargetState): number {
+  return fresh + again + dead;
+}
+
+/** What was given up goes first. */
+function oldestOf({ dead, again }: TargetState): Waiting {
+  if (dead > 0) return 'dead';
+  return again > 0 ? 'again' : 'fresh';
+}
