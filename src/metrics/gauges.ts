@@ -1,4 +1,5 @@
 import type { FreshnessState } from '../credentials/freshness.ts';
+import type { DeliveryStatus } from '../status/schema.ts';
 import type { ReplicaState } from '../status/replicas.ts';
 import {
   credentialsOf,
@@ -197,6 +198,50 @@ const AUTHORIZERS: readonly Family[] = [
   ),
 ];
 
+const DELIVERIES: readonly Family[] = [
+  ofTargets('wxkeeper_deliveries_waiting', 'Deliveries that wait.', (one) => one.waiting),
+  ofTargets(
+    'wxkeeper_deliveries_dead',
+    'Deliveries that were given up and are kept.',
+    (one) => one.dead_letters,
+  ),
+  ofTargets(
+    'wxkeeper_deliveries_oldest_timestamp_seconds',
+    'When the oldest that waits came, or is due; absent when none does.',
+    (one) => timestamp(one.oldest_at),
+  ),
+  ofTargets(
+    'wxkeeper_target_failing_since_timestamp_seconds',
+    'Since when the target does not take deliveries; absent when it does.',
+    (one) => timestamp(one.failing_since),
+  ),
+  {
+    ...ofTargets(
+      'wxkeeper_deliveries_dropped_total',
+      'Deliveries that were forgotten, as there was no room or they were too old.',
+      (one) => one.dropped,
+    ),
+    type: 'counter',
+  },
+];
+
+/** Of each delivery route of each component. */
+function ofTargets(
+  name: string,
+  help: string,
+  read: (target: DeliveryStatus) => number | null,
+): Family {
+  return {
+    name,
+    help,
+    labels: ['appid', 'route'],
+    samples: ({ components }) =>
+      components.flatMap(({ appid, deliveries }) =>
+        deliveries.flatMap((one) => sample(read(one), { appid, route: one.route })),
+      ),
+  };
+}
+
 const WORK: readonly Family[] = [
   ofJobs(
     'wxkeeper_job_last_run_timestamp_seconds',
@@ -246,5 +291,6 @@ export const FAMILIES: readonly Family[] = [
   ...PUSHES,
   ...CREDENTIALS,
   ...AUTHORIZERS,
+  ...DELIVERIES,
   ...WORK,
 ];

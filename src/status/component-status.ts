@@ -9,6 +9,7 @@ import { readTicket, TICKET_LIFE_MS, type Ticket } from '../store/tickets/ticket
 import { authorizersFindings, describeAuthorizers } from './authorizers.ts';
 import { describeCredential, type FoundCredential } from './credential.ts';
 import type { StoredStatus } from './context.ts';
+import { describeDeliveries } from './deliveries.ts';
 import type { CredentialStatus } from './schema.ts';
 import {
   credentialFindings,
@@ -35,21 +36,21 @@ export async function describeComponent(
   language: Language,
   refusedElsewhere: readonly Finding[],
 ) {
-  const { store, publicBaseUrl } = context;
+  const { store, publicBaseUrl, routes } = context;
   const { appid, previousKeySet, previousTokenSet } = component;
-  const [ticket, pushes, refused, credentials, authorizers] = await Promise.all([
+  const [ticket, pushes, refused, credentials, authorizers, delivered] = await Promise.all([
     readTicket(store, appid).catch(noneIfSpoiled),
     readPushStats(store, appid),
     readRefused(store, appid),
     describeCredentialsOf(context, { appid }),
     describeAuthorizers(context, appid),
+    describeDeliveries(store, routes, appid, store.time.now()),
   ]);
   const { counts, previousKeyAt, previousTokenAt } = pushes;
   const { code_error: codeError } = authorizers;
   const flow = flowOf(pushes.acceptedAt, now);
   const ofRefused = refusedFindings(appid, refused, flow, now);
-  const { startedAt = -Infinity } = context.self ?? {};
-  const beginning = now - startedAt < PROBLEMS.no_ticket.afterSeconds * 1_000;
+  const beginning = now - (context.self?.startedAt ?? 0) < PROBLEMS.no_ticket.afterSeconds * 1_000;
   // By the clock that the keeper judges by: ours may be wrong, which is another problem.
   const storeNow = store.time.now();
   const state = ticketState(ticket, storeNow);
@@ -61,6 +62,7 @@ export async function describeComponent(
       // In the first minutes of an installation the missing ticket says it all.
       .filter(({ code }) => !(state === 'no_ticket' && beginning && code === 'credential_dead')),
     ...authorizersFindings(appid, authorizers),
+    ...delivered.findings,
     ...previousSecretFindings(
       appid,
       { ...previous, keySet: previousKeySet, tokenSet: previousTokenSet },
@@ -85,6 +87,7 @@ export async function describeComponent(
       previous_key_last_used_at: isoOrNull(previousKeyAt),
       previous_token_last_used_at: isoOrNull(previousTokenAt),
     },
+    deliveries: delivered.deliveries,
   };
   return { status, findings, flow };
 }

@@ -4,6 +4,7 @@ import type { Account } from '../credentials/kinds/kind.ts';
 import type { ClockSkew } from '../store/operations/clock-skew.ts';
 import type { SelfTest } from '../store/redis/self-test.ts';
 import type { AuthorizersContext } from './authorizers.ts';
+import type { ShownRoute } from './deliveries.ts';
 
 /** What the status reads from Redis, whoever looks: a replica, or the doctor. */
 export interface StoredStatus extends AuthorizersContext {
@@ -13,6 +14,7 @@ export interface StoredStatus extends AuthorizersContext {
   components: readonly { appid: string; previousKeySet: boolean; previousTokenSet: boolean }[];
   accounts: readonly Account[];
   publicBaseUrl: string | undefined;
+  routes: readonly ShownRoute[];
   /** Of the process that looks, if it is one that keeps credentials. */
   self?: ProcessStatus;
 }

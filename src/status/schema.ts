@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { ROUTE_MODES } from '../config/routes.ts';
 import { REFUSAL_REASONS, type RefusalReason } from '../lib/errors.ts';
 import { PROBLEM_CODES, SEVERITIES } from './problems.ts';
 import type { CredentialKindName } from '../store/redis/keys.ts';
@@ -116,6 +117,34 @@ const refusedSchema = z.array(
   }),
 );
 
+export const deliverySchema = z.object({
+  route: z.string(),
+  target: z.string().describe('Without user, password and query.'),
+  mode: z.enum(ROUTE_MODES),
+  reply: z.boolean(),
+  state: z
+    .enum(['ok', 'failing', 'paused', 'stopped'])
+    .describe(
+      'paused: left alone after failures; stopped: it said 410, until a person resumes it.',
+    ),
+  waiting: z.int(),
+  under_way: z.int(),
+  oldest_at: timeOrNull.describe('When the oldest that waits came, or is due.'),
+  dead_letters: z.int().describe('Given up, kept for seven days.'),
+  delivered: z.int(),
+  failed: z.int().describe('Attempts.'),
+  given_up: z.int(),
+  dropped: z.int().describe('Forgotten, as there was no room or they were too old.'),
+  failing_since: timeOrNull,
+  paused_until: timeOrNull,
+  stopped_at: timeOrNull,
+  last_delivered_at: timeOrNull,
+  last_attempt: z
+    .object({ at: time, took_ms: z.number(), status: z.string() })
+    .nullable()
+    .describe('status: of the answer, or why there was none.'),
+});
+
 const componentSchema = z.object({
   appid: z.string(),
   problems: z.array(problemSchema),
@@ -149,6 +178,7 @@ const componentSchema = z.object({
     previous_key_last_used_at: timeOrNull,
     previous_token_last_used_at: timeOrNull,
   }),
+  deliveries: z.array(deliverySchema).describe('One for each delivery route of this component.'),
 });
 
 const accountSchema = z.object({
@@ -213,4 +243,5 @@ export const statusSchema = z.object({
 export type StatusSnapshot = z.infer<typeof statusSchema>;
 /** One entry of `problems`. */
 export type Problem = z.infer<typeof problemSchema>;
+export type DeliveryStatus = z.infer<typeof deliverySchema>;
 export type CredentialStatus = z.infer<typeof credentialStatusSchema>;

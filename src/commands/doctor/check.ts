@@ -28,6 +28,7 @@ export const GROUPS = {
   whitelist: both('Whitelist', 'IP 白名单'),
   tickets: both('Tickets', 'Ticket'),
   callback: both('Callback', '回调地址'),
+  deliveries: both('Deliveries', '转发'),
   status: both('Status', '状态'),
 } as const;
 export type Group = keyof typeof GROUPS;

@@ -4,6 +4,7 @@ import { examineCallback } from './callback.ts';
 import { GROUPS, type Check } from './check.ts';
 import { examineClock } from './clock.ts';
 import { reasonOf, type Installation } from './installation.ts';
+import { examineDeliveries } from './deliveries.ts';
 import { examineRedis, unreachable } from './redis.ts';
 import { examineSettings } from './settings.ts';
 import { examineStatus } from './status.ts';
@@ -14,9 +15,10 @@ import { examineWhitelist } from './whitelist.ts';
 /** Everything, in the order of the groups. It changes nothing, at WeChat or in Redis. */
 export async function examine(installation: Installation): Promise<Check[]> {
   // What can hang is looked at together.
-  const [wechat, callback] = await Promise.all([
+  const [wechat, callback, deliveries] = await Promise.all([
     examineWechat(installation),
     examineCallback(installation),
+    examineDeliveries(installation),
   ]);
   const checks = [...examineSettings(installation), ...wechat.checks];
   const stored = [
@@ -28,7 +30,7 @@ export async function examine(installation: Installation): Promise<Check[]> {
     () => examineStatus(installation, checks),
   ];
   for (const look of stored) checks.push(...(await orUnreachable(installation, look)));
-  checks.push(...callback);
+  checks.push(...callback, ...deliveries);
   const order = Object.keys(GROUPS);
   return checks.sort((a, b) => order.indexOf(a.group) - order.indexOf(b.group));
 }

@@ -2,6 +2,7 @@ import { readProgress } from '../../authorizers/reconciliation/runner.ts';
 import { withoutSecrets, type StoredStatus } from '../../status/context.ts';
 import type { Finding } from '../../status/problems.ts';
 import { describeReplicas } from '../../status/replicas.ts';
+import { shownRoutes } from '../../status/deliveries.ts';
 import { findProblems } from '../../status/snapshot.ts';
 import { readReplicas } from '../../store/operations/replicas.ts';
 import { both, fromFinding, ok, REPLICAS, skipped, warn, type Check } from './check.ts';
@@ -68,6 +69,7 @@ function storedStatus({ config, clock, store }: Installation): StoredStatus {
     clock,
     accounts: config.accounts,
     publicBaseUrl: config.publicBaseUrl,
+    routes: shownRoutes(config.routes),
     windowMs: config.refreshWindowMs,
     components: withoutSecrets(config.components),
     refreshesPerSecond: config.authorizerRefreshesPerSecond,

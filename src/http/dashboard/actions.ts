@@ -3,7 +3,9 @@ import { reportInvalid } from '../../credentials/report-invalid.ts';
 import { asKeeperError, KeeperError } from '../../lib/errors.ts';
 import { askForTickets } from '../../tickets/request-push.ts';
 import type { CredentialId, CredentialKindName } from '../../store/redis/keys.ts';
+import { routesOf } from '../../deliveries/matching.ts';
 import { explain } from '../explain.ts';
+import { moveDeadLetters, resumeRoute } from '../internal/handlers/deliveries.ts';
 import { html } from '../pages/html.ts';
 import { sendPage } from '../pages/page.ts';
 import {
@@ -23,7 +25,9 @@ import { chosenLanguage, WORDS } from './view.ts';
 
 /** What an admin can do from the dashboard. Each asks once more, on a page of its own. */
 
-const ACTIONS = ['refresh', 'tickets', 'reconcile'] as const;
+const ACTIONS = ['refresh', 'tickets', 'reconcile', 'resume', 'replay', 'discard'] as const;
+/** Those about a delivery route of a component. */
+const OF_ROUTES: readonly ActionName[] = ['resume', 'replay', 'discard'];
 type ActionName = (typeof ACTIONS)[number];
 
 interface Action {
@@ -32,6 +36,8 @@ interface Action {
   subject: string;
   /** Only of a credential that is refreshed. */
   kind: CredentialKindName | undefined;
+  /** Only of deliveries. */
+  route: string | undefined;
 }
 
 export function actionRoutes(options: DashboardOptions): Router {
@@ -73,7 +79,7 @@ function perform(options: DashboardOptions, name: ActionName): RequestHandler {
 
 /** @throws KeeperError as the same route of the API does */
 async function run(options: DashboardOptions, action: Action, caller: string): Promise<Outcome> {
-  const { name, subject, kind } = action;
+  const { name, subject, kind, route = '' } = action;
   switch (name) {
     case 'refresh': {
       // The page that follows says what came of it, and never the value.
@@ -87,6 +93,15 @@ async function run(options: DashboardOptions, action: Action, caller: string): P
     case 'reconcile':
       await options.authorizers.reconciler.request(subject);
       return 'requested';
+    case 'resume':
+      await resumeRoute(options.deliveries, subject, route);
+      return 'resumed';
+    case 'replay':
+      await moveDeadLetters(options.deliveries, subject, route, name);
+      return 'replayed';
+    case 'discard':
+      await moveDeadLetters(options.deliveries, subject, route, name);
+      return 'discarded';
   }
 }
 
@@ -97,8 +112,13 @@ function readAction(
   fields: unknown,
   response: Response,
 ): Action {
-  const { subject, kind } = (fields ?? {}) as { subject?: unknown; kind?: unknown };
-  const action = { name, subject, kind: name === 'refresh' ? kind : undefined } as Action;
+  const { subject, kind, route } = (fields ?? {}) as Readonly<Record<string, unknown>>;
+  const action = {
+    name,
+    subject,
+    kind: name === 'refresh' ? kind : undefined,
+    route: OF_ROUTES.includes(name) ? route : undefined,
+  } as Action;
   // Before it is looked for: who may not act on an account learns not even whether it is known.
   const appids = typeof subject === 'string' ? subject.split(':') : [];
   if (!holds(sessionIn(response), 'admin', ...appids)) {
@@ -110,34 +130,45 @@ function readAction(
   return action;
 }
 
-function isKnown({ reading, authorizers }: DashboardOptions, action: Action): boolean {
-  const { name, subject, kind } = action;
+function isKnown({ reading, authorizers, deliveries }: DashboardOptions, action: Action): boolean {
+  const { name, subject, kind, route } = action;
+  if (OF_ROUTES.includes(name)) {
+    const known = deliveries.components.includes(subject);
+    return known && routesOf(deliveries.routes, subject).some((one) => one.name === route);
+  }
   if (name !== 'refresh') return authorizers.components.includes(subject);
   if (typeof kind !== 'string') return false;
   const known = reading.keeper.kindOf({ kind, subject });
   return known !== undefined && !known.singleUse;
 }
 
-function describe({ kind, subject }: Action): string {
+function describe({ kind, route, subject }: Action): string {
+  if (route !== undefined) return `${route} (${subject})`;
   return kind === undefined ? subject : `${kind} (${subject})`;
 }
 
 function confirm(request: Request, response: Response, action: Action): void {
-  const { name, subject, kind } = action;
+  const { name, subject, kind, route } = action;
+  const about = kind ?? route;
   const language = chosenLanguage(request);
   const words = WORDS[language];
   const session = sessionIn(response);
   const title = words.confirmTitle[name];
-  const kindField =
-    kind === undefined ? undefined : html`<input type="hidden" name="kind" value="${kind}" />`;
+  const field = kind === undefined ? 'route' : 'kind';
+  const aboutField =
+    about === undefined
+      ? undefined
+      : html`<input type="hidden" name="${field}" value="${about}" />`;
   const form = html`<div class="alone">
     <form class="card" method="post" action="/dashboard/${name}">
       <h1>${title}</h1>
-      <p>${kind === undefined ? undefined : html`<code>${kind}</code> `}<code>${subject}</code></p>
+      <p>
+        ${about === undefined ? undefined : html`<code>${about}</code> `}<code>${subject}</code>
+      </p>
       <p>${words.confirmText[name]}</p>
       <input type="hidden" name="csrf" value="${session.csrf}" />
       <input type="hidden" name="subject" value="${subject}" />
-      ${kindField}
+      ${aboutField}
       <p class="row">
         <button class="primary">${words.confirmButton[name]}</button>
         <a class="button" href="/">${words.cancel}</a>

@@ -9,7 +9,10 @@ import type { Wording } from './wording/en.ts';
  * that loading the page again neither repeats the action nor the message.
  */
 
-const OUTCOMES = ['refreshed', 'already_newer', 'throttled', 'asked', 'requested'] as const;
+const OUTCOMES = [
+  ...(['refreshed', 'already_newer', 'throttled', 'asked', 'requested'] as const),
+  ...(['resumed', 'replayed', 'discarded'] as const),
+] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
 const COOKIE = 'wxkeeper_notice';

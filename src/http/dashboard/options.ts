@@ -6,6 +6,7 @@ import type { SnapshotContext } from '../../status/context.ts';
 import type { EndedSessions } from '../../store/operations/ended-sessions.ts';
 import type { SessionSecret } from '../../store/operations/session-secret.ts';
 import type { Audit } from '../internal/audit.ts';
+import type { DeliveriesOptions } from '../internal/handlers/deliveries.ts';
 import type { AuthorizersOptions } from '../internal/handlers/authorizers.ts';
 
 /** What the dashboard shows, and what can be done from it. */
@@ -17,6 +18,7 @@ export interface DashboardOptions {
   reading: ReportContext;
   authorizers: AuthorizersOptions;
   operations: TicketsContext;
+  deliveries: DeliveriesOptions;
   sessionSecret: SessionSecret;
   endedSessions: EndedSessions;
   audit: Audit;

@@ -20,6 +20,7 @@ import {
 } from './handlers/authorization-links.ts';
 import { authorizerHandlers } from './handlers/authorizers.ts';
 import { credentialHandlers } from './handlers/credentials.ts';
+import { deliveryHandlers } from './handlers/deliveries.ts';
 import { operationsHandlers } from './handlers/operations.ts';
 import { serviceHandlers } from './handlers/service.ts';
 import { createReadFront } from './read-front.ts';
@@ -32,6 +33,7 @@ export interface InternalParts {
   reading: ReadContext;
   reconciler: Reconciler;
   links: AuthorizationLinks;
+  deliveries: { kick(component: string): void };
   status: SnapshotContext;
   metrics: Metrics;
   watch: SelfTestWatch;
@@ -66,6 +68,12 @@ export function createInternalListener(config: Config, parts: InternalParts) {
       components: components.map(({ appid }) => appid),
     },
     operations: { ...reading, components },
+    deliveries: {
+      store,
+      components: components.map(({ appid }) => appid),
+      routes: status.routes,
+      kick: (component: string) => parts.deliveries.kick(component),
+    },
     status,
     log,
   };
@@ -79,6 +87,7 @@ export function createInternalListener(config: Config, parts: InternalParts) {
       ...credentialHandlers(offered.reading),
       ...authorizationLinkHandlers(links),
       ...authorizerHandlers(offered.authorizers),
+      ...deliveryHandlers(offered.deliveries),
       ...operationsHandlers(offered.operations),
     },
     dashboard: dashboardRoutes({

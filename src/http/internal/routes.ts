@@ -1,6 +1,7 @@
 import type { Route } from './route.ts';
 import { AUTHORIZATION_LINK_ROUTES } from './routes/authorization-links.ts';
 import { AUTHORIZER_ROUTES } from './routes/authorizers.ts';
+import { DELIVERY_ROUTES } from './routes/deliveries.ts';
 import { CREDENTIAL_ROUTES } from './routes/credentials.ts';
 import { OPERATIONS_ROUTES } from './routes/operations.ts';
 import { SERVICE_ROUTES } from './routes/service.ts';
@@ -11,5 +12,6 @@ export const ROUTES = [
   ...CREDENTIAL_ROUTES,
   ...AUTHORIZATION_LINK_ROUTES,
   ...AUTHORIZER_ROUTES,
+  ...DELIVERY_ROUTES,
   ...OPERATIONS_ROUTES,
 ] as const satisfies readonly Route[];

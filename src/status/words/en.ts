@@ -220,6 +220,38 @@ export const en: Words = {
       'After an outage it works itself off at AUTHORIZER_REFRESHES_PER_SECOND. If it grows, raise ' +
         'that, add a replica, or look for slow answers of WeChat in the log.',
     ),
+    target_stopped: problem(
+      'A target wants no more deliveries',
+      ({ kind, target, waiting }) =>
+        `The target of route ${kind} (${target}) has answered 410: nothing is sent there any more; ` +
+        `${waiting} deliveries wait.`,
+      'If it was meant, take the route out of CONFIG_FILE: what waits is forgotten after two weeks. Otherwise mend ' +
+        'the target and resume it, in the dashboard or by POST …/deliveries/{route}/resume: it gets all that waits.',
+    ),
+    target_failing: problem(
+      'A target does not take deliveries',
+      ({ kind, target, waiting, answered }) =>
+        `The target of route ${kind} (${target}) does not take deliveries, last: ${reasonOf(answered)}; ` +
+        `${waiting} wait.`,
+      'Look at the log of that application, and whether it is reached from here. Nothing is lost for a day, ' +
+        'and after that it is kept for a week as dead letters. npm run doctor tries the target.',
+    ),
+    deliveries_dropped: problem(
+      'Deliveries were given up',
+      ({ kind, dead, dropped }) =>
+        [
+          Number(dead) === 0
+            ? ''
+            : `${several(dead)} of route ${kind} given up and kept for a week.`,
+          Number(dropped) === 0
+            ? ''
+            : `${several(dropped)} of route ${kind} dropped: there was no room, or they were too old.`,
+        ]
+          .filter(Boolean)
+          .join(' '),
+      'See in GET …/pushes/{id} why they failed, mend the target, and replay them; or throw them away. If they ' +
+        'were dropped, raise DELIVERY_MEGABYTES, or mend targets sooner.',
+    ),
     quota_half_used: problem(
       "Half of WeChat's daily quota is used",
       ({ kind, calls, allowed }) =>
@@ -245,6 +277,20 @@ export const en: Words = {
       'Nothing to do: values are served meanwhile.',
     ),
   },
+};
+
+const several = (count: Facts[string] | undefined) =>
+  Number(count) === 1 ? '1 delivery' : `${String(count)} deliveries`;
+/** What an attempt ended with. */
+const reasonOf = (answered: Facts[string] | undefined) => {
+  const known: Readonly<Record<string, string>> = {
+    timeout: 'no answer within ten seconds',
+    forbidden_address: 'its address is private and not in DELIVERY_NETWORKS',
+    unreachable: 'it cannot be reached',
+    tls: 'its certificate is not accepted',
+    broken_off: 'its answer broke off',
+  };
+  return known[String(answered)] ?? `status ${String(answered)}`;
 };
 
 const PUSH_URLS: PushUrlWords = {

@@ -192,6 +192,28 @@ export const zh: Words = {
       '故障恢复后会按 AUTHORIZER_REFRESHES_PER_SECOND 自动消化。如果还在增长：调高该值、增加副本，' +
         '或在日志里查微信的慢响应。',
     ),
+    target_stopped: problem(
+      '转发目标不再接收',
+      ({ kind, target, waiting }) =>
+        `路由 ${kind} 的目标（${target}）返回了 410，已停止转发；${waiting} 条在等待。`,
+      '如果是有意的，从 CONFIG_FILE 中去掉该路由，等待的内容两周后清除；否则修复目标后恢复它（看板，或 ' +
+        'POST …/deliveries/{route}/resume），等待的内容会全部补发。',
+    ),
+    target_failing: problem(
+      '转发目标不接收',
+      ({ kind, target, waiting, answered }) =>
+        `路由 ${kind} 的目标（${target}）不接收转发，最近一次：${reasonOf(answered)}；${waiting} 条在等待。`,
+      '请查看该应用的日志，并确认从本机可以访问。一天内不会丢失，之后作为死信保留一周。npm run doctor 会试探该目标。',
+    ),
+    deliveries_dropped: problem(
+      '有转发被放弃',
+      ({ kind, dead, dropped }) =>
+        [
+          Number(dead) === 0 ? '' : `路由 ${kind} 有 ${dead} 条转发已放弃，保留一周。`,
+          Number(dropped) === 0 ? '' : `路由 ${kind} 有 ${dropped} 条转发被丢弃：空间不足或过旧。`,
+        ].join(''),
+      '用 GET …/pushes/{id} 查看失败原因，修复目标后重放，或丢弃。若是空间不足，调大 DELIVERY_MEGABYTES，或更快修复目标。',
+    ),
     quota_half_used: problem(
       '微信接口当日额度已用一半',
       ({ kind, calls, allowed }) =>
@@ -214,6 +236,17 @@ export const zh: Words = {
       '无需处理：其间照常提供现有的值。',
     ),
   },
+};
+
+const reasonOf = (answered: Facts[string] | undefined) => {
+  const known: Readonly<Record<string, string>> = {
+    timeout: '十秒内没有响应',
+    forbidden_address: '地址为内网且不在 DELIVERY_NETWORKS 中',
+    unreachable: '无法连接',
+    tls: '证书不被接受',
+    broken_off: '响应中断',
+  };
+  return known[String(answered)] ?? `状态码 ${String(answered)}`;
 };
 
 const PUSH_URLS: PushUrlWords = {

@@ -4,6 +4,7 @@ import { moment, type View } from '../view.ts';
 import { authorizersPanel, type AuthorizerList, type AuthorizerSearch } from './authorizers.ts';
 import { credentialPanel, toneOf } from './credential.ts';
 import { address, code, pill, table } from './parts.ts';
+import { deliveriesPanel } from './deliveries.ts';
 import { pushesPanel } from './pushes.ts';
 import { ticketPanel, TICKET_TONES } from './ticket.ts';
 
@@ -52,7 +53,7 @@ export function platformPanels(
   return html`<section class="subject" id="platform-${appid}">
     ${heading(view.words.platform, appid)} ${ticketPanel(view, component, data.tickets.get(appid))}
     ${credentials(view, data, component)} ${authorizersPanel(view, component, authorizers)}
-    ${pushesPanel(view, component, data.events.get(appid))}
+    ${deliveriesPanel(view, component)} ${pushesPanel(view, component, data.events.get(appid))}
   </section>`;
 }
 

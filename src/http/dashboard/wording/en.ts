@@ -241,6 +241,28 @@ export const EN = {
   redis: 'Redis',
   redisState: { ready: 'ready', unavailable: 'does not answer' },
 
+  // Deliveries
+  deliveries: 'Deliveries',
+  route: 'Route',
+  targetStateHead: 'State',
+  waiting: 'Waiting',
+  oldest: 'the oldest',
+  deadLetters: 'Dead letters',
+  lastAnswer: 'Last answer',
+  targetState: { ok: 'Taking them', failing: 'Failing', paused: 'Left alone', stopped: 'Stopped' },
+  attemptStatus: (status: string) => {
+    const known: Readonly<Record<string, string>> = {
+      timeout: 'no answer in time',
+      forbidden_address: 'private address',
+      unreachable: 'unreachable',
+      tls: 'certificate refused',
+      broken_off: 'broken off',
+      no_body: 'its content is gone',
+      not_sendable: 'could not be sent',
+    };
+    return known[status] ?? status;
+  },
+
   // Actions
   refreshNow: 'Refresh now',
   askForTickets: 'Ask for tickets',
@@ -249,6 +271,9 @@ export const EN = {
     refresh: 'Refresh this credential now?',
     tickets: 'Ask WeChat to push tickets?',
     reconcile: 'Compare the authorizers with WeChat’s list now?',
+    resume: 'Deliver to this target again?',
+    replay: 'Deliver all dead letters of this route again?',
+    discard: 'Throw all dead letters of this route away?',
   },
   confirmText: {
     refresh:
@@ -257,8 +282,18 @@ export const EN = {
       'WeChat starts its pushes again, one about every ten minutes. It helps when pushes have stopped; it changes nothing when they arrive.',
     reconcile:
       'Every account of WeChat’s list is looked at. With many accounts this takes minutes and counts against the daily quota.',
+    resume: 'Everything that waits is sent at once, as fast as the route allows.',
+    replay: 'Each is sent again with the same id and the same content, from the first attempt.',
+    discard: 'They cannot be delivered any more after that.',
   },
-  confirmButton: { refresh: 'Refresh now', tickets: 'Ask for tickets', reconcile: 'Compare now' },
+  confirmButton: {
+    refresh: 'Refresh now',
+    tickets: 'Ask for tickets',
+    reconcile: 'Compare now',
+    resume: 'Deliver again',
+    replay: 'Replay',
+    discard: 'Throw away',
+  },
   cancel: 'Cancel',
   notice: {
     refreshed: (what: string) => `${what} was refreshed.`,
@@ -268,6 +303,9 @@ export const EN = {
     asked: (what: string) =>
       `WeChat was asked to push tickets for ${what}. One comes within minutes.`,
     requested: (what: string) => `The comparison for ${what} begins within seconds.`,
+    resumed: (what: string) => `${what} gets deliveries again.`,
+    replayed: (what: string) => `The dead letters of ${what} are delivered again.`,
+    discarded: (what: string) => `The dead letters of ${what} are gone.`,
   },
   noticeFailed: (what: string, why: string) => `Nothing was done for ${what}: ${why}`,
   why: {

@@ -226,6 +226,27 @@ export const ZH: Wording = {
   redis: 'Redis',
   redisState: { ready: '正常', unavailable: '没有应答' },
 
+  deliveries: '转发',
+  route: '路由',
+  targetStateHead: '状态',
+  waiting: '等待',
+  oldest: '最早',
+  deadLetters: '死信',
+  lastAnswer: '最近响应',
+  targetState: { ok: '正常接收', failing: '失败', paused: '暂停重试', stopped: '已停止' },
+  attemptStatus: (status) => {
+    const known: Readonly<Record<string, string>> = {
+      timeout: '超时未响应',
+      forbidden_address: '内网地址',
+      unreachable: '无法连接',
+      tls: '证书被拒绝',
+      broken_off: '响应中断',
+      no_body: '内容已不在',
+      not_sendable: '无法发送',
+    };
+    return known[status] ?? status;
+  },
+
   refreshNow: '立即刷新',
   askForTickets: '请求推送票据',
   reconcileNow: '立即核对',
@@ -233,14 +254,27 @@ export const ZH: Wording = {
     refresh: '现在刷新这个凭据？',
     tickets: '请求微信推送票据？',
     reconcile: '现在与微信的列表核对授权方？',
+    resume: '恢复向该目标转发？',
+    replay: '重放该路由的全部死信？',
+    discard: '丢弃该路由的全部死信？',
   },
   confirmText: {
     refresh:
       '将向微信换取一个新值，计入当日调用额度。各服务在下一次读取时得到新值；旧值可能立即失效。',
     tickets: '微信将重新开始推送，约每十分钟一次。推送中断时有用；推送正常时不会改变什么。',
     reconcile: '将逐一核对微信列表中的账号。账号很多时需要数分钟，并计入当日调用额度。',
+    resume: '等待的内容将立即按路由允许的速度发出。',
+    replay: '每条以相同的 id 和内容重新发送，重试从头计算。',
+    discard: '丢弃后无法再转发。',
   },
-  confirmButton: { refresh: '立即刷新', tickets: '请求推送', reconcile: '立即核对' },
+  confirmButton: {
+    refresh: '立即刷新',
+    tickets: '请求推送',
+    reconcile: '立即核对',
+    resume: '恢复转发',
+    replay: '重放',
+    discard: '丢弃',
+  },
   cancel: '取消',
   notice: {
     refreshed: (what) => `${what} 已刷新。`,
@@ -249,6 +283,9 @@ export const ZH: Wording = {
       `${what} 这次没有刷新：要么刚刚刷新过，要么微信没有给出新值。最近的错误和下次尝试时间见其面板。`,
     asked: (what) => `已请求微信为 ${what} 推送票据，几分钟内会收到。`,
     requested: (what) => `${what} 的核对将在几秒内开始。`,
+    resumed: (what) => `${what} 已恢复转发。`,
+    replayed: (what) => `${what} 的死信正在重新转发。`,
+    discarded: (what) => `${what} 的死信已丢弃。`,
   },
   noticeFailed: (what, why) => `未对 ${what} 进行操作：${why}`,
   why: {
