@@ -58,6 +58,7 @@ describe('alerts without somebody', () => {
       components: [],
       accounts: [],
       publicBaseUrl: undefined,
+      routes: [],
       refreshesPerSecond: 50,
       reconciliation: () => Promise.reject(new Error('there are no components')),
       self: {

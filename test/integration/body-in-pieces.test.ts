@@ -21,6 +21,7 @@ beforeEach(async () => {
   const { log } = collectUnmasked();
   const receiver: Receiver = {
     knows: () => true,
+    begin: () => 0,
     echo: () => '',
     receive(push) {
       arrived.push(push);

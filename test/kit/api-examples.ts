@@ -5,7 +5,9 @@ import { makeApiKey, parseApiKeyEntry } from '../../src/config/api-keys.ts';
 import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { authorizerToken, revokeAuthorization } from '../../src/store/authorizers/authorization.ts';
+import { SECRET, sendMessage } from './delivering.ts';
 import { NO_HANDLERS } from './handlers.ts';
+import { newestEvents } from './public-listener.ts';
 import {
   AUTHORIZER,
   COMPONENT,
@@ -64,6 +66,7 @@ async function healthy(taken: Examples): Promise<void> {
   const platform = await createTestPlatform({
     ticket: true,
     links: true,
+    routes: ROUTES,
     env: { API_KEYS: `${admin.entry},${narrow.entry}` },
   });
   const as = (key: string | undefined) => asking(platform, key);
@@ -76,7 +79,10 @@ async function healthy(taken: Examples): Promise<void> {
       authorizerToken(COMPONENT.appid, ended),
       platform.clock.now(),
     );
+    await sendMessage(platform);
     await take(taken, as(admin.key), successes(one));
+    const [{ id = '' } = {}] = await newestEvents(platform);
+    await take(taken, as(admin.key), ofDeliveries(id));
     await passUnanswered(platform, 6 * MINUTE);
     await take(taken, as(admin.key), [
       ['refreshCredential', 200, `${TOKEN}/refresh`, POST],
@@ -129,6 +135,18 @@ const successes = (one: string): readonly Step[] => [
   ['startReconciliation', 202, `${HERE}/reconcile`, POST],
   ['startPushTicket', 202, `${HERE}/start-push-ticket`, POST],
 ];
+const ofDeliveries = (push: string): readonly Step[] => [
+  ['readPush', 200, `${HERE}/pushes/${push}`],
+  ['readDeliveries', 200, `${HERE}/deliveries/shop`],
+  ['resumeDeliveries', 200, `${HERE}/deliveries/shop/resume`, POST],
+  ['replayDeliveries', 200, `${HERE}/deliveries/shop/replay`, send({ all: true })],
+  ['discardDeliveries', 200, `${HERE}/deliveries/shop/discard`, send({ all: true })],
+];
+/** Nobody listens there. */
+const ROUTES = [
+  { name: 'shop', target: 'http://127.0.0.1:9/wechat', mode: 'json', secrets: [SECRET] },
+];
+const NO_PUSH = '00000000-0000-4000-8000-000000000000';
 const REPORT = { seq: 1, errcode: 42001 };
 
 const mistakes = (ended: string): readonly Step[] => {
@@ -161,6 +179,13 @@ const mistakes = (ended: string): readonly Step[] => {
     ['refreshAuthorizerProfile', 404, `${HERE}/authorizers/${UNKNOWN}/profile`, POST],
     ['readReconciliation', 404, `${nobody}/reconcile`],
     ['startReconciliation', 404, `${nobody}/reconcile`, POST],
+    ['readPush', 404, `${HERE}/pushes/${NO_PUSH}`],
+    ['readDeliveries', 404, `${HERE}/deliveries/nobody`],
+    ['resumeDeliveries', 404, `${nobody}/deliveries/shop/resume`, POST],
+    ['replayDeliveries', 400, `${HERE}/deliveries/shop/replay`, send({})],
+    ['replayDeliveries', 404, `${HERE}/deliveries/nobody/replay`, send({ all: true })],
+    ['discardDeliveries', 400, `${HERE}/deliveries/shop/discard`, send({ ids: [] })],
+    ['discardDeliveries', 404, `${HERE}/deliveries/nobody/discard`, send({ all: true })],
     ['startPushTicket', 404, `${nobody}/start-push-ticket`, POST],
     ['startPushTicket', 429, `${HERE}/start-push-ticket`, POST],
   ];
@@ -184,12 +209,17 @@ const forbidden = (one: string): readonly Step[] => [
   ['refreshAuthorizerProfile', 403, `${HERE}/authorizers/${one}/profile`, POST],
   ['readReconciliation', 403, `${HERE}/reconcile`],
   ['startReconciliation', 403, `${HERE}/reconcile`, POST],
+  ['readPush', 403, `${HERE}/pushes/${NO_PUSH}`],
+  ['readDeliveries', 403, `${HERE}/deliveries/shop`],
+  ['resumeDeliveries', 403, `${HERE}/deliveries/shop/resume`, POST],
+  ['replayDeliveries', 403, `${HERE}/deliveries/shop/replay`, POST],
+  ['discardDeliveries', 403, `${HERE}/deliveries/shop/discard`, POST],
   ['startPushTicket', 403, `${HERE}/start-push-ticket`, POST],
 ];
 
 async function withoutRedis(taken: Examples): Promise<void> {
   const server = await startRedisServer();
-  const platform = await createTestPlatform({ redisUrl: server.url });
+  const platform = await createTestPlatform({ redisUrl: server.url, routes: ROUTES });
   try {
     await server.kill();
     const one = `${HERE}/authorizers/${UNKNOWN}`;
@@ -203,6 +233,11 @@ async function withoutRedis(taken: Examples): Promise<void> {
       ['readAuthorizer', 503, one],
       ['readReconciliation', 503, `${HERE}/reconcile`],
       ['startReconciliation', 503, `${HERE}/reconcile`, POST],
+      ['readPush', 503, `${HERE}/pushes/${NO_PUSH}`],
+      ['readDeliveries', 503, `${HERE}/deliveries/shop`],
+      ['resumeDeliveries', 503, `${HERE}/deliveries/shop/resume`, POST],
+      ['replayDeliveries', 503, `${HERE}/deliveries/shop/replay`, send({ all: true })],
+      ['discardDeliveries', 503, `${HERE}/deliveries/shop/discard`, send({ all: true })],
     ]);
   } finally {
     await platform.close();

@@ -123,6 +123,8 @@ export interface TestPlatformOptions {
   listRead?: boolean;
   /** The accounts `STABLE` and `CLASSIC` are in the settings and at WeChat. */
   accounts?: boolean;
+  /** Delivery routes, as CONFIG_FILE spells them; their targets may be on this host. */
+  routes?: readonly object[];
 }
 
 export async function createTestPlatform(options: TestPlatformOptions = {}): Promise<TestPlatform> {
@@ -139,7 +141,11 @@ export async function createTestPlatform(options: TestPlatformOptions = {}): Pro
     },
     env: () => ({
       ...(options.links === true && { PUBLIC_BASE_URL }),
-      ...(options.accounts === true && { CONFIG_FILE: writeAccounts() }),
+      ...(options.accounts === true && { CONFIG_FILE: writeConfig({ accounts: ACCOUNTS }) }),
+      ...(options.routes && {
+        CONFIG_FILE: writeConfig({ routes: options.routes }),
+        DELIVERY_NETWORKS: '127.0.0.0/8',
+      }),
       ...options.env,
     }),
   });
@@ -261,9 +267,9 @@ export async function assemble(options: AssembleOptions) {
   };
 }
 
-function writeAccounts(): string {
+function writeConfig(content: object): string {
   const file = join(mkdtempSync(join(tmpdir(), 'wxkeeper-test-')), 'config.json');
-  writeFileSync(file, JSON.stringify({ accounts: ACCOUNTS }));
+  writeFileSync(file, JSON.stringify(content));
   return file;
 }
 

@@ -142,6 +142,7 @@ describeWithPromtool('the alerting rules', () => {
       'pushes_refused',
       'wechat_unreachable',
       'credential_refresh_failing',
+      'target_failing',
     ]);
     const alerts = graver.map(({ rule }) => rule.alert).join('|');
     const expr = `ALERTS{alertname=~"${alerts}",severity="critical"}`;

@@ -80,6 +80,10 @@ export const RULES: readonly Rule[] = [
     command: /^curl .*\/authorization-links\/\$LINK_ID"$/,
     test: ['test/unit/docs/authorizer-examples.test.ts', 'find what a link has brought'],
   },
+  {
+    command: /^(?:D=http\S+\/deliveries\/|curl .*(?:"\$D[\w/]*"|\/pushes\/[\w-]+")$)/,
+    test: ['test/unit/docs/delivering-examples.test.ts', 'asks and orders'],
+  },
   { command: /^curl .*127\.0\.0\.1:3001\//, run: 'in turn' },
   { command: /^xdg-open /, needs: 'the real WeChat' },
 

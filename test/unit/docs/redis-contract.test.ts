@@ -41,9 +41,11 @@ describe('the Redis contract', () => {
     const named = new Set(
       [...readDocument(path).prose.matchAll(/`(\w+):?`/g)].map(([, name]) => name),
     );
-    const keys = Object.values(createKeys('')).map((key: unknown) =>
-      typeof key === 'string' ? key : (key as (id: unknown) => string)(SUBJECT),
-    );
+    const keys = Object.values(createKeys('')).flatMap((key: unknown) => {
+      if (typeof key === 'string') return [key];
+      const made = (key as (id: unknown) => string | object)(SUBJECT);
+      return typeof made === 'string' ? [made] : (Object.values(made) as string[]);
+    });
     const names = keys.map((key) => key.split(':')[0] ?? '');
     const shared = ['component_verify_ticket', 'component_access_token', 'events', 'rotations'];
     const ours = names.filter((name) => !shared.includes(name));

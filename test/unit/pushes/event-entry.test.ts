@@ -15,7 +15,7 @@ function entryOf(text: string) {
     usedPreviousKey: false,
     usedPreviousToken: false,
   } as const;
-  return eventEntry({ ...push, ...times, hashes, counted } satisfies OpenedPush);
+  return eventEntry({ ...push, ...times, hashes, counted } satisfies Omit<OpenedPush, 'plan'>);
 }
 
 describe('the entry of a push', () => {

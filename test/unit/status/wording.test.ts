@@ -31,6 +31,11 @@ const facts = {
   calls: 1000,
   allowed: 2000,
   until: 'T4',
+  target: 'https://shop.example.com/',
+  waiting: 4,
+  answered: 'timeout',
+  dead: 3,
+  dropped: 2,
 };
 
 describe.each(Object.keys(REFUSAL_REASONS))('a push refused for %s', (reason) => {
