@@ -64,7 +64,17 @@ for (const room of ['sandbox', 'commands']) {
 
 export default tseslint.config(
   // Glue around other people's packages, which have no types.
-  { ignores: ['dist', 'coverage', '.cache', 'data', 'eslint.config.js', 'bench/peers', 'test/consumers/apps'] },
+  {
+    ignores: [
+      'dist',
+      'coverage',
+      '.cache',
+      'data',
+      'eslint.config.js',
+      'bench/peers',
+      'test/consumers/apps',
+    ],
+  },
   ...tseslint.configs.strictTypeChecked,
   {
     files: ['**/*.ts', '**/*.js'],
