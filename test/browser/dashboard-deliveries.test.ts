@@ -70,7 +70,9 @@ describeInBrowser('deliveries on the dashboard', () => {
     expect(await rowOf('shop').getByRole('link').count()).toBe(0);
 
     targets[2].answer(status(200));
-    await rowOf('crm').getByRole('link', { name: /Deliver again/ }).click();
+    await rowOf('crm')
+      .getByRole('link', { name: /Deliver again/ })
+      .click();
     await person.look('dashboard-deliveries-confirm');
     await page.getByRole('button', { name: 'Deliver again' }).click();
     expect(await page.locator('#notice').innerText()).toContain('crm');
@@ -78,7 +80,9 @@ describeInBrowser('deliveries on the dashboard', () => {
     expect(await stateOf(platform, 'crm')).toMatchObject({ delivered: 6, fresh: 0, again: 0 });
 
     await page.reload();
-    await rowOf('assistant').getByRole('link', { name: /Throw away/ }).click();
+    await rowOf('assistant')
+      .getByRole('link', { name: /Throw away/ })
+      .click();
     await page.getByRole('button', { name: 'Throw away' }).click();
     expect(await page.locator('#notice').innerText()).toContain('are gone');
     expect(await stateOf(platform, 'assistant')).toMatchObject({ dead: 0 });

@@ -40,6 +40,8 @@ const problem = await installPeers((line) => process.stdout.write(`${line}\n`));
 if (problem !== undefined) throw new Error(`the packages cannot be had: ${problem}`);
 const running: Running[] = [];
 const folder = await mkdtemp(join(tmpdir(), 'wxkeeper-consumers-'));
+// Some packages keep files where they are started.
+process.chdir(folder);
 const server = await startRedisServer({ listen: 'port' });
 const redis = new Redis(server.url);
 const simulator = createSimulator({ components: [COMPONENT], pushing: false });
