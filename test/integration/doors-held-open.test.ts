@@ -199,13 +199,17 @@ describe('row 142: doors held open in other ways', () => {
   ])('%s after an answer: ends', async (_what, dripping) => {
     const door = await open({ idleMs: SHORT_MS });
     const client = connect(door.port, get('/'));
-    const drip = setInterval(
-      () => dripping !== '' && client.writable && client.write(dripping),
-      20,
-    );
+    let [last, longest] = [performance.now(), 0];
+    const drip = setInterval(() => {
+      longest = Math.max(longest, performance.now() - last);
+      last = performance.now();
+      if (dripping !== '' && client.writable) client.write(dripping);
+    }, 20);
     expect(await textOf(client)).toMatch(/^HTTP\/1\.1 200 /);
     clearInterval(drip);
-    expect(door.cuts).toEqual(dripping === '' ? [] : ['idle']);
+    // On a machine that stood still for a second it was silence after all, which Node ends by itself.
+    const wasSilent = dripping === '' || longest >= 1_000;
+    expect(door.cuts).toEqual(wasSilent ? [] : ['idle']);
   });
 
   it('half a head after an answer ends as the first one does', async () => {
