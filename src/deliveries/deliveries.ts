@@ -1,5 +1,6 @@
 import type { Route } from '../config/routes.ts';
-import type { Clock } from '../lib/clock.ts';
+import { once } from 'node:events';
+import { deadline, type Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import type { Store } from '../store/redis/store.ts';
 import type { EnvelopeSecrets } from '../wechat/push/envelope.ts';
@@ -47,8 +48,11 @@ export interface DeliveriesOptions {
   onReply?: RepliesOptions['onReply'];
 }
 
+/** Milliseconds for the ends of replies to be stored, when Redis is away. */
+const CLOSE_MS = 2_000;
+
 export function createDeliveries(options: DeliveriesOptions): Deliveries {
-  const { store, routes, components, networks } = options;
+  const { store, clock, routes, components, networks } = options;
   const client = createTargetClient(networks);
   const appids = components.map(({ componentAppid }) => componentAppid);
   const dispatcher = createDispatcher({ ...options, components: appids, client });
@@ -67,7 +71,9 @@ export function createDeliveries(options: DeliveriesOptions): Deliveries {
     },
     stop: () => dispatcher.stop(),
     async close() {
-      await replies.idle();
+      const limit = deadline(clock, CLOSE_MS);
+      await Promise.race([replies.idle(), once(limit.signal, 'abort')]);
+      limit.cancel();
       await client.close();
     },
   };

@@ -32,8 +32,6 @@ export interface Dispatcher {
    * Ends an attempt that somebody else has made. Rejects when Redis does not take it in time: its lease ends.
    */
   settle(component: string, delivery: ClaimedDelivery, made: MadeAttempt): Promise<void>;
-  /** The target has failed last, as far as this process knows. */
-  isFailing(component: string, target: string): boolean;
   /** Resolves when nothing is being delivered; what is planned does not count. */
   idle(): Promise<void>;
   /** Begins with no further ones, and ends those under way. */
@@ -102,9 +100,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     heldAt: new Map(),
   };
   const served = components.filter((component) => routesOf(routes, component).length > 0);
+  const isBusy = () => state.attempts.size > 0 || served.some((one) => worker.isRunning(one));
   const idle = async () => {
     do await Promise.allSettled([worker.idle(), ...state.attempts]);
-    while (state.attempts.size > 0);
+    while (isBusy());
   };
   const kick = (component: string) => {
     if (served.includes(component)) void worker.request(component, true);
@@ -115,7 +114,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       state.heldAt.delete(component);
       kick(component);
     },
-    isFailing: (component, target) => state.failing.has(`${component} ${target}`),
     start: () => served.forEach(kick),
     settle: (component, delivery, made) => settle(state, component, delivery, made),
     idle,
@@ -136,8 +134,7 @@ async function round(state: State, component: string): Promise<void> {
   const { claimed, moreInMs = POLL_MS } = await claimDeliveries(store, component, targets);
   for (const delivery of claimed) begin(state, component, delivery);
   // The end of each attempt is another reason to look.
-  const least = claimed.length > 0 ? POLL_MS : LEAST_POLL_MS;
-  worker.runAt(component, Math.min(POLL_MS, Math.max(least, moreInMs)), true);
+  worker.runAt(component, Math.min(POLL_MS, Math.max(LEAST_POLL_MS, moreInMs)), true);
 }
 
 /** Whoever hears of an authorization asks for its tokens at once: they must be there by then. */

@@ -38,7 +38,7 @@ export interface RepliesOptions {
   store: Store;
   clock: Clock;
   log: Log;
-  dispatcher: Pick<Dispatcher, 'settle' | 'kick' | 'isFailing'>;
+  dispatcher: Pick<Dispatcher, 'settle' | 'kick'>;
   client: TargetClient;
   components: readonly EnvelopeSecrets[];
   onReply?: ((route: string, outcome: ReplyOutcome) => void) | undefined;
@@ -56,23 +56,26 @@ const NONE: UserReply = { as: 'none' };
 interface State extends RepliesOptions {
   /** By route. */
   asked: Map<string, number>;
+  asking: Set<Promise<unknown>>;
   /** Ends of attempts that are being stored. */
   ending: Set<Promise<void>>;
 }
 
 export function createReplies(options: RepliesOptions): Replies {
-  const state: State = { ...options, asked: new Map(), ending: new Set() };
-  const total = () => [...state.asked.values()].reduce((sum, count) => sum + count, 0);
+  const state: State = { ...options, asked: new Map(), asking: new Set(), ending: new Set() };
   return {
-    replyTo: (planned, push, begunAt) => replyTo(state, planned, push, begunAt),
+    replyTo(planned, push, begunAt) {
+      const asking = replyTo(state, planned, push, begunAt);
+      state.asking.add(asking);
+      return asking.finally(() => state.asking.delete(asking));
+    },
     repeatOf: (component, id, begunAt) => repeatOf(state, component, id, begunAt),
     leave: ({ replier, id }, component) => {
       if (replier !== undefined) leave(state, component, replier.name, id);
     },
     async idle() {
-      while (state.ending.size + total() > 0) {
-        await Promise.allSettled(state.ending);
-        if (total() > 0) await new Promise((resolve) => setImmediate(resolve));
+      while (state.ending.size + state.asking.size > 0) {
+        await Promise.allSettled([...state.ending, ...state.asking]);
       }
     },
   };
@@ -107,16 +110,14 @@ async function replyTo(
   }
 }
 
-/** Not one that is left alone, which is looked up only where it has failed lately. */
+/** Not one that is left alone, and only while there is time. */
 async function mayAsk(
-  { clock, store, dispatcher }: State,
+  { clock, store }: State,
   component: string,
   route: string,
   begunAt: number,
 ): Promise<boolean> {
-  if (dispatcher.isFailing(component, route) && (await isLeftAlone(store, component, route))) {
-    return false;
-  }
+  if (await isLeftAlone(store, component, route)) return false;
   return clock.monotonic() - begunAt <= REPLY_MS - LEAST_MS;
 }
 
@@ -146,6 +147,7 @@ function leave(state: State, component: string, target: string, id: string): voi
     againInMs: 0,
     pauseMs: undefined,
     tookMs: 0,
+    reply: JSON.stringify(NONE),
   });
 }
 

@@ -40,8 +40,6 @@ export const MAX_ANSWER_BYTES = 65_536;
 const CONNECT_TIMEOUT_MS = 3_000;
 /** Milliseconds, beside the caller's deadline: nothing stays for ever, whatever clock he has. */
 const SILENCE_MS = 20_000;
-/** Connections to one origin. */
-const CONNECTIONS = 100;
 
 class ForbiddenAddressError extends Error {
   readonly code = 'FORBIDDEN_ADDRESS';
@@ -54,7 +52,7 @@ export function createTargetClient(networks: readonly string[]): TargetClient {
     const { Agent, buildConnector, request } = await import('./undici.ts');
     const connect = guardedConnector(networks, buildConnector);
     const waits = { headersTimeout: SILENCE_MS, bodyTimeout: SILENCE_MS };
-    return { request, agent: new Agent({ connections: CONNECTIONS, ...waits, connect }) };
+    return { request, agent: new Agent({ ...waits, connect }) };
   };
   let loaded: ReturnType<typeof load> | undefined;
   return {
@@ -95,6 +93,17 @@ async function readBody(body: AsyncIterable<Buffer> & { destroy(): void }) {
   return { body: Buffer.concat(chunks).subarray(0, MAX_ANSWER_BYTES), cutOff };
 }
 
+const lookUps = new Map<string, Promise<dns.LookupAddress[]>>();
+
+/** Once at a time for each name: a name server that hangs would hold up every look-up of the process. */
+function lookUp(host: string): Promise<dns.LookupAddress[]> {
+  const known = lookUps.get(host);
+  if (known !== undefined) return known;
+  const found = dns.promises.lookup(host, { all: true }).finally(() => lookUps.delete(host));
+  lookUps.set(host, found);
+  return found;
+}
+
 function guardedConnector(
   networks: readonly string[],
   build: typeof buildConnector,
@@ -104,16 +113,17 @@ function guardedConnector(
     timeout: CONNECT_TIMEOUT_MS,
     rejectUnauthorized: true,
     lookup(host, options, done) {
-      dns.lookup(host, { ...options, all: true }, (error, addresses) => {
-        // Without one Node gives no list either.
-        const found = error === null ? addresses : [];
-        const [first] = found;
-        // One bad address spoils the name: whoever owns it could choose when which one is taken.
-        const isBad = !found.every(({ address }) => mayCall(address, networks));
-        if (first === undefined || isBad) done(error ?? forbidden(), '', 4);
-        else if (options.all === true) done(null, found);
-        else done(null, first.address, first.family);
-      });
+      lookUp(host).then(
+        (found) => {
+          const [first] = found;
+          // One bad address spoils the name: whoever owns it could choose when which one is taken.
+          const isBad = !found.every(({ address }) => mayCall(address, networks));
+          if (first === undefined || isBad) done(forbidden(), '', 4);
+          else if (options.all === true) done(null, found);
+          else done(null, first.address, first.family);
+        },
+        (error: unknown) => done(error as NodeJS.ErrnoException, '', 4),
+      );
     },
   });
   return (options, callback) => {

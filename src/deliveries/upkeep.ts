@@ -3,6 +3,7 @@ import type { Log } from '../lib/log.ts';
 import {
   forgetBytes,
   moveDeliveries,
+  readHeldPushes,
   readTargetState,
   waitingIn,
   type TargetState,
@@ -20,6 +21,8 @@ import { routesOf } from './matching.ts';
 const GIVE_UP_MS = 3 * 24 * 3_600_000;
 /** Milliseconds for which dead letters are kept. */
 const DEAD_MS = 7 * 24 * 3_600_000;
+/** Milliseconds after which what is kept of a push is about to go, whoever waits for it. */
+const OLDEST_MS = 13 * 24 * 3_600_000;
 /** In one go, so that Redis is never held up. */
 const BATCH = 500;
 /** Goes of one round. */
@@ -52,10 +55,13 @@ async function endOld(
   const now = store.time.now();
   const move = (what: 'give_up' | 'drop', where: Waiting, until: number) =>
     moveOld(store, { component, route, what, where, until });
-  const dropped = await move('drop', 'dead', now - DEAD_MS);
-  const { stoppedAt } = await readTargetState(store, component, route);
-  // One that wants no more waits for a person.
-  const old = stoppedAt === undefined ? now - GIVE_UP_MS : 0;
+  let dropped = await move('drop', 'dead', now - DEAD_MS);
+  for (const where of ['fresh', 'again'] as const)
+    dropped += await move('drop', where, now - OLDEST_MS);
+  const { stoppedAt, resumedAt = -Infinity } = await readTargetState(store, component, route);
+  // One that wants no more waits for a person, and then has its time.
+  const waits = stoppedAt !== undefined || now - resumedAt < GIVE_UP_MS;
+  const old = waits ? 0 : now - GIVE_UP_MS;
   const given = (await move('give_up', 'fresh', old)) + (await move('give_up', 'again', old));
   if (given > 0)
     log.error('deliveries were given up: they have waited for three days', {
@@ -64,7 +70,11 @@ async function endOld(
       count: given,
     });
   if (dropped > 0)
-    log.warn('dead letters were forgotten after a week', { component, route, count: dropped });
+    log.warn('deliveries were forgotten: nobody has replayed them, or resumed their target', {
+      component,
+      route,
+      count: dropped,
+    });
 }
 
 interface Move {
@@ -115,7 +125,8 @@ type Queue = TargetState & { route: string };
 
 async function read(store: Store, component: string, route: string): Promise<Queue> {
   const state = { ...(await readTargetState(store, component, route)), route };
-  if (countOf(state) + state.underWay > 0 || state.bytes === 0) return state;
+  const held = await readHeldPushes(store, component, 1);
+  if (countOf(state) + state.underWay + held.length > 0 || state.bytes === 0) return state;
   // Its queues have expired, or were deleted.
   await forgetBytes(store, component, route);
   return { ...state, bytes: 0 };

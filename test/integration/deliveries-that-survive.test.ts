@@ -83,7 +83,13 @@ describe('row 172: a replica that dies', () => {
     target.answer(status(500));
     await platform.pass(11_000);
     expect(idsAt(target)).toEqual(['one']);
-    const late = { asked: true, outcome: 'delivered', told: '{}', againInMs: 0 } as const;
+    const late = {
+      asked: true,
+      outcome: 'delivered',
+      told: '{}',
+      againInMs: 0,
+      tookMs: 0,
+    } as const;
     const first = { target: 'json', id: 'one', attempt: 1 };
     expect(await settleDelivery(platform.store, appid, { ...first, ...late })).toBe(false);
     expect(await stateOf(platform, 'json')).toMatchObject({ again: 1, delivered: 0 });
@@ -158,7 +164,9 @@ describe('row 173: no room, and no end', () => {
     await platform.redis.hset(platform.keys.deliveries(appid, 'json').target, {
       open_until: String(platform.clock.now() + HOUR),
     });
-    await platform.redis.zadd(platform.keys.deliveries(appid, 'json').again, 1, await newestId());
+    const fourDaysAgo = platform.clock.now() - 96 * HOUR;
+    const { again } = platform.keys.deliveries(appid, 'json');
+    await platform.redis.zadd(again, fourDaysAgo, await newestId());
     await platform.pass(MINUTE);
     expect(await stateOf(platform, 'json')).toMatchObject({ dead: 1, again: 0 });
     const dead = platform.keys.deliveries(appid, 'json').dead;

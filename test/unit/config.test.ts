@@ -78,7 +78,7 @@ const BAD: Record<string, string[]> = {
   ],
   INTERNAL_HOST: ['canary/', '[::]:3001', ''.padEnd(64, 'c')],
   PUBLIC_PORT: ['canary', '65536', '-1', '30.5', '0x10', '123456'],
-  DELIVERY_NETWORKS: ['canary', '10.0.0.0', '10.0.0.0/33', '10.0.0.0/8;canary', 'canary/8'],
+  DELIVERY_NETWORKS: ['canary', '10.1.0.0', '10.1.0.0/33', '10.1.0.0/8;canary', 'canary/8'],
   DELIVERY_MEGABYTES: ['canary', '0', '-1', '1.5', '10MB', '1234567'],
   STOP_DELAY_SECONDS: ['canary', '-1', '601', '1.5', '10s'],
   PUBLIC_BASE_URL: [
@@ -240,6 +240,9 @@ describe('good settings', () => {
         },
       ],
       accounts: [],
+      routes: [],
+      deliveryNetworks: [],
+      deliveryBytes: 256 * 1024 * 1024,
       alertWebhooks: [],
       wechatApiBaseUrls: [
         'https://api.weixin.qq.com',

@@ -94,6 +94,7 @@ describe('what is wrong with a target', () => {
     failingSince: undefined,
     openUntil: undefined,
     stoppedAt: undefined,
+    resumedAt: undefined,
     deliveredAt: undefined,
     answered: undefined,
   };

@@ -14,7 +14,7 @@ import { deadline } from '../../lib/clock.ts';
 import { finding } from '../../status/problems.ts';
 import { shownRoutes } from '../../status/deliveries.ts';
 import { encryptMessage, sign } from '../../wechat/push/envelope.ts';
-import { both, fromFinding, ok, type Check } from './check.ts';
+import { both, fromFinding, ok, skipped, type Check } from './check.ts';
 import type { Installation } from './installation.ts';
 
 /** Whether each target takes a signed test event, of a type that WeChat does not have. */
@@ -23,6 +23,9 @@ const TEST_TYPE = 'wxkeeper_test';
 
 export async function examineDeliveries(installation: Installation): Promise<Check[]> {
   const { routes, components, deliveryNetworks } = installation.config;
+  if (routes.length === 0) {
+    return [skipped('deliveries', both('routes', '路由'), both('none is configured', '未配置'))];
+  }
   const client = createTargetClient(deliveryNetworks);
   try {
     const asked = routes.flatMap((route) => {
@@ -42,7 +45,7 @@ async function tryTarget(
   component: ComponentConfig,
 ): Promise<Check> {
   const { appid } = component;
-  const push = testPush(component, clock.now());
+  const push = testPush(component, route, clock.now());
   const limit = deadline(clock, stepMs);
   const [shown] = shownRoutes([route]);
   const facts = { waiting: 0, target: shown?.target ?? '' };
@@ -68,23 +71,33 @@ async function tryTarget(
   return fromFinding('deliveries', route.name, found, 'failed');
 }
 
-/** As WeChat would send it. */
-function testPush(component: ComponentConfig, now: number): PushToDeliver {
+/** As WeChat would send it: an event of the platform, or that of an account to a route for messages. */
+function testPush(component: ComponentConfig, route: Route, now: number): PushToDeliver {
   const { appid, token, encodingAesKey } = component;
   const timestamp = String(Math.floor(now / 1000));
   const nonce = randomBytes(8).toString('hex');
-  const fields = { AppId: appid, CreateTime: timestamp, InfoType: TEST_TYPE };
+  const { match, reply } = route;
+  const isMessage = reply || match.msgType !== undefined || match.event !== undefined;
+  const account = { ToUserName: 'gh_wxkeeper_test', FromUserName: 'oWxkeeperTest' };
+  const fields: Record<string, string> = isMessage
+    ? { ...account, CreateTime: timestamp, MsgType: 'event', Event: TEST_TYPE }
+    : { AppId: appid, CreateTime: timestamp, InfoType: TEST_TYPE };
   const elements = Object.entries(fields).map(([name, value]) => `<${name}>${value}</${name}>`);
   const message = `<xml>${elements.join('')}</xml>`;
   const encrypted = encryptMessage(encodingAesKey, appid, message);
+  const outer = isMessage
+    ? `<ToUserName>${account.ToUserName}</ToUserName>`
+    : `<AppId>${appid}</AppId>`;
   const id = randomUUID();
+  const named = isMessage ? { msg_type: 'event', event: TEST_TYPE } : { info_type: TEST_TYPE };
+  const [authorizer] = Array.isArray(match.authorizer) ? (match.authorizer as string[]) : [];
   return {
     id,
     component: appid,
-    authorizer: undefined,
-    type: 'event',
+    authorizer,
+    type: isMessage ? 'message' : 'event',
     fields,
-    entry: { id, info_type: TEST_TYPE, create_time: timestamp, fields: JSON.stringify(fields) },
+    entry: { id, ...named, create_time: timestamp, fields: JSON.stringify(fields) },
     receivedAt: now,
     query: {
       signature: sign(token, timestamp, nonce, ''),
@@ -93,7 +106,7 @@ function testPush(component: ComponentConfig, now: number): PushToDeliver {
       encrypt_type: 'aes',
       msg_signature: sign(token, timestamp, nonce, encrypted),
     },
-    body: Buffer.from(`<xml><AppId>${appid}</AppId><Encrypt>${encrypted}</Encrypt></xml>`),
+    body: Buffer.from(`<xml>${outer}<Encrypt>${encrypted}</Encrypt></xml>`),
     contentType: 'text/xml',
     message,
     format: 'xml',

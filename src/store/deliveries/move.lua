@@ -8,6 +8,14 @@
 -- Returns how many were there
 local what, moved = ARGV[1], 0
 
+-- pcall: what somebody has spoiled is made anew, and must not cost a delivery.
+local function put(at, id)
+  if type(redis.pcall('ZADD', KEYS[at], ARGV[2], id)) == 'table' then
+    redis.call('DEL', KEYS[at])
+    redis.call('ZADD', KEYS[at], ARGV[2], id)
+  end
+end
+
 local function forget(push)
   local size = redis.pcall('HGET', KEYS[push], 'size')
   size = type(size) == 'string' and tonumber(size)
@@ -23,11 +31,11 @@ for i = 5, #KEYS do
   if redis.call('ZREM', KEYS[1], id) == 1 then
     moved = moved + 1
     if what == 'give_up' then
-      redis.call('ZADD', KEYS[2], ARGV[2], id)
+      put(2, id)
     else
       redis.pcall('HDEL', KEYS[3], id)
       if what == 'replay' then
-        redis.call('ZADD', KEYS[2], ARGV[2], id)
+        put(2, id)
         redis.call('PEXPIRE', KEYS[i], ARGV[4])
       else
         forget(i)

@@ -82,6 +82,8 @@ export interface SettledAttempt extends ClaimedDelivery {
   outcome: AttemptOutcome;
   /** The target was called. */
   asked: boolean;
+  /** Milliseconds. */
+  tookMs: number;
   /** For people: how it went, as JSON. */
   told: string;
   /** Milliseconds until it is tried again. */
@@ -96,7 +98,7 @@ export interface SettledAttempt extends ClaimedDelivery {
 export async function settleDelivery(
   { redis, keys, time }: Store,
   component: string,
-  { target, id, attempt, outcome, asked, told, againInMs, pauseMs, reply }: SettledAttempt,
+  { target, id, attempt, outcome, asked, told, againInMs, pauseMs, reply, tookMs }: SettledAttempt,
 ): Promise<boolean> {
   const queues = keys.deliveries(component, target);
   const { again, leased, replying, dead, fresh, attempts } = queues;
@@ -108,6 +110,7 @@ export async function settleDelivery(
     asked ? '1' : '',
     ...[CIRCUIT.failures, CIRCUIT.firstMs, CIRCUIT.mostMs, pauseMs ?? ''],
     ...[SHOWN_MS.delivered, SHOWN_MS.troubled, reply ?? '', DELIVERY_KEPT_MS],
+    now - tookMs,
   ];
   return (await onRedis(() => runScript(redis, settleScript, names, args))) === 'done';
 }
@@ -224,6 +227,7 @@ export interface TargetState {
   failingSince: number | undefined;
   openUntil: number | undefined;
   stoppedAt: number | undefined;
+  resumedAt: number | undefined;
   deliveredAt: number | undefined;
   /** How the last attempt went, as JSON. */
   answered: string | undefined;
@@ -258,7 +262,7 @@ export async function readTargetState(
     underWay: leased + replying,
     dead,
     oldestAt: moments.length === 0 ? undefined : Math.min(...moments),
-    bytes: Math.max(0, number('bytes') ?? 0),
+    bytes: number('bytes') ?? 0,
     delivered: number('delivered') ?? 0,
     failed: number('failed') ?? 0,
     givenUp: number('given_up') ?? 0,
@@ -268,6 +272,7 @@ export async function readTargetState(
     failingSince: number('failing_since'),
     openUntil: number('open_until'),
     stoppedAt: number('stopped_at'),
+    resumedAt: number('resumed_at'),
     deliveredAt: number('delivered_at'),
     answered: hash.answered,
   };
@@ -303,12 +308,17 @@ async function readScored(redis: Store['redis'], key: string, most: number) {
 
 /** Lets a target have deliveries again, at once. @throws KeeperError `store_unavailable` */
 export async function resumeTarget(
-  { redis, keys }: Store,
+  { redis, keys, time }: Store,
   component: string,
   target: string,
 ): Promise<void> {
   const key = keys.deliveries(component, target).target;
-  await onRedis(() => redis.hdel(key, 'stopped_at', 'open_until', 'failures', 'failing_since'));
+  await onRedis(() =>
+    Promise.all([
+      redis.hdel(key, 'stopped_at', 'open_until', 'failures', 'failing_since', 'failed_at'),
+      redis.hset(key, 'resumed_at', time.now()),
+    ]),
+  );
 }
 
 /** Where deliveries wait. */
@@ -328,7 +338,7 @@ export async function waitingIn(
 ): Promise<string[]> {
   const key = keys.deliveries(component, target)[where];
   const end = until ?? '+inf';
-  return onRedis(() => redis.zrangebyscore(key, from, end, 'LIMIT', 0, most));
+  return onDisplayKey(() => redis.zrangebyscore(key, from, end, 'LIMIT', 0, most), []);
 }
 
 /**

@@ -9,6 +9,7 @@
 --       11 ms at the most   12 ms for which the target wants to be left alone, or ''
 --       13 ms to keep what is kept for people when it went well at once   14 when it did not
 --       15 the reply to the user, for WeChat's repeats, or ''   16 ms for which keys are kept
+--       17 when the attempt began, epoch ms
 -- Returns 'done', or 'not_ours' when another attempt has begun meanwhile
 local id, attempt, outcome, now = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
@@ -38,6 +39,8 @@ end
 local known = redis.pcall('HGET', KEYS[5], id)
 if type(known) == 'table' then redis.call('DEL', KEYS[5]) end
 if type(known) ~= 'table' and (known or '0') ~= attempt then return 'not_ours' end
+-- Asked again, since the answer was lost.
+if redis.pcall('HGET', KEYS[7], ARGV[7]) == ARGV[6] then return 'done' end
 -- A lease that has ended, and was given to nobody since, was ours all the same.
 if remove(2) + remove(1) == 0 then return 'not_ours' end
 
@@ -46,8 +49,8 @@ if type(kept) == 'table' then
   redis.call('DEL', KEYS[7])
   kept = false
 end
-if kept and outcome ~= 'released' then
-  redis.call('HSET', KEYS[7], ARGV[7], ARGV[6])
+if kept then
+  if outcome ~= 'released' then redis.call('HSET', KEYS[7], ARGV[7], ARGV[6]) end
   if ARGV[15] ~= '' then redis.call('HSET', KEYS[7], 'reply', ARGV[15]) end
 end
 
@@ -75,16 +78,17 @@ note('answered_at', ARGV[4], 'answered', ARGV[6])
 if went_well then
   add('delivered', 1)
   note('delivered_at', ARGV[4])
-  redis.pcall('HDEL', KEYS[6], 'failures', 'failing_since', 'open_until')
+  redis.pcall('HDEL', KEYS[6], 'failures', 'failing_since', 'failed_at', 'open_until')
   return 'done'
 end
 add(outcome == 'dead' and 'given_up' or 'failed', 1)
 if outcome == 'stop' then note('stopped_at', ARGV[4]) end
-local open_until = redis.pcall('HGET', KEYS[6], 'open_until')
-open_until = type(open_until) == 'string' and tonumber(open_until) or 0
+local state = redis.pcall('HMGET', KEYS[6], 'open_until', 'failed_at')
+local open_until, failed_at = tonumber(state[1] or '') or 0, tonumber(state[2] or '') or 0
 local pause, most = tonumber(ARGV[12] or '') or 0, tonumber(ARGV[9])
 -- Those that were under way together are one failure: a restart is no outage.
-if open_until <= now then
+if tonumber(ARGV[17]) >= failed_at then
+  note('failed_at', ARGV[4])
   local failures = add('failures', 1)
   if failures == 1 then note('failing_since', ARGV[4]) end
   if failures >= most then

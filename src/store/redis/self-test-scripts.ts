@@ -103,6 +103,7 @@ const STEPS: readonly Step[] = [
       id: APPID,
       attempt: 1,
       asked: true,
+      tookMs: 0,
       told: '',
       againInMs: 0,
     } as const;

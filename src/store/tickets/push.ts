@@ -33,6 +33,8 @@ export interface PlannedQueue {
   score: number;
 }
 
+/** About what Redis takes for a delivery besides the texts. */
+const OVERHEAD_BYTES = 1_000;
 /** Milliseconds for which anything of a delivery is kept at the most, with a queue that nobody serves. */
 export const DELIVERY_KEPT_MS = 14 * 24 * 3600 * 1000;
 
@@ -44,9 +46,8 @@ export function deliveryKeys(keys: Keys, appid: string, plan: DeliveryPlan | und
 
 function planArgument({ id, kept, queues }: DeliveryPlan): unknown {
   const texts = Object.entries(kept).map(([name, text]) => [name, text.toWellFormed()]);
-  const whole = texts.reduce((sum, [, text = '']) => sum + Buffer.byteLength(text), 0);
-  // It is stored once, whoever gets it.
-  const size = Math.ceil(whole / queues.length);
+  // For each that gets it, although it is stored once: what is left when others have got theirs is whole.
+  const size = texts.reduce((sum, [, text = '']) => sum + Buffer.byteLength(text), OVERHEAD_BYTES);
   const all = [...texts, ['open', String(queues.length)], ['size', String(size)]];
   return [id, all.flat(), DELIVERY_KEPT_MS, queues.map(({ score }) => [score, size])];
 }
