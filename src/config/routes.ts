@@ -42,19 +42,9 @@ const SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/;
 const SECRET_BYTES = { least: 24, most: 64 };
 
 const valueSchema = z.string().regex(/^[\w-]{1,64}$/, 'must be names, or *');
-const listSchema = z
-  .union([valueSchema.or(z.literal('*')), z.array(valueSchema).min(1)], 'must be names, or *')
-  .transform((given) => {
-    if (given === '*') return 'any' as const;
-    return (typeof given === 'string' ? [given] : given).map((one) => one.toLowerCase());
-  });
+const listSchema = oneOrMany(valueSchema, 'must be names, or *');
 const appid = z.string().refine((text) => readAppid(text) !== undefined, 'must be appids, or *');
-const appidsSchema = z
-  .union([appid.or(z.literal('*')), z.array(appid).min(1)], 'must be appids, or *')
-  .transform((given) => {
-    if (given === '*') return 'any' as const;
-    return (typeof given === 'string' ? [given] : given).map((one) => one.toLowerCase());
-  });
+const appidsSchema = oneOrMany(appid, 'must be appids, or *');
 const secretSchema = z.string().transform((text, context) => {
   const bytes = Buffer.from(SECRET.exec(text)?.[1] ?? '', 'base64');
   if (bytes.length >= SECRET_BYTES.least && bytes.length <= SECRET_BYTES.most) return bytes;
@@ -64,6 +54,14 @@ const secretSchema = z.string().transform((text, context) => {
 });
 const countSchema = (most: number) =>
   z.int(`must be a whole number`).min(1, 'must be at least 1').max(most, `must be at most ${most}`);
+
+/** One of them, a list of them, or `*`; in lower case. */
+function oneOrMany(item: z.ZodType<string>, message: string) {
+  return z.union([item.or(z.literal('*')), z.array(item).min(1)], message).transform((given) => {
+    if (given === '*') return 'any' as const;
+    return (typeof given === 'string' ? [given] : given).map((one) => one.toLowerCase());
+  });
+}
 
 /** One route, as CONFIG_FILE spells it. */
 export const routeSchema = z

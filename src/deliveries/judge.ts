@@ -23,6 +23,11 @@ export const MOST_ATTEMPTS = PAUSES_MS.length + 1;
 /** Source: RFC 9110, 15.5.11: the resource is gone, and that is likely to be permanent. */
 const GONE = 410;
 
+/** Of an answer. */
+export function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
 /**
  * Only 2xx is success. Which other answer it is does not matter but for two: a target that is gone wants no
  * more, and one that says when it can be asked again is believed.
@@ -43,7 +48,7 @@ export function judge(
     return { ...again, status, pauseMs: undefined };
   }
   const { status } = answer;
-  if (status >= 200 && status < 300) {
+  if (isSuccess(status)) {
     return { outcome: 'delivered', status, againInMs: 0, pauseMs: undefined };
   }
   // Nothing is lost by it: the delivery waits for whoever lets the target have them again.

@@ -6,7 +6,7 @@ import type { Store } from '../store/redis/store.ts';
 import type { EnvelopeSecrets } from '../wechat/push/envelope.ts';
 import { textOf } from '../wechat/push/push-fields.ts';
 import type { Dispatcher, MadeAttempt } from './dispatcher.ts';
-import { judge } from './judge.ts';
+import { isSuccess, judge } from './judge.ts';
 import type { PlannedPush } from './plan.ts';
 import type { PushToDeliver } from './push-to-deliver.ts';
 import { readUserReply, type UserReply } from './reply-content.ts';
@@ -214,7 +214,7 @@ function replyIn(
   isLate: boolean,
 ): { reply: UserReply; outcome: ReplyOutcome } {
   if (answer instanceof Error) return { reply: NONE, outcome: isLate ? 'late' : 'failed' };
-  if (answer.status < 200 || answer.status > 299) return { reply: NONE, outcome: 'failed' };
+  if (!isSuccess(answer.status)) return { reply: NONE, outcome: 'failed' };
   const secrets = components.find(({ componentAppid }) => componentAppid === component);
   const conversation = {
     user: textOf(fields, 'FromUserName') ?? '',

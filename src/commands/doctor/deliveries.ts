@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { ComponentConfig } from '../../config/file.ts';
 import type { Route } from '../../config/routes.ts';
+import { isSuccess } from '../../deliveries/judge.ts';
 import { routesOf } from '../../deliveries/matching.ts';
 import { whatIsKept } from '../../deliveries/plan.ts';
 import type { PushToDeliver } from '../../deliveries/push-to-deliver.ts';
@@ -54,7 +55,7 @@ async function tryTarget(
     const kept = whatIsKept(push, [route]);
     const request = requestFor(route, { id: push.id, component: appid, kept }, clock.now());
     const { status } = await client.send(request, limit.signal);
-    if (status >= 200 && status < 300) {
+    if (isSuccess(status)) {
       const seen = both(`${facts.target} took a test event`, `${facts.target} 接收了测试事件`);
       return { ...ok('deliveries', route.name, seen), subject: appid };
     }
