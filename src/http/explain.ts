@@ -1,4 +1,5 @@
 import type { Request } from 'express';
+import type * as z from 'zod';
 import { sentenceOf } from '../credentials/error-words.ts';
 import { describeFailure } from '../credentials/failure.ts';
 import { KeeperError } from '../lib/errors.ts';
@@ -12,6 +13,13 @@ export function knownComponent(components: readonly string[], request: Request):
   const component = String(request.params.component);
   if (components.includes(component)) return component;
   throw new KeeperError('unknown_component', 'No such component is configured here.');
+}
+
+/** What is wrong with a body, each fault with its place. */
+export function faultsIn(error: z.ZodError | undefined): string[] {
+  return (error?.issues ?? []).map(({ path, message }) =>
+    path.length === 0 ? message : `${path.join('.')} ${message}`,
+  );
 }
 
 /**

@@ -8,7 +8,7 @@ import { KeeperError } from '../../../lib/errors.ts';
 import type { LinkOutcome } from '../../../store/authorizers/link-outcomes.ts';
 import { callerOf } from '../caller.ts';
 import type { LinkedComponent } from '../../public/authorize.ts';
-import { knownComponent } from '../../explain.ts';
+import { faultsIn, knownComponent } from '../../explain.ts';
 import type { HandlersOf } from '../route.ts';
 import { linkSchema, type AUTHORIZATION_LINK_ROUTES } from '../routes/authorization-links.ts';
 
@@ -101,9 +101,7 @@ function showOutcome(links: AuthorizationLinks): RequestHandler {
 function readWanted(body: unknown, returnUrls: readonly string[]): z.output<typeof linkSchema> {
   // Without a body everything is as it is by default.
   const result = linkSchema.safeParse(body ?? {});
-  const faults = (result.error?.issues ?? []).map(({ path, message }) =>
-    path.length === 0 ? message : `${path.join('.')} ${message}`,
-  );
+  const faults = faultsIn(result.error);
   const returnUrl = (body as { return_url?: unknown } | undefined | null)?.return_url;
   if (typeof returnUrl === 'string' && !isAllowedReturnUrl(returnUrl, returnUrls)) {
     faults.push('return_url is not below any of the return URLs configured for this component');

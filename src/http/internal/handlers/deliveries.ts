@@ -14,7 +14,7 @@ import {
 } from '../../../store/deliveries/queue.ts';
 import type { Store } from '../../../store/redis/store.ts';
 import { findEvent } from '../../../store/tickets/event-stream.ts';
-import { knownComponent } from '../../explain.ts';
+import { faultsIn, knownComponent } from '../../explain.ts';
 import type { HandlersOf } from '../route.ts';
 import { chosenSchema, type DELIVERY_ROUTES } from '../routes/deliveries.ts';
 
@@ -133,10 +133,7 @@ function move(options: DeliveriesOptions, what: 'replay' | 'discard'): RequestHa
     const { component, route } = named(options, request);
     const chosen = chosenSchema.safeParse(request.body ?? {});
     if (!chosen.success) {
-      const faults = chosen.error.issues.map(({ path, message }) =>
-        `${path.join('.')} ${message}`.trim(),
-      );
-      throw new KeeperError('bad_request', `${faults.join('; ')}.`);
+      throw new KeeperError('bad_request', `${faultsIn(chosen.error).join('; ')}.`);
     }
     const { ids, since } = chosen.data;
     const { store, kick } = options;
