@@ -192,7 +192,8 @@ export async function reportDead(soak: Soak, kept: Kept): Promise<void> {
   const path = `/v1/credentials/${kept.id.kind}/${kept.id.subject}`;
   const current = await soak.ask(replica, path);
   if (current?.seq === undefined) return;
-  const answer = await soak.ask(replica, `${path}/rejected`, { seq: current.seq, errcode: 40001 });
+  const body = { seq: current.seq, errcode: 40001 };
+  const answer = await soak.ask(replica, `${path}/rejected`, { body });
   const outcome = answer?.outcome ?? String(answer?.status);
   soak.station.journal.note(`reported seq ${current.seq}, told ${outcome}`);
 }

@@ -17,10 +17,16 @@ export interface Soak {
   /** Simulated seconds pass, with a look at everything each `step` seconds. */
   go(seconds: number, step: number): Promise<void>;
   /** An internal request; undefined when the answer has to wait for the clock. */
-  ask(replica: Replica, path: string, body?: unknown): Promise<Answer | undefined>;
+  ask(replica: Replica, path: string, options?: AskOptions): Promise<Answer | undefined>;
   up(): Replica[];
   note(fault: string, detail?: string): void;
   visits: number;
+}
+
+export interface AskOptions {
+  body?: unknown;
+  /** Real milliseconds without a sign of work after which the answer has to wait; a few unless given. */
+  quietMs?: number;
 }
 
 export interface Answer {
@@ -44,7 +50,7 @@ export function createSoak(station: Station, seed: number): Soak {
     chance: createRandom(seed * 7 + 3),
     visits: 0,
     go: (seconds, step) => go(soak, reading, seconds, step),
-    ask: (replica, path, body) => ask(soak, replica, path, body),
+    ask: (replica, path, options) => ask(soak, replica, path, options),
     up: () => station.replicas.filter(({ state }) => state === 'up'),
     note(fault, detail = '') {
       add(soak.faults, fault);
@@ -126,7 +132,7 @@ async function ask(
   { station, passing }: Soak,
   replica: Replica,
   path: string,
-  body?: unknown,
+  { body, quietMs }: AskOptions = {},
 ): Promise<Answer | undefined> {
   const work = async (): Promise<Answer> => {
     const response = await fetch(`http://127.0.0.1:${replica.app.internalPort()}${path}`, {
@@ -141,5 +147,6 @@ async function ask(
       if (replica.state === 'up') throw error;
       return undefined;
     }),
+    quietMs,
   );
 }

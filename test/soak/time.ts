@@ -5,6 +5,8 @@ import type { Station } from './station.ts';
 
 /** Real milliseconds without any sign of work, after which only the clock can bring some. */
 const QUIET_MS = 10;
+/** The same where nothing can wait for the clock, should the machine stand still for a moment. */
+export const AT_REST_MS = 5_000;
 /** Calls looked at for one that may still hang; more cannot have begun meanwhile. */
 const RECENT_CALLS = 60;
 /** Simulated milliseconds for which a commit is tried again when Redis was away. */
@@ -15,7 +17,7 @@ export interface Passing {
   pass(ms: number): Promise<void>;
   settle(): Promise<void>;
   /** The result, or undefined when it has to wait for the clock. */
-  now<T>(work: Promise<T>): Promise<T | undefined>;
+  now<T>(work: Promise<T>, quietMs?: number): Promise<T | undefined>;
 }
 
 export function createPassing(station: Station): Passing {
@@ -56,11 +58,11 @@ export function createPassing(station: Station): Passing {
       await clock.advance(ms, settle);
       await settle();
     },
-    async now(promise) {
+    async now(promise, quietMs) {
       const work = { done: false };
       const finished = promise.finally(() => (work.done = true));
       finished.catch(() => undefined);
-      await quiet(station, work);
+      await quiet(station, work, quietMs);
       return work.done ? finished : undefined;
     },
   };
@@ -71,7 +73,11 @@ function turn(): Promise<void> {
 }
 
 /** Resolves when the work is done, or when nothing has moved for a while. */
-async function quiet(station: Station, work: { done: boolean }): Promise<void> {
+async function quiet(
+  station: Station,
+  work: { done: boolean },
+  quietMs = QUIET_MS,
+): Promise<void> {
   const { simulator, clock, journal } = station;
   const { calls, pushes } = simulator.ledger;
   const sign = () =>
@@ -85,6 +91,6 @@ async function quiet(station: Station, work: { done: boolean }): Promise<void> {
       last = current;
       since = performance.now();
       turns = 0;
-    } else if (turns > 50 && performance.now() - since > QUIET_MS) return;
+    } else if (turns > 50 && performance.now() - since > quietMs) return;
   }
 }

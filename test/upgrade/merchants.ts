@@ -1,6 +1,7 @@
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
 import type { Soak } from '../soak/soak.ts';
 import { COMPONENT } from '../soak/station.ts';
+import { AT_REST_MS } from '../soak/time.ts';
 
 /** Accounts that authorize while two versions take the pushes, and what both must know of them. */
 export interface Merchants {
@@ -69,7 +70,8 @@ export function createMerchants(soak: Soak): Merchants {
         const last = simulator.latestMint(id.kind, one.appid)?.value;
         expect(value !== undefined && value === last, one, 'what is stored is not the last minted');
         for (const replica of soak.up()) {
-          const answer = await soak.ask(replica, `/v1/credentials/${id.kind}/${id.subject}`);
+          const path = `/v1/credentials/${id.kind}/${id.subject}`;
+          const answer = await soak.ask(replica, path, { quietMs: AT_REST_MS });
           const isLast = answer?.status === 200 && answer.value === last;
           const seen = `${answer?.status ?? 'no answer'}, ${answer?.value === last ? 'right' : 'wrong'}`;
           expect(isLast, one, `replica ${replica.name} does not serve the last: ${seen}`);
