@@ -34,6 +34,11 @@ export const OTHER = {
   token: 'tokenOfTheOther',
   encodingAesKey: 'GFEDCBA9876543210zyxwvutsrqponmlkjihgfedcba',
 };
+/** One that wxkeeper does nothing with but to store it, and to deliver it. */
+export const EVENT = 'event_of_a_test';
+/** The element by which a push is found again. */
+export const NUMBER = 'NumberOfTest';
+
 export type Token = CredentialId & {
   kind: 'component_access_token' | 'pre_auth_code' | 'authorizer_access_token';
 };

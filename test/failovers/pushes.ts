@@ -1,17 +1,13 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PushRecord } from '../../src/sandbox/wechat/ledger.ts';
-import { keys, PUSHED } from './platform.ts';
+import { EVENT, keys, NUMBER, PUSHED } from './platform.ts';
 import { aim, type Stage } from './stage.ts';
 
 /** A signed push every 20 ms, a ticket and an event in turn, to both replicas in turn. */
 
 const EVERY_MS = 20;
 const TICKET = 'component_verify_ticket';
-/** One that wxkeeper does nothing with but to store it. */
-const EVENT = 'event_of_a_test';
-/** The element by which a push is found again. */
-const NUMBER = 'NumberOfTest';
 
 /** One push, and what was answered. */
 export interface Push {
@@ -60,7 +56,9 @@ export function startPushing(stage: Stage): Pushes {
 export interface Fate {
   /** Answered `success`, and gone. */
   lost: Push[];
-  /** Answered 503, and stored all the same: WeChat's repetition is found to be one. */
+  /** Events that are stored, whatever was answered. */
+  events: Push[];
+  /** Not answered `success`, and stored all the same: WeChat's repetition is found to be one. */
   storedUnanswered: number;
   /** Stored more than once. */
   twice: number;
@@ -74,6 +72,7 @@ export async function fateOf({ redis }: Stage, sent: readonly Push[]): Promise<F
     if (fields[NUMBER] !== undefined) stored.set(number, (stored.get(number) ?? 0) + 1);
   }
   const lost: Push[] = [];
+  const events = sent.filter(({ number, isTicket }) => !isTicket && stored.has(number));
   let storedUnanswered = 0;
   for (const push of sent) {
     const { accepted } = push.record;
@@ -81,7 +80,8 @@ export async function fateOf({ redis }: Stage, sent: readonly Push[]): Promise<F
     // A ticket that came after a newer one is no news, and known by its mark alone.
     else if (accepted && !(push.isTicket && (await isMarked(redis, push)))) lost.push(push);
   }
-  return { lost, storedUnanswered, twice: [...stored.values()].filter((n) => n > 1).length };
+  const twice = [...stored.values()].filter((n) => n > 1).length;
+  return { lost, events, storedUnanswered, twice };
 }
 
 async function isMarked(redis: Stage['redis'], { record }: Push): Promise<boolean> {
@@ -90,11 +90,16 @@ async function isMarked(redis: Stage['redis'], { record }: Push): Promise<boolea
   return (await redis.exists(keys.seen(PUSHED.appid, fingerprint))) === 1;
 }
 
+/** Epoch ms; when it was given up, where there is no answer. */
+export function answeredAt({ at, durationMs }: PushRecord): number {
+  return at + durationMs;
+}
+
 /** Milliseconds between two answers `success`, where the longest gap is. */
 export function longestGap(sent: readonly Push[]): number {
   const moments = sent
     .filter(({ record }) => record.accepted)
-    .map(({ record }) => record.at + record.durationMs)
+    .map(({ record }) => answeredAt(record))
     .sort((a, b) => a - b);
   return moments.reduce((most, at, index) => Math.max(most, at - (moments[index - 1] ?? at)), 0);
 }

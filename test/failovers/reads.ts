@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TOKENS, type Token } from './platform.ts';
-import type { Stage } from './stage.ts';
+import { replicaOf, type Stage } from './stage.ts';
 
 /** Services that read every token over HTTP again and again, at both replicas in turn. */
 
@@ -71,7 +71,7 @@ async function readAgainAndAgain(
 
 /** One that ends or begins while it is asked for is no fault. */
 async function read(stage: Stage, { kind, subject }: Token, round: number) {
-  const { internalUrl } = stage.replicas[round % 2 === 0 ? 0 : 1];
+  const { internalUrl } = replicaOf(stage, round);
   const begun = Date.now();
   try {
     const response = await fetch(`${internalUrl}/v1/credentials/${kind}/${subject}`, {

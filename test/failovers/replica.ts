@@ -9,6 +9,13 @@ export interface Replica {
   internalUrl: string;
   /** What it has logged of level warn and error, and how often. */
   complaints: Map<string, number>;
+  isUp(): boolean;
+  /** Epoch ms at which it was killed, and at which that was known; undefined when it never was. */
+  death: { from: number; until: number } | undefined;
+  /** SIGKILL. Resolves when the process is gone. */
+  kill(): Promise<void>;
+  /** After a kill: anew, on other ports. */
+  start(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -26,30 +33,58 @@ interface LogLine {
 
 /** @throws Error with its last words when it does not start */
 export async function startReplica(env: Readonly<Record<string, string>>): Promise<Replica> {
+  const complaints = new Map<string, number>();
+  let running = await spawnReplica(env, complaints);
+  const replica: Replica = {
+    ...running.urls,
+    complaints,
+    death: undefined,
+    isUp: () => running.isUp(),
+    async kill() {
+      const from = Date.now();
+      await running.end('SIGKILL');
+      replica.death = { from, until: Date.now() };
+    },
+    async start() {
+      running = await spawnReplica(env, complaints);
+      Object.assign(replica, running.urls);
+    },
+    stop: () => running.end('SIGTERM'),
+  };
+  return replica;
+}
+
+interface Running {
+  urls: Pick<Replica, 'publicUrl' | 'internalUrl'>;
+  isUp(): boolean;
+  end(signal: NodeJS.Signals): Promise<void>;
+}
+
+async function spawnReplica(
+  env: Readonly<Record<string, string>>,
+  complaints: Map<string, number>,
+): Promise<Running> {
   const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'close');
-  const complaints = new Map<string, number>();
+  const isUp = () => child.exitCode === null && child.signalCode === null;
+  const end = async (signal: NodeJS.Signals) => {
+    child.kill(signal);
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    await exited;
+    clearTimeout(timer);
+  };
   const ports = await Promise.race([
     readLog(child, complaints),
     exited,
     new Promise<void>((resolve) => setTimeout(resolve, START_TIMEOUT_MS).unref()),
   ]);
-  const stop = async () => {
-    child.kill('SIGTERM');
-    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-    await exited;
-    clearTimeout(timer);
-  };
   if (ports === undefined || Array.isArray(ports)) {
-    await stop();
+    await end('SIGTERM');
     throw new Error(`a replica did not start: ${[...complaints.keys()].join('; ')}`);
   }
-  return {
-    publicUrl: `http://127.0.0.1:${ports.public_port}`,
-    internalUrl: `http://127.0.0.1:${ports.internal_port}`,
-    complaints,
-    stop,
-  };
+  const publicUrl = `http://127.0.0.1:${ports.public_port}`;
+  const internalUrl = `http://127.0.0.1:${ports.internal_port}`;
+  return { urls: { publicUrl, internalUrl }, isUp, end };
 }
 
 /** Resolves with the line that says where it listens, and goes on counting. */

@@ -5,7 +5,7 @@ import { findRedis } from '../../src/sandbox/redis/binary.ts';
 import { SCENARIOS } from './scenarios.ts';
 import type { Result } from './trial.ts';
 
-/** The table of a run, for the screen and for the documents. */
+/** The tables of a run, for the screen and for the documents. */
 
 type Language = 'en' | 'zh';
 
@@ -19,15 +19,13 @@ export interface Surroundings {
 }
 
 const FILES = { en: 'docs/proof.md', zh: 'docs/proof.zh-CN.md' } as const;
-/** Between the two lines of these the documents are written by this file. */
-const MARKS = [
-  '<!-- failovers: written by test:failovers -->',
-  '<!-- end of failovers -->',
-] as const;
+/** Each stands in the documents between two lines, and is written by this file. */
+const TABLES = ['failovers', 'deliveries'] as const;
+type Table = (typeof TABLES)[number];
 const WORDS = {
   en: {
-    columns: [
-      'what happened',
+    whatHappened: 'what happened',
+    failovers: [
       'acknowledged pushes lost',
       'another master after, s',
       'longest gap, s',
@@ -36,13 +34,15 @@ const WORDS = {
       'tokens not to be read live (longest, s)',
       'at rest after, s',
     ],
+    deliveries: ['events stored', 'not delivered', 'delivered twice', 'longest until delivered, s'],
+    shapes: { sentinel: 'Sentinel', cluster: 'Cluster', single: 'single Redis' },
     of: (part: number, whole: number) => `${part} of ${whole}`,
     until: (seconds: string) => `, the last ${seconds} s after the command`,
     broken: 'BROKEN',
   },
   zh: {
-    columns: [
-      '发生了什么',
+    whatHappened: '发生了什么',
+    failovers: [
       '已应答却丢失的推送',
       '新主节点接管（秒）',
       '最长间隔（秒）',
@@ -51,12 +51,13 @@ const WORDS = {
       '读不到有效值的 token（最长，秒）',
       '恢复平静用时（秒）',
     ],
+    deliveries: ['存下的事件', '未送达', '送达两次', '最久多久送达（秒）'],
+    shapes: { sentinel: 'Sentinel', cluster: 'Cluster', single: '单个 Redis' },
     of: (part: number, whole: number) => `${part} / ${whole}`,
     until: (seconds: string) => `，最后一条在命令之后 ${seconds} 秒`,
     broken: '承诺被打破',
   },
 } as const;
-const SHAPES = { sentinel: 'Sentinel', cluster: 'Cluster' } as const;
 
 export async function surroundings(): Promise<Surroundings> {
   const { version } = await findRedis();
@@ -72,44 +73,68 @@ export async function surroundings(): Promise<Surroundings> {
   };
 }
 
-export function tableOf(results: readonly Result[], language: Language): string {
-  const { columns } = WORDS[language];
-  const rows = [columns, columns.map(() => '---'), ...results.map((one) => rowOf(one, language))];
-  return rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+/** One below the other, for the screen. */
+export function tablesOf(results: readonly Result[]): string {
+  return TABLES.map((table) => tableOf(table, results, 'en')).join('\n\n');
 }
 
-function rowOf(result: Result, language: Language): readonly string[] {
-  const words = WORDS[language];
-  const scenario = SCENARIOS.find(({ name }) => name === result.scenario);
-  const shape = scenario === undefined ? '' : SHAPES[scenario.shape];
-  const until = result.lost === 0 ? '' : words.until(result.lostUntil.toFixed(1));
-  const broken = result.broken.length === 0 ? '' : ` **${words.broken}**`;
-  const slowest = (result.slowestRefusalMs / 1000).toFixed(1);
-  const dead = result.longestDead.toFixed(1);
-  return [
-    `${shape}: ${scenario?.title[language] ?? result.scenario}${broken}`,
-    `${words.of(result.lost, result.acknowledged)}${until}`,
-    result.takenOverAfter?.toFixed(1) ?? '–',
-    result.longestGap.toFixed(1),
-    result.refused === 0 ? '0' : `${result.refused} (${slowest})`,
-    `${result.mints} (${Math.max(0, result.mostExtraMints)})`,
-    result.deadTokens === 0 ? '0' : `${result.deadTokens} (${dead})`,
-    result.atRestAfter.toFixed(0),
-  ];
+function tableOf(table: Table, results: readonly Result[], language: Language): string {
+  const { whatHappened, [table]: figures } = WORDS[language];
+  const columns = [whatHappened, ...figures];
+  const rows = results.map((one) => [titleOf(one, language), ...CELLS[table](one, language)]);
+  return [columns, columns.map(() => '---'), ...rows]
+    .map((cells) => `| ${cells.join(' | ')} |`)
+    .join('\n');
 }
+
+function titleOf(result: Result, language: Language): string {
+  const { shapes, broken } = WORDS[language];
+  const scenario = SCENARIOS.find(({ name }) => name === result.scenario);
+  const shape = scenario === undefined ? '' : shapes[scenario.shape];
+  const verdict = result.broken.length === 0 ? '' : ` **${broken}**`;
+  return `${shape}: ${scenario?.title[language] ?? result.scenario}${verdict}`;
+}
+
+const CELLS: Record<Table, (result: Result, language: Language) => string[]> = {
+  failovers(result, language) {
+    const words = WORDS[language];
+    const until = result.lost === 0 ? '' : words.until(result.lostUntil.toFixed(1));
+    const slowest = (result.slowestRefusalMs / 1000).toFixed(1);
+    const dead = result.longestDead.toFixed(1);
+    return [
+      `${words.of(result.lost, result.acknowledged)}${until}`,
+      result.takenOverAfter?.toFixed(1) ?? '–',
+      result.longestGap.toFixed(1),
+      result.refused === 0 ? '0' : `${result.refused} (${slowest})`,
+      `${result.mints} (${Math.max(0, result.mostExtraMints)})`,
+      result.deadTokens === 0 ? '0' : `${result.deadTokens} (${dead})`,
+      result.atRestAfter.toFixed(0),
+    ];
+  },
+  deliveries: ({ deliveries: { events, missing, repeated, longest } }) => [
+    String(events),
+    String(missing),
+    String(repeated),
+    longest.toFixed(1),
+  ],
+};
 
 /** @throws Error when a document has no place for them */
 export function writeDocuments(results: readonly Result[], around: Surroundings): void {
   for (const language of ['en', 'zh'] as const) {
     const file = pathOf(FILES[language]);
-    const text = readFileSync(file, 'utf8');
-    const [begin, end] = MARKS;
-    const [before, rest] = text.split(begin);
-    const [, after] = rest?.split(end) ?? [];
-    if (before === undefined || after === undefined) throw new Error(`${file} has no ${begin}`);
     const made = Object.values(around).join(language === 'en' ? ', ' : '，');
-    const table = tableOf(results, language);
-    writeFileSync(file, `${before}${begin}\n\n${made}\n\n${table}\n\n${end}${after}`);
+    let text = readFileSync(file, 'utf8');
+    for (const name of TABLES) {
+      const begin = `<!-- ${name}: written by test:failovers -->`;
+      const end = `<!-- end of ${name} -->`;
+      const [before, rest] = text.split(begin);
+      const [, after] = rest?.split(end) ?? [];
+      if (before === undefined || after === undefined) throw new Error(`${file} has no ${begin}`);
+      const table = tableOf(name, results, language);
+      text = `${before}${begin}\n\n${made}\n\n${table}\n\n${end}${after}`;
+    }
+    writeFileSync(file, text);
   }
 }
 

@@ -1,12 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { surroundings, tableOf, writeDocuments } from './report.ts';
+import { surroundings, tablesOf, writeDocuments } from './report.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 import { runTrial, type Result } from './trial.ts';
 
 /**
- * Failovers of a real Redis under a push every 20 ms, refreshes and reads. Exit code 1 when a promise is
- * broken. Arguments are scenarios, or `sentinel` and `cluster` for all of a shape; none are all.
+ * Failovers of a real Redis, its restart and the death of a replica, under a push every 20 ms, deliveries,
+ * refreshes and reads. Exit code 1 when a promise is broken. Arguments are scenarios, or `sentinel`, `cluster`
+ * and `single` for all of a shape; none are all.
  * `--json FILE` writes the figures, `--markdown` the tables of docs/proof.md in both languages.
  */
 
@@ -21,7 +22,7 @@ function chosen(): readonly Scenario[] {
   const unknown = wanted.find((word) => matches(word).length === 0);
   if (unknown !== undefined) {
     const names = SCENARIOS.map(({ name }) => name).join(', ');
-    throw new Error(`no such scenario: ${unknown}. There are sentinel, cluster, ${names}`);
+    throw new Error(`no such scenario: ${unknown}. There are sentinel, cluster, single, ${names}`);
   }
   return wanted.length === 0 ? SCENARIOS : [...new Set(wanted.flatMap(matches))];
 }
@@ -47,7 +48,7 @@ for (const scenario of chosen()) {
   }
 }
 const around = await surroundings();
-process.stdout.write(`\n${tableOf(results, 'en')}\n`);
+process.stdout.write(`\n${tablesOf(results)}\n`);
 if (options.json !== undefined) {
   await writeFile(options.json, `${JSON.stringify({ around, results }, null, 2)}\n`);
 }

@@ -3,12 +3,15 @@ import { ask, until } from '../kit/redis-shapes/ask.ts';
 import { startCluster, type ClusterShape } from '../kit/redis-shapes/cluster.ts';
 import { startSentinel, type SentinelShape } from '../kit/redis-shapes/sentinel.ts';
 import type { RedisShape, ShapeServer } from '../kit/redis-shapes/server.ts';
+import { startSingle } from '../kit/redis-shapes/shapes.ts';
+import { countFresh } from './deliveries.ts';
 import { AUTHORIZERS, keys, PUSHED } from './platform.ts';
+import type { Stage } from './stage.ts';
 
-/** What goes wrong, or is done, in the midst of pushes and refreshes. */
+/** What goes wrong, or is done, in the midst of pushes, deliveries and refreshes. */
 export interface Scenario {
   name: string;
-  shape: 'sentinel' | 'cluster';
+  shape: 'sentinel' | 'cluster' | 'single';
   /** In both languages, for tables. */
   title: { en: string; zh: string };
   /** It may cost acknowledged pushes: those of its first two seconds. */
@@ -18,13 +21,15 @@ export interface Scenario {
 }
 
 /** @param onTakeover to be called when the servers have another master */
-export type Strike = (onTakeover: () => void) => Promise<void>;
+export type Strike = (stage: Stage, onTakeover: () => void) => Promise<void>;
 
-/** Milliseconds for which the former master stays away after another has taken over. */
+/** Milliseconds for which who was killed stays away; a former master, after another has taken over. */
 const AWAY_MS = 5_000;
 /** For which a slot stays half moved: `redis-cli` is as fast as the keys are few. */
 const HALF_MOVED_MS = 500;
 const HELD_MS = 5_000;
+/** Deliveries that nobody has begun with when something dies. */
+const BEHIND = 20;
 
 interface Outage {
   begin(master: ShapeServer): Promise<void> | void;
@@ -65,7 +70,8 @@ function ofSentinel(
     mayLose,
     async start() {
       const shape = await startSentinel({ proxies });
-      const strike: Strike = (onTakeover) => fault(shape, onTakeover).then(() => shape.settled());
+      const strike: Strike = (_stage, onTakeover) =>
+        fault(shape, onTakeover).then(() => shape.settled());
       return { shape, strike };
     },
   };
@@ -82,10 +88,54 @@ function ofCluster(
     title,
     async start() {
       const shape = await startCluster();
-      const strike: Strike = (onTakeover) => fault(shape, onTakeover).then(() => shape.settled());
+      const strike: Strike = (_stage, onTakeover) =>
+        fault(shape, onTakeover).then(() => shape.settled());
       return { shape, strike };
     },
   };
+}
+
+/** What it holds outlives its process, as that of a production must. */
+function ofSingle(
+  name: string,
+  title: Scenario['title'],
+  fault: (shape: RedisShape, stage: Stage) => Promise<void>,
+): Scenario {
+  return {
+    name,
+    shape: 'single',
+    title,
+    async start() {
+      const shape = await startSingle({ appendOnly: true });
+      return { shape, strike: (stage) => fault(shape, stage) };
+    },
+  };
+}
+
+/** Whoever has acknowledged what waits is gone then, and so is who was delivering. */
+async function killReplica(_shape: RedisShape, stage: Stage): Promise<void> {
+  const { application, replicas } = stage;
+  await holdDeliveries(stage);
+  await replicas[1].kill();
+  await until('its deliveries are given up', () => Promise.resolve(application.abandoned() > 0));
+  application.release();
+  await sleep(AWAY_MS);
+  await replicas[1].start();
+}
+
+/** What is answered while Redis is away is noted when it is back. */
+async function restart({ servers }: RedisShape, stage: Stage): Promise<void> {
+  await holdDeliveries(stage);
+  for (const server of servers) await server.kill('SIGTERM');
+  stage.application.release();
+  await sleep(AWAY_MS);
+  for (const server of servers) await server.start();
+}
+
+/** Resolves when as many are under way as may be, and others wait behind them. */
+async function holdDeliveries(stage: Stage): Promise<void> {
+  stage.application.hold();
+  await until('deliveries wait', async () => (await countFresh(stage)) >= BEHIND);
 }
 
 /** The master takes no writes until all have left it; longer than a failover takes. */
@@ -133,6 +183,11 @@ const PAUSE = {
   en: 'master paused (`SIGSTOP`), resumed later',
   zh: '主节点被暂停（`SIGSTOP`），稍后恢复',
 };
+const RESTARTED = { en: 'stopped, started again after 5 s', zh: '停止，5 秒后重新启动' };
+const REPLICA_KILLED = {
+  en: 'replica of wxkeeper killed (`kill -9`), started again after 5 s',
+  zh: 'wxkeeper 的一个副本被杀（`kill -9`），5 秒后重新启动',
+};
 
 export const SCENARIOS: readonly Scenario[] = [
   ofSentinel('planned', PLANNED, failOver, { mayLose: true }),
@@ -168,4 +223,6 @@ export const SCENARIOS: readonly Scenario[] = [
   ),
   ofCluster('slot', { en: 'slots moved', zh: '迁移 slot' }, moveSlot),
   ofCluster('node', { en: 'node added, slots moved to it', zh: '新增节点并迁入 slot' }, addNode),
+  ofSingle('redis-restarted', RESTARTED, restart),
+  ofSingle('replica-killed', REPLICA_KILLED, killReplica),
 ];

@@ -7,13 +7,15 @@ import { makeApiKey } from '../../src/config/api-keys.ts';
 import { createSimulator, type Simulator } from '../../src/sandbox/wechat/simulator.ts';
 import { connectAdmin } from '../kit/redis-shapes/access.ts';
 import type { RedisShape } from '../kit/redis-shapes/server.ts';
+import { startApplication, type Application } from './application.ts';
 import { AUTHORIZERS, LIFE_SECONDS, OTHER, PREFIX, PUSHED, WINDOW_SECONDS } from './platform.ts';
 import { startReplica, type Replica } from './replica.ts';
 
-/** A Redis of some shape, two replicas as processes, and the pretended WeChat, all in real time. */
+/** A Redis of some shape, two replicas as processes, the pretended WeChat and an application, all in real time. */
 export interface Stage<Shape extends RedisShape = RedisShape> {
   shape: Shape;
   simulator: Simulator;
+  application: Application;
   replicas: readonly [Replica, Replica];
   /** Ours, to look at what is stored. */
   redis: Redis | Cluster;
@@ -47,24 +49,31 @@ export async function createStage<Shape extends RedisShape>(
     });
     await simulator.start();
     undo.push(() => simulator.stop());
+    const application = await startApplication();
+    undo.push(() => application.close());
     const folder = mkdtempSync(join(tmpdir(), 'wxkeeper-failovers-'));
     undo.push(() => rmSync(folder, { recursive: true }));
     const { key: apiKey, entry } = makeApiKey('failovers', 'admin');
-    const env = { ...settings(shape, simulator, folder), API_KEYS: entry };
+    const env = { ...settings(shape, simulator, application, folder), API_KEYS: entry };
     const start = async () => {
       const replica = await startReplica(env);
       undo.push(() => replica.stop());
       return replica;
     };
     const replicas = [await start(), await start()] as const;
-    return { shape, redis, simulator, replicas, apiKey, close };
+    return { shape, redis, simulator, application, replicas, apiKey, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-function settings(shape: RedisShape, simulator: Simulator, folder: string): Record<string, string> {
+function settings(
+  shape: RedisShape,
+  simulator: Simulator,
+  { route }: Application,
+  folder: string,
+): Record<string, string> {
   const configFile = join(folder, 'config.json');
   const components = [PUSHED, OTHER].map((one) => ({
     appid: one.appid,
@@ -72,11 +81,12 @@ function settings(shape: RedisShape, simulator: Simulator, folder: string): Reco
     token: one.token,
     encoding_aes_key: one.encodingAesKey,
   }));
-  writeFileSync(configFile, JSON.stringify({ components }), { mode: 0o600 });
+  writeFileSync(configFile, JSON.stringify({ components, routes: [route] }), { mode: 0o600 });
   return {
     ...shape.env,
     NODE_ENV: 'production',
     REDIS_KEY_PREFIX: PREFIX,
+    DELIVERY_NETWORKS: '127.0.0.0/8',
     CONFIG_FILE: configFile,
     WECHAT_API_BASE_URLS: simulator.urls.join(','),
     PUBLIC_HOST: '127.0.0.1',
@@ -88,10 +98,16 @@ function settings(shape: RedisShape, simulator: Simulator, folder: string): Reco
   };
 }
 
-/** From now on pushes to it go to this replica. */
-export function aim({ simulator, replicas }: Stage, component: string, index: number): void {
-  const { publicUrl } = replicas[index % 2 === 0 ? 0 : 1];
-  simulator.setCallbackUrl(component, `${publicUrl}/callback/${component}`);
+/** Both in turn, as a load balancer would: one that is gone gets nothing, as soon as that is known. */
+export function replicaOf({ replicas: [first, second] }: Stage, turn: number): Replica {
+  const [one, other] = turn % 2 === 0 ? [first, second] : [second, first];
+  return one.isUp() ? one : other;
+}
+
+/** From now on pushes to it go to the replica whose turn it is. */
+export function aim(stage: Stage, component: string, turn: number): void {
+  const { publicUrl } = replicaOf(stage, turn);
+  stage.simulator.setCallbackUrl(component, `${publicUrl}/callback/${component}`);
 }
 
 /** Tickets, and authorizers one after the other. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fateOf, longestGap, startPushing, type Push } from './pushes.ts';
+import { brokenDeliveries, fateOfDeliveries, type Delivered } from './deliveries.ts';
+import { answeredAt, fateOf, longestGap, startPushing, type Push } from './pushes.ts';
 import { startReading } from './reads.ts';
 import { countMints, refreshedSoFar, untilAtRest } from './rest.ts';
 import type { Scenario, Strike } from './scenarios.ts';
@@ -15,9 +16,12 @@ export interface Result {
   lostFrom: number;
   lostUntil: number;
   acknowledged: number;
-  /** Answered 503, and how many of these are stored all the same. */
+  /** Answered 503, and how many of all without `success` are stored all the same. */
   refused: number;
   storedUnanswered: number;
+  /** Without any answer, since the replica was killed that had them. */
+  unanswered: number;
+  deliveries: Delivered;
   /** Seconds until the fault was over and all servers in order again. */
   faultSeconds: number;
   /** Seconds until the servers had another master; undefined where none took over. */
@@ -75,7 +79,7 @@ async function perform(scenario: Scenario, stage: Stage, strike: Strike): Promis
   const begun = Date.now();
   const broken: string[] = [];
   let takenOverAt: number | undefined;
-  await strike(() => (takenOverAt = Date.now())).catch((error: unknown) =>
+  await strike(stage, () => (takenOverAt = Date.now())).catch((error: unknown) =>
     broken.push(`the scenario broke: ${String(error)}`),
   );
   const faultSeconds = (Date.now() - begun) / 1000;
@@ -89,6 +93,7 @@ async function perform(scenario: Scenario, stage: Stage, strike: Strike): Promis
   broken.push(...left);
   const { sent } = pushes;
   const fate = await fateOf(stage, sent);
+  const deliveries = await fateOfDeliveries(stage, fate.events);
   const lostAt = fate.lost.map(({ record }) => (answeredAt(record) - begun) / 1000);
   const refused = sent.filter(({ record }) => record.status === 503);
   const stillRefused = sent.filter(({ record }) => record.at >= quietFrom && !record.accepted);
@@ -103,6 +108,8 @@ async function perform(scenario: Scenario, stage: Stage, strike: Strike): Promis
     acknowledged: sent.filter(({ record }) => record.accepted).length,
     refused: refused.length,
     storedUnanswered: fate.storedUnanswered,
+    unanswered: sent.filter((push) => hadDeadReplica(stage, push)).length,
+    deliveries,
     faultSeconds,
     takenOverAfter: takenOverAt && (takenOverAt - begun) / 1000,
     slowestRefusalMs: Math.max(0, ...refused.map(({ record }) => record.durationMs)),
@@ -118,12 +125,17 @@ async function perform(scenario: Scenario, stage: Stage, strike: Strike): Promis
     broken,
     complaints: complaintsOf(stage),
   };
-  broken.push(...brokenPromises(scenario, result, sent, fate.twice));
+  const others = sent.filter((push) => !hadDeadReplica(stage, push));
+  broken.push(...brokenPromises(scenario, result, others, fate.twice));
+  broken.push(...brokenDeliveries(deliveries));
   return result;
 }
 
-function answeredAt({ at, durationMs }: Push['record']): number {
-  return at + durationMs;
+/** Nobody can answer when he is killed: WeChat repeats it. */
+function hadDeadReplica({ replicas }: Stage, { record }: Push): boolean {
+  const wasOpen = ({ death }: Stage['replicas'][number]) =>
+    death !== undefined && record.at <= death.until && answeredAt(record) >= death.from;
+  return record.status === null && replicas.some(wasOpen);
 }
 
 /** In the midst of refreshes: a third of the authorizers have theirs behind them. */

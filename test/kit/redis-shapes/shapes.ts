@@ -31,11 +31,20 @@ export async function startRedisShape(name: ShapeName): Promise<RedisShape> {
   }
 }
 
+export interface SingleOptions extends ShapeOptions {
+  /** What it holds outlives its process. */
+  appendOnly?: boolean;
+}
+
 /** On a socket, as most tests have it. */
-export function startSingle({ binary }: ShapeOptions = {}): Promise<RedisShape> {
+export function startSingle({
+  binary,
+  appendOnly = false,
+}: SingleOptions = {}): Promise<RedisShape> {
   return whole(async (undo) => {
     const server = await startRedisServer({
       ...(binary && { binary }),
+      appendOnly,
       say: (line) => process.stderr.write(`${line}\n`),
     });
     undo.push(() => stop(server));
