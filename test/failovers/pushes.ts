@@ -19,37 +19,41 @@ export interface Push {
 export interface Pushes {
   /** Those that were answered or given up so far. */
   sent: Push[];
+  /** Milliseconds by which one was sent late at the most: the machine was too busy for the test itself. */
+  late: number;
   /** Resolves when all are. */
   stop(): Promise<void>;
 }
 
 export function startPushing(stage: Stage): Pushes {
-  const sent: Push[] = [];
   const open = new Set<Promise<void>>();
   const state: { stopped: boolean } = { stopped: false };
-  const one = async (number: number) => {
-    const isTicket = number % 2 === 0;
-    aim(stage, PUSHED.appid, Math.floor(number / 2));
-    const type = isTicket ? TICKET : EVENT;
-    const record = await stage.simulator.push(PUSHED.appid, type, { [NUMBER]: String(number) });
-    sent.push({ number, isTicket, record });
-  };
-  const begun = performance.now();
-  const running = (async () => {
-    for (let number = 0; !state.stopped; number += 1) {
-      const push = one(number).finally(() => open.delete(push));
-      open.add(push);
-      await sleep(Math.max(0, begun + (number + 1) * EVERY_MS - performance.now()));
-    }
-  })();
-  return {
-    sent,
+  const pushes: Pushes = {
+    sent: [],
+    late: 0,
     async stop() {
       state.stopped = true;
       await running;
       await Promise.all(open);
     },
   };
+  const one = async (number: number) => {
+    const isTicket = number % 2 === 0;
+    aim(stage, PUSHED.appid, Math.floor(number / 2));
+    const type = isTicket ? TICKET : EVENT;
+    const record = await stage.simulator.push(PUSHED.appid, type, { [NUMBER]: String(number) });
+    pushes.sent.push({ number, isTicket, record });
+  };
+  const begun = performance.now();
+  const running = (async () => {
+    for (let number = 0; !state.stopped; number += 1) {
+      pushes.late = Math.max(pushes.late, performance.now() - begun - number * EVERY_MS);
+      const push = one(number).finally(() => open.delete(push));
+      open.add(push);
+      await sleep(Math.max(0, begun + (number + 1) * EVERY_MS - performance.now()));
+    }
+  })();
+  return pushes;
 }
 
 /** What became of the pushes that were sent. */

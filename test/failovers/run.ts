@@ -43,6 +43,7 @@ for (const scenario of chosen()) {
   process.stdout.write(`${scenario.name}, ${seconds} s: ${verdict}\n`);
   for (const line of result.broken) process.stdout.write(`  ${line}\n`);
   if (result.broken.length === 0) continue;
+  process.stdout.write(`  the test itself was behind by ${result.late.toFixed(1)} s at the most\n`);
   for (const [text, count] of Object.entries(result.complaints)) {
     process.stdout.write(`    ${count} x ${text}\n`);
   }

@@ -22,6 +22,8 @@ export interface Result {
   /** Without any answer, since the replica was killed that had them. */
   unanswered: number;
   deliveries: Delivered;
+  /** Seconds by which a push was sent late at the most: what the machine, and not wxkeeper, was behind. */
+  late: number;
   /** Seconds until the fault was over and all servers in order again. */
   faultSeconds: number;
   /** Seconds until the servers had another master; undefined where none took over. */
@@ -110,6 +112,7 @@ async function perform(scenario: Scenario, stage: Stage, strike: Strike): Promis
     storedUnanswered: fate.storedUnanswered,
     unanswered: sent.filter((push) => hadDeadReplica(stage, push)).length,
     deliveries,
+    late: pushes.late / 1000,
     faultSeconds,
     takenOverAfter: takenOverAt && (takenOverAt - begun) / 1000,
     slowestRefusalMs: Math.max(0, ...refused.map(({ record }) => record.durationMs)),
