@@ -8,6 +8,7 @@ import type {
 } from '../sandbox/wechat/options.ts';
 import { PUSH_FORMATS, type PushFormat } from '../sandbox/wechat/push-document.ts';
 import { createSimulator, type Simulator } from '../sandbox/wechat/simulator.ts';
+import type { UserView } from '../sandbox/wechat/user-view.ts';
 
 /** Runs the pretended WeChat on its own: for a laptop without an account, and for CI. */
 
@@ -71,6 +72,8 @@ While it runs, this machine can steer it (the routes are listed by GET /_simulat
   curl -d '{"twice":true}' $S/push                   # also lateMs, previousKey, previousToken
   curl -d '{"format":"json","contentType":"text/xml"}' $S/push   # also inside, bom
   curl -d '{"xml":"<xml><InfoType>any</InfoType></xml>"}' $S/push   # json for one in JSON
+  curl -d '{"text":"hi"}' $S/say                     # a user writes; answers with what that user sees;
+                                                     # also authorizer, openid, and as push-message
   curl -d '{"authorizer":"wx1","fields":{"MsgType":"text","Content":"hi"}}' $S/push-message
   curl -d '{}' $S/tickets                            # a ticket without a push
   curl -d '{"on":false}' $S/pushing
@@ -222,10 +225,25 @@ function callLine({ at, api, host, errcode, fault }: CallRecord): string {
   return `${timeOf(at)}  call  ${api} on host ${host}: ${outcome}${spoiled}`;
 }
 
-function pushLine({ at, infoType, accepted, status, error, durationMs }: PushRecord): string {
+function pushLine(push: PushRecord): string {
+  const { at, infoType, accepted, status, error, durationMs, user } = push;
+  if (user !== undefined) {
+    return `${timeOf(at)}  message  ${infoType}: ${whatIsSeen(user)} after ${durationMs} ms${whyOf(user)}`;
+  }
   const refusal = error ?? `status ${status ?? 'unknown'}, or a body other than success`;
   const outcome = accepted ? `success after ${durationMs} ms` : `failed: ${refusal}`;
   return `${timeOf(at)}  push  ${infoType}: ${outcome}`;
+}
+
+function whatIsSeen({ sees, text, fields }: UserView): string {
+  if (sees === 'error') return `the user would see "${text ?? ''}"`;
+  if (sees === 'transfer_customer_service') return 'the user is handed to customer service';
+  const content = text ?? fields;
+  return `the user sees ${sees}${content === undefined ? '' : ` ${JSON.stringify(content)}`}`;
+}
+
+function whyOf({ reason }: UserView): string {
+  return reason === undefined ? '' : `: ${reason}`;
 }
 
 function timeOf(epochMs: number): string {

@@ -11,6 +11,7 @@ import { isLoopback } from './options.ts';
 import type { PushFields } from './push-document.ts';
 import { TICKET_INFO_TYPE } from './push-message.ts';
 import { push, pushMessage, setPushing } from './pusher.ts';
+import { SAMPLE_AUTHORIZER } from './samples.ts';
 import { issue, usePreAuthCode } from './values.ts';
 import { addFault, componentOf, componentsOf } from './world.ts';
 import type { ApiRequest, World } from './model.ts';
@@ -56,10 +57,17 @@ const pushBody = pushFaultSchema.omit({ skip: true, stop: true }).extend({
   json: z.string().startsWith('{').optional(),
   fields: fieldsBody.optional(),
 });
+const accountAppid = z.string().regex(/^[^:/]+$/, 'an appid');
 const messageBody = pushFaultSchema.omit({ skip: true, stop: true }).extend({
   appid: z.string().optional(),
-  authorizer: z.string().regex(/^[^:/]+$/, 'an appid'),
+  authorizer: accountAppid,
   fields: fieldsBody,
+});
+const sayBody = messageBody.omit({ fields: true }).extend({
+  authorizer: accountAppid.default(SAMPLE_AUTHORIZER),
+  /** The same user every time, so that there can be a conversation. */
+  openid: z.string().min(1).default('oUserOfTheSimulator'),
+  text: z.string().min(1),
 });
 const pushingBody = z.strictObject({ on: z.boolean(), appid: z.string().optional() });
 const ticketBody = z.strictObject({ appid: z.string().optional() });
@@ -91,6 +99,7 @@ const ROUTES: Readonly<Record<string, Handler>> = {
     const { appid, authorizer, fields, ...fault } = messageBody.parse(body);
     return pushMessage(world, componentOf(world, appid), authorizer, fields, ownFault(fault));
   },
+  'POST say': ({ world }, body) => say(world, sayBody.parse(body)),
   'POST pushing': ({ world }, body) => {
     const { on, appid } = pushingBody.parse(body);
     for (const component of componentsOf(world, appid)) setPushing(world, component, on);
@@ -167,6 +176,16 @@ function pushNow(world: World, body: z.infer<typeof pushBody>): unknown {
   }
   const what = whole ?? infoType ?? TICKET_INFO_TYPE;
   return push(world, componentOf(world, appid), what, fields, ownFault(fault));
+}
+
+/** A text of a user, and no more of what came of it than the user would know, and why. */
+async function say(world: World, body: z.infer<typeof sayBody>): Promise<unknown> {
+  const { appid, authorizer, openid, text, ...fault } = body;
+  const fields = { MsgType: 'text', Content: text, FromUserName: openid };
+  const component = componentOf(world, appid);
+  const pushed = await pushMessage(world, component, authorizer, fields, ownFault(fault));
+  const { user, error, durationMs } = pushed;
+  return user === undefined ? { sees: 'nothing', reason: error } : { ...user, afterMs: durationMs };
 }
 
 /** Without a variation of its own a push leaves room for the next rule in the queue. */

@@ -1,3 +1,5 @@
+import type { UserView } from './user-view.ts';
+
 /** Everything that happened, oldest first, for assertions and for curious people. */
 export interface Ledger {
   readonly mints: MintRecord[];
@@ -62,12 +64,17 @@ export interface PushRecord {
   body: string;
   /** HTTP status; `null` without an answer. */
   status: number | null;
-  /** First 200 characters of the answer. */
+  /** First 200 characters of the answer; all of it, within reason, to a user's message. */
   answer: string;
   /** Why there is no answer. */
   error?: string;
-  /** What WeChat counts as good: status 200 and the body exactly `success`. */
+  /**
+   * What WeChat counts as good: status 200 and the body exactly `success`; to a user's message also nothing
+   * or a reply.
+   */
   accepted: boolean;
+  /** Of a user's message that was sent: what comes of it for the user. */
+  user?: UserView;
   durationMs: number;
   /** 1 for the first sending of these bytes. */
   attempt: number;

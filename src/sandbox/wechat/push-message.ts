@@ -11,6 +11,7 @@ import {
   type PushFields,
   type PushFormat,
 } from './push-document.ts';
+import type { AskedMessage } from './reply.ts';
 import { sampleFields } from './samples.ts';
 import { issue } from './values.ts';
 import { signingSecrets } from './world.ts';
@@ -30,6 +31,8 @@ export interface PushMessage {
   body: string;
   /** What is encrypted inside it. */
   document: string;
+  /** Of a user's message: what its reply must fit to. */
+  asked?: AskedMessage;
 }
 
 export const TICKET_INFO_TYPE = 'component_verify_ticket';
@@ -97,10 +100,19 @@ export function buildMessage(
   };
   const format = fault.format ?? world.settings.format;
   const document = documentOf(fault.inside ?? format, all);
-  const { FromUserName: openid } = all;
+  const openid = textIn(all, 'FromUserName');
+  const { key: encodingAesKey, token } = signingSecrets(component, fault);
   return {
     appid: authorizer,
     infoType: messageName(fields),
+    asked: {
+      component: { appid: component.appid, token, encodingAesKey },
+      appid: authorizer,
+      to: textIn(all, 'ToUserName') ?? '',
+      from: openid ?? '',
+      format,
+      inside: fault.inside,
+    },
     ...finish(
       world,
       component,
@@ -111,10 +123,15 @@ export function buildMessage(
         document,
         format,
         now,
-        openid: typeof openid === 'string' ? openid : undefined,
+        openid,
       },
     ),
   };
+}
+
+function textIn(fields: PushFields, name: string): string | undefined {
+  const value = fields[name];
+  return typeof value === 'string' ? value : undefined;
 }
 
 /** What the ledger calls a message: its type, and of an event the event, too. */

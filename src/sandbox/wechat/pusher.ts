@@ -11,6 +11,8 @@ import {
   TICKET_INFO_TYPE,
   type PushMessage,
 } from './push-message.ts';
+import { MAX_ANSWER_CHARS } from './reply.ts';
+import { viewOf } from './user-view.ts';
 import type { Component, World } from './model.ts';
 
 /** How much of an answer is kept; longer than `success`, so the cut cannot make a bad one good. */
@@ -33,7 +35,7 @@ export function push(
   return dispatch(world, component, infoTypeOrDocument, build, fault);
 }
 
-/** The same for what a user sends to an account. See `push`. */
+/** The same for what a user sends to an account, and what that user then sees. See `push`. */
 export function pushMessage(
   world: World,
   component: Component,
@@ -147,7 +149,7 @@ function post(world: World, message: PushMessage, attempt: number): Promise<Push
         Accept: '*/*',
       },
     });
-    const settle = (outcome: Partial<PushRecord>): void => {
+    const end = (outcome: Partial<PushRecord>): void => {
       cancelTimeout();
       resolve({
         ...record(world, message, attempt, outcome),
@@ -156,28 +158,43 @@ function post(world: World, message: PushMessage, attempt: number): Promise<Push
       });
       request.destroy();
     };
+    const settle = (answer: PushAnswer): void => {
+      end({ ...answer, ...verdictOn(message, answer) });
+    };
     const { pushTimeoutMs } = world.settings;
     const cancelTimeout = world.timers.after(
       pushTimeoutMs,
       () => settle({ error: `no answer within ${pushTimeoutMs / 1000} s` }),
-      () => settle({ error: 'simulator stopped' }),
+      () => end({ error: 'simulator stopped' }),
     );
     // Later calls of settle find the promise settled, so every path may end in it.
     request.on('error', (error) => settle({ error: reasonOf(error) }));
     request.on('response', (response) => {
+      const most = message.asked === undefined ? ANSWER_CHARS : MAX_ANSWER_CHARS;
       let answer = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
-        answer = (answer + chunk).slice(0, ANSWER_CHARS);
+        answer = (answer + chunk).slice(0, most);
       });
       response.on('error', (error) => settle({ error: reasonOf(error) }));
       response.on('end', () => {
-        const status = response.statusCode ?? null;
-        settle({ status, answer, accepted: status === 200 && answer === 'success' });
+        settle({ status: response.statusCode ?? null, answer });
       });
     });
     request.end(message.body);
   });
+}
+
+type PushAnswer = Pick<PushRecord, 'status' | 'answer'> | Required<Pick<PushRecord, 'error'>>;
+
+function verdictOn(
+  { asked }: PushMessage,
+  push: PushAnswer,
+): Pick<PushRecord, 'accepted' | 'user'> {
+  const { status, answer, error } = { status: null, answer: '', error: undefined, ...push };
+  if (asked === undefined) return { accepted: status === 200 && answer === 'success' };
+  const user = viewOf(asked, { status: status ?? undefined, body: answer, error });
+  return { accepted: user.sees !== 'error', user };
 }
 
 /** A name with several addresses fails with an AggregateError, which has a code but no message. */

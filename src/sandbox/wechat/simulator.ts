@@ -67,7 +67,8 @@ export interface Simulator extends Authorizations {
     fault?: PushFault,
   ): Promise<PushRecord>;
   /**
-   * Pushes what a user sends to an account, to the message & event URL. Resolves as `push` does.
+   * Pushes what a user sends to an account, to the message & event URL. Resolves as `push` does, with
+   * what the user sees of the answer.
    * @param fields beside those that every message has, or instead of them
    */
   pushMessage(

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { sealReply } from '../../../src/wechat/push/envelope.ts';
 import { nodeArguments } from '../../kit/service.ts';
 import { startReceiver, open, until } from './harness.ts';
 
@@ -30,7 +31,7 @@ describe('the simulator command', () => {
     expect(output()).toContain('curl $S/state');
     for (const route of [
       ...['authorize', 'unauthorize', 'grant', 'push-authorized', 'push-unauthorized', 'populate'],
-      ...['authorization', 'mint-elsewhere', 'date', 'push-message'],
+      ...['authorization', 'mint-elsewhere', 'date', 'push-message', 'say'],
     ]) {
       expect(output()).toMatch(new RegExp(`curl -d '.+' \\$S/${route}\\s`));
     }
@@ -106,5 +107,51 @@ describe('the simulator command', () => {
     simulator.child.kill('SIGINT');
     expect(await simulator.exitCode).toBe(0);
     expect(simulator.errors()).toBe('');
+  });
+
+  it('says of a message what its user sees', async () => {
+    const receiver = await startReceiver();
+    const simulator = run('--port', '0', '--no-push', '--callback', receiver.url);
+    await until(() => simulator.output().includes('Ctrl-C'));
+    const setting = (name: string) =>
+      new RegExp(`^${name}=(.*)$`, 'm').exec(simulator.output())?.[1] ?? '';
+    const secrets = {
+      componentAppid: setting('COMPONENT_APPID'),
+      token: setting('COMPONENT_TOKEN'),
+      encodingAesKey: setting('COMPONENT_ENCODING_AES_KEY'),
+    };
+    const url = `${setting('WECHAT_API_BASE_URLS')}/_simulator/push-message`;
+    const lines = () => simulator.output().match(/(?<= {2}message {2}).*/g) ?? [];
+    const answer = async (body: string, status = 200) => {
+      receiver.reply = { status, body };
+      const fields = { ToUserName: 'gh_1', FromUserName: 'o1', MsgType: 'text', Content: 'hi' };
+      const before = lines().length;
+      await fetch(url, {
+        method: 'POST',
+        body: JSON.stringify({ authorizer: 'wx1', fields }),
+      });
+      await until(() => lines().length > before);
+      return lines().at(-1);
+    };
+    const reply = (content: string) =>
+      sealReply(secrets, 'xml', {
+        reply: `<xml><ToUserName>o1</ToUserName><FromUserName>gh_1</FromUserName>${content}</xml>`,
+        timestamp: 1772352000,
+        nonce: 'n',
+      });
+    const text = '<MsgType>text</MsgType><Content>You wrote: hi</Content>';
+    const picture = '<MsgType>image</MsgType><Image><MediaId>m</MediaId></Image>';
+    const service = '<MsgType>transfer_customer_service</MsgType>';
+    expect(await answer(reply(text))).toMatch(
+      /^text: the user sees text "You wrote: hi" after \d+ ms$/,
+    );
+    expect(await answer(reply(picture))).toMatch(
+      /^text: the user sees image \{"Image":\{"MediaId":"m"\}\} after \d+ ms$/,
+    );
+    expect(await answer(reply(service))).toMatch(/the user is handed to customer service after/);
+    expect(await answer('success')).toMatch(/^text: the user sees nothing after \d+ ms$/);
+    expect(await answer('success', 500)).toMatch(
+      /^text: the user would see "该公众号提供的服务出现故障.*" after \d+ ms: .*status 500, not 200$/,
+    );
   });
 });
