@@ -1,7 +1,6 @@
 import { XMLParser } from 'fast-xml-parser';
 import { SyntaxValidator } from 'fast-xml-validator';
 import { openEnvelope, sign } from '../../wechat/push/envelope.ts';
-import type { ComponentOptions } from './options.ts';
 import type { PushFormat } from './push-document.ts';
 
 /** The reply to a user's message, opened with the platform's key and with nothing else, read strictly. */
@@ -12,7 +11,7 @@ export const MAX_ANSWER_CHARS = 65_536;
 /** A user's message, as far as its reply must fit to it. */
 export interface AskedMessage {
   /** With what the message was signed and encrypted. */
-  component: Pick<ComponentOptions, 'appid' | 'token' | 'encodingAesKey'>;
+  component: { appid: string; token: string; encodingAesKey: string };
   /** The account's appid. */
   appid: string;
   /** The account, `gh_…`. */

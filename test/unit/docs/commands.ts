@@ -60,7 +60,7 @@ export const RULES: readonly Rule[] = [
     test: ['test/unit/deploy/prometheus.test.ts', 'are what promtool takes for rules'],
   },
   {
-    command: /^npm run simulator -- /,
+    command: /^npm run simulator(?: -- |$)/,
     test: ['test/unit/simulator/command.test.ts', '--callback'],
   },
 
@@ -83,6 +83,10 @@ export const RULES: readonly Rule[] = [
   {
     command: /^(?:D=http\S+\/deliveries\/|curl .*(?:"\$D[\w/]*"|\/pushes\/[\w-]+")$)/,
     test: ['test/unit/docs/delivering-examples.test.ts', 'asks and orders'],
+  },
+  {
+    command: /^(?:env WEBHOOK_SECRET=\S+ python3 receiver\.py|npm run dev)$/,
+    test: ['test/unit/docs/delivering-examples.test.ts', 'round trip'],
   },
   { command: /^curl .*127\.0\.0\.1:3001\//, run: 'in turn' },
   { command: /^xdg-open /, needs: 'the real WeChat' },

@@ -16,6 +16,7 @@ import type { Store } from '../../../src/store/redis/store.ts';
 import { createKeys } from '../../../src/store/redis/keys.ts';
 import { createStoreTime } from '../../../src/store/redis/time.ts';
 import { createTokenEncryption } from '../../../src/store/redis/token-encryption.ts';
+import { createLivePlatform } from '../../kit/live-platform.ts';
 import { COMPONENT, createTestPlatform } from '../../kit/platform.ts';
 import { asMessage, MESSAGES, post } from '../../kit/public-listener.ts';
 import { encryptPush } from '../../kit/push-envelope.ts';
@@ -28,7 +29,8 @@ import { readDocument, ROOT } from './markdown.ts';
 const { codeBlocks } = readDocument('docs/delivering.md');
 const codeIn = (language: string) =>
   codeBlocks.filter((one) => one.language === language).map(({ code }) => code);
-const [file = '', body = '{}', reply = '', shownPush = '{}'] = codeIn('json');
+const [file = '', body = '{}', reply = '', shownPush = '{}', tried = '', seen = '{}'] =
+  codeIn('json');
 const example = JSON.parse(body) as Example;
 
 interface Example {
@@ -88,6 +90,20 @@ function requestOf(now: number, options: { id?: string; content?: string } = {})
 }
 
 describe('the examples', () => {
+  it('show settings that load, with the secrets that the simulator has', async () => {
+    const settings = codeIn('sh').find((code) => code.includes('CONFIG_FILE=')) ?? '';
+    const path = join(folder, 'try.json');
+    await writeFile(path, tried);
+    const lines = settings.trim().split('\n');
+    const env = Object.fromEntries(lines.map((line) => line.split('=') as [string, string]));
+    const config = loadConfig({ ...env, CONFIG_FILE: path });
+    expect(config.routes).toMatchObject([{ mode: 'json', reply: true }]);
+    const started = readDocument('docs/simulator.md').text;
+    for (const line of lines.filter((one) => /^(?:COMPONENT|WECHAT_API)_/.test(one))) {
+      expect(started).toContain(`\n${line}\n`);
+    }
+  });
+
   it('show a file that loads, with a route of each mode', () => {
     expect(routes.map(({ name, mode }) => `${name} ${mode}`)).toEqual([
       'shop-events raw',
@@ -227,12 +243,35 @@ for (const { language, name, start, skip } of RECEIVERS) {
       await vi.waitFor(() => expect(handled()).toBe(1), POLLING);
     });
 
+    it('is the application of the round trip: a user writes, and sees what it answers', async () => {
+      const path = join(folder, `try-${language}.json`);
+      await writeFile(path, tried.replace('http://127.0.0.1:8080/', url));
+      const platform = await createLivePlatform({
+        CONFIG_FILE: path,
+        DELIVERY_NETWORKS: '127.0.0.0/8',
+      });
+      try {
+        const [, order = ''] = /-d '(.*)' \S+\/_simulator\/say$/m.exec(codeIn('sh').join('')) ?? [];
+        const address = `${platform.simulator.url}/_simulator/say`;
+        const answer = await fetch(address, { method: 'POST', body: order });
+        const shown = JSON.parse(seen) as object;
+        expect(await answer.json()).toEqual({ ...shown, afterMs: expect.any(Number) as number });
+        const { prose } = readDocument('docs/delivering.md');
+        await vi.waitFor(() => expect(handled()).toBe(1), POLLING);
+        expect(prose).toContain(`\`${printed.split('\n')[0] ?? ''}\``);
+      } finally {
+        await platform.close();
+      }
+    });
+
     it('takes what the old secret has signed as well, or the new one', async () => {
       const { headers, body: sent } = requestOf(Date.now(), { id: randomUUID() });
       const both = `v1,${Buffer.alloc(32).toString('base64')} ${headers['webhook-signature'] ?? ''}`;
       expect(await send({ ...headers, 'webhook-signature': both }, sent)).toMatchObject({
         status: 200,
       });
+      // What it prints must not be taken for that of the next test.
+      await vi.waitFor(() => expect(handled()).toBe(1), POLLING);
     });
 
     it.each([
