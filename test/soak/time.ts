@@ -73,11 +73,7 @@ function turn(): Promise<void> {
 }
 
 /** Resolves when the work is done, or when nothing has moved for a while. */
-async function quiet(
-  station: Station,
-  work: { done: boolean },
-  quietMs = QUIET_MS,
-): Promise<void> {
+async function quiet(station: Station, work: { done: boolean }, quietMs = QUIET_MS): Promise<void> {
   const { simulator, clock, journal } = station;
   const { calls, pushes } = simulator.ledger;
   const sign = () =>
