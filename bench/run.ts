@@ -7,6 +7,7 @@ import { reportRestoring } from './authorizers-restored.ts';
 import { measureBytes } from './bytes.ts';
 import { measureCalls } from './calls.ts';
 import { measureDashboard } from './dashboard.ts';
+import { measureDeliveries } from './deliveries.ts';
 import { measureForged } from './forged.ts';
 import { measureLong } from './long.ts';
 import { measureMessages } from './messages.ts';
@@ -29,6 +30,7 @@ const BENCHES: Readonly<Record<string, (options: Options) => Promise<Report>>> =
   pushes: measurePushes,
   messages: measureMessages,
   forged: measureForged,
+  deliveries: measureDeliveries,
   reads: measureReads,
   refresh: measureRefreshes,
   calls: measureCalls,

@@ -27,16 +27,20 @@ process.once('exit', () => {
 /**
  * @param words of the command after `node`
  * @param portNames the variables in which it is told where to listen
+ * @param core whose it shares: that of the servers that are measured, or that of the load
  * @throws Error with its last words when it does not accept connections
  */
 export async function launch(
   words: readonly string[],
   env: Readonly<Record<string, string>>,
   portNames: readonly [string, string?] = ['PORT'],
+  core: 'server' | 'load' = 'server',
 ): Promise<Running> {
   const [port, internalPort] = [await freePort(), await freePort()];
   const [portName, internalName] = portNames;
-  const [command = '', ...rest] = onServerCore([process.execPath, ...words]);
+  const all = [process.execPath, ...words];
+  // The core of the load is the one that a child has by itself.
+  const [command = '', ...rest] = core === 'server' ? onServerCore(all) : all;
   const begun = performance.now();
   const child = spawn(command, rest, {
     env: {

@@ -34,6 +34,8 @@ export interface Measured {
 export interface LoadOptions {
   connections: number;
   seconds: number;
+  /** It is over when every request was answered, however long that takes. */
+  once?: boolean;
 }
 
 const run = promisify(execFile);
@@ -81,7 +83,9 @@ export async function load(
   options: LoadOptions,
 ): Promise<Measured> {
   const before = cpuSeconds(server.pid);
-  const measured = await (hasWrk ? wrk : cannon)(server.port, ammunition, options);
+  // wrk knows no number of requests, only seconds.
+  const generate = hasWrk && options.once !== true ? wrk : cannon;
+  const measured = await generate(server.port, ammunition, options);
   const cpu = cpuSeconds(server.pid) - before;
   return { ...measured, cpuPerThousand: (1000 * cpu) / measured.requests };
 }
@@ -102,13 +106,13 @@ async function wrk(port: number, { file }: Ammunition, options: LoadOptions): Pr
 async function cannon(
   port: number,
   { requests }: Ammunition,
-  { connections, seconds }: LoadOptions,
+  { connections, seconds, once = false }: LoadOptions,
 ): Promise<Outside> {
   let next = 0;
   const result = await autocannon({
     url: `http://127.0.0.1:${port}`,
     connections,
-    duration: seconds,
+    ...(once ? { amount: requests.length } : { duration: seconds }),
     requests: [
       {
         setupRequest: (request) => {
@@ -126,6 +130,6 @@ async function cannon(
     requests: result.requests.total,
     refused: result.non2xx,
     failed: result.errors,
-    wraps: Math.floor(next / requests.length),
+    wraps: once ? 0 : Math.floor(next / requests.length),
   };
 }

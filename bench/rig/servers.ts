@@ -74,6 +74,11 @@ export async function reference(
   return small(name, script, { ...(stores && { stores }), env });
 }
 
+/** The application behind delivery routes, beside the load. */
+export async function startTarget(): Promise<Running> {
+  return await launch([await compiled('target')], {}, ['PORT'], 'load');
+}
+
 /** One of `bench/peers/`. */
 export function peer(name: (typeof PEERS)[number]): Server {
   return small(name, join(PEERS_HOME, `${name}.js`), { stores: 'ticket', env: {} });

@@ -56,6 +56,7 @@ export interface MadeAttempt extends Judgement {
   tookMs: number;
   /** What the user was told. */
   reply?: string | undefined;
+  replied?: SettledAttempt['replied'];
 }
 
 /** Milliseconds of one attempt, from connecting to the end of the answer. */

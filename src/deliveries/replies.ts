@@ -1,7 +1,7 @@
 import type { Route } from '../config/routes.ts';
 import { deadline, sleep, type Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
-import { isLeftAlone, readReply } from '../store/deliveries/queue.ts';
+import { mayBeAsked, readReply, type MissedReply } from '../store/deliveries/queue.ts';
 import type { Store } from '../store/redis/store.ts';
 import type { EnvelopeSecrets } from '../wechat/push/envelope.ts';
 import { textOf } from '../wechat/push/push-fields.ts';
@@ -32,7 +32,7 @@ export interface Replies {
  * What became of a reply. `late`: after the deadline; `failed`: no answer, or none that says yes; `not_asked`:
  * the target is left alone, or too many are asked already.
  */
-export type ReplyOutcome = 'given' | 'none' | 'late' | 'failed' | 'malformed' | 'not_asked';
+export type ReplyOutcome = 'given' | 'none' | MissedReply | 'not_asked';
 
 export interface RepliesOptions {
   store: Store;
@@ -95,7 +95,7 @@ async function replyTo(
   const before = asked.get(name) ?? 0;
   asked.set(name, before + 1);
   try {
-    if (before >= MOST_ASKED || !(await mayAsk(state, component, name, begunAt))) {
+    if (!(await mayAsk(state, component, name, before, begunAt))) {
       onReply?.(name, 'not_asked');
       leave(state, component, name, id);
       return NONE;
@@ -110,14 +110,17 @@ async function replyTo(
   }
 }
 
-/** Not one that is left alone, and only while there is time. */
+/** Not one that is left alone, and only while there is time. @param others who ask it already */
 async function mayAsk(
   { clock, store }: State,
   component: string,
   route: string,
+  others: number,
   begunAt: number,
 ): Promise<boolean> {
-  if (await isLeftAlone(store, component, route)) return false;
+  if (others >= MOST_ASKED) return false;
+  const may = await mayBeAsked(store, component, route);
+  if (may === 'no' || (may === 'by_one' && others > 0)) return false;
   return clock.monotonic() - begunAt <= REPLY_MS - LEAST_MS;
 }
 
@@ -197,12 +200,14 @@ async function ask(
   const { reply, outcome } = replyIn(state, route, push, answer, limit.signal.aborted);
   const tookMs = Math.round(clock.monotonic() - askedAt);
   onReply?.(route.name, outcome);
-  if (outcome !== 'given' && outcome !== 'none') {
-    const facts = { component, route: route.name, request_id: id, reply: outcome, took_ms: tookMs };
+  const replied = outcome === 'given' || outcome === 'none' ? ('told' as const) : outcome;
+  if (replied !== 'told') {
+    const facts = { component, route: route.name, request_id: id, reply: replied, took_ms: tookMs };
     log.warn('the user got no reply from a target', facts);
   }
   const asked = judged.status !== 'not_sendable';
-  end(state, component, route.name, id, { ...judged, asked, tookMs, reply: JSON.stringify(reply) });
+  const made = { ...judged, asked, tookMs, reply: JSON.stringify(reply), replied };
+  end(state, component, route.name, id, made);
   return reply;
 }
 
@@ -212,7 +217,7 @@ function replyIn(
   { component, fields }: PushToDeliver,
   answer: TargetAnswer | Error,
   isLate: boolean,
-): { reply: UserReply; outcome: ReplyOutcome } {
+): { reply: UserReply; outcome: 'given' | 'none' | MissedReply } {
   if (answer instanceof Error) return { reply: NONE, outcome: isLate ? 'late' : 'failed' };
   if (!isSuccess(answer.status)) return { reply: NONE, outcome: 'failed' };
   const secrets = components.find(({ componentAppid }) => componentAppid === component);

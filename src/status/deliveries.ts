@@ -27,6 +27,8 @@ const LONGEST_SHOWN = 20;
 const FAILING_FROM = 3;
 /** Milliseconds of failing after which merchants must have noticed. */
 const GRAVE_AFTER_MS = 3_600_000;
+/** Milliseconds after which a user who got no reply is nobody's news any more. */
+const MISSED_FOR_MS = 3_600_000;
 /** Milliseconds for which something that was dropped is told. */
 const DROPPED_FOR_MS = 24 * 3_600_000;
 
@@ -109,5 +111,20 @@ export function deliveryFindings(
             facts: { dead, dropped: lately ? dropped : 0 },
           }),
         ];
-  return [...stopped, ...failing, ...given];
+  return [...stopped, ...failing, ...given, ...missedReplies(component, status, state, now)];
+}
+
+/** Users who get nothing of a target that takes deliveries all the same. */
+function missedReplies(
+  component: string,
+  { route: kind, target }: DeliveryStatus,
+  { failures, stoppedAt, replyMisses, replyMissed, replyMissedAt, replyMissingSince }: TargetState,
+  now: number,
+): Finding[] {
+  // What is wrong is said already.
+  if (failures >= FAILING_FROM || stoppedAt !== undefined) return [];
+  const lately = replyMissedAt !== undefined && now - replyMissedAt < MISSED_FOR_MS;
+  if (replyMisses < FAILING_FROM || !lately) return [];
+  const facts = { missed: replyMissed ?? '', count: replyMisses, target };
+  return [finding('replies_failing', component, { kind, since: replyMissingSince ?? now, facts })];
 }

@@ -235,6 +235,44 @@ describe('row 171: a reply', () => {
     }
   });
 
+  it('that users do not get is told after the third of them, until one gets his', async () => {
+    await start('json');
+    target.answer(says('<html>502</html>'));
+    const found = async () => {
+      const { problems } = (await (await platform.internal('/status')).json()) as {
+        problems: { code: string; message: string }[];
+      };
+      return problems.filter(({ code }) => code === 'replies_failing');
+    };
+    for (const id of [1, 2]) await ask(message(id));
+    expect(await found()).toEqual([]);
+    await ask(message(3));
+    expect(await found()).toMatchObject([
+      { message: expect.stringContaining('the last 3 users got none') as string },
+    ]);
+    target.answer(says('success'));
+    await ask(message(4));
+    expect(await found()).toEqual([]);
+  });
+
+  it('is asked for by one user at a time of a target that was left alone, until it answers', async () => {
+    await start('json');
+    const key = platform.keys.deliveries(COMPONENT.appid, 'app').target;
+    await platform.redis.hset(key, { failures: 5, open_until: platform.clock.now() - 1 });
+    let release = () => {};
+    target.answer((_request, response) => {
+      release = () => response.end('{"type":"text","content":"back"}');
+    });
+    const first = post(platform, pushOf(message(1)), MESSAGES);
+    await vi.waitFor(() => expect(target.requests).toHaveLength(1), POLLING);
+    expect(await askOnly(message(2))).toBe('200 success');
+    expect(target.requests).toHaveLength(1);
+    release();
+    expect(read(await first)).toMatchObject({ Content: 'back' });
+    target.answer(says('{"type":"text","content":"well"}'));
+    expect(read(await ask(message(3)))).toMatchObject({ Content: 'well' });
+  });
+
   it('of the release check takes precedence, and the target still gets the message', async () => {
     await start('json');
     target.answer(says('{"type":"text","content":"not this"}'));

@@ -97,6 +97,10 @@ describe('what is wrong with a target', () => {
     resumedAt: undefined,
     deliveredAt: undefined,
     answered: undefined,
+    replyMisses: 0,
+    replyMissed: undefined,
+    replyMissedAt: undefined,
+    replyMissingSince: undefined,
   };
   const status = {
     route: 'shop',
@@ -115,6 +119,11 @@ describe('what is wrong with a target', () => {
     [{ dead: 1 }, [['deliveries_dropped', 'warning']]],
     [{ dropped: 5, droppedAt: NOW - HOUR }, [['deliveries_dropped', 'warning']]],
     [{ dropped: 5, droppedAt: NOW - 25 * HOUR }, []],
+    [{ replyMisses: 2, replyMissedAt: NOW, replyMissed: 'late' }, []],
+    [{ replyMisses: 3, replyMissedAt: NOW, replyMissed: 'late' }, [['replies_failing', 'warning']]],
+    [{ replyMisses: 3, replyMissedAt: NOW - 2 * HOUR, replyMissed: 'late' }, []],
+    // Why users get nothing is said already.
+    [{ replyMisses: 9, replyMissedAt: NOW, failures: 3 }, [['target_failing', 'warning']]],
   ] as const)('%j', (state, expected) => {
     expect(said(state).map(({ code, severity }) => [code, severity])).toEqual(expected);
   });

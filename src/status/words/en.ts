@@ -236,6 +236,13 @@ export const en: Words = {
       'Look at the log of that application, and whether it is reached from here. Nothing is lost for a day, ' +
         'and after that it is kept for a week as dead letters. npm run doctor tries the target.',
     ),
+    replies_failing: problem(
+      'Users get no reply from a target',
+      ({ kind, target, missed, count }) =>
+        `Route ${kind} asks ${target} for replies, and the last ${count} users got none: ${missedOf(missed)}.`,
+      'A reply must be complete within 4.5 seconds, with a 2xx status and in the form of docs/delivering.md ' +
+        '("Replies"). Look at the log of that application. The deliveries themselves go on.',
+    ),
     deliveries_dropped: problem(
       'Deliveries were given up',
       ({ kind, dead, dropped }) =>
@@ -291,6 +298,15 @@ const reasonOf = (answered: Facts[string] | undefined) => {
     broken_off: 'its answer broke off',
   };
   return known[String(answered)] ?? `status ${String(answered)}`;
+};
+
+const missedOf = (missed: Facts[string] | undefined) => {
+  const known: Readonly<Record<string, string>> = {
+    late: 'it came too late',
+    failed: 'there was no answer, or one with another status than 2xx',
+    malformed: 'it is nothing that WeChat would take',
+  };
+  return known[String(missed)] ?? String(missed);
 };
 
 const PUSH_URLS: PushUrlWords = {

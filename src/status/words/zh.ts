@@ -205,6 +205,12 @@ export const zh: Words = {
         `路由 ${kind} 的目标（${target}）不接收转发，最近一次：${reasonOf(answered)}；${waiting} 条在等待。`,
       '请查看该应用的日志，并确认从本机可以访问。一天内不会丢失，之后作为死信保留一周。npm run doctor 会试探该目标。',
     ),
+    replies_failing: problem(
+      '用户收不到目标的回复',
+      ({ kind, target, missed, count }) =>
+        `路由 ${kind} 向 ${target} 请求回复，最近 ${count} 位用户没有收到：${missedOf(missed)}。`,
+      '回复须在 4.5 秒内完整返回，状态为 2xx，格式见 docs/delivering.zh-CN.md“回复”。请查看该应用的日志。转发本身照常进行。',
+    ),
     deliveries_dropped: problem(
       '有转发被放弃',
       ({ kind, dead, dropped }) =>
@@ -247,6 +253,15 @@ const reasonOf = (answered: Facts[string] | undefined) => {
     broken_off: '响应中断',
   };
   return known[String(answered)] ?? `状态码 ${String(answered)}`;
+};
+
+const missedOf = (missed: Facts[string] | undefined) => {
+  const known: Readonly<Record<string, string>> = {
+    late: '返回太晚',
+    failed: '没有响应，或状态不是 2xx',
+    malformed: '内容不是微信能接受的',
+  };
+  return known[String(missed)] ?? String(missed);
 };
 
 const PUSH_URLS: PushUrlWords = {

@@ -92,25 +92,31 @@ export interface SettledAttempt extends ClaimedDelivery {
   pauseMs?: number | undefined;
   /** Told to the user: for WeChat's repeats. */
   reply?: string | undefined;
+  /** Whether he was told what the target said; undefined when it was not asked for that. */
+  replied?: 'told' | MissedReply | undefined;
 }
+
+/** Why a user got nothing of a target: see `ReplyOutcome`. */
+export type MissedReply = 'late' | 'failed' | 'malformed';
 
 /** @returns false when another attempt has begun meanwhile @throws KeeperError `store_unavailable` */
 export async function settleDelivery(
   { redis, keys, time }: Store,
   component: string,
-  { target, id, attempt, outcome, asked, told, againInMs, pauseMs, reply, tookMs }: SettledAttempt,
+  settled: SettledAttempt,
 ): Promise<boolean> {
+  const { target, id, attempt, outcome, told, pauseMs, reply } = settled;
   const queues = keys.deliveries(component, target);
   const { again, leased, replying, dead, fresh, attempts } = queues;
   const lease = attempt === 0 ? replying : leased;
   const names = [again, lease, dead, fresh, attempts, queues.target, keys.push(component, id)];
   const now = time.now();
   const args = [
-    ...[id, attempt, outcome, now, now + againInMs, told, attemptField(target, attempt)],
-    asked ? '1' : '',
+    ...[id, attempt, outcome, now, now + settled.againInMs, told, attemptField(target, attempt)],
+    settled.asked ? '1' : '',
     ...[CIRCUIT.failures, CIRCUIT.firstMs, CIRCUIT.mostMs, pauseMs ?? ''],
     ...[SHOWN_MS.delivered, SHOWN_MS.troubled, reply ?? '', DELIVERY_KEPT_MS],
-    now - tookMs,
+    ...[now - settled.tookMs, settled.replied ?? ''],
   ];
   return (await onRedis(() => runScript(redis, settleScript, names, args))) === 'done';
 }
@@ -156,16 +162,21 @@ export async function readHeldPush(
   return { awaits: awaits ?? '', targets: (targets ?? '').split(',').filter(Boolean) };
 }
 
-/** Whether a target is left alone just now. @throws KeeperError `store_unavailable` */
-export async function isLeftAlone(
+/**
+ * How much of a target may be had just now: one that was left alone is tried with one at a time at first.
+ * @throws KeeperError `store_unavailable`
+ */
+export async function mayBeAsked(
   { redis, keys, time }: Store,
   component: string,
   target: string,
-): Promise<boolean> {
+): Promise<'freely' | 'by_one' | 'no'> {
   const key = keys.deliveries(component, target).target;
   const read = () => redis.hmget(key, 'stopped_at', 'open_until');
   const [stoppedAt, openUntil] = await onDisplayKey(read, []);
-  return typeof stoppedAt === 'string' || Number(openUntil ?? 0) > time.now();
+  if (typeof stoppedAt === 'string') return 'no';
+  if (typeof openUntil !== 'string') return 'freely';
+  return Number(openUntil) > time.now() ? 'no' : 'by_one';
 }
 
 /** Notes that nothing waits there, whatever was counted. @throws KeeperError `store_unavailable` */
@@ -231,6 +242,11 @@ export interface TargetState {
   deliveredAt: number | undefined;
   /** How the last attempt went, as JSON. */
   answered: string | undefined;
+  /** Users in a row who got nothing, why the last one did, and when. */
+  replyMisses: number;
+  replyMissed: string | undefined;
+  replyMissedAt: number | undefined;
+  replyMissingSince: number | undefined;
 }
 
 /** @throws KeeperError `store_unavailable` */
@@ -275,6 +291,10 @@ export async function readTargetState(
     resumedAt: number('resumed_at'),
     deliveredAt: number('delivered_at'),
     answered: hash.answered,
+    replyMisses: number('reply_misses') ?? 0,
+    replyMissed: hash.reply_missed,
+    replyMissedAt: number('reply_missed_at'),
+    replyMissingSince: number('reply_missing_since'),
   };
 }
 

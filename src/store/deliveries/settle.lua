@@ -9,7 +9,8 @@
 --       11 ms at the most   12 ms for which the target wants to be left alone, or ''
 --       13 ms to keep what is kept for people when it went well at once   14 when it did not
 --       15 the reply to the user, for WeChat's repeats, or ''   16 ms for which keys are kept
---       17 when the attempt began, epoch ms
+--       17 when the attempt began, epoch ms   18 'told' when the user got what the target said, 'late',
+--       'failed' or 'malformed' when he got nothing, or ''
 -- Returns 'done', or 'not_ours' when another attempt has begun meanwhile
 local id, attempt, outcome, now = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
@@ -52,6 +53,13 @@ end
 if kept then
   if outcome ~= 'released' then redis.call('HSET', KEYS[7], ARGV[7], ARGV[6]) end
   if ARGV[15] ~= '' then redis.call('HSET', KEYS[7], 'reply', ARGV[15]) end
+end
+
+if ARGV[18] == 'told' then
+  redis.pcall('HDEL', KEYS[6], 'reply_misses', 'reply_missed', 'reply_missed_at', 'reply_missing_since')
+elseif ARGV[18] ~= '' then
+  note('reply_missed', ARGV[18], 'reply_missed_at', ARGV[4])
+  if add('reply_misses', 1) == 1 then note('reply_missing_since', ARGV[4]) end
 end
 
 local went_well = outcome == 'delivered'
