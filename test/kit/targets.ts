@@ -23,7 +23,8 @@ export type Answering = (
   incoming: IncomingMessage,
 ) => unknown;
 
-export async function startTarget(): Promise<Target> {
+/** @param port any free one unless given */
+export async function startTarget({ host = '127.0.0.1', port = 0 } = {}): Promise<Target> {
   const requests: TargetRequest[] = [];
   let answering: Answering = (_request, response) => response.end('success');
   const server = http.createServer((incoming, response) => {
@@ -40,9 +41,9 @@ export async function startTarget(): Promise<Target> {
     });
     incoming.on('error', () => undefined);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://${host}:${(server.address() as AddressInfo).port}`,
     requests,
     answer(how) {
       answering = how;
