@@ -1,4 +1,4 @@
-import { createDecipheriv, hash, timingSafeEqual } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hash, timingSafeEqual } from 'node:crypto';
 import { decrypt, encrypt, getSignature } from '@wecom/crypto';
 import { KeeperError, type RefusalReason } from '../../lib/errors.ts';
 
@@ -353,7 +353,9 @@ function tryKey(
       return APPID_AT_END.test(id) ? 'foreign_component' : 'aes_key';
     }
     // Re-encryption covers what the library leaves unchecked: padding bytes and declared length.
-    const lossless = encrypt(encodingAesKey, message, id, random) === encryptField;
+    const lossless =
+      encrypt(encodingAesKey, message, id, random) === encryptField ||
+      encryptInShortBlocks(encodingAesKey, message, id, random) === encryptField;
     // Only undecodable UTF-8 can excuse a difference; anything else was not made by WeChat.
     if (!lossless && !message.includes('\uFFFD')) return 'unreadable';
     return { message, lossless };
@@ -363,9 +365,28 @@ function tryKey(
   }
 }
 
+/** With padding to 16 bytes, as AES has it everywhere else, where WeChat's is to 32: some packages reply so. */
+function encryptInShortBlocks(
+  encodingAesKey: string,
+  message: string,
+  id: string,
+  random: Buffer,
+): string {
+  const key = bytesOfKey(encodingAesKey);
+  const cipher = createCipheriv('aes-256-cbc', key, key.subarray(0, 16));
+  const [text, length] = [Buffer.from(message), Buffer.allocUnsafe(4)];
+  length.writeUInt32BE(text.length);
+  const plain = Buffer.concat([random, length, text, Buffer.from(id)]);
+  return Buffer.concat([cipher.update(plain), cipher.final()]).toString('base64');
+}
+
+function bytesOfKey(encodingAesKey: string): Buffer {
+  return Buffer.from(`${encodingAesKey}=`, 'base64');
+}
+
 /** Of a message that is not all UTF-8: as texts, many are one. */
 function bytesOf(encodingAesKey: string, encryptField: string): Buffer {
-  const key = Buffer.from(`${encodingAesKey}=`, 'base64');
+  const key = bytesOfKey(encodingAesKey);
   const decipher = createDecipheriv('aes-256-cbc', key, key.subarray(0, 16)).setAutoPadding(false);
   const plain = Buffer.concat([decipher.update(encryptField, 'base64'), decipher.final()]);
   return plain.subarray(20, 20 + plain.readUInt32BE(16));

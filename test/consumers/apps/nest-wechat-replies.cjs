@@ -2,8 +2,8 @@
 
 /**
  * Its own handler of messages on bare Express, without Nest around it. It makes no replies: the document is
- * written here, and the package encrypts it. It fills up to 16 bytes where WeChat's description says 32, so of
- * a document of another length (half of them) wxkeeper would say that it is none; this one fits both.
+ * written here, and the package encrypts it, padded to 16 bytes where WeChat's description says 32: the length
+ * is such that the two differ.
  */
 require('reflect-metadata');
 const express = require('express');
@@ -22,7 +22,7 @@ web.post('/*any', async (request, response) => {
     const xml = await service.messagePushExpressHandler(request);
     const text = (name) => new RegExp(`<${name}><!\\[CDATA\\[(.*?)]]>`).exec(xml)?.[1];
     const { timestamp, nonce } = request.query;
-    const reply = `<xml><ToUserName><![CDATA[${text('FromUserName')}]]></ToUserName><FromUserName><![CDATA[${text('ToUserName')}]]></FromUserName><CreateTime>${timestamp}</CreateTime><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[nest-wechat heard ${text('Content')}]]></Content></xml>`;
+    const reply = `<xml><ToUserName><![CDATA[${text('FromUserName')}]]></ToUserName><FromUserName><![CDATA[${text('ToUserName')}]]></FromUserName><CreateTime>${timestamp}</CreateTime><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[nest-wechat has heard: ${text('Content')}]]></Content></xml>`;
     response.type('xml').send(service.encryptMessage(reply, timestamp, nonce));
   } catch {
     response.status(401).end();

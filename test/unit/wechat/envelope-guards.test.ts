@@ -176,13 +176,23 @@ describe('what was decrypted is proven before it is believed', () => {
     }
   });
 
-  it('refuses padding to blocks of 16 and of 64', () => {
-    const short = (pad: Buffer) => Buffer.alloc(pad.length - 16, pad.length - 16);
+  it('takes padding to blocks of 16, as some packages have it, and refuses it when a byte is wrong', () => {
+    for (let length = 0; length < 32; length += 1) {
+      const message = 'm'.repeat(length);
+      const count = 16 - ((20 + length + COMPONENT.appid.length) % 16);
+      const short = encryptPush(message, { padding: () => Buffer.alloc(count, count) });
+      expect(open(short)).toMatchObject({ message, lossless: true });
+      const wrong = Buffer.alloc(count, count);
+      wrong[0] = count ^ 0x40;
+      expect(() => open(encryptPush(message, { padding: () => wrong }))).toThrow(unreadable);
+    }
+  });
+
+  it('refuses padding to blocks of 64', () => {
     const long = (pad: Buffer) => Buffer.alloc(pad.length + 32, pad.length + 32);
-    // 20 + 34 + 18 = 72 bytes: 24 of padding as it should be, 8 to the next block of 16.
+    // 20 + 34 + 18 = 72 bytes: 24 of padding as it should be.
     const message = 'm'.repeat(34);
     expect(open(encryptPush(message)).message).toBe(message);
-    expect(() => open(encryptPush(message, { padding: short }))).toThrow(unreadable);
     expect(() => open(encryptPush(message, { padding: long }))).toThrow(unreadable);
   });
 
