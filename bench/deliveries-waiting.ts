@@ -20,7 +20,7 @@ import { figure, median, ratio, shorten } from './rig/report.ts';
 
 const WAITING = 1_000_000;
 /** Written to Redis in one go. */
-const CHUNK = 2_000;
+const CHUNK = 200;
 const PREFIX = 'waiting:';
 const PACE = { concurrency: 20, per_second: 1_000 };
 const LOOKS = 10;

@@ -27,11 +27,6 @@ local function first_at(at)
   redis.call('DEL', KEYS[at])
 end
 
-local function put(at, score, id)
-  redis.call('ZADD', KEYS[at], score, id)
-  redis.call('PEXPIRE', KEYS[at], ARGV[3])
-end
-
 local function next_attempt(at, id)
   local attempt = redis.pcall('HINCRBY', KEYS[at], id, 1)
   if type(attempt) == 'table' then
@@ -79,7 +74,7 @@ local function take(at, free, left, turn, claimed)
       f = f + 1
     end
     redis.call('ZREM', KEYS[from], id)
-    put(at + 3, lease_ends, id)
+    put(at + 3, lease_ends, id, ARGV[3])
     claimed[#claimed + 1] = id
     claimed[#claimed + 1] = next_attempt(at + 5, id)
     taken = taken + 1
@@ -99,7 +94,7 @@ local function claim(at, want, most, rate)
     for _, id in ipairs(due(at + set, RETURNED_AT_ONCE)) do
       -- Whoever had it has died, or hangs.
       redis.call('ZREM', KEYS[at + set], id)
-      put(at + 2, now, id)
+      put(at + 2, now, id, ARGV[3])
     end
   end
   local free, wait, left, turn = allowed(at, want, most, rate)

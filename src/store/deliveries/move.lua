@@ -8,14 +8,6 @@
 -- Returns how many were there
 local what, moved = ARGV[1], 0
 
--- pcall: what somebody has spoiled is made anew, and must not cost a delivery.
-local function put(at, id)
-  if type(redis.pcall('ZADD', KEYS[at], ARGV[2], id)) == 'table' then
-    redis.call('DEL', KEYS[at])
-    redis.call('ZADD', KEYS[at], ARGV[2], id)
-  end
-end
-
 local function forget(push)
   local size = redis.pcall('HGET', KEYS[push], 'size')
   size = type(size) == 'string' and tonumber(size)
@@ -31,11 +23,11 @@ for i = 5, #KEYS do
   if redis.call('ZREM', KEYS[1], id) == 1 then
     moved = moved + 1
     if what == 'give_up' then
-      put(2, id)
+      put(2, ARGV[2], id, ARGV[4])
     else
       redis.pcall('HDEL', KEYS[3], id)
       if what == 'replay' then
-        put(2, id)
+        put(2, ARGV[2], id, ARGV[4])
         redis.call('PEXPIRE', KEYS[i], ARGV[4])
       else
         forget(i)
@@ -44,7 +36,6 @@ for i = 5, #KEYS do
   end
 end
 if moved == 0 then return 0 end
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
 if what == 'drop' then
   redis.pcall('HINCRBY', KEYS[4], 'dropped', moved)
   redis.pcall('HSET', KEYS[4], 'dropped_at', ARGV[2])

@@ -1,6 +1,6 @@
 import { onDisplayKey, onRedis } from '../redis/connection.ts';
 import type { DeliveryQueues } from '../redis/keys.ts';
-import { loadScript, runScript } from '../redis/scripts.ts';
+import { loadDeliveryScript, runScript } from '../redis/scripts.ts';
 import type { Store } from '../redis/store.ts';
 import { DELIVERY_KEPT_MS } from '../tickets/push.ts';
 
@@ -9,10 +9,10 @@ import { DELIVERY_KEPT_MS } from '../tickets/push.ts';
  * again, those under way and those given up. Times are epoch ms by the store's clock.
  */
 
-const claimScript = loadScript('deliveries/claim');
-const settleScript = loadScript('deliveries/settle');
-const moveScript = loadScript('deliveries/move');
-const releaseScript = loadScript('deliveries/release');
+const claimScript = loadDeliveryScript('deliveries/claim');
+const settleScript = loadDeliveryScript('deliveries/settle');
+const moveScript = loadDeliveryScript('deliveries/move');
+const releaseScript = loadDeliveryScript('deliveries/release');
 
 /** Milliseconds for which a delivery is nobody else's: longer than an attempt takes. */
 export const LEASE_MS = 30_000;

@@ -5,11 +5,6 @@
 -- Returns 1, or 0 when it was let go before
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
 for i = 2, #KEYS do
-  -- pcall: a queue that somebody has spoiled is made anew.
-  if type(redis.pcall('ZADD', KEYS[i], ARGV[2], ARGV[1])) == 'table' then
-    redis.call('DEL', KEYS[i])
-    redis.call('ZADD', KEYS[i], ARGV[2], ARGV[1])
-  end
-  redis.call('PEXPIRE', KEYS[i], ARGV[3])
+  put(i, ARGV[2], ARGV[1], ARGV[3])
 end
 return 1

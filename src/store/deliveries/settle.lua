@@ -22,13 +22,6 @@ local function remove(at)
   redis.call('DEL', KEYS[at])
   return 0
 end
-local function put(at, score)
-  if type(redis.pcall('ZADD', KEYS[at], score, id)) == 'table' then
-    redis.call('DEL', KEYS[at])
-    redis.call('ZADD', KEYS[at], score, id)
-  end
-  redis.call('PEXPIRE', KEYS[at], ARGV[16])
-end
 local function note(...)
   if type(redis.pcall('HSET', KEYS[6], ...)) == 'table' then redis.call('DEL', KEYS[6]) end
 end
@@ -71,11 +64,11 @@ if went_well then
     redis.call('PEXPIRE', KEYS[7], tonumber(attempt) <= 1 and ARGV[13] or ARGV[14])
   end
 elseif outcome == 'dead' then
-  put(3, ARGV[4])
+  put(3, ARGV[4], id, ARGV[16])
 elseif outcome == 'released' then
-  put(4, ARGV[4])
+  put(4, ARGV[4], id, ARGV[16])
 else
-  put(1, ARGV[5])
+  put(1, ARGV[5], id, ARGV[16])
 end
 if ARGV[8] == '' then
   if outcome == 'dead' then add('given_up', 1) end

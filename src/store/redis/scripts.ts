@@ -23,9 +23,15 @@ export function loadRecordScript(name: string): Script {
   return scriptOf(name, `${textOf('credentials/record')}\n${textOf(name)}`);
 }
 
-/** A script that takes pushes in: `push.lua` and the script itself. */
+/** A script that moves deliveries: `put.lua` and the script itself. */
+export function loadDeliveryScript(name: string): Script {
+  return scriptOf(name, `${textOf('deliveries/put')}\n${textOf(name)}`);
+}
+
+/** A script that takes pushes in, and plans their deliveries: `put.lua`, `push.lua` and the script itself. */
 export function loadPushScript(name: string): Script {
-  return scriptOf(name, `${textOf('tickets/push')}\n${textOf(name)}`);
+  const parts = ['deliveries/put', 'tickets/push', name].map(textOf);
+  return scriptOf(name, parts.join('\n'));
 }
 
 /** Connections whose other end knows no EVALSHA: some proxies. */

@@ -34,18 +34,14 @@ local function delivery_keys(push)
 end
 
 -- `before`: how many keys stand before its own.
--- pcall: a queue that somebody has spoiled is made anew.
+-- pcall: what somebody has spoiled is made anew.
 local function plan_deliveries(delivery, before)
   local id, kept, life, queues = delivery[1], delivery[2], delivery[3], delivery[4]
   redis.call('HSET', KEYS[before + 1], unpack(kept))
   redis.call('PEXPIRE', KEYS[before + 1], life)
   for i, queue in ipairs(queues) do
     local at = before + 2 * i
-    if type(redis.pcall('ZADD', KEYS[at], queue[1], id)) == 'table' then
-      redis.call('DEL', KEYS[at])
-      redis.call('ZADD', KEYS[at], queue[1], id)
-    end
-    redis.call('PEXPIRE', KEYS[at], life)
+    put(at, queue[1], id, life)
     if type(redis.pcall('HINCRBY', KEYS[at + 1], 'bytes', queue[2])) == 'table' then
       redis.call('DEL', KEYS[at + 1])
       redis.call('HSET', KEYS[at + 1], 'bytes', queue[2])
