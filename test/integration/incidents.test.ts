@@ -8,6 +8,7 @@ import { VERSION } from '../../src/lib/version.ts';
 import { receiversOfAllKinds, ROUND } from '../kit/alerting.ts';
 import { createManualClock } from '../kit/clock.ts';
 import { logIn } from '../kit/dashboard.ts';
+import { jsonRoute, sendMessage } from '../kit/delivering.ts';
 import { examinePlatform } from '../kit/doctor.ts';
 import { scrape } from '../kit/metrics.ts';
 import {
@@ -21,6 +22,8 @@ import { alertsFiring, hasPromtool } from '../kit/promtool.ts';
 import { post } from '../kit/public-listener.ts';
 import { encryptPush, ticketXml } from '../kit/push-envelope.ts';
 import { becomes } from '../kit/redis-trouble.ts';
+import { startTarget, status, type Answering, type Target } from '../kit/targets.ts';
+import { moveDeliveries, waitingIn } from '../../src/store/deliveries/queue.ts';
 
 /**
  * What goes wrong at night, and what a person is told of it: the verdict of the status and of the
@@ -59,6 +62,12 @@ async function foreignMint(platform: TestPlatform): Promise<void> {
   await platform.internal(`${PATH}/rejected`, { method: 'POST', body });
   await platform.pass(6 * MINUTE);
 }
+
+/** Three users write, to an application that answers so. */
+const answersTo = (how: Answering) => async (platform: TestPlatform) => {
+  target.answer(how);
+  for (const id of [1, 2, 3]) await sendMessage(platform, { MsgId: id });
+};
 
 /** What a person reads first. */
 function headlineOf(page: string): string {
@@ -121,6 +130,27 @@ const INCIDENTS: Readonly<Record<string, Incident>> = {
     code: 'clock_skew',
     happens: ({ clock }) => clock.jumpWallClock(2 * MINUTE),
   },
+  'an application is down': { code: 'target_failing', happens: answersTo(status(500)) },
+  'an application is gone': { code: 'target_stopped', happens: answersTo(status(410)) },
+  'users wait for a reply in vain': {
+    code: 'replies_failing',
+    happens: answersTo((_request, response) => response.end('<html>')),
+  },
+  'an application was down for too long': {
+    code: 'deliveries_dropped',
+    happens: async (platform) => {
+      await answersTo(status(500))(platform);
+      const { store } = platform;
+      const { appid } = COMPONENT;
+      for (const where of ['fresh', 'again'] as const) {
+        const ids = await waitingIn(store, appid, 'json', where);
+        await moveDeliveries(store, appid, 'json', 'give_up', where, ids);
+      }
+      target.answer((_request, response) => response.end());
+      await sendMessage(platform, { MsgId: 4 });
+      await platform.pass(MINUTE);
+    },
+  },
   'WeChat cannot be reached': {
     code: 'wechat_unreachable',
     happens: async (platform) => {
@@ -132,13 +162,18 @@ const INCIDENTS: Readonly<Record<string, Incident>> = {
 
 const clock = createManualClock();
 let webhooks: Awaited<ReturnType<typeof receiversOfAllKinds>>;
+let target: Target;
 let server: RedisServer;
 let platform: TestPlatform;
 
 beforeAll(async () => {
-  webhooks = await receiversOfAllKinds(clock);
+  target = await startTarget();
+  webhooks = await receiversOfAllKinds(clock, { routes: [jsonRoute(target, { reply: true })] });
 });
-afterAll(() => webhooks.close());
+afterAll(async () => {
+  await webhooks.close();
+  await target.close();
+});
 afterEach(async () => {
   await platform.close();
   await server.stop();
@@ -148,7 +183,8 @@ describe('when', () => {
   describe.each(Object.entries(INCIDENTS))('%s', (_name, { code, happens }) => {
     it(`everybody says "${titleOf(code, 'en')}"`, async () => {
       server = await startRedisServer();
-      const { env, receivers } = webhooks;
+      const { receivers } = webhooks;
+      const env = { ...webhooks.env, DELIVERY_NETWORKS: '127.0.0.0/8' };
       platform = await createTestPlatform({ clock, redisUrl: server.url, env });
       platform.simulator.addFault(NO_PUSHES_ON_REQUEST);
       await platform.simulator.pushTicket();

@@ -14,8 +14,11 @@ import { join } from 'node:path';
 export const ROUND = 15_000;
 export const SECRET = 'SECcanary0123456789abcdef';
 
-/** A receiver of each kind, and the environment that makes a service send to all of them. */
-export async function receiversOfAllKinds(clock: ManualClock) {
+/**
+ * A receiver of each kind, and the environment that makes a service send to all of them.
+ * @param more of the same CONFIG_FILE
+ */
+export async function receiversOfAllKinds(clock: ManualClock, more: object = {}) {
   const signed: readonly AlertKind[] = ['json', 'dingtalk', 'feishu'];
   const receivers = await Promise.all(
     ALERT_KINDS.map((kind) =>
@@ -32,7 +35,7 @@ export async function receiversOfAllKinds(clock: ManualClock) {
     url,
     ...(signed.includes(kind) ? { secret: SECRET } : {}),
   }));
-  writeFileSync(path, JSON.stringify({ alert_webhooks }));
+  writeFileSync(path, JSON.stringify({ alert_webhooks, ...more }));
   return {
     receivers,
     env: { CONFIG_FILE: path },
