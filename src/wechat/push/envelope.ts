@@ -380,9 +380,7 @@ function encryptInShortBlocks(
   return Buffer.concat([cipher.update(plain), cipher.final()]).toString('base64');
 }
 
-function bytesOfKey(encodingAesKey: string): Buffer {
-  return Buffer.from(`${encodingAesKey}=`, 'base64');
-}
+const bytesOfKey = (encodingAesKey: string) => Buffer.from(`${encodingAesKey}=`, 'base64');
 
 /** Of a message that is not all UTF-8: as texts, many are one. */
 function bytesOf(encodingAesKey: string, encryptField: string): Buffer {
