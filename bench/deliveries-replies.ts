@@ -40,6 +40,7 @@ export async function measureReplies(
     alone.push(direct);
     through.push(replied);
   }
+  await running.stop();
   return describe(alone, through, wrong);
 }
 
