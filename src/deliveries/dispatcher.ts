@@ -1,5 +1,6 @@
 import type { Route } from '../config/routes.ts';
 import { deadline, sleep, type Clock } from '../lib/clock.ts';
+import { KeeperError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { KeyedWorker } from '../lib/worker.ts';
 import { readExchange } from '../store/authorizers/code-exchange.ts';
@@ -13,6 +14,7 @@ import {
   type ClaimedDelivery,
   type SettledAttempt,
 } from '../store/deliveries/queue.ts';
+import { isRefusedByRedis } from '../store/redis/connection.ts';
 import type { Store } from '../store/redis/store.ts';
 import { judge, type Judgement } from './judge.ts';
 import { routesOf } from './matching.ts';
@@ -147,8 +149,10 @@ async function releaseHeld(state: State, component: string): Promise<void> {
     const all = await readHeldPushes(store, component, MOST_HELD);
     await Promise.all(all.map((held) => releaseIfEnded(state, component, held)));
   } catch (error) {
-    // What is delivered to others must not wait for it.
-    log.warn('authorizations that are held back could not be looked at', { component, error });
+    // What is delivered to others must not wait for it. That Redis is away is said where that is noticed.
+    const isAway = error instanceof KeeperError && !isRefusedByRedis(error);
+    const text = 'authorizations that are held back could not be looked at';
+    log[isAway ? 'debug' : 'warn'](text, { component, error });
   }
 }
 

@@ -39,26 +39,31 @@ export interface UpkeepOptions {
 
 /** @throws KeeperError `store_unavailable` */
 export async function keepDeliveries(options: UpkeepOptions): Promise<void> {
-  const { components, routes } = options;
+  const { components, routes, store } = options;
   for (const component of components) {
     const names = routesOf(routes, component).map(({ name }) => name);
-    for (const name of names) await endOld(options, component, name);
-    if (names.length > 0) await makeRoom(options, component, names);
+    const readAll = () => Promise.all(names.map((route) => read(store, component, route)));
+    const queues = await readAll();
+    let ended = 0;
+    for (const queue of queues) ended += await endOld(options, component, queue);
+    await makeRoom(options, component, ended === 0 ? queues : await readAll(), readAll);
   }
 }
 
+/** @returns how many */
 async function endOld(
   { store, log }: UpkeepOptions,
   component: string,
-  route: string,
-): Promise<void> {
+  queue: Queue,
+): Promise<number> {
+  const { route, stoppedAt, resumedAt = -Infinity } = queue;
   const now = store.time.now();
-  const move = (what: 'give_up' | 'drop', where: Waiting, until: number) =>
-    moveOld(store, { component, route, what, where, until });
+  // Nearly always nothing waits, and nobody need be asked for what is old of it.
+  const move = async (what: 'give_up' | 'drop', where: Waiting, until: number) =>
+    queue[where] === 0 ? 0 : moveOld(store, { component, route, what, where, until });
   let dropped = await move('drop', 'dead', now - DEAD_MS);
   for (const where of ['fresh', 'again'] as const)
     dropped += await move('drop', where, now - OLDEST_MS);
-  const { stoppedAt, resumedAt = -Infinity } = await readTargetState(store, component, route);
   // One that wants no more waits for a person, and then has its time.
   const waits = stoppedAt !== undefined || now - resumedAt < GIVE_UP_MS;
   const old = waits ? 0 : now - GIVE_UP_MS;
@@ -75,6 +80,7 @@ async function endOld(
       route,
       count: dropped,
     });
+  return given + dropped;
 }
 
 interface Move {
@@ -103,16 +109,18 @@ async function moveOld(
 async function makeRoom(
   { store, log, mostBytes }: UpkeepOptions,
   component: string,
-  routes: readonly string[],
+  queues: readonly Queue[],
+  readAgain: () => Promise<Queue[]>,
 ): Promise<void> {
   let dropped = 0;
+  let left = queues;
   for (let batch = 0; batch < MOST_BATCHES; batch += 1) {
-    const states = await Promise.all(routes.map((route) => read(store, component, route)));
-    const bytes = states.reduce((sum, one) => sum + one.bytes, 0);
+    const bytes = left.reduce((sum, one) => sum + one.bytes, 0);
     if (bytes <= mostBytes) break;
-    const moved = await dropOldest(store, component, longestOf(states), bytes - mostBytes);
+    const moved = await dropOldest(store, component, longestOf(left), bytes - mostBytes);
     if (moved === 0) break;
     dropped += moved;
+    left = await readAgain();
   }
   if (dropped === 0) return;
   log.error('there is no room for all deliveries (DELIVERY_MEGABYTES): the oldest were dropped', {

@@ -8,6 +8,10 @@ export interface Target {
   requests: TargetRequest[];
   /** Replaces how it answers; `success` at first. */
   answer(how: Answering): void;
+  /** Nobody is there any more: connections fail with ECONNREFUSED until `listen`. */
+  refuse(): Promise<void>;
+  /** At the same port as before. */
+  listen(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -41,17 +45,29 @@ export async function startTarget({ host = '127.0.0.1', port = 0 } = {}): Promis
     });
     incoming.on('error', () => undefined);
   });
-  await new Promise<void>((resolve) => server.listen(port, host, resolve));
+  const listen = (at: number) =>
+    new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(at, host, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  const close = async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  };
+  await listen(port);
+  const { port: own } = server.address() as AddressInfo;
   return {
-    url: `http://${host}:${(server.address() as AddressInfo).port}`,
+    url: `http://${host}:${own}`,
     requests,
     answer(how) {
       answering = how;
     },
-    async close() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
+    refuse: close,
+    listen: () => listen(own),
+    close,
   };
 }
 

@@ -34,13 +34,17 @@ async function restarted(soak: Soak, wipe: boolean): Promise<void> {
   await soak.go(2 * AFTER_RESTART, 1);
 }
 
-async function killRedis({ station, passing }: Soak): Promise<void> {
+async function killRedis({ station, passing, deliveries }: Soak): Promise<void> {
+  await deliveries.redisGoes();
   station.redisUp = false;
   await station.server.kill('SIGKILL');
   await passing.settle();
 }
 
-async function startRedis({ station, passing, up }: Soak, wipe: boolean): Promise<void> {
+async function startRedis(
+  { station, passing, deliveries, up }: Soak,
+  wipe: boolean,
+): Promise<void> {
   const { server, dir } = station;
   if (wipe) rmSync(join(dir, 'appendonlydir'), { recursive: true, force: true });
   await server.start();
@@ -54,6 +58,7 @@ async function startRedis({ station, passing, up }: Soak, wipe: boolean): Promis
   }
   station.redisUp = true;
   await passing.settle();
+  await deliveries.redisIsBack(wipe);
 }
 
 async function readiness(port: number): Promise<number> {
@@ -65,6 +70,7 @@ async function clockJumps(soak: Soak): Promise<void> {
   const seconds = station.random.pick([-3_600, -300, -30, 30, 300, 3_600]);
   soak.note('clock of Redis jumps', `${seconds} s`);
   judge.allow(ALL, MINTS_PER_FAILOVER);
+  await soak.deliveries.redisClockJumps(seconds * 1_000);
   station.clock.jumpStoreClock(seconds * 1_000);
   // The memory of replicas corrects an expiry that a clock set back prolongs, at the next patrol.
   if (seconds < 0) judge.excuse([CODE], 'clock of Redis set back', -seconds);

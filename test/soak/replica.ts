@@ -5,6 +5,7 @@ import type { ManualClock } from '../kit/clock.ts';
 import type { TcpProxy } from '../kit/tcp-proxy.ts';
 import { TODAY, type Version } from './former.ts';
 import type { Journal } from './journal.ts';
+import type { Ears } from './targets.ts';
 
 /** One replica of the service inside this process, with a clock that can be wrong or stand still. */
 export interface Replica {
@@ -19,6 +20,8 @@ export interface Replica {
   wire: TcpProxy;
   /** The wire is broken: calls may hang. */
   cutOff: boolean;
+  /** What its app hears of the targets of its routes. */
+  ears: Ears;
   makeApp(clock: ReplicaClock): Service;
   newClock(): ReplicaClock;
 }
@@ -90,13 +93,14 @@ function createCron(clock: Clock): StartCron {
 /** Makes a replica that is not started yet. */
 export function createReplica(
   name: string,
-  env: Record<string, string>,
+  /** Of its next app. */
+  settings: () => { env: Record<string, string>; ears: Ears },
   journal: Journal,
   wire: TcpProxy,
   newClock: () => ReplicaClock,
   version: Version = TODAY,
 ): Replica {
-  const makeApp = (made: Version, clock: ReplicaClock) => {
+  const makeApp = (made: Version, clock: ReplicaClock, env: Record<string, string>) => {
     const config = made.loadConfig(env);
     const secrets = made.secretsOf(config);
     return made.createService(config, {
@@ -106,15 +110,21 @@ export function createReplica(
     });
   };
   const clock = newClock();
+  const first = settings();
   const replica: Replica = {
     name,
     version,
     clock,
-    app: makeApp(version, clock),
+    app: makeApp(version, clock, first.env),
     state: 'down',
     wire,
     cutOff: false,
-    makeApp: (next) => makeApp(replica.version, next),
+    ears: first.ears,
+    makeApp(next) {
+      const { env, ears } = settings();
+      replica.ears = ears;
+      return makeApp(replica.version, next, env);
+    },
     newClock,
   };
   return replica;

@@ -1,5 +1,6 @@
 import type { Replica } from './replica.ts';
 import type { Soak } from './soak.ts';
+import type { Ears } from './targets.ts';
 
 /** What happens to whole replicas. */
 
@@ -26,6 +27,7 @@ export function crashReplica(replica: Replica): void {
   replica.state = 'down';
   replica.clock.freeze();
   replica.wire.blackhole();
+  replica.ears.state = 'dead';
   // Cleans up in the background; its clock stands still, so it can do nothing more.
   void replica.app.stop();
 }
@@ -41,6 +43,7 @@ export function freezeReplica(replica: Replica): void {
   replica.state = 'frozen';
   replica.clock.freeze();
   replica.wire.pause();
+  replica.ears.state = 'frozen';
 }
 
 /** After a pause a process runs its late timers and reads its sockets, in either order. */
@@ -49,9 +52,15 @@ export async function thawReplica({ station, passing }: Soak, replica: Replica):
   const timersFirst = station.random.chance(0.5);
   if (timersFirst) replica.clock.thaw();
   replica.wire.resume();
+  listenAgain(replica.ears);
   if (!timersFirst) {
     await passing.settle();
     replica.clock.thaw();
   }
   await passing.settle();
+}
+
+function listenAgain(ears: Ears): void {
+  ears.state = 'open';
+  for (const hear of ears.held.splice(0)) hear();
 }

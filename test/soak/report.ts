@@ -44,6 +44,7 @@ export function report(soak: Soak, run: { seed: number; wallSeconds: number }): 
       const { mints, most, needed } = mintsOf(soak, kept, seconds);
       return row(`  ${kept.id.kind}`, `${mints}, ${needed}, ${most}`);
     }),
+    ...deliveryRows(soak),
     'seconds without a live value (by look), where, what and why',
     ...[...judge.secondsDead].sort().map(([cause, count]) => row(`  ${cause}`, Math.round(count))),
     'warnings and errors of the service',
@@ -56,6 +57,27 @@ export function report(soak: Soak, run: { seed: number; wallSeconds: number }): 
   }
   process.stdout.write(`${lines.join('\n')}\n`);
   return judge.violations.length === 0;
+}
+
+/** What became of what the routes take. */
+function deliveryRows({ deliveries: { judged }, messages }: Soak): string[] {
+  if (judged.length === 0) return [];
+  const sent = [...messages.sent.values()];
+  return [
+    row('pushes to be delivered', sent.length),
+    row('  acknowledged', sent.filter(({ acknowledged }) => acknowledged).length),
+    ...judged.flatMap(({ target, counts, open }) => {
+      const { twice, ...others } = counts;
+      const again = [...twice].sort();
+      const of = (place: string, count: number) => row(`  ${target.route}: ${place}`, count);
+      return [
+        ...Object.entries(others).map(([name, count]) => of(name, count)),
+        of('still waiting', [...open].filter(({ place }) => place !== 'dead').length),
+        of('still dead letters', [...open].filter(({ place }) => place === 'dead').length),
+        ...again.map(([why, count]) => of(`sent again after it was taken: ${why}`, count)),
+      ];
+    }),
+  ];
 }
 
 function mintsOf({ station, judge }: Soak, kept: Kept, seconds: number) {

@@ -1,6 +1,9 @@
 import type { Random } from '../interleavings/random.ts';
 import { createRandom } from '../interleavings/random.ts';
 import { add, createJudge, type Judge } from './judge.ts';
+import { createDeliveryJudge, type DeliveryJudge } from './judge-deliveries.ts';
+import { createMessages, type Messages } from './messages.ts';
+import { createOperator, type Operator } from './operator.ts';
 import type { Replica } from './replica.ts';
 import { ACCESS, CODE, COMPONENT, JSAPI, TOKEN, type Kept, type Station } from './station.ts';
 import { createPassing, type Passing } from './time.ts';
@@ -10,6 +13,9 @@ export interface Soak {
   station: Station;
   passing: Passing;
   judge: Judge;
+  messages: Messages;
+  deliveries: DeliveryJudge;
+  operator: Operator;
   /** Faults so far, by name. */
   faults: Map<string, number>;
   /** For what is no fault: who reads where, when visitors come. */
@@ -34,6 +40,10 @@ export interface Answer {
   value?: string;
   seq?: number;
   outcome?: string;
+  /** Of deliveries: how the target fares, and how many of its dead letters were moved. */
+  state?: string;
+  dead_letters?: number;
+  moved?: number;
 }
 
 const SHARED = [TOKEN, ACCESS, JSAPI] as const;
@@ -42,10 +52,15 @@ const READ_EVERY_MS = 120_000;
 const VISITS_AN_HOUR = 1;
 
 export function createSoak(station: Station, seed: number): Soak {
+  const judge = createJudge(station);
+  const messages = createMessages(station, seed);
   const soak: Soak = {
     station,
     passing: createPassing(station),
-    judge: createJudge(station),
+    judge,
+    messages,
+    deliveries: createDeliveryJudge(station, judge, messages),
+    operator: { work: () => operator.work() },
     faults: new Map(),
     chance: createRandom(seed * 7 + 3),
     visits: 0,
@@ -57,6 +72,7 @@ export function createSoak(station: Station, seed: number): Soak {
       station.journal.note(`FAULT ${fault} ${detail}`);
     },
   };
+  const operator = createOperator(soak);
   const reading: Reading = { nextAt: 0, open: [] };
   return soak;
 }
@@ -72,9 +88,12 @@ async function go(soak: Soak, reading: Reading, seconds: number, step: number): 
   for (let left = seconds; left > 0; left -= step) {
     const now = Math.min(step, left);
     steerPushes(soak);
+    soak.messages.send();
     await passing.pass(now * 1000);
     await judge.lookAtRedis(now);
     const careful = step <= 5;
+    await soak.deliveries.tick(careful);
+    await soak.operator.work();
     if (station.clock.monotonic() < reading.nextAt && !(careful && soak.chance.chance(0.2)))
       continue;
     const since = careful ? now : READ_EVERY_MS / 1000;

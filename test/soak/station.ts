@@ -13,6 +13,7 @@ import { createTcpProxy } from '../kit/tcp-proxy.ts';
 import type { Version } from './former.ts';
 import { createJournal, type Journal } from './journal.ts';
 import { createReplica, createReplicaClock, type Replica } from './replica.ts';
+import { createTargets, type Ears, type Targets } from './targets.ts';
 
 /** Two replicas on one real Redis, WeChat's simulator over HTTP, and one clock that moves them all. */
 export interface Station {
@@ -33,6 +34,10 @@ export interface Station {
   /** Who wants to hear of WeChat's calls and pushes as they happen. */
   onCall: ((call: CallRecord) => void)[];
   onPush: ((push: PushRecord) => void)[];
+  /** Where pushes are delivered to; undefined beside a former version, which knows no routes. */
+  targets: Targets | undefined;
+  /** Whether there may be work, besides WeChat's and Redis's, that only the clock can end. */
+  waits: (() => boolean)[];
   close(): Promise<void>;
 }
 
@@ -92,31 +97,41 @@ export async function createStation(
   });
   await simulator.start();
   const { key, entry } = makeApiKey('soak', 'admin');
-  const configFile = join(dir, 'config.json');
-  writeFileSync(
-    configFile,
-    JSON.stringify({
-      accounts: [{ appid: ACCOUNT.appid, appsecret: ACCOUNT.secret, tickets: ['jsapi'] }],
-    }),
-  );
+  const targets =
+    former === undefined ? await createTargets(clock, () => station.redisUp) : undefined;
+  let files = 0;
+  /** Each process has its own: so a target knows who asks. */
+  const configure = (name: string): { file: string; ears: Ears } => {
+    const ears = targets?.listenAs(name) ?? { replica: name, state: 'open', held: [] };
+    const file = join(dir, `config-${(files += 1)}.json`);
+    const account = { appid: ACCOUNT.appid, appsecret: ACCOUNT.secret, tickets: ['jsapi'] };
+    const routes = targets?.routesFor(ears);
+    writeFileSync(file, JSON.stringify({ accounts: [account], ...(routes && { routes }) }));
+    return { file, ears };
+  };
   const make = async (index: 0 | 1) => {
     const wire = await createTcpProxy({ port: Number(new URL(simulator.urls[index] ?? '').port) });
     const chance = createRandom(seed * 2 + index);
+    const name = 'AB'.charAt(index);
+    const env = {
+      REDIS_URL: server.url,
+      REDIS_KEY_PREFIX: PREFIX,
+      PUBLIC_HOST: '127.0.0.1',
+      PUBLIC_PORT: '0',
+      INTERNAL_PORT: '0',
+      WECHAT_API_BASE_URLS: wire.url('http'),
+      COMPONENT_APPID: COMPONENT.appid,
+      COMPONENT_APPSECRET: COMPONENT.secret,
+      COMPONENT_TOKEN: COMPONENT.token,
+      COMPONENT_ENCODING_AES_KEY: COMPONENT.encodingAesKey,
+      API_KEYS: entry,
+      ...(targets === undefined ? {} : { DELIVERY_NETWORKS: '127.0.0.0/8' }),
+    };
     return createReplica(
-      'AB'.charAt(index),
-      {
-        REDIS_URL: server.url,
-        REDIS_KEY_PREFIX: PREFIX,
-        PUBLIC_HOST: '127.0.0.1',
-        PUBLIC_PORT: '0',
-        INTERNAL_PORT: '0',
-        WECHAT_API_BASE_URLS: wire.url('http'),
-        COMPONENT_APPID: COMPONENT.appid,
-        COMPONENT_APPSECRET: COMPONENT.secret,
-        COMPONENT_TOKEN: COMPONENT.token,
-        COMPONENT_ENCODING_AES_KEY: COMPONENT.encodingAesKey,
-        CONFIG_FILE: configFile,
-        API_KEYS: entry,
+      name,
+      () => {
+        const { file, ears } = configure(name);
+        return { env: { ...env, CONFIG_FILE: file }, ears };
       },
       journal,
       wire,
@@ -125,7 +140,7 @@ export async function createStation(
     );
   };
   const replicas = [await make(0), await make(1)] as const;
-  return {
+  const station: Station = {
     clock,
     random,
     journal,
@@ -139,7 +154,10 @@ export async function createStation(
     apiKey: key,
     onCall,
     onPush,
+    targets,
+    waits: [() => targets?.all.some(({ waiting }) => waiting > 0) ?? false],
     async close() {
+      await Promise.all((targets?.all ?? []).map((target) => target.close()));
       const running = replicas.filter(({ state }) => state !== 'down');
       await Promise.all(running.map(({ app }) => app.stop()));
       await simulator.stop();
@@ -149,4 +167,5 @@ export async function createStation(
       rmSync(dir, { recursive: true, force: true });
     },
   };
+  return station;
 }

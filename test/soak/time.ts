@@ -39,6 +39,7 @@ export function createPassing(station: Station): Passing {
     const slow = ['hang', 'drip', 'delay'];
     return (
       replicas.some(({ state, cutOff }) => state !== 'up' || cutOff) ||
+      station.waits.some((isWaiting) => isWaiting()) ||
       simulator.ledger.calls
         .slice(-RECENT_CALLS)
         .some(({ at, fault }) => at >= since && slow.includes(fault ?? ''))

@@ -1,5 +1,5 @@
 import { createMerchants, type Merchants } from './merchants.ts';
-import { FAULTS } from '../soak/faults.ts';
+import { FAULTS_WITHOUT_TARGETS } from '../soak/faults.ts';
 import { watchCalls } from '../soak/faults-wechat.ts';
 import { TODAY, type Version } from '../soak/former.ts';
 import { replaceReplica, startReplica, stopReplica } from '../soak/replicas.ts';
@@ -64,7 +64,7 @@ async function passHour(soak: Soak, merchants: Merchants): Promise<void> {
   await merchants.authorize();
   await soak.go(random.between(60, QUIET), 30);
   await merchants.checkKept();
-  await random.pickWeighted(FAULTS).run(soak);
+  await random.pickWeighted(FAULTS_WITHOUT_TARGETS).run(soak);
   const left = (end - clock.monotonic()) / 1_000;
   await soak.go(Math.max(QUIET, left), 30);
   await merchants.checkKept();
