@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { startRedisServer } from '../../src/sandbox/redis/launch.ts';
 import {
   jsonRoute,
   messagePush,
@@ -16,6 +17,8 @@ import {
   type TestPlatformOptions,
 } from '../kit/platform.ts';
 import { MESSAGES, newestEvents, post } from '../kit/public-listener.ts';
+import { logged } from '../kit/observe.ts';
+import { becomes } from '../kit/redis-trouble.ts';
 import { startTarget, status, type Target } from '../kit/targets.ts';
 import { POLLING } from '../kit/waiting.ts';
 import {
@@ -29,6 +32,7 @@ import { appendEvent } from '../../src/store/tickets/event-stream.ts';
 /** Deliveries when something breaks: a replica, a key, the room there is; and what people do about it. */
 
 const { appid } = COMPONENT;
+const HELD = 'authorizations that are held back could not be looked at';
 let target: Target;
 let other: Target;
 let platform: TestPlatform;
@@ -109,6 +113,21 @@ describe('row 172: a replica that dies', () => {
   });
 });
 
+it('Redis is away: the log does not say at each look that deliveries cannot be looked at', async () => {
+  const server = await startRedisServer({ appendOnly: true });
+  try {
+    await start({ redisUrl: server.url });
+    platform.redis.on('error', () => undefined);
+    await server.kill('SIGKILL');
+    await becomes(platform, 503);
+    await platform.pass(2 * MINUTE);
+    const levels = logged(platform, HELD).map(({ level }) => level);
+    expect(new Set(levels)).toEqual(new Set(['debug']));
+  } finally {
+    await server.stop();
+  }
+});
+
 describe('row 174: a key that somebody has spoiled', () => {
   const KEYS = ['fresh', 'again', 'leased', 'replying', 'dead', 'attempts', 'target'] as const;
 
@@ -127,7 +146,7 @@ describe('row 174: a key that somebody has spoiled', () => {
     expect(await stateOf(platform, 'json')).toMatchObject({ fresh: 0, again: 0, underWay: 0 });
   });
 
-  it('held pushes, and what is kept of one: others are delivered', async () => {
+  it('held pushes, and what is kept of one: others are delivered, and the log says it', async () => {
     await start();
     await platform.redis.set(platform.keys.heldPushes(appid), 'spoiled');
     await platform.redis.set(platform.keys.push(appid, 'odd'), 'spoiled');
@@ -136,6 +155,7 @@ describe('row 174: a key that somebody has spoiled', () => {
     await send(1);
     await platform.pass(MINUTE);
     expect([target.requests.length, other.requests.length]).toEqual([1, 1]);
+    expect(logged(platform, HELD)).toContainEqual(expect.objectContaining({ level: 'warn' }));
   });
 });
 

@@ -125,12 +125,11 @@ describe('row 169: within an hour, a target', () => {
 
   it('that is down for an hour gets it at the next attempt, and the other has it at once', async () => {
     await start();
-    const { port } = new URL(target.url);
-    await target.close();
+    await target.refuse();
     await sendMessage(platform);
     await platform.pass(HOUR);
     expect(await attemptsAt()).toEqual(PAUSES);
-    target = await startTarget({ port: Number(port) });
+    await target.listen();
     await platform.pass(HOUR);
     expect(await attemptsAt()).toEqual([...PAUSES, 6155]);
     expect(target.requests).toHaveLength(1);

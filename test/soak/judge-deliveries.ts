@@ -231,7 +231,8 @@ function lookAtRoute(state: State, judged: Judged, queue: QueueLook, all: Queues
   for (const [id, places] of queue.found) {
     const delivery = deliveryOf(judged, id, now);
     if (!state.stored.has(id)) tell(state, delivery, 'waits, and was never stored');
-    if (places.length > 1) tell(state, delivery, `waits in ${places.map(({ place }) => place)}`);
+    if (places.length > 1)
+      tell(state, delivery, `waits in ${places.map(({ place }) => place).join(', ')}`);
     if (judged.open.has(delivery)) continue;
     if (!state.isForgiving) tell(state, delivery, `is over, and found in ${places[0]?.place}`);
     judged.open.add(delivery);
@@ -294,7 +295,8 @@ function lookAtWaiting(state: State, delivery: Delivery, place: Place): void {
     delivery.over = undefined;
     return;
   }
-  if (delivery.place === 'dead') tell(state, delivery, `was a dead letter, and is found in ${place}`);
+  if (delivery.place === 'dead')
+    tell(state, delivery, `was a dead letter, and is found in ${place}`);
   // Under way its end may just be on its way to Redis.
   const isUnderWay = place === 'leased' || place === 'replying';
   if (delivery.heardAt !== undefined && !isUnderWay)
@@ -315,7 +317,8 @@ function lookAtDead(
   judged.counts.dead += 1;
   const tried = attempts.get(`${delivery.route} ${delivery.id}`) ?? 0;
   const isOld = now - delivery.since >= GIVE_UP_MS;
-  if (tried < MOST_ATTEMPTS && !isOld) tell(state, delivery, `was given up after ${tried} attempts`);
+  if (tried < MOST_ATTEMPTS && !isOld)
+    tell(state, delivery, `was given up after ${tried} attempts`);
   if (delivery.heardAt !== undefined) tell(state, delivery, 'was taken, and is a dead letter');
   if (delivery.arrivedAt > delivery.deadAt + 1) tell(state, delivery, 'came after it was given up');
 }

@@ -62,6 +62,7 @@ async function live(soak: Soak, days: number, quietDays: number): Promise<void> 
     if (verbose) progress(soak);
   }
   if (left() > 0) await soak.go(left(), 30);
+  await soak.deliveries.look();
 }
 
 const verbose = process.argv.includes('--verbose');

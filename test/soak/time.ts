@@ -47,8 +47,10 @@ export function createPassing(station: Station): Passing {
   }
   async function settle(): Promise<void> {
     const work = { done: false };
-    void idle().then(() => (work.done = true));
-    while (!work.done && !mayWait()) await turn();
+    const done = idle().then(() => (work.done = true));
+    await turn();
+    // Not in a tight loop: Redis needs the processor, too.
+    while (!work.done && !mayWait()) await Promise.race([done, moment()]);
     if (!work.done) await quiet(station, work);
   }
   return {
@@ -67,6 +69,10 @@ export function createPassing(station: Station): Passing {
       return work.done ? finished : undefined;
     },
   };
+}
+
+function moment(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1));
 }
 
 function turn(): Promise<void> {
