@@ -226,7 +226,10 @@ function deliveriesOf(options: ReceiverOptions, arrived: ArrivedPush, opened: Tr
     hasReplier: () => replies !== undefined && planned?.replier !== undefined,
     /** Behind the answer. A repeat may be our own write, whose answer was lost. */
     begin(push: OpenedPush): void {
-      if (planned !== undefined) onPlanned?.(push.componentAppid);
+      if (planned === undefined) return;
+      // What is asked for a reply waits for nobody else.
+      const others = planned.queues.length - (planned.replier === undefined ? 0 : 1);
+      if (others > 0) onPlanned?.(push.componentAppid);
     },
     leave(push: OpenedPush): void {
       if (planned?.replier !== undefined) replies?.leave(planned, push.componentAppid);

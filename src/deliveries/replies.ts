@@ -168,7 +168,8 @@ function end(
     .catch((error: unknown) => log.warn('a delivery could not be ended', { request_id: id, error }))
     .finally(() => {
       ending.delete(stored);
-      dispatcher.kick(component);
+      // Otherwise nothing waits that did not wait before.
+      if (made.outcome !== 'delivered') dispatcher.kick(component);
     });
   ending.add(stored);
 }
