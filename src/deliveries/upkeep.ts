@@ -136,7 +136,7 @@ async function read(store: Store, component: string, route: string): Promise<Que
   const held = await readHeldPushes(store, component, 1);
   if (countOf(state) + state.underWay + held.length > 0 || state.bytes === 0) return state;
   // Its queues have expired, or were deleted.
-  await forgetBytes(store, component, route);
+  await forgetBytes(store, component, route, state.bytes);
   return { ...state, bytes: 0 };
 }
 

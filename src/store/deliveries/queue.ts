@@ -179,14 +179,18 @@ export async function mayBeAsked(
   return Number(openUntil) > time.now() ? 'no' : 'by_one';
 }
 
-/** Notes that nothing waits there, whatever was counted. @throws KeeperError `store_unavailable` */
+/**
+ * Notes that nothing waited there when so much was counted; what was planned since stays counted.
+ * @throws KeeperError `store_unavailable`
+ */
 export async function forgetBytes(
   { redis, keys }: Store,
   component: string,
   target: string,
+  bytes: number,
 ): Promise<void> {
   const key = keys.deliveries(component, target).target;
-  await onDisplayKey(() => redis.hdel(key, 'bytes'), 0);
+  await onDisplayKey(() => redis.hincrby(key, 'bytes', -bytes), 0);
 }
 
 /** The reply that a user was given to a push, for WeChat's repeats of it. */
