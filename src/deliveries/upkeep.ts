@@ -24,9 +24,9 @@ const DEAD_MS = 7 * 24 * 3_600_000;
 /** Milliseconds after which what is kept of a push is about to go, whoever waits for it. */
 const OLDEST_MS = 13 * 24 * 3_600_000;
 /** In one go, so that Redis is never held up. */
-const BATCH = 500;
+const BATCH = 100;
 /** Goes of one round. */
-const MOST_BATCHES = 40;
+const MOST_BATCHES = 200;
 
 export interface UpkeepOptions {
   store: Store;

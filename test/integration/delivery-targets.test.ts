@@ -56,12 +56,15 @@ const keepWaiting = (ms: number) => held.push(platform.clock.now() + Math.min(ms
 
 /** Time passes, also while a target keeps us waiting. */
 async function pass(ms: number): Promise<void> {
-  await platform.clock.advance(ms, async () => {
+  const settle = async () => {
     const work = { done: false };
     void platform.settle().then(() => (work.done = true));
     const isHeld = () => held.some((until) => platform.clock.now() < until);
     while (!work.done && !isHeld()) await new Promise(setImmediate);
-  });
+  };
+  // What was begun just before must not find its time over.
+  await settle();
+  await platform.clock.advance(ms, settle);
 }
 
 /** Seconds after the push at which an attempt has begun, whether or not it came to the target. */
