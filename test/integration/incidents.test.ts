@@ -126,10 +126,6 @@ const INCIDENTS: Readonly<Record<string, Incident>> = {
       }
     },
   },
-  "this machine's clock is two minutes off": {
-    code: 'clock_skew',
-    happens: ({ clock }) => clock.jumpWallClock(2 * MINUTE),
-  },
   'an application is down': { code: 'target_failing', happens: answersTo(status(500)) },
   'an application is gone': { code: 'target_stopped', happens: answersTo(status(410)) },
   'users wait for a reply in vain': {
@@ -150,6 +146,10 @@ const INCIDENTS: Readonly<Record<string, Incident>> = {
       await sendMessage(platform, { MsgId: 4 });
       await platform.pass(MINUTE);
     },
+  },
+  "this machine's clock is two minutes off": {
+    code: 'clock_skew',
+    happens: ({ clock }) => clock.jumpWallClock(2 * MINUTE),
   },
   'WeChat cannot be reached': {
     code: 'wechat_unreachable',

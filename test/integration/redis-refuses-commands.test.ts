@@ -191,8 +191,8 @@ describe('row 131: the self-test', () => {
     const byText = vi.spyOn(store.redis, 'eval');
     const result = await testStore(store, [COMPONENT.appid]);
     expect(result).toMatchObject({ forbidden: [], refused: [], spoiled: [], refuses: undefined });
-    // These two are put in front of others.
-    const shared = ['credentials/record.lua', 'tickets/push.lua'];
+    // These are put in front of others.
+    const shared = ['credentials/record.lua', 'deliveries/put.lua', 'tickets/push.lua'];
     const names = [...SCRIPTS.keys()].filter((name) => !shared.includes(name));
     expect(names.length).toBeGreaterThan(25);
     const texts = byText.mock.calls.map(([text]) => String(text));

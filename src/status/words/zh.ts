@@ -209,7 +209,7 @@ export const zh: Words = {
       '用户收不到目标的回复',
       ({ kind, target, missed, count }) =>
         `路由 ${kind} 向 ${target} 请求回复，最近 ${count} 位用户没有收到：${missedOf(missed)}。`,
-      '回复须在 4.5 秒内完整返回，状态为 2xx，格式见 docs/delivering.zh-CN.md“回复”。请查看该应用的日志。转发本身照常进行。',
+      '回复须在 4.5 秒内完整返回，状态为 2xx，格式见 docs/delivering.zh-CN.md“回复用户”。请查看该应用的日志。转发本身照常进行。',
     ),
     deliveries_dropped: problem(
       '有转发被放弃',

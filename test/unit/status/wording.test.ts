@@ -36,6 +36,7 @@ const facts = {
   answered: 'timeout',
   dead: 3,
   dropped: 2,
+  missed: 'late',
 };
 
 describe.each(Object.keys(REFUSAL_REASONS))('a push refused for %s', (reason) => {
