@@ -1,5 +1,5 @@
 import type { Part } from './deliveries.ts';
-import { countAtTarget, route, untilCounted, type DeliveryStage } from './rig/delivering.ts';
+import { countAtTarget, PACE, route, untilCounted, type DeliveryStage } from './rig/delivering.ts';
 import type { Running } from './rig/launch.ts';
 import { load, pack, type Measured } from './rig/load.ts';
 import type { Options } from './rig/options.ts';
@@ -15,8 +15,6 @@ const CONNECTIONS = 32;
 const AUTHORIZERS = 1_000;
 /** WeChat waits for five seconds. */
 const IN_TIME_MS = 5_000;
-/** As an application would have them that takes a thousand in a second. */
-const PACE = { concurrency: 20, per_second: 1_000 };
 
 export interface Burst {
   pushes: number;
@@ -80,26 +78,33 @@ export async function burst(replicas: readonly Running[]): Promise<Burst> {
   };
 }
 
+/** In the middle of several. */
+export function medianOf(all: readonly Burst[], field: keyof Burst): number {
+  return median(all.map((one) => one[field]));
+}
+
+export const BURST_COLUMNS = ['per s', 'p99 ms', 'no success'] as const;
+
+export function rowOf(name: string, all: readonly Burst[]): [string, ...number[]] {
+  const worst = Math.max(...all.map((one) => one.notAcknowledged));
+  return [name, medianOf(all, 'perSecond'), medianOf(all, 'p99Ms'), worst];
+}
+
 function describe(
   without: readonly Burst[],
   withRoutes: readonly Burst[],
   seconds: readonly number[],
 ): Part {
-  const of = (all: readonly Burst[], field: keyof Burst) => median(all.map((one) => one[field]));
-  const row = (name: string, all: readonly Burst[]): [string, ...number[]] => [
-    name,
-    ...[of(all, 'perSecond'), of(all, 'p99Ms'), Math.max(...all.map((one) => one.notAcknowledged))],
-  ];
   const lost = [...without, ...withRoutes].reduce((sum, one) => sum + one.notAcknowledged, 0);
   const slowest = Math.max(...withRoutes.map(({ p99Ms }) => p99Ms));
   const total = PUSHES.toLocaleString('en');
   return {
     tables: [
       {
-        columns: ['per s', 'p99 ms', 'no success'],
+        columns: BURST_COLUMNS,
         rows: [
-          row(`${total} messages, no routes`, without),
-          row(`${total} messages, three routes`, withRoutes),
+          rowOf(`${total} messages, no routes`, without),
+          rowOf(`${total} messages, three routes`, withRoutes),
         ],
       },
     ],
@@ -109,8 +114,8 @@ function describe(
           en: `p99 of a message in a burst of ${total} to two replicas, three routes (one dead, one slow) to none`,
           zh: `向两个副本突发 ${total} 条消息时的 p99，三条路由（一条不通、一条缓慢）对比无路由`,
         },
-        of: of(withRoutes, 'p99Ms'),
-        to: of(without, 'p99Ms'),
+        of: medianOf(withRoutes, 'p99Ms'),
+        to: medianOf(without, 'p99Ms'),
         atMost: 1.5,
       }),
       figure({ en: 'p99 at the worst', zh: '最差的 p99' }, slowest, 'ms', IN_TIME_MS),

@@ -9,13 +9,13 @@ import { createTokenEncryption } from '../src/store/redis/token-encryption.ts';
 import type { Store } from '../src/store/redis/store.ts';
 import { appendEvent } from '../src/store/tickets/event-stream.ts';
 import type { Part } from './deliveries.ts';
-import { burst, type Burst } from './deliveries-burst.ts';
+import { burst, BURST_COLUMNS, medianOf, rowOf, type Burst } from './deliveries-burst.ts';
 import { COMPONENT } from './rig/component.ts';
 import { residentMb } from './rig/cores.ts';
-import { countAtTarget, route, untilCounted, type DeliveryStage } from './rig/delivering.ts';
+import { countAtTarget, PACE, route, untilCounted, type DeliveryStage } from './rig/delivering.ts';
 import type { Running } from './rig/launch.ts';
 import type { Options } from './rig/options.ts';
-import { figure, median, ratio, shorten } from './rig/report.ts';
+import { figure, ratio, shorten } from './rig/report.ts';
 
 /** A million deliveries for a target that is dead: what the others, and WeChat, notice of them. */
 
@@ -24,7 +24,6 @@ const WAITING = 1_000_000;
 const CHUNK = 200;
 const CHUNKS = 100;
 const PREFIX = 'waiting:';
-const PACE = { concurrency: 20, per_second: 1_000 };
 const LOOKS = 10;
 const PING_EVERY_MS = 2;
 
@@ -181,11 +180,6 @@ interface Figures extends Awaited<ReturnType<typeof throwAway>> {
 }
 
 function describe(before: Both, after: Both, figures: Figures): Part {
-  const of = (all: readonly Burst[], field: keyof Burst) => median(all.map((one) => one[field]));
-  const row = (name: string, all: readonly Burst[]): [string, ...number[]] => [
-    name,
-    ...[of(all, 'perSecond'), of(all, 'p99Ms'), Math.max(...all.map((one) => one.notAcknowledged))],
-  ];
   const everything = [before.plain, before.routed, after.plain, after.routed].flat();
   const lost = everything.reduce((sum, one) => sum + one.notAcknowledged, 0);
   const { mb, plainMb, redisMb, statusMs, seconds, moved, waitP99, longestWait, left } = figures;
@@ -193,11 +187,11 @@ function describe(before: Both, after: Both, figures: Figures): Part {
   return {
     tables: [
       {
-        columns: ['per s', 'p99 ms', 'no success'],
+        columns: BURST_COLUMNS,
         rows: [
-          row('one replica, no routes', [...before.plain, ...after.plain]),
-          row('two routes, one dead', before.routed),
-          row(`the same, ${million} waiting`, after.routed),
+          rowOf('one replica, no routes', [...before.plain, ...after.plain]),
+          rowOf('two routes, one dead', before.routed),
+          rowOf(`the same, ${million} waiting`, after.routed),
         ],
       },
     ],
@@ -207,8 +201,8 @@ function describe(before: Both, after: Both, figures: Figures): Part {
           en: `p99 of a message with ${million} waiting for a dead target, to no routes`,
           zh: `有 ${million} 条等待不通目标时消息的 p99，对比无路由`,
         },
-        of: of(after.routed, 'p99Ms'),
-        to: of(after.plain, 'p99Ms'),
+        of: medianOf(after.routed, 'p99Ms'),
+        to: medianOf(after.plain, 'p99Ms'),
         atMost: 1.5,
       }),
       ratio({

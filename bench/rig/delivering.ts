@@ -26,6 +26,9 @@ const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 const MEGABYTES = '8192';
 const COUNTED_WITHIN_MS = 300_000;
 
+/** Of a route whose application takes a thousand in a second. */
+export const PACE = { concurrency: 20, per_second: 1_000 };
+
 export function route(port: number, path: string, fields: object): object {
   return { target: `http://127.0.0.1:${port}${path}`, mode: 'json', secrets: [SECRET], ...fields };
 }
