@@ -63,31 +63,32 @@ function oneOrMany(item: z.ZodType<string>, message: string) {
   });
 }
 
+const fieldsSchema = z.strictObject({
+  name: z.string().regex(NAME, 'must be up to 32 lower-case letters, digits, - and _'),
+  target: z.string(),
+  mode: z.enum(ROUTE_MODES, `must be one of ${ROUTE_MODES.join(', ')}`),
+  match: z
+    .strictObject({
+      component: appidsSchema.optional(),
+      authorizer: appidsSchema.optional(),
+      info_type: listSchema.optional(),
+      msg_type: listSchema.optional(),
+      event: listSchema.optional(),
+    })
+    .default({}),
+  reply: z.boolean('must be true or false').default(false),
+  secrets: z
+    .array(secretSchema)
+    .max(2, 'must be two at the most: the new one and the old')
+    .default([]),
+  token: secretFormats.token.optional(),
+  encoding_aes_key: secretFormats.key.optional(),
+  concurrency: countSchema(200).default(5),
+  per_second: countSchema(10_000).default(100),
+});
+
 /** One route, as CONFIG_FILE spells it. */
-export const routeSchema = z
-  .strictObject({
-    name: z.string().regex(NAME, 'must be up to 32 lower-case letters, digits, - and _'),
-    target: z.string(),
-    mode: z.enum(ROUTE_MODES, `must be one of ${ROUTE_MODES.join(', ')}`),
-    match: z
-      .strictObject({
-        component: appidsSchema.optional(),
-        authorizer: appidsSchema.optional(),
-        info_type: listSchema.optional(),
-        msg_type: listSchema.optional(),
-        event: listSchema.optional(),
-      })
-      .default({}),
-    reply: z.boolean('must be true or false').default(false),
-    secrets: z
-      .array(secretSchema)
-      .max(2, 'must be two at the most: the new one and the old')
-      .default([]),
-    token: secretFormats.token.optional(),
-    encoding_aes_key: secretFormats.key.optional(),
-    concurrency: countSchema(200).default(5),
-    per_second: countSchema(10_000).default(100),
-  })
+export const routeSchema = fieldsSchema
   .superRefine((route, context) => {
     for (const [field, message] of faultsOf(route)) {
       context.addIssue({ code: 'custom', path: field.split('.'), message });
@@ -95,18 +96,10 @@ export const routeSchema = z
   })
   .transform(toRoute);
 
-interface RawRoute {
-  target: string;
-  mode: RouteMode;
-  match: { info_type?: unknown; msg_type?: unknown; event?: unknown };
-  reply: boolean;
-  secrets: readonly unknown[];
-  token?: string | undefined;
-  encoding_aes_key?: string | undefined;
-}
+type Fields = z.output<typeof fieldsSchema>;
 
 /** What only shows when the fields are seen together. */
-function faultsOf({ mode, match, reply, secrets, ...route }: RawRoute): [string, string][] {
+function faultsOf({ mode, match, reply, secrets, ...route }: Fields): [string, string][] {
   const faults: [string, string][] = [];
   const target = routeTargetFault(route.target);
   if (target !== undefined) faults.push(['target', target]);
@@ -130,21 +123,7 @@ function faultsOf({ mode, match, reply, secrets, ...route }: RawRoute): [string,
   return faults;
 }
 
-type ParsedRoute = Omit<RawRoute, 'match' | 'secrets'> & {
-  name: string;
-  match: {
-    component?: string[] | 'any' | undefined;
-    authorizer?: string[] | 'any' | undefined;
-    info_type?: string[] | 'any' | undefined;
-    msg_type?: string[] | 'any' | undefined;
-    event?: string[] | 'any' | undefined;
-  };
-  secrets: Buffer[];
-  concurrency: number;
-  per_second: number;
-};
-
-function toRoute({ match, per_second: perSecond, ...raw }: ParsedRoute): Route {
+function toRoute({ match, per_second: perSecond, ...raw }: Fields): Route {
   const { component, authorizer, info_type: infoType, msg_type: msgType, event } = match;
   const { name, target, mode, reply, secrets, concurrency, token } = raw;
   return {

@@ -76,7 +76,5 @@ function tooMany(): KeeperError {
 }
 
 function isLocal(address: string): boolean {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
-  if (isIP(plain) === 0) return true;
-  return isLocalAddress(plain);
+  return isIP(address) === 0 || isLocalAddress(address);
 }

@@ -14,6 +14,10 @@ it.each([
   ['::1', true],
   ['fd00::1', true],
   ['fe80::1', true],
+  ['fe80::1%eth0', true],
+  ['::ffff:10.0.0.1', true],
+  ['::ffff:203.0.113.7', false],
+  ['::', true],
   ['2409:8a55::1', false],
 ])('%s is an address of this host or its network: %s', (address, local) => {
   expect(isLocalAddress(address)).toBe(local);
