@@ -32,6 +32,8 @@ export interface RefusedPushCounter {
   accepted(component: string, url: ServedUrl, at: number): void;
   /** Writes what Redis does not have yet. Never rejects. */
   flush(): Promise<void>;
+  /** Resolves when nothing is being written; what waits to be does not count. */
+  idle(): Promise<void>;
   /** Tells and writes the rest. Never rejects. */
   stop(): Promise<void>;
 }
@@ -149,6 +151,7 @@ export function createRefusedPushCounter(options: RefusedPushOptions): RefusedPu
       }
     },
     flush: () => write(state),
+    idle: () => state.writing,
     async stop() {
       state.cancelTell?.();
       tellRest(state);
