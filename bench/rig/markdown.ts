@@ -1,9 +1,9 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { shorten, type GoalLine, type Report, type Table } from './report.ts';
 import type { Surroundings } from './surroundings.ts';
 
-/** Writes what was measured into the documents, in both languages. */
+/** Writes what was measured into the documents, in both languages; what was not stays as it was. */
 
 type Language = 'en' | 'zh';
 
@@ -33,7 +33,7 @@ const WORDS = {
 const COMMANDS = `npm run bench                                  # everything; takes an hour
 npm run bench -- pushes reads --rounds 6       # some of it
 npm run bench -- pushes --only wxkeeper,co-wechat --json figures.json
-npm run bench -- --json figures.json --markdown  # writes this page`;
+npm run bench -- --json figures.json --markdown  # writes them into this page`;
 
 export async function writeDocuments(
   reports: readonly Report[],
@@ -41,33 +41,55 @@ export async function writeDocuments(
 ): Promise<void> {
   for (const language of ['en', 'zh'] as const) {
     const file = fileURLToPath(new URL(`../../${FILES[language]}`, import.meta.url));
-    await writeFile(file, documentOf(reports, around, language));
+    const [, ...known] = (await readFile(file, 'utf8')).trimEnd().split(/\n\n(?=## )/);
+    const sections = new Map(known.map((text) => [headingOf(text), text]));
+    for (const report of reports) {
+      const text = sectionOf(report, around, language);
+      sections.set(headingOf(text), text);
+    }
+    sections.delete(`## ${WORDS[language].how}`);
+    await writeFile(file, documentOf([...sections.values()], around, language));
   }
 }
 
-function documentOf(reports: readonly Report[], around: Surroundings, language: Language): string {
+function headingOf(section: string): string {
+  return section.split('\n', 1)[0] ?? '';
+}
+
+function documentOf(
+  sections: readonly string[],
+  { machine, node, cores, load }: Surroundings,
+  language: Language,
+): string {
   const words = WORDS[language];
   const parts = [
     `# ${words.title}`,
     words.link,
     words.intro,
-    Object.values(around)
-      .map((line) => `- ${String(line)}`)
-      .join('\n'),
+    listOf([machine, node, cores, load]),
     `## ${words.how}`,
     `\`\`\`sh\n${COMMANDS}\n\`\`\``,
-    ...reports.flatMap((report) => sectionOf(report, language)),
+    ...sections,
   ];
   return `${parts.join('\n\n')}\n`;
 }
 
-function sectionOf({ title, lines, tables, notes }: Report, language: Language): string[] {
+function sectionOf(
+  { title, lines, tables, notes }: Report,
+  { commit, date, busy }: Surroundings,
+  language: Language,
+): string {
   return [
     `## ${title[language]}`,
+    `${commit}, ${date}, ${busy}`,
     ...(lines.length > 0 ? [goalsOf(lines, language)] : []),
     ...tables.map(tableOf),
-    ...(notes.length > 0 ? [notes.map((note) => `- ${note}`).join('\n')] : []),
-  ];
+    ...(notes.length > 0 ? [listOf(notes)] : []),
+  ].join('\n\n');
+}
+
+function listOf(lines: readonly string[]): string {
+  return lines.map((line) => `- ${line}`).join('\n');
 }
 
 function goalsOf(lines: readonly GoalLine[], language: Language): string {

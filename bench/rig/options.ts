@@ -24,7 +24,7 @@ export const USAGE = `npm run bench -- [BENCH ...] [options]
   --seconds N       of each load, default 5; of \`long\` 600
   --only A,B        only these servers, such as wxkeeper,co-wechat
   --json FILE       keep everything that was measured, and what FILE has of this commit
-  --markdown        write docs/performance.md and docs/performance.zh-CN.md
+  --markdown        write it into docs/performance.md and docs/performance.zh-CN.md
   --authorizers N   of \`day\`, default 2000
   --hours N         of \`day\`, default 4`;
 
