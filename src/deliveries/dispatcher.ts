@@ -5,11 +5,13 @@ import type { Log } from '../lib/log.ts';
 import { KeyedWorker } from '../lib/worker.ts';
 import { readExchange } from '../store/authorizers/code-exchange.ts';
 import {
-  claimDeliveries,
   readHeldPush,
   readHeldPushes,
   readKeptPush,
   releaseHeldPush,
+} from '../store/deliveries/kept-push.ts';
+import {
+  claimDeliveries,
   settleDelivery,
   type ClaimedDelivery,
   type SettledAttempt,

@@ -1,7 +1,9 @@
 import type { Route } from '../config/routes.ts';
 import { deadline, sleep, type Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
-import { mayBeAsked, readReply, type MissedReply } from '../store/deliveries/queue.ts';
+import { readReply } from '../store/deliveries/kept-push.ts';
+import type { MissedReply } from '../store/deliveries/queue.ts';
+import { mayBeAsked } from '../store/deliveries/target-state.ts';
 import type { Store } from '../store/redis/store.ts';
 import type { EnvelopeSecrets } from '../wechat/push/envelope.ts';
 import { textOf } from '../wechat/push/push-fields.ts';
@@ -54,7 +56,7 @@ const POLL_MS = 50;
 const NONE: UserReply = { as: 'none' };
 
 interface State extends RepliesOptions {
-  /** By route. */
+  /** By component and route. */
   asked: Map<string, number>;
   asking: Set<Promise<unknown>>;
   /** Ends of attempts that are being stored. */
@@ -92,8 +94,9 @@ async function replyTo(
   const { asked, log, onReply } = state;
   if (replier === undefined) return NONE;
   const { name } = replier;
-  const before = asked.get(name) ?? 0;
-  asked.set(name, before + 1);
+  const key = `${component} ${name}`;
+  const before = asked.get(key) ?? 0;
+  asked.set(key, before + 1);
   try {
     if (!(await mayAsk(state, component, name, before, begunAt))) {
       onReply?.(name, 'not_asked');
@@ -106,7 +109,7 @@ async function replyTo(
     log.error('a target could not be asked for a reply', { request_id: id, route: name, error });
     return NONE;
   } finally {
-    asked.set(name, (asked.get(name) ?? 1) - 1);
+    asked.set(key, (asked.get(key) ?? 1) - 1);
   }
 }
 

@@ -1,14 +1,12 @@
 import type { Route } from '../config/routes.ts';
 import type { Log } from '../lib/log.ts';
+import { hasHeldPushes } from '../store/deliveries/kept-push.ts';
+import { moveDeliveries, waitingIn, type Waiting } from '../store/deliveries/queue.ts';
 import {
   forgetBytes,
-  moveDeliveries,
-  readHeldPushes,
   readTargetState,
-  waitingIn,
   type TargetState,
-  type Waiting,
-} from '../store/deliveries/queue.ts';
+} from '../store/deliveries/target-state.ts';
 import type { Store } from '../store/redis/store.ts';
 import { routesOf } from './matching.ts';
 
@@ -39,15 +37,18 @@ export interface UpkeepOptions {
 
 /** @throws KeeperError `store_unavailable` */
 export async function keepDeliveries(options: UpkeepOptions): Promise<void> {
-  const { components, routes, store } = options;
-  for (const component of components) {
-    const names = routesOf(routes, component).map(({ name }) => name);
-    const readAll = () => Promise.all(names.map((route) => read(store, component, route)));
-    const queues = await readAll();
-    let ended = 0;
-    for (const queue of queues) ended += await endOld(options, component, queue);
-    await makeRoom(options, component, ended === 0 ? queues : await readAll(), readAll);
-  }
+  // Each for itself: what Redis refuses about one must not keep the others waiting.
+  await Promise.all(options.components.map((component) => keepOf(options, component)));
+}
+
+async function keepOf(options: UpkeepOptions, component: string): Promise<void> {
+  const { routes, store } = options;
+  const names = routesOf(routes, component).map(({ name }) => name);
+  const readAll = () => Promise.all(names.map((route) => read(store, component, route)));
+  const queues = await readAll();
+  let ended = 0;
+  for (const queue of queues) ended += await endOld(options, component, queue);
+  await makeRoom(options, component, ended === 0 ? queues : await readAll(), readAll);
 }
 
 /** @returns how many */
@@ -133,8 +134,8 @@ type Queue = TargetState & { route: string };
 
 async function read(store: Store, component: string, route: string): Promise<Queue> {
   const state = { ...(await readTargetState(store, component, route)), route };
-  const held = await readHeldPushes(store, component, 1);
-  if (countOf(state) + state.underWay + held.length > 0 || state.bytes === 0) return state;
+  if (countOf(state) + state.underWay > 0 || state.bytes === 0) return state;
+  if (await hasHeldPushes(store, component)) return state;
   // Its queues have expired, or were deleted.
   await forgetBytes(store, component, route, state.bytes);
   return { ...state, bytes: 0 };

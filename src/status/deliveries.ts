@@ -2,7 +2,7 @@ import { routesOf } from '../deliveries/matching.ts';
 import { readTold } from '../deliveries/told.ts';
 import type { Route } from '../config/routes.ts';
 import { isoOrNull } from '../lib/time-format.ts';
-import { readTargetState, type TargetState } from '../store/deliveries/queue.ts';
+import { readTargetState, type TargetState } from '../store/deliveries/target-state.ts';
 import type { Store } from '../store/redis/store.ts';
 import { finding, type Finding } from './problems.ts';
 import type { DeliveryStatus } from './schema.ts';

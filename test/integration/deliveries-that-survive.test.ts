@@ -7,6 +7,7 @@ import {
   rawRoute,
   sendMessage,
   stateOf,
+  storeAndDie,
 } from '../kit/delivering.ts';
 import {
   COMPONENT,
@@ -26,8 +27,6 @@ import {
   moveDeliveries,
   settleDelivery,
 } from '../../src/store/deliveries/queue.ts';
-import type { DeliveryPlan } from '../../src/store/tickets/push.ts';
-import { appendEvent } from '../../src/store/tickets/event-stream.ts';
 
 /** Deliveries when something breaks: a replica, a key, the room there is; and what people do about it. */
 
@@ -57,28 +56,17 @@ const api = async (path: string, body?: object) => {
   return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
 };
 
-/** Stores a push as a replica does that dies before it delivers anything. */
-async function storeAndDie(id: string): Promise<void> {
-  const { store, keys } = platform;
-  const { fresh, target: state } = keys.deliveries(appid, 'json');
-  const kept = { at: '1', type: 'message', targets: 'json', json: `{"id":"${id}"}` };
-  const score = platform.clock.now();
-  const plan: DeliveryPlan = { id, kept, queues: [{ keys: [fresh, state], score }] };
-  const identities = [{ name: id, forMs: MINUTE }];
-  await appendEvent(store, appid, { identities, event: { id }, plan });
-}
-
 describe('row 172: a replica that dies', () => {
   it('between the answer to WeChat and the delivery: another one delivers within seconds', async () => {
     await start();
-    await storeAndDie('one');
+    await storeAndDie(platform, 'one');
     await platform.pass(10_000);
     expect(idsAt(target)).toEqual(['one']);
   });
 
   it('during a delivery: it is made again when the lease is over, and the late end changes nothing', async () => {
     await start();
-    await storeAndDie('one');
+    await storeAndDie(platform, 'one');
     const targets = [{ name: 'json', free: 5, concurrency: 5, perSecond: 100 }];
     const { claimed } = await claimDeliveries(platform.store, appid, targets);
     expect(claimed).toEqual([{ target: 'json', id: 'one', attempt: 1 }]);

@@ -29,7 +29,9 @@ import {
 } from '../kit/targets.ts';
 import { POLLING } from '../kit/waiting.ts';
 import { authorizerToken } from '../../src/store/authorizers/authorization.ts';
-import { moveDeliveries, readKeptPush, resumeTarget } from '../../src/store/deliveries/queue.ts';
+import { readKeptPush } from '../../src/store/deliveries/kept-push.ts';
+import { moveDeliveries } from '../../src/store/deliveries/queue.ts';
+import { resumeTarget } from '../../src/store/deliveries/target-state.ts';
 import { openPush } from '../../src/wechat/push/envelope.ts';
 
 /** Pushes on their way to applications: what each is sent, and what becomes of it when it fails. */

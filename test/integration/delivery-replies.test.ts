@@ -1,20 +1,24 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { APP, messagePush, messageXml, SECRET, stateOf } from '../kit/delivering.ts';
+import {
+  APPLICATION,
+  CONSOLE,
+  jsonRoute,
+  messagePush,
+  messageXml,
+  ROUTES,
+  says,
+  stateOf,
+} from '../kit/delivering.ts';
 import { COMPONENT, createTestPlatform, MINUTE, type TestPlatform } from '../kit/platform.ts';
 import { MESSAGES, post } from '../kit/public-listener.ts';
 import { encryptByHand, wrapPush, type EnvelopeOptions } from '../kit/push-envelope.ts';
-import { startTarget, status, type Answering, type Target } from '../kit/targets.ts';
+import { startTarget, status, type Target } from '../kit/targets.ts';
 import { POLLING } from '../kit/waiting.ts';
 import { openPush, sealReply, type EnvelopeSecrets } from '../../src/wechat/push/envelope.ts';
 import { readPush } from '../../src/wechat/push/read-push.ts';
 
 /** Users who are answered by an application while WeChat waits. */
 
-const SECRETS: EnvelopeSecrets = {
-  componentAppid: COMPONENT.appid,
-  token: COMPONENT.token,
-  encodingAesKey: COMPONENT.encodingAesKey,
-};
 const PREVIOUS = { token: COMPONENT.previousToken, key: COMPONENT.previousEncodingAesKey };
 
 let target: Target;
@@ -27,14 +31,8 @@ afterEach(async () => {
   await target.close();
 });
 
-const ROUTES = {
-  raw: { mode: 'raw' },
-  sealed: { mode: 'sealed', token: APP.token, encoding_aes_key: APP.encodingAesKey },
-  json: { mode: 'json', secrets: [SECRET] },
-};
-
 async function start(mode: keyof typeof ROUTES, ...more: object[]): Promise<void> {
-  const route = { name: 'app', target: target.url, reply: true, ...ROUTES[mode] };
+  const route = ROUTES[mode](target, { name: 'app', reply: true });
   platform = await createTestPlatform({ routes: [route, ...more], ticket: true });
 }
 
@@ -58,7 +56,7 @@ async function askOnly(xml: string): Promise<string> {
 }
 
 /** What the user reads, as WeChat opens it. */
-function read(answer: string, secrets: EnvelopeSecrets = SECRETS): Record<string, unknown> {
+function read(answer: string, secrets: EnvelopeSecrets = CONSOLE): Record<string, unknown> {
   const body = answer.replace(/^200 /, '');
   const part = (name: string) =>
     new RegExp(`<${name}>(?:<!\\[CDATA\\[)?([^<\\]]*)|"${name}":"?([^",}]*)`)
@@ -79,16 +77,12 @@ const REPLY_XML =
   '<CreateTime>1</CreateTime><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[你好]]></Content></xml>';
 const encryptedBy = (secrets: EnvelopeSecrets) =>
   sealReply(secrets, 'xml', { reply: REPLY_XML, timestamp: now(), nonce: 'n1' });
-const says =
-  (body: string): Answering =>
-  (_request, response) =>
-    response.end(body);
 const state = () => stateOf(platform, 'app');
 
 describe('row 171: a reply', () => {
   it('of a raw target is passed back, byte by byte', async () => {
     await start('raw');
-    const body = encryptedBy(SECRETS);
+    const body = encryptedBy(CONSOLE);
     target.answer(says(body));
     expect(await ask()).toBe(`200 ${body}`);
     expect(await state()).toMatchObject({ delivered: 1, underWay: 0 });
@@ -97,9 +91,9 @@ describe('row 171: a reply', () => {
 
   it('of a sealed target is encrypted with the key of the push, also with the previous one', async () => {
     await start('sealed');
-    target.answer(says(encryptedBy({ componentAppid: COMPONENT.appid, ...APP })));
+    target.answer(says(encryptedBy(APPLICATION)));
     expect(read(await ask())).toMatchObject({ Content: '你好' });
-    const previous = { ...SECRETS, token: PREVIOUS.token, encodingAesKey: PREVIOUS.key };
+    const previous = { ...CONSOLE, token: PREVIOUS.token, encodingAesKey: PREVIOUS.key };
     expect(read(await ask(message(2), PREVIOUS), previous)).toMatchObject({ Content: '你好' });
   });
 
@@ -178,7 +172,7 @@ describe('row 171: a reply', () => {
 
   it('that WeChat would not trust is told in the log, without what was in it', async () => {
     await start('raw');
-    target.answer(says(encryptedBy({ ...SECRETS, token: 'canaryToken' })));
+    target.answer(says(encryptedBy({ ...CONSOLE, token: 'canaryToken' })));
     expect(await ask()).toBe('200 success');
     const line = platform.logs.find(({ message: text }) => text.includes('no reply from a target'));
     expect(line).toMatchObject({ route: 'app', reply: 'malformed' });
@@ -224,7 +218,7 @@ describe('row 171: a reply', () => {
   it('comes from the first route that replies; the others get the message as well', async () => {
     const other = await startTarget();
     try {
-      await start('json', { name: 'second', target: other.url, reply: true, ...ROUTES.json });
+      await start('json', jsonRoute(other, { name: 'second', reply: true }));
       target.answer(says('{"type":"text","content":"first"}'));
       other.answer(says('{"type":"text","content":"second"}'));
       expect(read(await ask())).toMatchObject({ Content: 'first' });
@@ -291,8 +285,13 @@ describe('row 171: a reply', () => {
 
 const turn = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
 
+/** As little as it takes: what is awaited has a deadline of its own, by the same clock. */
 async function advanceUntil<T>(promise: Promise<T>): Promise<T> {
   const ended = promise.then(() => true);
-  while (!(await Promise.race([ended, platform.clock.advance(50, turn).then(() => false)])));
+  for (let step = 0; step < 40; step += 1) {
+    await platform.clock.advance(50, turn);
+    const pause = new Promise<false>((resolve) => setTimeout(() => resolve(false), 25));
+    if (await Promise.race([ended, pause])) break;
+  }
   return promise;
 }

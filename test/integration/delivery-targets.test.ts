@@ -5,7 +5,8 @@ import { COMPONENT, createTestPlatform, HOUR, type TestPlatform } from '../kit/p
 import { startTarget, status, type Answering, type Target } from '../kit/targets.ts';
 import { POLLING } from '../kit/waiting.ts';
 import { ATTEMPT_MS } from '../../src/deliveries/dispatcher.ts';
-import { readKeptPush, resumeTarget } from '../../src/store/deliveries/queue.ts';
+import { readKeptPush } from '../../src/store/deliveries/kept-push.ts';
+import { resumeTarget } from '../../src/store/deliveries/target-state.ts';
 
 /**
  * Targets that misbehave, each beside one that is well: when they are asked, how often, what becomes of it,

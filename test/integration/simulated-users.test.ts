@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { APP, jsonRoute, rawRoute, sealedRoute, stateOf } from '../kit/delivering.ts';
-import { AUTHORIZER, COMPONENT, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
-import { startTarget, status, type Answering, type Target } from '../kit/targets.ts';
+import { APPLICATION, CONSOLE, ROUTES, says, stateOf } from '../kit/delivering.ts';
+import { AUTHORIZER, createTestPlatform, type TestPlatform } from '../kit/platform.ts';
+import { startTarget, status, type Target } from '../kit/targets.ts';
 import { POLLING } from '../kit/waiting.ts';
 import type { PushFault } from '../../src/sandbox/wechat/faults.ts';
 import { sealReply, type EnvelopeSecrets } from '../../src/wechat/push/envelope.ts';
@@ -9,13 +9,6 @@ import { replyDocument } from '../../src/wechat/push/reply.ts';
 
 /** The simulator plays users of an application behind a delivery route: what they see. */
 
-const CONSOLE: EnvelopeSecrets = {
-  componentAppid: COMPONENT.appid,
-  token: COMPONENT.token,
-  encodingAesKey: COMPONENT.encodingAesKey,
-};
-const OWN: EnvelopeSecrets = { componentAppid: COMPONENT.appid, ...APP };
-const ROUTES = { raw: rawRoute, sealed: sealedRoute, json: jsonRoute };
 const NOTHING = { sees: 'nothing' };
 
 let target: Target;
@@ -41,10 +34,6 @@ const say = (fault?: PushFault) =>
     { ...ENDS, MsgType: 'text', Content: 'hi' },
     fault,
   );
-const says =
-  (body: string): Answering =>
-  (_request, response) =>
-    response.end(body);
 
 /** What an application answers that speaks WeChat's own form. */
 function encrypted(secrets: EnvelopeSecrets, form: 'xml' | 'json' = 'xml'): string {
@@ -95,7 +84,7 @@ describe('a user who writes to an application', () => {
 
   it.each([
     ['raw', CONSOLE],
-    ['sealed', OWN],
+    ['sealed', APPLICATION],
   ] as const)('sees what a %s target says, in XML and in JSON', async (mode, secrets) => {
     await start(mode);
     target.answer((_request, response) => response.end(encrypted(secrets)));
@@ -113,7 +102,10 @@ describe('a user who writes to an application', () => {
 
   it.each([
     ['with a wrong signature', () => encrypted({ ...CONSOLE, token: 'another' })],
-    ['with another key', () => encrypted({ ...CONSOLE, encodingAesKey: APP.encodingAesKey })],
+    [
+      'with another key',
+      () => encrypted({ ...CONSOLE, encodingAesKey: APPLICATION.encodingAesKey }),
+    ],
     ['in clear XML', () => replyDocument({ type: 'text', content: 'x' }, ends).xml],
     ['in clear text', () => 'hello'],
   ])('sees nothing of a reply %s: wxkeeper does not pass it on', async (_what, reply) => {

@@ -1,9 +1,12 @@
 import { expect } from 'vitest';
-import { COMPONENT, type TestPlatform } from './platform.ts';
+import { COMPONENT, MINUTE, type TestPlatform } from './platform.ts';
 import { asMessage, MESSAGES, post, type PostedPush } from './public-listener.ts';
 import { encryptPush, type EnvelopeOptions } from './push-envelope.ts';
-import type { Target } from './targets.ts';
-import { readTargetState, type TargetState } from '../../src/store/deliveries/queue.ts';
+import type { Answering, Target } from './targets.ts';
+import { readTargetState, type TargetState } from '../../src/store/deliveries/target-state.ts';
+import type { EnvelopeSecrets } from '../../src/wechat/push/envelope.ts';
+import { appendEvent } from '../../src/store/tickets/event-stream.ts';
+import type { DeliveryPlan } from '../../src/store/tickets/push.ts';
 
 /** Delivery routes, as CONFIG_FILE spells them, and messages for them. */
 
@@ -26,6 +29,22 @@ export function sealedRoute(target: Target, fields: object = {}): object {
   const { token, encodingAesKey: key } = APP;
   const own = { token, encoding_aes_key: key };
   return { name: 'sealed', target: target.url, mode: 'sealed', ...own, ...fields };
+}
+
+/** By mode. */
+export const ROUTES = { raw: rawRoute, sealed: sealedRoute, json: jsonRoute };
+
+/** What the console has, and what the application behind `sealedRoute`. */
+export const CONSOLE: EnvelopeSecrets = {
+  componentAppid: COMPONENT.appid,
+  token: COMPONENT.token,
+  encodingAesKey: COMPONENT.encodingAesKey,
+};
+export const APPLICATION: EnvelopeSecrets = { componentAppid: COMPONENT.appid, ...APP };
+
+/** For `Target.answer`: 200 with this body. */
+export function says(body: string): Answering {
+  return (_request, response) => response.end(body);
 }
 
 const secondsOf = ({ clock }: TestPlatform) => Math.floor(clock.now() / 1000);
@@ -68,4 +87,14 @@ export async function sendMessage(
 
 export function stateOf({ store }: TestPlatform, route: string): Promise<TargetState> {
   return readTargetState(store, COMPONENT.appid, route);
+}
+
+/** Stores a push for the route `json` as a replica does that dies before it delivers anything. */
+export async function storeAndDie({ store, keys, clock }: TestPlatform, id: string): Promise<void> {
+  const { fresh, target } = keys.deliveries(COMPONENT.appid, 'json');
+  const kept = { at: '1', type: 'message', targets: 'json', json: `{"id":"${id}"}` };
+  const score = clock.now();
+  const plan: DeliveryPlan = { id, kept, queues: [{ keys: [fresh, target], score }] };
+  const identities = [{ name: id, forMs: MINUTE }];
+  await appendEvent(store, COMPONENT.appid, { identities, event: { id }, plan });
 }

@@ -28,5 +28,8 @@ export const STORIES: readonly Story[] = [
   { name: 'sealed-refresh-tokens' },
   { name: 'dashboard' },
   { name: 'dashboard-spoiled' },
+  { name: 'deliveries', isShort: true },
+  { name: 'delivery-queues' },
+  { name: 'delivery-replies' },
   { name: 'demo' },
 ];

@@ -93,9 +93,11 @@ async function attemptsOf({ redis, keys }: Station, queues: readonly QueueLook[]
   for (const { route, found } of queues) {
     const dead = [...found].filter(([, [at]]) => at?.place === 'dead').map(([id]) => id);
     if (dead.length === 0) continue;
-    const tried = await redis.hmget(keys.deliveries(COMPONENT.appid, route).attempts, ...dead);
-    for (const [index, id] of dead.entries())
-      attempts.set(`${route} ${id}`, Number(tried[index] ?? 0));
+    const told = await Promise.all(dead.map((id) => redis.hkeys(keys.push(COMPONENT.appid, id))));
+    for (const [index, id] of dead.entries()) {
+      const tried = told[index]?.map((name) => name.split(`try:${route}:`)[1] ?? 0) ?? [];
+      attempts.set(`${route} ${id}`, Math.max(0, ...tried.map(Number)));
+    }
   }
   return attempts;
 }

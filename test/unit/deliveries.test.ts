@@ -5,7 +5,7 @@ import { mayCall } from '../../src/lib/addresses.ts';
 import { deliveryFindings } from '../../src/status/deliveries.ts';
 import { describeProblem } from '../../src/status/wording.ts';
 import type { DeliveryStatus } from '../../src/status/schema.ts';
-import type { TargetState } from '../../src/store/deliveries/queue.ts';
+import type { TargetState } from '../../src/store/deliveries/target-state.ts';
 
 /** Decisions about deliveries that need no Redis. */
 

@@ -5,7 +5,7 @@
 -- KEYS  for each target: 1 fresh   2 again   3 leased   4 replying (sorted sets)   5 attempts
 --       6 target (hashes)
 -- ARGV  1 now ms, or '' for Redis's clock   2 ms until a lease ends   3 ms for which keys are kept
---       4 ms that a target is left alone at the most
+--       4 ms that a target is left alone at the most   5 ms between two attempts at the most
 --       then for each target: how many at most   how many of all callers together   how many a second
 -- Returns for each target {ms until more may be had, -1 when nothing waits, id, attempt, ...}
 local now = tonumber(ARGV[1])
@@ -15,9 +15,17 @@ if not now then
 end
 local lease_ends = string.format('%.0f', now + ARGV[2])
 local RETURNED_AT_ONCE, EACH = 100, 5
+-- Full after so much of a second: what a target gets at once after a pause, beside what it may have.
+local BURST = 0.25
 
 local function due(at, most)
   return redis.call('ZRANGEBYSCORE', KEYS[at], '-inf', now, 'LIMIT', 0, most)
+end
+
+-- Further ahead than anything is put, which is what a clock was set back by.
+local function impossible(at, ahead)
+  local from = string.format('(%.0f', now + ahead)
+  return redis.call('ZRANGEBYSCORE', KEYS[at], from, '+inf', 'LIMIT', 0, RETURNED_AT_ONCE)
 end
 
 -- pcall, here and below: what somebody has spoiled is made anew.
@@ -51,19 +59,20 @@ local function allowed(at, want, most, rate)
   local open_until = tonumber(state[2] or '')
   if open_until then
     local wait = open_until - now
-    -- Further ahead is what a clock was set back by.
     if wait > 0 and wait <= tonumber(ARGV[4]) then return 0, wait end
     free = 1 - leased
   end
-  local paced_at, left = tonumber(state[3] or '') or 0, tonumber(state[4] or '') or rate
-  left = now < paced_at and rate or math.min(rate, left + (now - paced_at) * rate / 1000)
+  local full = math.max(1, rate * BURST)
+  local paced_at, left = tonumber(state[3] or '') or 0, tonumber(state[4] or '') or full
+  left = now < paced_at and full or math.min(full, left + (now - paced_at) * rate / 1000)
   free = math.min(want, free)
   if free > 0 and left < 1 then return 0, math.ceil((1 - left) * 1000 / rate) end
   return math.max(0, math.min(free, math.floor(left))), nil, left, tonumber(state[5] or '') or 0
 end
 
 local function take(at, free, left, turn, claimed)
-  local fresh, again = due(at + 1, free), due(at + 2, free)
+  -- What is fresh is due, whatever the clock says by now.
+  local fresh, again = redis.call('ZRANGE', KEYS[at + 1], 0, free - 1), due(at + 2, free)
   local f, a, taken = 1, 1, 0
   while taken < free and (fresh[f] or again[a]) do
     turn = turn + 1
@@ -96,6 +105,12 @@ local function claim(at, want, most, rate)
       redis.call('ZREM', KEYS[at + set], id)
       put(at + 2, now, id, ARGV[3])
     end
+    for _, id in ipairs(impossible(at + set, 2 * ARGV[2])) do
+      redis.call('ZADD', KEYS[at + set], lease_ends, id)
+    end
+  end
+  for _, id in ipairs(impossible(at + 2, tonumber(ARGV[5]))) do
+    redis.call('ZADD', KEYS[at + 2], string.format('%.0f', now), id)
   end
   local free, wait, left, turn = allowed(at, want, most, rate)
   local claimed = { -1 }
@@ -114,7 +129,7 @@ end
 
 local all = {}
 for i = 1, #KEYS / 6 do
-  local arg = 3 * i + 2
+  local arg = 3 * i + 3
   all[i] = claim(6 * (i - 1), tonumber(ARGV[arg]), tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2]))
 end
 return all

@@ -22,16 +22,13 @@ for i = 5, #KEYS do
   local id = ARGV[i]
   if redis.call('ZREM', KEYS[1], id) == 1 then
     moved = moved + 1
-    if what == 'give_up' then
+    redis.pcall('HDEL', KEYS[3], id)
+    if what == 'replay' or what == 'give_up' then
       put(2, ARGV[2], id, ARGV[4])
+      -- What is kept of it must not go before it.
+      redis.call('PEXPIRE', KEYS[i], ARGV[4])
     else
-      redis.pcall('HDEL', KEYS[3], id)
-      if what == 'replay' then
-        put(2, ARGV[2], id, ARGV[4])
-        redis.call('PEXPIRE', KEYS[i], ARGV[4])
-      else
-        forget(i)
-      end
+      forget(i)
     end
   end
 end

@@ -1,7 +1,7 @@
 -- Ends one attempt of a delivery.
 --
 -- KEYS  1 again   2 the lease   3 dead   4 fresh (sorted sets)   5 attempts   6 target
---       7 what is kept of the push (hashes)
+--       7 what is kept of the push (hashes)   8 the reply to the user (string)
 -- ARGV  1 id   2 attempt   3 'delivered', 'again', 'dead', 'stop' (the target wants no more) or 'released' (it
 --       was not tried)   4 now ms   5 when to try again, epoch ms   6 what people read of this attempt
 --       7 the name of its field   8 '1' when the target was asked, '' when not
@@ -10,7 +10,7 @@
 --       13 ms to keep what is kept for people when it went well at once   14 when it did not
 --       15 the reply to the user, for WeChat's repeats, or ''   16 ms for which keys are kept
 --       17 when the attempt began, epoch ms   18 'told' when the user got what the target said, 'late',
---       'failed' or 'malformed' when he got nothing, or ''
+--       'failed' or 'malformed' when he got nothing, or ''   19 ms for which the reply is kept
 -- Returns 'done', or 'not_ours' when another attempt has begun meanwhile
 local id, attempt, outcome, now = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
@@ -30,13 +30,14 @@ local function add(field, n)
   return type(sum) == 'number' and sum or 1
 end
 
+-- Asked again, since the answer was lost.
+if redis.pcall('HGET', KEYS[7], ARGV[7]) == ARGV[6] then return 'done' end
 local known = redis.pcall('HGET', KEYS[5], id)
 if type(known) == 'table' then redis.call('DEL', KEYS[5]) end
 if type(known) ~= 'table' and (known or '0') ~= attempt then return 'not_ours' end
--- Asked again, since the answer was lost.
-if redis.pcall('HGET', KEYS[7], ARGV[7]) == ARGV[6] then return 'done' end
--- A lease that has ended, and was given to nobody since, was ours all the same.
-if remove(2) + remove(1) == 0 then return 'not_ours' end
+-- A lease that has ended, and was given to nobody since, was ours all the same; and so is one that went
+-- with a spoiled queue, while no other attempt is known.
+if remove(2) + remove(1) == 0 and known ~= attempt then return 'not_ours' end
 
 local kept = redis.pcall('HGET', KEYS[7], 'size')
 if type(kept) == 'table' then
@@ -45,8 +46,8 @@ if type(kept) == 'table' then
 end
 if kept then
   if outcome ~= 'released' then redis.call('HSET', KEYS[7], ARGV[7], ARGV[6]) end
-  if ARGV[15] ~= '' then redis.call('HSET', KEYS[7], 'reply', ARGV[15]) end
 end
+if ARGV[15] ~= '' then redis.call('SET', KEYS[8], ARGV[15], 'PX', ARGV[19]) end
 
 if ARGV[18] == 'told' then
   redis.pcall('HDEL', KEYS[6], 'reply_misses', 'reply_missed', 'reply_missed_at', 'reply_missing_since')
@@ -64,7 +65,9 @@ if went_well then
     redis.call('PEXPIRE', KEYS[7], tonumber(attempt) <= 1 and ARGV[13] or ARGV[14])
   end
 elseif outcome == 'dead' then
+  redis.pcall('HDEL', KEYS[5], id)
   put(3, ARGV[4], id, ARGV[16])
+  redis.call('PEXPIRE', KEYS[7], ARGV[16])
 elseif outcome == 'released' then
   put(4, ARGV[4], id, ARGV[16])
 else

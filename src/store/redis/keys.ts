@@ -76,6 +76,8 @@ export interface Keys {
   seen(appid: string, fingerprint: string): string;
   /** Hash: what is kept of a push until it is delivered, and each attempt. */
   push(appid: string, id: string): string;
+  /** What a user was answered to a push; a minute, for WeChat's repeats of it. */
+  reply(appid: string, id: string): string;
   /** Sorted set of pushes that are not to be delivered before their authorization code is exchanged. */
   heldPushes(appid: string): string;
   /** Of one target: see `DeliveryQueues`. */
@@ -126,6 +128,7 @@ export function createKeys(prefix: string): Keys {
     events: (appid) => `${prefix}events:{${appid}}`,
     seen: (appid, fingerprint) => `${prefix}seen:{${appid}}:${fingerprint}`,
     push: (appid, id) => `${prefix}push:{${appid}}:${id}`,
+    reply: (appid, id) => `${prefix}reply:{${appid}}:${id}`,
     heldPushes: (appid) => `${prefix}held_pushes:{${appid}}`,
     deliveries: (appid, target) => {
       const name = (what: string) => `${prefix}deliveries_${what}:{${appid}}:${target}`;

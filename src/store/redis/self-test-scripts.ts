@@ -10,12 +10,8 @@ import {
 import { claimDue, planCheck } from '../authorizers/due-queue.ts';
 import { appendEvent } from '../tickets/event-stream.ts';
 import { addExchange } from '../authorizers/code-exchange.ts';
-import {
-  claimDeliveries,
-  moveDeliveries,
-  releaseHeldPush,
-  settleDelivery,
-} from '../deliveries/queue.ts';
+import { releaseHeldPush } from '../deliveries/kept-push.ts';
+import { claimDeliveries, moveDeliveries, settleDelivery } from '../deliveries/queue.ts';
 import type { DeliveryPlan } from '../tickets/push.ts';
 import { createKeys, type CredentialId } from './keys.ts';
 import { giveLeaseBack, takeLease } from './lease.ts';

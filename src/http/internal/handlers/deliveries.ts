@@ -4,14 +4,9 @@ import { readTold } from '../../../deliveries/told.ts';
 import { KeeperError } from '../../../lib/errors.ts';
 import { iso } from '../../../lib/time-format.ts';
 import { describeDeliveries, type ShownRoute } from '../../../status/deliveries.ts';
-import {
-  isHeld,
-  moveDeliveries,
-  readDead,
-  readKeptPush,
-  resumeTarget,
-  waitingIn,
-} from '../../../store/deliveries/queue.ts';
+import { isHeld, readKeptPush } from '../../../store/deliveries/kept-push.ts';
+import { moveDeliveries, readDead, waitingIn } from '../../../store/deliveries/queue.ts';
+import { resumeTarget } from '../../../store/deliveries/target-state.ts';
 import type { Store } from '../../../store/redis/store.ts';
 import { findEvent } from '../../../store/tickets/event-stream.ts';
 import { faultsIn, knownComponent } from '../../explain.ts';
