@@ -37,8 +37,14 @@ export interface Judge {
   allow(kinds: readonly Kept[], mints: number): void;
   /** An older value may show up for a while. */
   allowOlder(seconds: number): void;
-  /** Looks at what readers of Redis find; `seconds` since the last look. */
-  lookAtRedis(seconds: number): Promise<void>;
+  /**
+   * Looks at what readers of Redis find.
+   * @param seconds since the last look
+   * @param rest lets what is under way end, as far as it can without the clock: the machine may be slow
+   */
+  lookAtRedis(seconds: number, rest: () => Promise<void>): Promise<void>;
+  /** Whether this would be a violation just now. */
+  isDead(kept: Kept, value: string | undefined): boolean;
   /** What a reader got over HTTP. */
   judgeRead(kept: Kept, status: number, value: string | undefined, seconds: number): void;
   violate(message: string): void;
@@ -84,7 +90,8 @@ export function createJudge(station: Station): Judge {
       for (const { id } of kinds) add(judge.allowed, id.kind, mints);
     },
     allowOlder: (seconds) => void (state.olderUntil = clock.monotonic() + seconds * 1000),
-    lookAtRedis: (seconds) => lookAtRedis(state, seconds),
+    lookAtRedis: (seconds, rest) => lookAtRedis(state, seconds, rest),
+    isDead: (kept, value) => isDead(state, kept, value),
     judgeRead(kept, status, value, seconds) {
       judge.reads += 1;
       settleAccount(state, 'http', kept, value, `${status} ${nameOf(state, value)}`, seconds);
@@ -130,15 +137,25 @@ function absorb(state: JudgeState): void {
   }
 }
 
-async function lookAtRedis(state: JudgeState, seconds: number): Promise<void> {
+async function lookAtRedis(
+  state: JudgeState,
+  seconds: number,
+  rest: () => Promise<void>,
+): Promise<void> {
   const { redis, keys, redisUp } = state.station;
   if (!redisUp) return;
   state.judge.samples += 1;
   const { appid } = COMPONENT;
-  const [values, ticket] = await Promise.all([
-    redis.mget([...ALL.map(({ id }) => keys.mirror(id)), keys.ticketMirror(appid)]),
-    redis.hget(keys.ticketRecord(appid), 'ticket').catch(() => null),
-  ]);
+  const look = () =>
+    Promise.all([
+      redis.mget([...ALL.map(({ id }) => keys.mirror(id)), keys.ticketMirror(appid)]),
+      redis.hget(keys.ticketRecord(appid), 'ticket').catch(() => null),
+    ]);
+  let [values, ticket] = await look();
+  if (ALL.some((kept, index) => isDead(state, kept, values[index] ?? undefined))) {
+    await rest();
+    [values, ticket] = await look();
+  }
   absorb(state);
   for (const [index, kept] of ALL.entries()) {
     const value = values[index] ?? undefined;
@@ -194,6 +211,15 @@ function excuseFor(
   const overdueMs = state.station.clock.now() - (mint?.expiresAt ?? 0);
   // WeChat repeats a ticket to its very end, so its successor cannot be there before.
   return overdueMs <= REPEATED_MS ? { cause: 'repeated to its end' } : undefined;
+}
+
+function isDead(state: JudgeState, kept: Kept, value: string | undefined): boolean {
+  const { simulator, clock } = state.station;
+  if (value !== undefined && simulator.isLive(kept.id.kind, value)) return false;
+  const now = clock.monotonic();
+  state.excuses = state.excuses.filter(({ until }) => until >= now);
+  absorb(state);
+  return excuseFor(state, kept, value) === undefined;
 }
 
 function settleAccount(

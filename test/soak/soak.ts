@@ -90,7 +90,7 @@ async function go(soak: Soak, reading: Reading, seconds: number, step: number): 
     steerPushes(soak);
     soak.messages.send();
     await passing.pass(now * 1000);
-    await judge.lookAtRedis(now);
+    await judge.lookAtRedis(now, () => passing.rest());
     const careful = step <= 5;
     await soak.deliveries.tick(careful);
     await soak.operator.work();
@@ -120,7 +120,11 @@ async function readAll(soak: Soak, seconds: number): Promise<void> {
   if (up.length === 0) return;
   const replica = soak.chance.pick(up);
   for (const kept of SHARED) {
-    const answer = await soak.ask(replica, pathOf(kept));
+    let answer = await soak.ask(replica, pathOf(kept));
+    if (answer !== undefined && soak.judge.isDead(kept, answer.value)) {
+      await soak.passing.rest();
+      answer = await soak.ask(replica, pathOf(kept));
+    }
     if (answer === undefined) continue;
     soak.judge.judgeRead(kept, answer.status, answer.value, seconds);
   }

@@ -5,6 +5,8 @@ import type { Station } from './station.ts';
 
 /** Real milliseconds without any sign of work, after which only the clock can bring some. */
 const QUIET_MS = 10;
+/** The same before something is called wrong. */
+const REST_MS = 1_000;
 /** The same where nothing can wait for the clock, should the machine stand still for a moment. */
 export const AT_REST_MS = 5_000;
 /** Calls looked at for one that may still hang; more cannot have begun meanwhile. */
@@ -16,6 +18,8 @@ export interface Passing {
   /** Lets time pass with everything that happens meanwhile. */
   pass(ms: number): Promise<void>;
   settle(): Promise<void>;
+  /** The same with patience: a busy machine may stand still for longer than the other one waits. */
+  rest(): Promise<void>;
   /** The result, or undefined when it has to wait for the clock. */
   now<T>(work: Promise<T>, quietMs?: number): Promise<T | undefined>;
 }
@@ -55,6 +59,11 @@ export function createPassing(station: Station): Passing {
   }
   return {
     settle,
+    async rest() {
+      const work = { done: false };
+      const done = idle().then(() => (work.done = true));
+      await Promise.race([done, quiet(station, work, REST_MS)]);
+    },
     async pass(ms) {
       // What was begun just before must not find its time over.
       await settle();
