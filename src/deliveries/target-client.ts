@@ -49,7 +49,7 @@ class ForbiddenAddressError extends Error {
 export function createTargetClient(networks: readonly string[]): TargetClient {
   // Pushes do not wait for it, and most installations do without.
   const load = async () => {
-    const { Agent, buildConnector, request } = await import('./undici.ts');
+    const { Agent, buildConnector, request } = await import('../lib/undici.ts');
     const connect = guardedConnector(networks, buildConnector);
     const waits = { headersTimeout: SILENCE_MS, bodyTimeout: SILENCE_MS };
     return { request, agent: new Agent({ ...waits, connect }) };
