@@ -19,6 +19,7 @@ import { readCredential, type ReadContext } from './credentials/read.ts';
 import { createPublicApp } from './http/public/app.ts';
 import type { AuthorizationLinks } from './http/internal/handlers/authorization-links.ts';
 import type { AuthorizationPages } from './http/public/authorize.ts';
+import { createUpstreams } from './http/gateway/upstream.ts';
 import { createPushFront } from './http/public/push-route.ts';
 import type { Limits } from './http/server.ts';
 import type { Seen } from './http/internal/route.ts';
@@ -145,6 +146,7 @@ function createWorkers(config: Config, options: PartsOptions) {
     sessionSecret: createSessionSecret(store),
     endedSessions: createEndedSessions(store, clock),
     keyRing: createKeyRing(config.apiKeys),
+    upstreams: createUpstreams(config.wechatApiBaseUrls),
     /** Of the process. */
     state: { stopping: false },
   };

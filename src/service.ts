@@ -62,6 +62,8 @@ interface Life {
 const DRAIN_MS = 10_000;
 /** Milliseconds more for the sockets that are cut when the time is up. */
 const DRAIN_SLACK_MS = 1_000;
+/** Milliseconds for the whole of a request at the internal port: a video that is passed on to WeChat. */
+const UPLOAD_MS = 120_000;
 /** Milliseconds to wait for Redis at start; without it the process starts all the same. */
 const REDIS_START_MS = 2_000;
 
@@ -151,6 +153,7 @@ function livesOf(config: Config, parts: Parts, listeners: Listeners): readonly L
     { phase: 'work', part: parts.keeper },
     { phase: 'work', part: news },
     { phase: 'held', part: { stop: () => parts.deliveries.close() } },
+    { phase: 'held', part: { stop: () => parts.upstreams.close() } },
     { phase: 'held', part: parts.pendingTickets },
     { phase: 'held', part: parts.refusedPushes },
   ];
@@ -192,7 +195,8 @@ function createListeners(config: Config, parts: Parts, limits: Partial<Limits> =
       await open(await listen(parts.publicApp, publicHost, publicPort, pushing));
       const { app, front } = await loadTheRest(config, parts);
       if (state.stopping) return;
-      const reading = { ...told('internal'), front };
+      const patient = { requestMs: UPLOAD_MS, ...limits };
+      const reading = { ...told('internal'), limits: patient, front };
       await open(await listen(app, internalHost, internalPort, reading));
     },
     /** Asks whoever comes to go elsewhere. @returns whether there is anybody to ask */

@@ -15,6 +15,8 @@ export interface Counters {
   onDelivery: (route: string, outcome: string) => void;
   /** What a user was told by a target. */
   onReply: (route: string, outcome: string) => void;
+  /** A call passed on to WeChat. @param key its id; keys are named in the settings */
+  onPassedOn: (outcome: string, key: string) => void;
   /** A read of a credential over HTTP, or a complaint; the labels are names of ours, not the caller's. */
   onRead: (read: { key: string; kind: string; request: string; result: string }) => void;
   onRequest: (listener: Listener, request: SeenRequest) => void;
@@ -51,6 +53,7 @@ export function createCounters(registry: Registry): Counters {
   const complaints = make.counter('complaints_total', COMPLAINTS, ['outcome']);
   const deliveries = make.counter('deliveries_total', DELIVERIES, ['route', 'outcome']);
   const replies = make.counter('replies_total', REPLIES, ['route', 'outcome']);
+  const passedOn = make.counter('gateway_calls_total', PASSED_ON, ['key', 'outcome']);
   const reads = make.tally('credential_reads_total', READS, ['key', 'kind', 'request', 'result']);
   const asked = ['listener', 'method', 'route'];
   const requests = make.tally('http_requests_total', REQUESTS, [...asked, 'status']);
@@ -75,6 +78,7 @@ export function createCounters(registry: Registry): Counters {
     onComplaint: (outcome) => complaints.inc({ outcome }),
     onDelivery: (route, outcome) => deliveries.inc({ route, outcome }),
     onReply: (route, outcome) => replies.inc({ route, outcome }),
+    onPassedOn: (outcome, key) => passedOn.inc({ key, outcome }),
     onRead: ({ key, kind, request, result }) => reads.count(key, kind, request, result),
     onRequest(listener, { method, route, status, seconds }) {
       const known = METHODS.includes(method) ? method : 'other';
@@ -93,6 +97,7 @@ const PUSHES = 'Pushes by what became of them, or the error they were refused wi
 const COMPLAINTS = 'Complaints of services about dead values, by what they were answered.';
 const DELIVERIES = 'Attempts to deliver pushes to targets, by what became of the delivery.';
 const REPLIES = 'Messages that a target was to reply to while WeChat waits, by what came of it.';
+const PASSED_ON = 'Calls passed on to WeChat, by the id of the API key and what came of them.';
 const READS =
   'Requests for credentials over HTTP, by the id of the API key, and what came of them.';
 const REQUESTS = 'HTTP requests answered.';

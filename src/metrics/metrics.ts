@@ -53,6 +53,7 @@ function heldCounters(): { counters: Counters; passTo: (target: Counters) => voi
       onComplaint: (outcome) => tell((to) => to.onComplaint(outcome)),
       onDelivery: (...attempt) => tell((to) => to.onDelivery(...attempt)),
       onReply: (...reply) => tell((to) => to.onReply(...reply)),
+      onPassedOn: (...call) => tell((to) => to.onPassedOn(...call)),
       onRead: (read) => tell((to) => to.onRead(read)),
       onRequest: (...request) => tell((to) => to.onRequest(...request)),
       onCut: (...cut) => tell((to) => to.onCut(...cut)),

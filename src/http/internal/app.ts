@@ -1,9 +1,9 @@
-import express, { type Express, type Router } from 'express';
+import express, { type Express, type RequestHandler, type Router } from 'express';
 import type { ApiKey } from '../../config/api-keys.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { createAudit, type Audit } from './audit.ts';
-import { createAuthentication } from './authentication.ts';
+import { createAuthentication, type RequireScope } from './authentication.ts';
 import { respondWith } from '../errors.ts';
 import { beginAnswer } from '../request-response.ts';
 import { internalErrors } from './errors.ts';
@@ -18,6 +18,10 @@ export interface InternalAppOptions {
   log: Log;
   /** The trail; one that is only logged, unless given. */
   audit?: Audit;
+  /** WeChat's own calls, for applications that believe to be talking with it. */
+  facade?: Router;
+  /** Calls to WeChat that are passed on: those with a key, and those that SDKs send as to WeChat. */
+  gateway?: (requireScope: RequireScope) => { keyed: RequestHandler; bare: RequestHandler };
   /** Pages for people. They authenticate by a session cookie, not by the table's scopes. */
   dashboard?: Router;
   /** Called once for each finished response. */
@@ -38,7 +42,11 @@ export function createInternalApp(options: InternalAppOptions): Express {
   });
   const requireScope = createAuthentication(apiKeys);
   registerRoutes(app, ROUTES, handlers, requireScope, (route) => audit.watch(route));
+  const gateway = options.gateway?.(requireScope);
+  if (gateway !== undefined) app.use(gateway.keyed);
+  if (options.facade !== undefined) app.use(options.facade);
   if (options.dashboard !== undefined) app.use(options.dashboard);
+  if (gateway !== undefined) app.use(gateway.bare);
   app.use(() => {
     throw new KeeperError('not_found', 'Nothing is served at this path.');
   });

@@ -45,7 +45,7 @@ export interface Audit {
   /** At `info`. */
   done(entry: AuditEntry): void;
   /** Before everything else of a route: sees to it that what comes of a request is on record. */
-  watch(route: Route): RequestHandler;
+  watch(route: WatchedRoute): RequestHandler;
   /** The same for one request, whatever door it came through. */
   follow(watched: Watched, request: Asked, response: Answering): void;
 }
@@ -102,9 +102,11 @@ export function isRefusal({ code }: KeeperError, response: Answering): boolean {
   return REFUSALS.includes(code) || (narrowed && UNKNOWN.includes(code));
 }
 
+export type WatchedRoute = Pick<Route, 'method' | 'path' | 'scope' | 'handsOut'>;
+
 /** The route that took a request, and the names in its path. */
 export interface Watched {
-  route: Route;
+  route: WatchedRoute;
   params: Request['params'];
 }
 
@@ -134,7 +136,7 @@ export function shownAppids(names: readonly string[]): string[] {
   return names.map((name) => (APPID.test(name) ? name : 'malformed'));
 }
 
-function nameOf({ method, path }: Route): string {
+function nameOf({ method, path }: WatchedRoute): string {
   return `${method.toUpperCase()} ${path}`;
 }
 
@@ -152,7 +154,7 @@ function kindOf(response: Answering): string | undefined {
   return CREDENTIAL_KINDS.find(({ name }) => name === kind)?.name ?? 'other';
 }
 
-function readOf(route: Route, request: Asked, response: Answering): SeenRead | undefined {
+function readOf(route: WatchedRoute, request: Asked, response: Answering): SeenRead | undefined {
   const caller = knownCaller(response);
   const kind = kindOf(response);
   if (caller === undefined || kind === undefined || request.method === 'HEAD') return undefined;
@@ -162,7 +164,7 @@ function readOf(route: Route, request: Asked, response: Answering): SeenRead | u
 }
 
 /** Hand-outs of what works once, forced mints, and whatever else needs an admin; refusals have theirs. */
-function leavesTrail(route: Route, request: Asked, response: Answering): boolean {
+function leavesTrail(route: WatchedRoute, request: Asked, response: Answering): boolean {
   const code = response.locals.code as ErrorCode | undefined;
   if (knownCaller(response) === undefined || response.locals.refused === true) return false;
   if (route.scope === 'admin') return true;

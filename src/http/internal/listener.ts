@@ -1,5 +1,6 @@
 import type { Config } from '../../config/load.ts';
 import type { KeyRing } from '../../config/api-keys.ts';
+import type { Authorizations } from '../../authorizers/code-exchange/queue.ts';
 import type { Reconciler } from '../../authorizers/reconciliation/runner.ts';
 import type { Deps } from '../../credentials/deps.ts';
 import type { Credential, ReadContext } from '../../credentials/read.ts';
@@ -23,6 +24,9 @@ import { credentialHandlers } from './handlers/credentials.ts';
 import { deliveryHandlers } from './handlers/deliveries.ts';
 import { operationsHandlers } from './handlers/operations.ts';
 import { serviceHandlers } from './handlers/service.ts';
+import { facadeRoutes } from '../facade/routes.ts';
+import { gatewayRoutes } from '../gateway/routes.ts';
+import type { Upstreams } from '../gateway/upstream.ts';
 import { createReadFront } from './read-front.ts';
 import type { Seen } from './route.ts';
 
@@ -32,6 +36,8 @@ export interface InternalParts {
   /** For reads of credentials, and calls in a component's name. */
   reading: ReadContext;
   reconciler: Reconciler;
+  authorizations: Pick<Authorizations, 'takeCode'>;
+  upstreams: Upstreams;
   links: AuthorizationLinks;
   deliveries: { kick(component: string): void };
   status: SnapshotContext;
@@ -44,39 +50,42 @@ export interface InternalParts {
   state: { readonly stopping: boolean };
 }
 
+/** What the API offers and what the dashboard does is the same. */
+function offeredBy(config: Config, parts: InternalParts) {
+  const { deps, reading, status, metrics } = parts;
+  const { store, clock } = deps;
+  const { components } = config;
+  const platforms = components.map(({ appid }) => appid);
+  const { onComplaint, onRead } = metrics.counters;
+  const share = createSharedReads<Credential | undefined>(store.redis);
+  return {
+    apiKeys: parts.keyRing.list,
+    audit: createAudit({ log: deps.log, clock, onRead }),
+    reading: { ...reading, share, complaints: createReportLimit(clock), onComplaint },
+    authorizers: { context: reading, reconciler: parts.reconciler, components: platforms },
+    operations: { ...reading, components },
+    deliveries: {
+      store,
+      components: platforms,
+      routes: status.routes,
+      kick: (component: string) => parts.deliveries.kick(component),
+    },
+    status,
+    log: deps.log.in('http'),
+  };
+}
+
 /**
  * What services and admins reach. Nothing else imports this file, and most of the code behind it, such as
  * the dashboard and the document of the API: it is loaded only once the public port takes pushes.
  */
 export function createInternalListener(config: Config, parts: InternalParts) {
-  const { deps, reading, links, status, metrics, watch, state } = parts;
-  const { store, clock } = deps;
-  const log = deps.log.in('http');
-  const { components } = config;
-  const { onComplaint, onRequest, onRead } = metrics.counters;
-  const appids = [...components, ...config.accounts].map(({ appid }) => appid);
-  const readiness = createReadiness(store, () => watch.last(), appids);
-  const share = createSharedReads<Credential | undefined>(store.redis);
-  // What the API offers and what the dashboard does is the same.
-  const offered = {
-    apiKeys: parts.keyRing.list,
-    audit: createAudit({ log: deps.log, clock, onRead }),
-    reading: { ...reading, share, complaints: createReportLimit(clock), onComplaint },
-    authorizers: {
-      context: reading,
-      reconciler: parts.reconciler,
-      components: components.map(({ appid }) => appid),
-    },
-    operations: { ...reading, components },
-    deliveries: {
-      store,
-      components: components.map(({ appid }) => appid),
-      routes: status.routes,
-      kick: (component: string) => parts.deliveries.kick(component),
-    },
-    status,
-    log,
-  };
+  const { deps, links, status, metrics, watch, state } = parts;
+  const { components, accounts } = config;
+  const { onRequest, onPassedOn } = metrics.counters;
+  const appids = [...components, ...accounts].map(({ appid }) => appid);
+  const readiness = createReadiness(deps.store, () => watch.last(), appids);
+  const offered = offeredBy(config, parts);
   const observe = (seen: Seen) => onRequest('internal', seen);
   const notReady = async () => (state.stopping ? 'stopping' : await readiness());
   const app = createInternalApp({
@@ -90,6 +99,21 @@ export function createInternalListener(config: Config, parts: InternalParts) {
       ...deliveryHandlers(offered.deliveries),
       ...operationsHandlers(offered.operations),
     },
+    facade: facadeRoutes({
+      ...offered,
+      context: offered.reading,
+      components: offered.authorizers.components,
+      accounts: accounts.map(({ appid }) => appid),
+      takeCode: parts.authorizations.takeCode,
+    }),
+    gateway: (requireScope) =>
+      gatewayRoutes({
+        ...offered,
+        accounts,
+        upstreams: parts.upstreams,
+        requireScope,
+        onCall: onPassedOn,
+      }),
     dashboard: dashboardRoutes({
       ...offered,
       sessionSecret: parts.sessionSecret,

@@ -78,6 +78,8 @@ export interface Keys {
   push(appid: string, id: string): string;
   /** What a user was answered to a push; a minute, for WeChat's repeats of it. */
   reply(appid: string, id: string): string;
+  /** Whose a token is that was handed out in WeChat's own form, by the hash of the token. */
+  issued(hash: string): string;
   /** Sorted set of pushes that are not to be delivered before their authorization code is exchanged. */
   heldPushes(appid: string): string;
   /** Of one target: see `DeliveryQueues`. */
@@ -129,6 +131,7 @@ export function createKeys(prefix: string): Keys {
     seen: (appid, fingerprint) => `${prefix}seen:{${appid}}:${fingerprint}`,
     push: (appid, id) => `${prefix}push:{${appid}}:${id}`,
     reply: (appid, id) => `${prefix}reply:{${appid}}:${id}`,
+    issued: (hash) => `${prefix}issued:${hash}`,
     heldPushes: (appid) => `${prefix}held_pushes:{${appid}}`,
     deliveries: (appid, target) => {
       const name = (what: string) => `${prefix}deliveries_${what}:{${appid}}:${target}`;
