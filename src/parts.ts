@@ -74,6 +74,7 @@ export function createParts(config: Config, options: PartsOptions) {
   const alerts = createAlerts({
     ...inRoom(deps, 'alerts'),
     webhooks: config.alertWebhooks,
+    proxies: config,
     context: status,
     version: VERSION,
   });
@@ -172,6 +173,7 @@ function createGround(config: Config, { log: plainLog, clock = systemClock }: Pa
   });
   const api = createWechatApi({
     baseUrls: config.wechatApiBaseUrls,
+    proxies: config,
     clock,
     log: log.in('wechat'),
     onDate: (at) => clocks.heardFromWechat(at),

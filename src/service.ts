@@ -12,6 +12,7 @@ import {
   type ListenOptions,
 } from './http/server.ts';
 import { deadline, systemClock } from './lib/clock.ts';
+import { proxyFor } from './lib/proxy.ts';
 import { whenReady } from './store/redis/connection.ts';
 import { VERSION } from './lib/version.ts';
 import { createParts, loadTheRest, type Parts, type PartsOptions } from './parts.ts';
@@ -122,6 +123,7 @@ function livesOf(config: Config, parts: Parts, listeners: Listeners): readonly L
       internal_port: listeners.port(1),
       components: config.components.map((one) => one.appid),
       accounts: config.accounts.map((one) => one.appid),
+      proxy: proxyFor(config, new URL(config.wechatApiBaseUrls[0] ?? ''))?.url.host,
     });
   };
   const beats = {

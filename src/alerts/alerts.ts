@@ -3,6 +3,7 @@ import { deadline, systemClock, type Clock } from '../lib/clock.ts';
 import type { AlertWebhook } from '../config/file.ts';
 import { KeeperError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { proxyFor, type Proxies } from '../lib/proxy.ts';
 import {
   forgetAlertField,
   leaveAlerts,
@@ -40,6 +41,8 @@ export interface AlertsOptions {
   clock: Clock;
   log: Log;
   webhooks: readonly AlertWebhook[];
+  /** None unless given. */
+  proxies?: Proxies;
   context: SnapshotContext;
   replica: string;
   version: string;
@@ -75,10 +78,13 @@ export function createAlerts(options: AlertsOptions): Alerts {
     stopping: false,
   };
   options.webhooks.forEach((webhook, index) => {
-    const { store, clock, log, version } = options;
+    const { store, clock, log, version, proxies } = options;
     const name = `${webhook.kind} ${index + 1}`;
     const onSettled = (letter: Letter) => settle(state, letter);
-    const parts = { webhook, name, clock, time: store.time, log, version, onSettled };
+    const url = new URL(webhook.url);
+    // Those of http are next door.
+    const proxy = url.protocol === 'https:' && proxies ? proxyFor(proxies, url) : undefined;
+    const parts = { webhook, proxy, name, clock, time: store.time, log, version, onSettled };
     state.outboxes.set(idOfWebhook(webhook), createOutbox(parts));
   });
   return {

@@ -1,5 +1,6 @@
 import { deadline, type Clock } from '../lib/clock.ts';
 import type { AlertWebhook } from '../config/file.ts';
+import type { Proxy } from '../lib/proxy.ts';
 import type { Log } from '../lib/log.ts';
 import type { StoreTime } from '../store/redis/time.ts';
 import { sendRequest, HttpClientError, MAX_ANSWER_BYTES } from '../lib/http-client.ts';
@@ -35,6 +36,8 @@ export interface Letter {
 
 export interface OutboxOptions {
   webhook: AlertWebhook;
+  /** That messages go through. */
+  proxy: Proxy | undefined;
   name: string;
   clock: Clock;
   time: StoreTime;
@@ -152,7 +155,7 @@ async function taken(state: State, letters: readonly Letter[]): Promise<void> {
 
 /** Returns why it was not taken, in a word: neither the address nor the answer is anybody's business. */
 async function send(state: State, letters: readonly Letter[]): Promise<string | undefined> {
-  const { webhook, clock, version } = state;
+  const { webhook, proxy, clock, version } = state;
   const rule = ALERT_RULES[webhook.kind];
   const limit = deadline(clock, SEND_DEADLINE_MS);
   try {
@@ -160,7 +163,7 @@ async function send(state: State, letters: readonly Letter[]): Promise<string | 
     const now = { at: clock.now(), version };
     const { url, payload, headers } = rule.request(webhook, notices, now);
     return rule.faultIn(
-      await sendRequest(url, payload, clock, limit.signal, MAX_ANSWER_BYTES, headers),
+      await sendRequest(url, payload, clock, limit.signal, MAX_ANSWER_BYTES, headers, proxy),
     );
   } catch (error) {
     return error instanceof HttpClientError ? error.fault : 'not_sendable';

@@ -4,6 +4,8 @@ import { validate as isCron } from 'node-cron';
 import * as z from 'zod';
 import { isLocalAddress, isNetwork } from '../lib/addresses.ts';
 import { OWN_APPID } from './appid.ts';
+import { parseNoProxy } from '../lib/no-proxy.ts';
+import { parseProxy } from '../lib/proxy.ts';
 import { readTextFile } from './texts.ts';
 
 /** What the texts of settings must look like. Messages name the form and never repeat the value. */
@@ -231,6 +233,21 @@ export const returnUrlsSchema = z.preprocess(
         'http only to loopback',
     ),
 );
+
+export const proxySchema = z.string().transform((text, context) => {
+  const read = parseProxy(text);
+  if ('proxy' in read) return read.proxy;
+  context.addIssue({ code: 'custom', message: read.fault });
+  return z.NEVER;
+});
+export const noProxySchema = z.string().transform((text, context) => {
+  const exceptions = parseNoProxy(text);
+  if (exceptions !== undefined) return exceptions;
+  const message =
+    'must be names, addresses and networks such as 10.0.0.0/8, each perhaps with :port, comma-separated, or *';
+  context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+});
 
 /** Whom alerts can be sent to: any program, or a robot of one of these services. */
 export const ALERT_KINDS = ['json', 'wecom', 'dingtalk', 'feishu', 'serverchan'] as const;

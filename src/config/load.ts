@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import type { Proxies } from '../lib/proxy.ts';
 import { parseApiKeyEntry, type ApiKey } from './api-keys.ts';
 import { ConfigError, type ConfigFault } from './faults.ts';
 import {
@@ -29,6 +30,7 @@ export interface Config
     ValuesOf<Groups['listeners']>,
     ValuesOf<Groups['keys']>,
     ValuesOf<Groups['wechat']>,
+    Proxies,
     ValuesOf<Groups['refreshing']>,
     ValuesOf<Groups['encryption']>,
     ValuesOf<Groups['deliveries']>,
@@ -62,6 +64,7 @@ export function loadConfig(env: Environment = process.env): Config {
     components: [...readEnvComponent(reader), ...file.components],
     accounts: file.accounts,
     ...read(GROUPS.wechat),
+    ...readProxies(reader),
     ...read(GROUPS.refreshing),
     apiKeys: [
       ...readEnvKeys(reader),
@@ -119,7 +122,7 @@ function createReader(env: Environment): Reader {
   const spoiled = new Set(faults.map(({ setting }) => setting));
   const text = ({ name }: Setting) => texts.get(name);
   const refuse = (setting: Setting, message = 'is wrong') => {
-    const { name } = setting;
+    const name = variableOf(env, setting);
     const value = text(setting);
     if (value !== undefined) faults.push({ setting: name, text: withOddity(message, value) });
     // What a spoiled file was to bring is not missing as well.
@@ -141,19 +144,26 @@ function createReader(env: Environment): Reader {
   };
 }
 
+/** The name by which it is set. */
+export function variableOf(env: Environment, { name, otherName }: Setting): string {
+  return otherName !== undefined && (env[otherName] ?? '') !== '' ? otherName : name;
+}
+
 function readText(env: Environment, setting: Setting, faults: ConfigFault[]): string | undefined {
-  const { name, secret, default: standard } = setting;
+  const { secret, default: standard } = setting;
+  const name = variableOf(env, setting);
   // An .env file that begins with a byte order mark has it in the name of its first variable.
   const given = (env[name] ?? env[`\uFEFF${name}`])?.replace(/^\uFEFF/, '');
   const value = given === '' ? undefined : given;
-  const path = secret === true ? env[`${name}_FILE`] : undefined;
+  const fromFile = `${setting.name}_FILE`;
+  const path = secret === true ? env[fromFile] : undefined;
   if (path === undefined || path === '') return value ?? standard;
-  if (value !== undefined) faults.push({ setting: name, text: `and ${name}_FILE are both set` });
+  if (value !== undefined) faults.push({ setting: name, text: `and ${fromFile} are both set` });
   const content = readTextFile(path);
   const text = 'text' in content ? content.text.trim() : '';
   if (text !== '') return text;
   const problem = 'problem' in content ? content.problem : 'is empty';
-  faults.push({ setting: `${name}_FILE`, text: `names a file that ${problem}` });
+  faults.push({ setting: fromFile, text: `names a file that ${problem}` });
   return value ?? standard;
 }
 
@@ -179,6 +189,13 @@ function readRedis({ read, text, faults }: Reader): RedisSettings {
   };
   faults.push(...redisFaults(redis, given));
   return redis;
+}
+
+/** Without a proxy it is of no interest what other programs are told to do without. */
+function readProxies({ read, text }: Reader): Partial<Proxies> {
+  const { httpsProxy, httpProxy, noProxy } = GROUPS.proxies;
+  if ([httpsProxy, httpProxy].some((one) => text(one) !== undefined)) return read(GROUPS.proxies);
+  return { noProxy: noProxy.schema.parse(undefined) };
 }
 
 function readEnvComponent({ text, read }: Reader): ComponentConfig[] {

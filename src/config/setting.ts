@@ -5,6 +5,8 @@ import type { Text } from '../lib/language.ts';
 export interface Setting<T = unknown> {
   /** Of its variable. */
   name: string;
+  /** Another name of the variable, by which it goes first. */
+  otherName?: string;
   /** Makes of its text what the code works with. What does not accept undefined is required. */
   schema: z.ZodType<T>;
   /** Text of the default, or undefined when there is none. */

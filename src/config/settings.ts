@@ -9,8 +9,10 @@ import {
   levelSchema,
   megabytesSchema,
   networksSchema,
+  noProxySchema,
   portSchema,
   prefixSchema,
+  proxySchema,
   publicUrlSchema,
   rateSchema,
   returnUrlsSchema,
@@ -22,6 +24,7 @@ import {
   windowSchema,
 } from './formats.ts';
 
+import { secretsOfProxy } from '../lib/proxy.ts';
 import { REDIS } from './redis.ts';
 import { setting, type Setting, type SettingGroup } from './setting.ts';
 
@@ -172,6 +175,43 @@ export const GROUPS = {
       doc: {
         en: "WeChat's authorization pages, for computers and for phones; plain http only to loopback",
         zh: '微信授权页的域名，先电脑端后手机端；只有回环地址可用 http',
+      },
+    }),
+  },
+  /** Named as other programs name them. */
+  proxies: {
+    httpsProxy: setting({
+      name: 'HTTPS_PROXY',
+      otherName: 'https_proxy',
+      schema: proxySchema.optional(),
+      secret: true,
+      secretParts: (proxy) => (proxy === undefined ? [] : secretsOfProxy(proxy)),
+      example: 'http://user:password@proxy.example.com:3128',
+      doc: {
+        en: 'proxy through which WeChat and https webhooks of alerts are called, by `CONNECT`; `http://` or `https://`; also as `https_proxy`, which goes first',
+        zh: '调用微信和 https 告警地址所经的代理（`CONNECT`），`http://` 或 `https://`；也可写作 `https_proxy`，并以它为先',
+      },
+    }),
+    httpProxy: setting({
+      name: 'HTTP_PROXY',
+      otherName: 'http_proxy',
+      schema: proxySchema.optional(),
+      secret: true,
+      secretParts: (proxy) => (proxy === undefined ? [] : secretsOfProxy(proxy)),
+      example: 'http://127.0.0.1:3128',
+      doc: {
+        en: 'the same for `http://` addresses in `WECHAT_API_BASE_URLS`: for tests; also as `http_proxy`',
+        zh: '同上，用于 `WECHAT_API_BASE_URLS` 里的 `http://` 地址，供测试；也可写作 `http_proxy`',
+      },
+    }),
+    noProxy: setting({
+      name: 'NO_PROXY',
+      otherName: 'no_proxy',
+      schema: noProxySchema.default([]),
+      example: 'internal.example.com,10.0.0.0/8',
+      doc: {
+        en: 'what goes past the proxy: names with all below them, addresses, networks, each perhaps with `:port`, comma-separated; `*` is everything; also as `no_proxy`',
+        zh: '不经代理的目标：域名（含其下级）、IP、网段，可带 `:端口`，逗号分隔；`*` 表示全部；也可写作 `no_proxy`',
       },
     }),
   },

@@ -37,8 +37,16 @@ export function mayCall(address: string, networks: readonly string[]): boolean {
   const isCompatible =
     parsed instanceof ipaddr.IPv6 && parsed.parts.slice(0, 6).every((part) => part === 0);
   if (parsed.range() === 'unicast' && !isCompatible) return true;
-  return networks.some((one) => {
-    const [network, bits] = ipaddr.parseCIDR(one);
-    return network.kind() === parsed.kind() && parsed.match(network, bits);
-  });
+  return networks.some((one) => isInNetwork(address, one));
+}
+
+/**
+ * Whether an address is in a network.
+ * @param address IPv4 or IPv6, nothing else
+ * @param cidr such as `10.0.0.0/8`
+ */
+export function isInNetwork(address: string, cidr: string): boolean {
+  const parsed = parse(address);
+  const [network, bits] = ipaddr.parseCIDR(cidr);
+  return network.kind() === parsed.kind() && parsed.match(network, bits);
 }

@@ -23,7 +23,7 @@ const sessionsOf = new WeakMap<Clock, TlsSessions>();
  * @throws Error of the address that failed last
  */
 export async function connect(url: URL, clock: Clock, signal: AbortSignal): Promise<net.Socket> {
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  const host = hostOf(url);
   const addresses = await addressesOf(host, clock, signal);
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
@@ -53,7 +53,7 @@ export async function connect(url: URL, clock: Clock, signal: AbortSignal): Prom
         }
         return;
       }
-      const giveUp = attempt(open(url, host, address, clock), clock, (error, socket) => {
+      const giveUp = attempt(open(url, address, clock), clock, (error, socket) => {
         attempts.delete(giveUp);
         if (socket !== undefined) {
           end();
@@ -71,16 +71,33 @@ export async function connect(url: URL, clock: Clock, signal: AbortSignal): Prom
   });
 }
 
-function open(url: URL, host: string, address: string, clock: Clock): net.Socket {
+/** As sockets want it: IPv6 without brackets. */
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[(.*)\]$/, '$1');
+}
+
+function open(url: URL, address: string, clock: Clock): net.Socket {
   const isTls = url.protocol === 'https:';
   const target = { host: address, port: Number(url.port || (isTls ? 443 : 80)) };
-  if (!isTls) return net.connect(target);
+  return isTls ? startTls(url, target, clock) : net.connect(target);
+}
+
+/**
+ * Begins TLS with the host of an address, on a connection to it.
+ * @param transport where the connection leads, or one that is there
+ */
+export function startTls(
+  url: URL,
+  transport: { host: string; port: number } | { socket: net.Socket },
+  clock: Clock,
+): tls.TLSSocket {
+  const host = hostOf(url);
   const sessions = sessionsOf.get(clock) ?? createTlsSessions(clock);
   sessionsOf.set(clock, sessions);
-  const name = `${host}:${target.port}`;
+  const name = `${host}:${url.port || '443'}`;
   const offer = sessions.offer(name);
   const socket = tls.connect({
-    ...target,
+    ...transport,
     secureContext: offer.secureContext,
     ...(offer.session === undefined ? {} : { session: offer.session }),
     // An address has no name that TLS could ask for.
@@ -93,8 +110,11 @@ function open(url: URL, host: string, address: string, clock: Clock): net.Socket
   return socket;
 }
 
-/** @returns what gives it up, without a further word */
-function attempt(
+/**
+ * Waits until a connection is ready, TLS included, for 2.5 s at most.
+ * @returns what gives it up, without a further word
+ */
+export function attempt(
   socket: net.Socket,
   clock: Clock,
   done: (error: Error | undefined, socket?: net.Socket) => void,

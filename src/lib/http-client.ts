@@ -3,13 +3,15 @@ import https from 'node:https';
 import type { Socket } from 'node:net';
 import type { Clock } from './clock.ts';
 import { connect } from './connect.ts';
+import type { Proxy } from './proxy.ts';
+import { connectThrough, ProxyError, type ProxyFault } from './tunnel.ts';
 
 /** Bytes of an answer, unless a call is known for longer ones. */
 export const MAX_ANSWER_BYTES = 64 * 1024;
 
 /** An exchange that brought no answer. */
 export class HttpClientError extends Error {
-  readonly fault: 'timeout' | 'unreachable' | 'bad_body';
+  readonly fault: 'timeout' | 'unreachable' | 'bad_body' | ProxyFault;
   /** The request was on its way: it may have taken effect. */
   readonly sent: boolean;
 
@@ -34,6 +36,8 @@ export interface HttpAnswer {
  * @param payload JSON to POST; without it, GET
  * @param signal ends it: a `timeout`
  * @param headers besides those of the payload
+ * @param proxy that it goes through; whatever the proxy does wrong before there is a connection, nothing
+ *   was sent
  * @throws HttpClientError
  */
 export async function sendRequest(
@@ -43,11 +47,15 @@ export async function sendRequest(
   signal: AbortSignal,
   maxAnswerBytes: number,
   headers: Readonly<Record<string, string>> = {},
+  proxy?: Proxy,
 ): Promise<HttpAnswer> {
   let socket: Socket;
   try {
-    socket = await connect(url, clock, signal);
+    socket = await (proxy === undefined
+      ? connect(url, clock, signal)
+      : connectThrough(proxy, url, clock, signal));
   } catch (error) {
+    if (error instanceof ProxyError) throw new HttpClientError(error.fault, false, error.cause);
     throw new HttpClientError(signal.aborted ? 'timeout' : 'unreachable', false, error);
   }
   return speak(socket, url, payload, signal, maxAnswerBytes, headers);

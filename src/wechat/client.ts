@@ -1,8 +1,10 @@
 import { deadline, type Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
+import { proxyFor, type Proxies, type Proxy } from '../lib/proxy.ts';
 import { addressesIn, integerIn, isGiven, parseAnswer } from './answer.ts';
 import { explainErrcode, type ErrorClass } from './errcodes.ts';
 import { describeCall, type CallFailure, type Fault } from './failure.ts';
+import { OF_THE_PROXY, PROXY_FAULTS } from './proxy-faults.ts';
 import {
   sendRequest,
   HttpClientError,
@@ -68,6 +70,8 @@ export type WechatApi = (request: WechatRequest) => Promise<WechatAnswer>;
 interface ApiOptions {
   /** Origins in order of preference. */
   baseUrls: readonly string[];
+  /** None unless given. */
+  proxies?: Proxies;
   clock: Clock;
   log: Log;
   /** Called with WeChat's own time, epoch ms, at each answer that carries it. */
@@ -85,18 +89,24 @@ export interface SeenCall {
 
 /** Returns the function that calls WeChat, trying the hosts in order. */
 export function createWechatApi(options: ApiOptions): WechatApi {
-  const { baseUrls, clock, log } = options;
+  const { baseUrls, proxies, clock, log } = options;
+  const ways = baseUrls.map((baseUrl): Way => {
+    const base = new URL(baseUrl);
+    return { base, proxy: proxies && proxyFor(proxies, base) };
+  });
   return async (request) => {
     const started = clock.monotonic();
     const total = deadline(clock, CALL_DEADLINE_MS);
     let mayHaveRun = false;
     try {
-      for (const [index, baseUrl] of baseUrls.entries()) {
-        const host = new URL(baseUrl).host;
+      let waiting = [...ways];
+      for (let way = waiting.shift(); way !== undefined; way = waiting.shift()) {
+        const { proxy } = way;
+        const { host } = way.base;
         const tookMs = () => Math.round(clock.monotonic() - started);
         const seen = observerOf(options, request.name);
         try {
-          const fields = await callHost(baseUrl, request, options, total.signal);
+          const fields = await callHost(way, request, options, total.signal);
           seen('ok');
           log.debug('WeChat answered', { api: request.name, host, took_ms: tookMs() });
           return { fields, mayHaveRunTwice: mayHaveRun };
@@ -107,14 +117,15 @@ export function createWechatApi(options: ApiOptions): WechatApi {
           log.warn('call to WeChat failed', {
             api: request.name,
             host,
+            proxy: proxy?.url.host,
             fault,
             errcode,
             rid,
             took_ms: tookMs(),
           });
           mayHaveRun ||= error.facts.mayHaveRun;
-          const last = index === baseUrls.length - 1;
-          if (last || total.signal.aborted || !anotherHostMayHelp(error)) {
+          if (OF_THE_PROXY.includes(fault)) waiting = waiting.filter((one) => one.proxy !== proxy);
+          if (waiting.length === 0 || total.signal.aborted || !anotherHostMayHelp(error)) {
             throw new WechatError({ ...error.facts, mayHaveRun }, error.cause);
           }
         }
@@ -134,18 +145,25 @@ function observerOf({ clock, onCall }: ApiOptions, api: string) {
 
 /** A refusal is the same on every host; after a request was sent and lost, only the caller decides. */
 function anotherHostMayHelp({ facts }: WechatError): boolean {
-  return facts.fault === 'http_status' || (facts.fault === 'unreachable' && !facts.mayHaveRun);
+  const { fault, mayHaveRun } = facts;
+  const isUnsent = !mayHaveRun && (fault === 'unreachable' || Object.hasOwn(PROXY_FAULTS, fault));
+  return fault === 'http_status' || isUnsent;
+}
+
+/** One of the hosts, and the proxy on the way there, if any. */
+interface Way {
+  base: URL;
+  proxy: Proxy | undefined;
 }
 
 async function callHost(
-  baseUrl: string,
+  way: Way,
   request: WechatRequest,
   { clock, onDate }: ApiOptions,
   signal: AbortSignal,
 ): Promise<Record<string, unknown>> {
-  const host = new URL(baseUrl).host;
-  const facts = { api: request.name, host };
-  const { status, body, date } = await send(baseUrl, request, clock, signal);
+  const facts = { api: request.name, host: way.base.host };
+  const { status, body, date } = await send(way, request, clock, signal);
   if (date !== undefined) onDate?.(date);
   if (status >= 300 && status < 400) {
     throw new WechatError({ ...facts, fault: 'redirect', class: 'config', mayHaveRun: false });
@@ -176,19 +194,19 @@ async function callHost(
 
 /** @throws WechatError */
 async function send(
-  baseUrl: string,
+  { base, proxy }: Way,
   request: WechatRequest,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<HttpAnswer> {
-  const url = new URL(request.path, baseUrl);
+  const url = new URL(request.path, base);
   for (const [name, value] of Object.entries(request.query ?? {}))
     url.searchParams.set(name, value);
   const get = request.method === 'GET';
   const payload = get ? undefined : Buffer.from(JSON.stringify(request.body ?? {}));
   try {
     const most = request.maxAnswerBytes ?? MAX_ANSWER_BYTES;
-    return await sendRequest(url, payload, clock, signal, most);
+    return await sendRequest(url, payload, clock, signal, most, {}, proxy);
   } catch (error) {
     if (!(error instanceof HttpClientError)) throw error;
     const { fault, sent, cause } = error;

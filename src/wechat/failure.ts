@@ -1,10 +1,19 @@
 import type { Text } from '../lib/language.ts';
+import type { ProxyFault } from '../lib/tunnel.ts';
 import { explainErrcode, type ErrorClass } from './errcodes.ts';
+import { PROXY_FAULTS, type Explanation } from './proxy-faults.ts';
 
 /** A call that gave no usable answer: what is known of it, and the words for that. */
 
 export type Fault =
-  'errcode' | 'unreachable' | 'timeout' | 'http_status' | 'redirect' | 'bad_body' | 'bad_value';
+  | 'errcode'
+  | 'unreachable'
+  | 'timeout'
+  | 'http_status'
+  | 'redirect'
+  | 'bad_body'
+  | 'bad_value'
+  | ProxyFault;
 
 /** Holds no secret: it is stored, logged and shown. */
 export interface CallFailure {
@@ -34,16 +43,11 @@ export const UNHEARD: readonly (string | undefined)[] = [
   'unreachable',
   'timeout',
   'http_status',
-] satisfies Fault[];
+  ...Object.keys(PROXY_FAULTS),
+];
 
 /** What the words are made of: also of one that was stored. */
 type KnownCall = Omit<CallFailure, 'class'> & { class: string };
-
-interface Explanation {
-  meaning: Text;
-  /** What a person can do about it. */
-  advice: Text;
-}
 
 const AGAIN: Text = { en: 'It is tried again.', zh: '会自动重试。' };
 const LOOK_FOR_PROXY: Text = {
@@ -52,6 +56,7 @@ const LOOK_FOR_PROXY: Text = {
 };
 
 const FAULTS: Readonly<Record<Exclude<Fault, 'errcode' | 'bad_value'>, Explanation>> = {
+  ...PROXY_FAULTS,
   redirect: {
     meaning: { en: 'something answered with a redirect', zh: '收到了重定向' },
     advice: {

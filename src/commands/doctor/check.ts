@@ -24,6 +24,7 @@ export const GROUPS = {
   settings: both('Settings', '配置'),
   clock: both('Clock', '时钟'),
   redis: both('Redis', 'Redis'),
+  outgoing: both('Outgoing calls', '出站调用'),
   wechat: both('WeChat', '微信'),
   whitelist: both('Whitelist', 'IP 白名单'),
   tickets: both('Tickets', 'Ticket'),

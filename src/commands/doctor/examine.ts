@@ -5,18 +5,19 @@ import { GROUPS, type Check } from './check.ts';
 import { examineClock } from './clock.ts';
 import { reasonOf, type Installation } from './installation.ts';
 import { examineDeliveries } from './deliveries.ts';
+import { examineOutgoing } from './outgoing.ts';
 import { examineRedis, unreachable } from './redis.ts';
 import { examineSettings } from './settings.ts';
 import { examineStatus } from './status.ts';
 import { examineTickets } from './tickets.ts';
-import { examineWechat } from './wechat.ts';
+import { examineWechat, type WechatVisit } from './wechat.ts';
 import { examineWhitelist } from './whitelist.ts';
 
 /** Everything, in the order of the groups. It changes nothing, at WeChat or in Redis. */
 export async function examine(installation: Installation): Promise<Check[]> {
   // What can hang is looked at together.
   const [wechat, callback, deliveries] = await Promise.all([
-    examineWechat(installation),
+    examineWays(installation),
     examineCallback(installation),
     examineDeliveries(installation),
   ]);
@@ -33,6 +34,13 @@ export async function examine(installation: Installation): Promise<Check[]> {
   checks.push(...callback, ...deliveries);
   const order = Object.keys(GROUPS);
   return checks.sort((a, b) => order.indexOf(a.group) - order.indexOf(b.group));
+}
+
+/** The proxy first: behind one that is broken there is nothing to be seen of WeChat. */
+async function examineWays(installation: Installation): Promise<WechatVisit> {
+  const { checks, broken } = await examineOutgoing(installation);
+  const wechat = await examineWechat(installation, broken);
+  return { ...wechat, checks: [...checks, ...wechat.checks] };
 }
 
 /** Redis may go away in the middle; the rest of the report is still worth having. */

@@ -74,7 +74,12 @@ export async function connectTo(
     clock,
     store: { redis, keys: createKeys(config.redisKeyPrefix), time, encryption },
     redisProblem,
-    api: createWechatApi({ baseUrls: config.wechatApiBaseUrls, clock, log: SILENT }),
+    api: createWechatApi({
+      baseUrls: config.wechatApiBaseUrls,
+      proxies: config,
+      clock,
+      log: SILENT,
+    }),
     lookup: options.lookup ?? resolveAll,
     stepMs: options.stepMs ?? STEP_MS,
     ca: options.ca,

@@ -2,6 +2,8 @@ import http from 'node:http';
 import https from 'node:https';
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { connect as connectTls, TLSSocket } from 'node:tls';
+import { openTunnel, ProxyError } from '../../lib/tunnel.ts';
+import type { Proxy } from '../../lib/proxy.ts';
 import type { Installation } from './installation.ts';
 
 /** A connection tried out, step by step, so that the step that fails can be named. */
@@ -60,6 +62,54 @@ interface Reached {
   certificateEndsAt: number | undefined;
 }
 
+export interface Tunnelled {
+  tunnelMs: number;
+  /** Undefined without TLS. */
+  tlsMs: number | undefined;
+}
+
+/**
+ * The same through a proxy, which looks up the name.
+ * @throws ProbeError, ProxyError
+ */
+export async function probeThrough(
+  installation: Installation,
+  proxy: Proxy,
+  url: URL,
+): Promise<Tunnelled> {
+  const { clock, ca, stepMs } = installation;
+  const began = clock.monotonic();
+  const socket = await tunnelTo(installation, proxy, url);
+  const tunnelMs = Math.round(clock.monotonic() - began);
+  if (url.protocol !== 'https:') {
+    socket.destroy();
+    return { tunnelMs, tlsMs: undefined };
+  }
+  const connecting = clock.monotonic();
+  const tls = { socket, ...servernameOf(hostOf(url)), ca, rejectUnauthorized: false };
+  await whenReady((onReady) => connectTls(tls, onReady), stepMs).catch((error: unknown) => {
+    // The proxy has connected; what breaks behind that is its doing.
+    const cut = error instanceof ProbeError && error.step === 'connect';
+    throw cut ? new ProxyError('proxy_tls', error.cause) : error;
+  });
+  return { tunnelMs, tlsMs: Math.round(clock.monotonic() - connecting) };
+}
+
+/** @throws ProxyError */
+export async function tunnelTo(
+  { clock, stepMs }: Installation,
+  proxy: Proxy,
+  url: URL,
+): Promise<Socket> {
+  const limit = new AbortController();
+  const stop = endAfter(stepMs, () => limit.abort());
+  try {
+    return await openTunnel(proxy, url, clock, limit.signal);
+  } finally {
+    stop();
+  }
+}
+
 /** One address after the other, so that a dead IPv6 way is no failure, as it is none for the service. */
 function connect(
   { ca, stepMs }: Installation,
@@ -81,11 +131,20 @@ function connect(
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: ONE_ADDRESS_MS,
   };
+  return whenReady(
+    (onReady) =>
+      isTls
+        ? // A wrong certificate must not hide when it ends.
+          connectTls({ ...target, ...servernameOf(host), ca, rejectUnauthorized: false }, onReady)
+        : connectTcp(target, onReady),
+    stepMs,
+  );
+}
+
+/** @throws ProbeError */
+function whenReady(begin: (onReady: () => void) => Socket, stepMs: number): Promise<Reached> {
   return new Promise((done, fail) => {
-    const socket = isTls
-      ? // A wrong certificate must not hide when it ends.
-        connectTls({ ...target, ...servernameOf(host), ca, rejectUnauthorized: false }, onReady)
-      : connectTcp(target, onReady);
+    const socket = begin(onReady);
     const stop = endAfter(stepMs, (error) => socket.destroy(error));
     socket.on('error', (error) => fail(new ProbeError('connect', error)));
     socket.on('close', stop);
@@ -144,24 +203,29 @@ export interface Answered {
 const MAX_BODY_CHARS = 65_536;
 
 /**
- * One request, to an address that `probe` has found.
+ * One request, to an address that `probe` has found, or on a connection to the host.
  * @param json POSTed; without it, GET
  * @throws ProbeError
  */
 export function ask(
   { clock, ca, stepMs }: Installation,
   url: URL,
-  address: string,
+  to: string | Socket,
   json?: Readonly<Record<string, unknown>>,
 ): Promise<Answered> {
   const began = clock.monotonic();
   const payload = json === undefined ? undefined : JSON.stringify(json);
+  const over = (socket: Socket) =>
+    url.protocol === 'https:'
+      ? connectTls({ socket, ...servernameOf(hostOf(url)), ca, rejectUnauthorized: true })
+      : socket;
   return new Promise((done, fail) => {
     const outgoing = (url.protocol === 'https:' ? https : http).request({
-      host: address,
+      ...(typeof to === 'string'
+        ? { host: to, agent: false }
+        : { createConnection: () => over(to) }),
       port: url.port,
       path: url.pathname + url.search,
-      agent: false,
       ca,
       rejectUnauthorized: true,
       ...servernameOf(hostOf(url)),

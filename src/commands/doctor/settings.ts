@@ -26,28 +26,8 @@ export function examineSettings(installation: Installation): Check[] {
     publicBaseUrl(installation),
     internalHost(installation),
     apiKeys(installation),
-    ...proxies(installation),
     nodeVersion(installation),
   ];
-}
-
-const PROXY_SETTINGS = ['HTTPS_PROXY', 'https_proxy', 'ALL_PROXY', 'all_proxy'];
-
-/** What other programs go out through. Its value may hold a password: it is not shown. */
-function proxies({ env }: Installation): Check[] {
-  const set = PROXY_SETTINGS.filter((name) => (env[name] ?? '') !== '');
-  return set.map((name) =>
-    warn('settings', name, {
-      seen: both(
-        'set, and not used: wxkeeper connects to WeChat directly',
-        '已设置但不会使用：wxkeeper 直接连接微信',
-      ),
-      advice: both(
-        'Let this server connect to WeChat without the proxy: firewall, security group, route.',
-        '让本机不经代理直接连接微信：防火墙、安全组、路由。',
-      ),
-    }),
-  );
 }
 
 function formats({ config }: Installation): Check {

@@ -1,7 +1,10 @@
-import { both, failed, ok, warn, type Check } from './check.ts';
+import { both, failed, ok, skipped, warn, type Check } from './check.ts';
 import type { Installation } from './installation.ts';
-import { ask, probe, ProbeError } from './probe.ts';
+import { explainProxy } from './outgoing.ts';
+import { ask, probe, ProbeError, probeThrough, tunnelTo, type Answered } from './probe.ts';
 import type { Text } from '../../lib/language.ts';
+import { proxyFor, type Proxy } from '../../lib/proxy.ts';
+import { ProxyError } from '../../lib/tunnel.ts';
 
 /** Each of WeChat's hosts by itself: the service would only ever try the first one that works. */
 
@@ -13,10 +16,23 @@ export interface WechatVisit {
   isThere: boolean;
 }
 
-export async function examineWechat(installation: Installation): Promise<WechatVisit> {
-  const { wechatApiBaseUrls: urls } = installation.config;
-  const visits = await Promise.all(urls.map((url) => visit(installation, new URL(url))));
-  const checks = visits.map(({ host, seen, problem }, index) => {
+/** @param broken proxies that nothing goes through, which has been told */
+export async function examineWechat(
+  installation: Installation,
+  broken: ReadonlySet<Proxy> = new Set(),
+): Promise<WechatVisit> {
+  const { config } = installation;
+  const visits = await Promise.all(
+    config.wechatApiBaseUrls.map((text) => {
+      const url = new URL(text);
+      const proxy = proxyFor(config, url);
+      return proxy !== undefined && broken.has(proxy)
+        ? Promise.resolve(behindBroken(url))
+        : visit(installation, url, proxy);
+    }),
+  );
+  const checks = visits.map(({ host, seen, problem, isSkipped }, index) => {
+    if (isSkipped === true) return skipped('wechat', host, seen);
     if (problem === undefined) return ok('wechat', host, seen);
     const trouble = { code: 'wechat_unreachable', seen, advice: problem } as const;
     // The others serve only when the first one does not.
@@ -34,18 +50,28 @@ interface Visit {
   seen: Text;
   /** What to do about it; undefined when all is well. */
   problem?: Text;
+  isSkipped?: boolean;
   clock?: { date: number; heardAt: number };
 }
 
+function behindBroken({ host }: URL): Visit {
+  const why = both('its proxy cannot be used', '所经的代理不可用');
+  return { host, seen: why, problem: why, isSkipped: true };
+}
+
 /** A call without a token: WeChat refuses it, which proves that WeChat is there, and does nothing. */
-async function visit(installation: Installation, base: URL): Promise<Visit> {
+async function visit(
+  installation: Installation,
+  base: URL,
+  proxy: Proxy | undefined,
+): Promise<Visit> {
   const { host } = base;
   try {
-    const { address, dnsMs, connectMs } = await probe(installation, base);
-    const url = new URL('/cgi-bin/openapi/quota/get', base);
-    const answer = await ask(installation, url, address, { cgi_path: '/' });
+    const { way, answer } = await (proxy === undefined
+      ? call(installation, base)
+      : callThrough(installation, proxy, base));
     const { status, body, date, tookMs } = answer;
-    const ways = `DNS ${dnsMs} ms, ${base.protocol === 'https:' ? 'TLS' : 'TCP'} ${connectMs} ms, HTTP ${tookMs} ms`;
+    const ways = `${way}, HTTP ${tookMs} ms`;
     const heard = { date: date ?? 0, heardAt: installation.clock.now() - tookMs / 2 };
     if (status === 200 && typeof parse(body)?.errcode === 'number') {
       return { host, seen: both(ways), ...(date === undefined ? {} : { clock: heard }) };
@@ -62,9 +88,37 @@ async function visit(installation: Installation, base: URL): Promise<Visit> {
       ),
     };
   } catch (error) {
+    if (error instanceof ProxyError) {
+      const { seen, advice } = explainProxy(error);
+      return { host, seen, problem: advice };
+    }
     if (!(error instanceof ProbeError)) throw error;
     return { host, seen: describeProbe(error), problem: probeAdvice(error.step, base) };
   }
+}
+
+interface Called {
+  /** How long each step took. */
+  way: string;
+  answer: Answered;
+}
+
+const PATH = '/cgi-bin/openapi/quota/get';
+const QUESTION = { cgi_path: '/' };
+
+async function call(installation: Installation, base: URL): Promise<Called> {
+  const { address, dnsMs, connectMs } = await probe(installation, base);
+  const answer = await ask(installation, new URL(PATH, base), address, QUESTION);
+  const kind = base.protocol === 'https:' ? 'TLS' : 'TCP';
+  return { way: `DNS ${dnsMs} ms, ${kind} ${connectMs} ms`, answer };
+}
+
+async function callThrough(installation: Installation, proxy: Proxy, base: URL): Promise<Called> {
+  const { tunnelMs, tlsMs } = await probeThrough(installation, proxy, base);
+  const socket = await tunnelTo(installation, proxy, base);
+  const answer = await ask(installation, new URL(PATH, base), socket, QUESTION);
+  const tls = tlsMs === undefined ? '' : `, TLS ${tlsMs} ms`;
+  return { way: `CONNECT ${tunnelMs} ms${tls}`, answer };
 }
 
 export function describeProbe({ step, code }: ProbeError): Text {
