@@ -357,6 +357,20 @@ describe('one call over TLS through a proxy', () => {
     expect(clock.pendingTimers()).toBe(0);
   });
 
+  it('hosts in NO_PROXY: as ever, with the sessions of before', async () => {
+    const proxy = await startProxy();
+    await call(proxiesOf(proxy.url));
+    await call(proxiesOf(proxy.url, '.localhost'));
+    await call(proxiesOf(proxy.url, new URL(base).host));
+    expect(proxy.asked).toHaveLength(1);
+    expect(resumed).toEqual([false, true, true]);
+    trust('expired-cert');
+    server.setSecureContext({ key: pem('key'), cert: pem('other-name-cert') });
+    const facts = { fault: 'unreachable', mayHaveRun: false };
+    expect(await failure(proxiesOf(proxy.url, '*'))).toMatchObject(facts);
+    expect(requests).toBe(3);
+  });
+
   it.each(['other-name-cert', 'expired-cert', 'stranger'])(
     'row 176: a proxy that shows another certificate (%s): nothing is said to it',
     async (name) => {

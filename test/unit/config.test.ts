@@ -3,7 +3,7 @@ import { makeApiKey } from '../../src/config/api-keys.ts';
 import { ConfigError } from '../../src/config/faults.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { REDIS } from '../../src/config/redis.ts';
-import { SETTINGS } from '../../src/config/settings.ts';
+import { GROUPS, SETTINGS } from '../../src/config/settings.ts';
 
 const KEY = 'abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG';
 const OTHER_KEY = 'GFEDCBA9876543210zyxwvutsrqponmlkjihgfedcba';
@@ -104,6 +104,11 @@ const BAD: Record<string, string[]> = {
     'https://a.example,https://b.example,https://canary.example',
     'https://a.example,https://b.example/canary',
   ],
+  HTTPS_PROXY: [
+    ...['canary', 'http://canary.example', 'socks5://canary.example:1080', 'http://canary:99999'],
+    ...['http://u:can@ary@h:1', 'http://u:100%canary@h:1', 'http://h:3128/canary', '"canary:3128"'],
+  ],
+  HTTP_PROXY: ['canary', 'https://canary', 'http://u:canary%0a@h:1'],
   COMPONENT_ACCESS_TOKEN_CRON: ['canary', '61 * * * *', '* * *'],
   PRE_AUTH_CODE_CRON: ['canary', '* 25 * * *', '* * * * * * *'],
   REFRESH_WINDOW_SECONDS: ['canary', '0', '3601', '-5', '1.5', '900s'],
@@ -123,7 +128,9 @@ const BAD: Record<string, string[]> = {
 describe('a wrong setting', () => {
   it('is looked for in every setting there is', () => {
     const { url, protocol, ...inTheirOwnTest } = REDIS;
-    const others = new Set(Object.values(inTheirOwnTest).map(({ name }) => name));
+    const others = new Set(
+      [...Object.values(inTheirOwnTest), GROUPS.proxies.noProxy].map(({ name }) => name),
+    );
     expect([url.name, protocol.name].filter((name) => others.has(name))).toEqual([]);
     const names = SETTINGS.map((one) => one.name).filter((name) => !others.has(name));
     expect(Object.keys(BAD).sort()).toEqual(names.sort());
@@ -255,6 +262,7 @@ describe('good settings', () => {
         pc: 'https://mp.weixin.qq.com',
         mobile: 'https://open.weixin.qq.com',
       },
+      noProxy: [],
       componentAccessTokenCron: '*/10 * * * *',
       preAuthCodeCron: '*/10 * * * *',
       refreshWindowMs: 900_000,
@@ -322,6 +330,51 @@ describe('good settings', () => {
     const text = keys.map(({ entry }) => entry).join(' , ');
     const { apiKeys } = loadConfig({ ...GOOD, API_KEYS: `${text},` });
     expect(apiKeys.map(({ id }) => id)).toEqual(['shop', 'ops']);
+  });
+});
+
+describe('proxies', () => {
+  const PROXY = { HTTPS_PROXY: 'http://user:password@upper.example:3128' };
+  const LOWER = { https_proxy: 'http://lower.example:3128' };
+  const hostOf = (env: Record<string, string>) =>
+    loadConfig({ ...GOOD, ...env }).httpsProxy?.url.host;
+
+  it('are named in capitals or not; as for curl, those without go first', () => {
+    expect(hostOf(PROXY)).toBe('upper.example:3128');
+    expect(hostOf(LOWER)).toBe('lower.example:3128');
+    expect(hostOf({ ...PROXY, ...LOWER })).toBe('lower.example:3128');
+    expect(hostOf({ ...PROXY, https_proxy: '' })).toBe('upper.example:3128');
+    expect(hostOf({ HTTPS_PROXY: '' })).toBeUndefined();
+  });
+
+  it('are named in a fault as they are set', () => {
+    expect(faultsOf({ ...GOOD, ...PROXY, https_proxy: 'canary' })).toEqual([
+      expect.stringMatching(/^https_proxy must name the port/),
+    ]);
+    const both = { https_proxy: PROXY.HTTPS_PROXY, HTTPS_PROXY_FILE: '/nowhere' };
+    expect(faultsOf({ ...GOOD, ...both })).toEqual([
+      'https_proxy and HTTPS_PROXY_FILE are both set',
+      expect.stringMatching(/^HTTPS_PROXY_FILE names a file/),
+    ]);
+  });
+
+  it.each(['canary://a', 'a.example,10.*', '<canary>', '10.0.0.0/33', 'canary.example:0'])(
+    'NO_PROXY=%s is refused where there is a proxy, and else of no interest',
+    (text) => {
+      const [fault = '', ...others] = faultsOf({ ...GOOD, ...PROXY, NO_PROXY: text });
+      expect(fault).toMatch(/^NO_PROXY must be names/);
+      expect(fault).not.toContain('canary');
+      expect(others).toEqual([]);
+      expect(faultsOf({ ...GOOD, no_proxy: text })).toEqual([]);
+    },
+  );
+
+  it('leave out what NO_PROXY names', () => {
+    const { noProxy } = loadConfig({ ...GOOD, ...PROXY, no_proxy: '*.a.example:1, ::1' });
+    expect(noProxy).toEqual([
+      { kind: 'name', name: 'a.example', port: 1 },
+      { kind: 'network', network: '::1/128', port: undefined },
+    ]);
   });
 });
 

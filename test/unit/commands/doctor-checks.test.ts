@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { addressCheck, certificateCheck } from '../../../src/commands/doctor/callback.ts';
 import { maskBody, maskUrl } from '../../../src/commands/doctor/mask.ts';
 import type { Installation } from '../../../src/commands/doctor/installation.ts';
+import { examineOutgoing } from '../../../src/commands/doctor/outgoing.ts';
 import { readQuotaFlags } from '../../../src/commands/doctor/quota.ts';
 import { printed } from '../../../src/commands/doctor/report.ts';
 import {
@@ -26,19 +27,22 @@ const DAY = 86_400_000;
 const KEY = `a:${'0'.repeat(64)}:admin`;
 
 /** An installation without a fault, and what is different about it. */
-function settingsOf(
+function installationOf(
   env: Record<string, string> = {},
   machine: Partial<Installation['machine']> = {},
 ) {
   const base = platformEnv({ urls: ['http://127.0.0.1:1'] }, 'redis://127.0.0.1:1', 'x:');
   const all = { ...base, PUBLIC_BASE_URL: 'https://wx.example.com', API_KEYS: KEY, ...env };
-  return examineSettings({
+  return {
     config: loadConfig(all),
     env: all,
     clock: createManualClock(),
     machine: { nodeVersion: 'v24.1.0', inContainer: false, dotenv: '/nowhere/.env', ...machine },
-  } as unknown as Installation);
+  } as unknown as Installation;
 }
+
+const settingsOf = (...different: Parameters<typeof installationOf>) =>
+  examineSettings(installationOf(...different));
 
 function fileOfMode(mode: number): string {
   const file = join(mkdtempSync(join(tmpdir(), 'wxkeeper-test-')), '.env');
@@ -67,17 +71,6 @@ describe('settings', () => {
     expect(checks.find(({ state }) => state === 'warn')?.advice?.zh).toMatch(/\S/);
   });
 
-  it.each(['HTTPS_PROXY', 'https_proxy', 'ALL_PROXY', 'all_proxy'])(
-    'row 125: %s is set, and not used: a warning that does not show it',
-    (name) => {
-      const checks = settingsOf({ [name]: 'http://user:p4ssword@proxy.example:3128' });
-      expect(troubles(checks)).toEqual([`warn settings ${name} -`]);
-      expect(checks.find(({ state }) => state === 'warn')?.seen.en).toMatch(/set, and not used/);
-      expect(JSON.stringify(checks)).not.toMatch(/p4ssword|proxy\.example/);
-      expect(troubles(settingsOf({ [name]: '' }))).toEqual([]);
-    },
-  );
-
   it.each([
     [{ INTERNAL_HOST: '0.0.0.0' }, { inContainer: true }],
     [{}, { nodeVersion: 'v22.1.0' }],
@@ -103,6 +96,30 @@ describe('settings', () => {
       ['failed', 'REDIS_URL', 'is required'],
       ['failed', 'in general', 'an odd one'],
     ]);
+  });
+});
+
+describe('outgoing calls', () => {
+  const outgoingOf = async (env: Record<string, string>) => {
+    const installation = installationOf({ WECHAT_API_BASE_URLS: 'https://127.0.0.1:1', ...env });
+    return (await examineOutgoing(installation)).checks;
+  };
+
+  it.each(['ALL_PROXY', 'all_proxy'])(
+    'row 125: %s is set, and not used: a warning that does not show it',
+    async (name) => {
+      const checks = await outgoingOf({ [name]: 'http://user:p4ssword@proxy.example:3128' });
+      expect(troubles(checks)).toEqual([`warn outgoing ${name} -`]);
+      expect(checks.find(({ state }) => state === 'warn')?.seen.en).toMatch(/set, and not used/);
+      expect(JSON.stringify(checks)).not.toMatch(/p4ssword|proxy\.example/);
+      expect(troubles(await outgoingOf({ [name]: '' }))).toEqual([]);
+    },
+  );
+
+  it('go directly where no proxy is named', async () => {
+    const [line, ...others] = await outgoingOf({});
+    expect(line?.seen).toEqual({ en: 'directly: 127.0.0.1:1', zh: '直接连接：127.0.0.1:1' });
+    expect(others).toEqual([]);
   });
 });
 
