@@ -36,6 +36,8 @@ const SECRETS: Record<string, string> = {
   REFRESH_TOKEN_KEYS: `main:${'A'.repeat(43)}=`,
   ALERT_WEBHOOK_URL: 'https://robot.example.com/send?key=canaryOfTheRobot0123',
   ALERT_WEBHOOK_SECRET: 'canarySecretOfTheRobot',
+  HTTPS_PROXY: 'http://user:canary@proxy.example.com:3128',
+  HTTP_PROXY: 'http://user:canary@127.0.0.1:3128',
 };
 
 let folder: string;
@@ -240,6 +242,8 @@ describe('the secrets that a log must hide', () => {
       new Set([
         ...own.map(([, value]) => value),
         'canary',
+        // Of the proxies, as the header has it.
+        ...['user:canary', Buffer.from('user:canary').toString('base64')],
         SECRETS.REFRESH_TOKEN_KEYS?.slice('main:'.length),
         ...[SECRETS.ALERT_WEBHOOK_URL, SECRETS.ALERT_WEBHOOK_SECRET],
         ...['/send?key=canaryOfTheRobot0123', 'canaryOfTheRobot0123'],
