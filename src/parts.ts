@@ -147,7 +147,7 @@ function createWorkers(config: Config, options: PartsOptions) {
     sessionSecret: createSessionSecret(store),
     endedSessions: createEndedSessions(store, clock),
     keyRing: createKeyRing(config.apiKeys),
-    upstreams: createUpstreams(config.wechatApiBaseUrls),
+    upstreams: createUpstreams(config.wechatApiBaseUrls, config),
     /** Of the process. */
     state: { stopping: false },
   };

@@ -12,6 +12,7 @@ import {
   STABLE,
   type TestPlatform,
 } from '../kit/platform.ts';
+import { createConnectProxy, type ConnectProxy } from '../kit/connect-proxy.ts';
 import { POLLING } from '../kit/waiting.ts';
 import { startWechatBehind, type WechatBehind } from '../kit/wechat-behind.ts';
 
@@ -22,14 +23,15 @@ const NARROW = makeApiKey('narrow', `credentials:read@${CLASSIC.appid}`);
 const DEAD = '{"errcode":40001,"errmsg":"invalid credential rid: 65a1-1-2"}';
 let wechat: WechatBehind;
 let platform: TestPlatform;
-beforeEach(async () => {
-  wechat = await startWechatBehind();
+async function start(more: Record<string, string> = {}): Promise<void> {
   platform = await createTestPlatform({
     accounts: true,
     startApp: false,
     env: {
+      // The first of them is not there.
       WECHAT_API_BASE_URLS: `http://127.0.0.1:9,${wechat.url}`,
       API_KEYS: `${READER.entry},${NARROW.entry}`,
+      ...more,
     },
   });
   wechat.simulator = platform.simulator.url;
@@ -37,6 +39,10 @@ beforeEach(async () => {
   platform.simulator.setCallbackUrl(COMPONENT.appid, platform.publicUrl());
   await platform.simulator.pushTicket();
   await platform.settle();
+}
+beforeEach(async () => {
+  wechat = await startWechatBehind();
+  await start();
 });
 afterEach(async () => {
   await platform.close();
@@ -292,5 +298,34 @@ describe('streams', () => {
     for (const secret of [token, READER.key, CLASSIC.secret]) expect(told).not.toContain(secret);
     const metrics = await (await fetch(`${origin()}/metrics`)).text();
     expect(metrics).not.toContain(READER.key);
+  });
+});
+
+describe('through a proxy', () => {
+  let proxy: ConnectProxy;
+  beforeEach(async () => {
+    await platform.close();
+    proxy = await createConnectProxy({ login: ['out', 'canary'] });
+    await start({ HTTP_PROXY: proxy.urlWithLogin });
+  });
+  afterEach(() => proxy.stop());
+
+  it('calls go the way that calls for tokens go', async () => {
+    const before = proxy.asked.length;
+    expect(await (await keyed(`${STABLE.appid}/cgi-bin/x`)).text()).toBe('{"errcode":0}');
+    const asked = proxy.asked.slice(before).map(({ host }) => host);
+    expect(asked).toContain(new URL(wechat.url).host);
+    expect(JSON.stringify(platform.logs)).not.toContain('canary');
+  });
+
+  it('one that refuses is as if WeChat could not be reached', async () => {
+    await keyed(`${STABLE.appid}/cgi-bin/x`);
+    proxy.behave(403);
+    wechat.answer((_request, response) => response.destroy());
+    await keyed(`${STABLE.appid}/cgi-bin/x`);
+    const calls = wechat.calls.length;
+    const answer = await keyed(`${STABLE.appid}/cgi-bin/x`);
+    expect([answer.status, await answer.json()]).toMatchObject([200, { errcode: -1 }]);
+    expect(wechat.calls).toHaveLength(calls);
   });
 });

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { Writable, type Readable } from 'node:stream';
-import type { Pool } from 'undici';
+import type { Dispatcher } from 'undici';
+import { proxyFor, type Proxies } from '../../lib/proxy.ts';
 
 /**
  * One call passed on to WeChat and its answer passed back, both as streams: what is sent and fetched may be
@@ -82,20 +83,25 @@ export class UpstreamError extends Error {
 }
 
 /** @param origins in order of preference */
-export function createUpstreams(origins: readonly string[]): Upstreams {
+export function createUpstreams(origins: readonly string[], proxies?: Proxies): Upstreams {
   // Most installations do without, and nothing of it is needed before somebody calls.
   const load = async () => {
-    const { Pool: Made } = await import('../../lib/undici.ts');
-    return origins.map((origin) => new Made(origin, WAITS));
+    const { Pool, ProxyAgent } = await import('../../lib/undici.ts');
+    return origins.map((origin): Upstream => {
+      const proxy = proxies && proxyFor(proxies, new URL(origin));
+      if (proxy === undefined) return { origin, dispatcher: new Pool(origin, WAITS) };
+      const login = proxy.authorization === undefined ? {} : { token: proxy.authorization };
+      return { origin, dispatcher: new ProxyAgent({ uri: proxy.url.href, ...login, ...WAITS }) };
+    });
   };
   let loaded: ReturnType<typeof load> | undefined;
   return {
     async send(call, response, signal) {
-      const pools = await (loaded ??= load());
+      const upstreams = await (loaded ??= load());
       let failed: UpstreamError | undefined;
-      for (const pool of pools) {
+      for (const upstream of upstreams) {
         try {
-          return await sendTo(pool, call, response, signal);
+          return await sendTo(upstream, call, response, signal);
         } catch (error) {
           failed = asUpstreamError(error, signal);
           const isRead = call.body instanceof SentOnce && call.body.isRead;
@@ -105,13 +111,18 @@ export function createUpstreams(origins: readonly string[]): Upstreams {
       throw failed ?? new Error('no WeChat host is configured');
     },
     async close() {
-      await Promise.all(((await loaded) ?? []).map((pool) => pool.destroy()));
+      await Promise.all(((await loaded) ?? []).map(({ dispatcher }) => dispatcher.destroy()));
     },
   };
 }
 
+interface Upstream {
+  origin: string;
+  dispatcher: Dispatcher;
+}
+
 async function sendTo(
-  pool: Pool,
+  { origin, dispatcher }: Upstream,
   { method, path, headers, body }: UpstreamCall,
   response: ServerResponse,
   signal: AbortSignal,
@@ -119,6 +130,7 @@ async function sendTo(
   let sink: AnswerSink | undefined;
   let status = 0;
   const options = {
+    origin,
     method,
     path,
     headers: endToEnd(headers, NOT_PASSED_ON),
@@ -126,7 +138,7 @@ async function sendTo(
     body: body as Buffer | Readable | null,
     signal,
   };
-  await pool.stream(options, ({ statusCode, headers: got }) => {
+  await dispatcher.stream(options, ({ statusCode, headers: got }) => {
     status = statusCode;
     sink = new AnswerSink(response, statusCode, endToEnd(got, NOT_PASSED_BACK));
     return sink;
@@ -210,8 +222,9 @@ export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
+/** Before anything was sent; the one that is aborted, and not by us, is a tunnel that a proxy refuses. */
 const UNREACHED =
-  /^(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$|CERT|^ERR_TLS|UNABLE_TO/;
+  /^(UND_ERR_ABORTED|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$|CERT|^ERR_TLS|UNABLE_TO/;
 
 function asUpstreamError(error: unknown, signal: AbortSignal): UpstreamError {
   if (signal.aborted) return new UpstreamError('gone', error);
