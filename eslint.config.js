@@ -53,6 +53,12 @@ zones.push(
     message: 'src/config may import only lib',
   },
 );
+zones.push({
+  target: './src/client',
+  from: './src',
+  except: ['./client'],
+  message: 'src/client is for other programs: it imports nothing of the service, and no package',
+});
 for (const room of ['sandbox', 'commands']) {
   zones.push({
     target: `./src/${room}`,
