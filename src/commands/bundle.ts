@@ -1,6 +1,7 @@
-import { cpSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import ts from 'typescript';
 
 /**
  * The last step of a build: joins the service and the packages it needs into a few files. Node spends
@@ -37,3 +38,18 @@ await build({
   },
   logLevel: 'warning',
 });
+
+// The types of `wxkeeper/client`, each file by itself: tsc would work out those of everything, for as long as
+// the rest of a build takes.
+for (const name of readdirSync(`${ROOT}src/client`)) {
+  const compilerOptions = { declaration: true, isolatedDeclarations: true };
+  const { outputText, diagnostics = [] } = ts.transpileDeclaration(
+    readFileSync(`${ROOT}src/client/${name}`, 'utf8'),
+    { compilerOptions, fileName: name, reportDiagnostics: true },
+  );
+  const [wrong] = diagnostics;
+  if (wrong) throw new Error(`${name}: ${ts.flattenDiagnosticMessageText(wrong.messageText, ' ')}`);
+  // The compiler renames what is imported in code, and not in types.
+  const text = outputText.replaceAll(/( from '\.[^']*)\.ts'/g, "$1.js'");
+  writeFileSync(`${ROOT}dist/client/${name.replace(/\.ts$/, '.d.ts')}`, text);
+}

@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { asTyped } from '../lib/command-line.ts';
 import { HELP, readWishes, UsageError, type Wishes } from '../sandbox/demo/flags.ts';
 import { runDemo } from '../sandbox/demo/run.ts';
 import { createScreen } from '../sandbox/demo/screen.ts';
@@ -39,11 +40,11 @@ function wishesOrExit(): Wishes {
   try {
     const wishes = readWishes(process.argv.slice(2));
     if (wishes !== 'help') return wishes;
-    console.log(HELP);
+    console.log(asTyped(HELP));
     process.exit(0);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    console.error(`${error.message}\nnpm run demo -- --help explains the flags.`);
+    console.error(asTyped(`${error.message}\nnpm run demo -- --help explains the flags.`));
     process.exit(EX_USAGE);
   }
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { makeApiKey, parseApiKeyEntry } from '../config/api-keys.ts';
+import { asTyped } from '../lib/command-line.ts';
 
 /**
  * Makes a key for an internal caller (the key for the caller, its hash for the settings), or one that
@@ -100,10 +101,12 @@ API_KEYS=${entry}`;
 function main(): void {
   try {
     const request = readRequest(process.argv.slice(2));
-    if (request === 'help') console.log(HELP);
+    if (request === 'help') console.log(asTyped(HELP));
     else console.log('sealingId' in request ? sealingText(request.sealingId) : keyText(request));
   } catch (error) {
-    console.error(`${(error as Error).message}\nnpm run keys -- --help explains the flags.`);
+    console.error(
+      asTyped(`${(error as Error).message}\nnpm run keys -- --help explains the flags.`),
+    );
     process.exitCode = EX_USAGE;
   }
 }

@@ -1,3 +1,4 @@
+import { asTyped } from '../lib/command-line.ts';
 import { parseArgs } from 'node:util';
 import { createScaledClock } from '../sandbox/wechat/clock.ts';
 import type { CallRecord, PushRecord } from '../sandbox/wechat/ledger.ts';
@@ -282,7 +283,7 @@ async function main(): Promise<void> {
   try {
     const values = readFlags(process.argv.slice(2));
     if (values.help === true) {
-      console.log(helpText());
+      console.log(asTyped(helpText()));
       return;
     }
     component = componentFrom(values);
@@ -290,7 +291,7 @@ async function main(): Promise<void> {
     simulator = createSimulator(optionsFrom(values));
     simulator.populate(component.appid, authorizersFrom(values));
   } catch (error) {
-    console.error(`${messageOf(error)}\nnpm run simulator -- --help lists the flags.`);
+    console.error(asTyped(`${messageOf(error)}\nnpm run simulator -- --help lists the flags.`));
     process.exitCode = EX_USAGE;
     return;
   }

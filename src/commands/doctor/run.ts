@@ -1,4 +1,5 @@
 import { ConfigError } from '../../config/faults.ts';
+import { asTyped } from '../../lib/command-line.ts';
 import { loadConfig } from '../../config/load.ts';
 import { examine, isWell } from './examine.ts';
 import { readFlags, readLanguage } from './flags.ts';
@@ -49,7 +50,7 @@ function helpText(): string {
   );
   return `Examines an installation, with the settings it runs with: one line for each thing, and what to do.
 
-  npm run doctor [-- [--json] [--lang zh]]
+  npm run doctor -- [--json] [--lang zh]
 
   --json      one JSON document
   --lang zh   in Chinese
@@ -75,13 +76,13 @@ async function examineAll(args: readonly string[], env: Environment): Promise<nu
     config = loadConfig(env);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    console.log(report(faultChecks(error), language, []));
+    console.log(asTyped(report(faultChecks(error), language, [])));
     return EX_CONFIG;
   }
   const installation = await connectTo(config, { env });
   try {
     const checks = await examine(installation);
-    console.log(report(checks, language, installation.secrets));
+    console.log(asTyped(report(checks, language, installation.secrets)));
     return isWell(checks) ? 0 : 1;
   } finally {
     close(installation);
@@ -99,7 +100,7 @@ async function tell<Flags>(
     const { redisProblem } = installation;
     if (redisProblem !== undefined) throw new Error(`Redis cannot be reached (${redisProblem}).`);
     const { lines, well } = await look(installation, flags);
-    console.log(printed(lines, installation.secrets));
+    console.log(asTyped(printed(lines, installation.secrets)));
     return well;
   } finally {
     close(installation);
@@ -115,17 +116,17 @@ export async function runDoctor(
   env: Environment = process.env,
 ): Promise<number> {
   if (['--help', '-h', 'help'].includes(name)) {
-    console.log(helpText());
+    console.log(asTyped(helpText()));
     return 0;
   }
   const all = name === '' || name.startsWith('-');
   const examination = Object.hasOwn(EXAMINATIONS, name) ? EXAMINATIONS[name] : undefined;
   if (examination === undefined && !all) {
-    console.error(`There is no "${name}" here.\n\n${helpText()}`);
+    console.error(asTyped(`There is no "${name}" here.\n\n${helpText()}`));
     return EX_USAGE;
   }
   if (args.includes('--help') || args.includes('-h')) {
-    console.log(examination?.help ?? helpText());
+    console.log(asTyped(examination?.help ?? helpText()));
     return 0;
   }
   try {
@@ -139,9 +140,9 @@ export async function runDoctor(
 
 function explainFailure(error: unknown, name: string): number {
   if (!(error instanceof Error)) throw error;
-  console.error(error.message);
+  console.error(asTyped(error.message));
   if (error instanceof ConfigError) return EX_CONFIG;
   if (!(error instanceof UsageError)) return 1;
-  console.error(`npm run doctor -- ${name}--help explains the flags.`);
+  console.error(asTyped(`npm run doctor -- ${name}--help explains the flags.`));
   return EX_USAGE;
 }

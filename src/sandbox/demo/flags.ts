@@ -33,9 +33,10 @@ life and interval is shorter than WeChat's, so that two hours pass in a minute.
                         folder that is removed at the end
   --help                print this
 
-Redis is taken from PATH, or fetched as Debian's own package into .cache/redis without installing
-anything. REDIS_SERVER_BIN names another server; REDIS_URL a running Redis, in which the demo keeps
-to keys of its own and removes them at the end.
+Redis is taken from PATH, or fetched as Debian's own package, without installing anything, into
+.cache/redis, or into .cache/wxkeeper of your home where wxkeeper itself is an installed package.
+REDIS_SERVER_BIN names another server; REDIS_URL a running Redis, in which the demo keeps to keys
+of its own and removes them at the end.
 
 Exit codes: 0 all went well, 1 the main job did not work, 64 wrong use, 69 no Redis.`;
 

@@ -8,6 +8,7 @@ import { GROUPS } from '../../config/settings.ts';
 import type { RedisClient } from '../../store/redis/client.ts';
 import { connectRedis, whenReady } from '../../store/redis/connection.ts';
 import { mastersOf } from '../../store/redis/shards.ts';
+import { shortened } from '../redis/binary.ts';
 import { findRedis, startRedisServer } from '../redis/launch.ts';
 import { UsageError } from './flags.ts';
 
@@ -62,17 +63,18 @@ async function ownServer(
   say: (line: string) => void,
 ): Promise<DemoRedis> {
   if (data !== undefined) await requireEmpty(data);
-  const { version, source } = await findRedis({ say });
+  const { version, source, command } = await findRedis({ say });
   const server = await startRedisServer({
     listen: 'port',
     appendOnly: true,
     ...(data !== undefined && { dir: data }),
   });
+  const copy = `a private copy in ${shortened(command.replace(/\/root\/usr\/bin\/[^/]+$/, ''))}`;
   const origin = {
     REDIS_SERVER_BIN: 'named by REDIS_SERVER_BIN',
     path: 'found on PATH',
-    cache: 'a private copy in .cache/redis',
-    fetched: 'a private copy in .cache/redis',
+    cache: copy,
+    fetched: copy,
   }[source];
   return {
     settings: { url: server.url, protocol: 3 },

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { access, constants, readdir } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { basename, delimiter, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -21,7 +22,7 @@ export interface FindRedisOptions {
   say?: ((line: string) => void) | undefined;
   /** Read for REDIS_SERVER_BIN, REDIS_FETCH and PATH. Default: the process's own. */
   env?: Environment;
-  /** Folder that holds `.cache`. Default: the package's root. */
+  /** Folder that holds `.cache`. Default: the repository, or for a package the home of the user. */
   root?: string;
 }
 
@@ -31,6 +32,15 @@ const SERVERS = ['redis-server', 'valkey-server'];
 
 /** Same depth below the root for src/commands and dist/commands. */
 const PACKAGE_ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+
+/**
+ * Where a fetched Redis is kept: in the repository, or, where the package is installed, in the user's own
+ * cache. What npm has installed may belong to root, and npx throws it away.
+ */
+function cacheFolder(env: Environment): string {
+  if (!/[\\/]node_modules[\\/]/.test(PACKAGE_ROOT)) return join(PACKAGE_ROOT, '.cache');
+  return join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'wxkeeper');
+}
 
 const run = promisify(execFile);
 
@@ -49,7 +59,8 @@ export async function findRedis(options: FindRedisOptions = {}): Promise<RedisBi
       say(`passing over ${command}: ${reasonOf(error)}`);
     }
   }
-  const folder = join(options.root ?? PACKAGE_ROOT, '.cache', 'redis');
+  const cache = options.root === undefined ? cacheFolder(env) : join(options.root, '.cache');
+  const folder = join(cache, 'redis');
   const cached = await privateCopy(folder);
   if (cached) return { ...cached, source: 'cache' };
   return await fetchedBinary(folder, env, say);
@@ -87,7 +98,7 @@ export async function cliCommand(binary: RedisBinary, address: string | number):
 }
 
 /** Relative to where the user stands, when it lies below. */
-function shortened(path: string): string {
+export function shortened(path: string): string {
   const fromHere = relative(process.cwd(), path);
   return fromHere.startsWith('..') ? path : fromHere;
 }
