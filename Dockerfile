@@ -32,4 +32,5 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.INTERNAL_PORT || 3001}/livez`, { signal: AbortSignal.timeout(2500) }).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # Without a shell in between node is process 1 and gets SIGTERM itself. It starts no processes, so
 # there are none to reap and no init is needed.
-CMD ["node", "dist/main.js"]
+# In place of `start`: doctor, keys and the other commands of `wxkeeper --help`.
+CMD ["node", "dist/commands/wxkeeper.js", "start"]

@@ -1,5 +1,5 @@
-import { asTyped } from '../lib/command-line.ts';
 import { parseArgs } from 'node:util';
+import { asTyped } from '../lib/command-line.ts';
 import { createScaledClock } from '../sandbox/wechat/clock.ts';
 import type { CallRecord, PushRecord } from '../sandbox/wechat/ledger.ts';
 import type {

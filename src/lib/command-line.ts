@@ -10,7 +10,7 @@ export function startedAsProgram(): void {
 export function asTyped(text: string): string {
   if (!isInstalled) return text;
   return text
-    .replaceAll('npm start', 'wxkeeper start')
+    .replaceAll(/npm (start)\b/g, 'wxkeeper $1')
     .replaceAll(
       /(npm run (demo|doctor|keys|simulator)\b(?: --(?= ))?)((?: \S+)*)( {2,})?/g,
       (_all, start: string, name: string, rest: string, gap?: string) => {

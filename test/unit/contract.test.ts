@@ -125,11 +125,13 @@ describe('the contract', () => {
   });
 
   it('programs', async () => {
-    const { scripts, engines } = JSON.parse(textOf('package.json')) as {
+    const { scripts, engines, bin, exports } = JSON.parse(textOf('package.json')) as {
       scripts: Record<string, string>;
       engines: unknown;
+      bin: unknown;
+      exports: unknown;
     };
-    for (const name of ['demo', 'doctor', 'generate', 'keys', 'simulator']) {
+    for (const name of ['demo', 'doctor', 'generate', 'keys', 'simulator', 'wxkeeper']) {
       expect(textOf(`src/commands/${name}.ts`)).not.toBe('');
     }
     expect(textOf('src/main.ts')).not.toBe('');
@@ -140,6 +142,8 @@ describe('the contract', () => {
       commands,
       engines,
       started,
+      bin,
+      exports,
       scripts: Object.keys(scripts),
     });
   });

@@ -60,7 +60,7 @@ describe('Dockerfile', () => {
     expect(all('USER')).toEqual(['1000:1000']);
     expect(all('STOPSIGNAL')).toEqual(['SIGTERM']);
     expect(all('ENTRYPOINT')).toEqual([]);
-    expect(JSON.parse(all('CMD')[0] ?? '')).toEqual(['node', 'dist/main.js']);
+    expect(JSON.parse(all('CMD')[0] ?? '')).toEqual(['node', 'dist/commands/wxkeeper.js', 'start']);
     expect(all('ENV')).toContain('NODE_ENV=production');
     // Not known to Node before 22.14: the version above must know it.
     expect(all('ENV')).toContain('NODE_OPTIONS=--disable-sigusr1');
