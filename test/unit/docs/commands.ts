@@ -36,6 +36,10 @@ export const RULES: readonly Rule[] = [
     command: /^npm ci && npm run demo$/,
     test: ['test/integration/demo.test.ts', 'dist/commands/demo.js'],
   },
+  {
+    command: /^(?:npx|npm install) \.\/wxkeeper-\S+\.tgz(?: |$)/,
+    test: ['test/integration/package.test.ts', '--pack-destination'],
+  },
   // Whoever reads this has run it.
   { command: /^npm ci && npm test$/, test: ['test/unit/docs/commands.test.ts', 'npm test'] },
   { command: /^npm run keys -- /, test: ['test/unit/commands/keys.test.ts', '--sealing'] },
