@@ -1,10 +1,10 @@
-import { hash } from 'node:crypto';
 import type { Authorizations } from '../../authorizers/code-exchange/queue.ts';
 import { findApiKey, mayUse, type ApiKey } from '../../config/api-keys.ts';
 import { readAppid } from '../../config/appid.ts';
 import { readCredential, within, type Credential } from '../../credentials/read.ts';
 import { reportInvalid, type ReportContext } from '../../credentials/report-invalid.ts';
 import { windowOf } from '../../credentials/freshness.ts';
+import { handleOf } from '../../credentials/refresh-token-handle.ts';
 import { KeeperError } from '../../lib/errors.ts';
 import { authorizerToken } from '../../store/authorizers/authorization.ts';
 import { readAuthorizer } from '../../store/authorizers/profile.ts';
@@ -43,8 +43,6 @@ const SUCCESSOR_MS = 3_000;
 const LEAST_SECONDS = 600;
 /** Seconds for which WeChat's authorization codes live. Source: api_query_auth. */
 const CODE_SECONDS = 600;
-/** What stands for a refresh token, which never leaves: it looks like one, and opens nothing. */
-const HANDLE = 'refreshtoken@@@wxkeeper-';
 
 /** GET /cgi-bin/token, POST /cgi-bin/stable_token */
 export async function token(options: FacadeOptions, call: FacadeCall): Promise<object> {
@@ -268,8 +266,4 @@ async function issue(
 function secondsOf({ context }: FacadeOptions, id: CredentialId, found: Credential): number {
   const untilReplaced = found.expiresInMs - windowOf(id, context.windowMs);
   return Math.max(LEAST_SECONDS, Math.floor(untilReplaced / 1000));
-}
-
-function handleOf(component: string, authorizer: string): string {
-  return HANDLE + hash('sha256', `${component}:${authorizer}`).slice(0, 32);
 }
