@@ -3,6 +3,7 @@ import type { Language } from '../lib/language.ts';
 import { readJson, type Place } from '../lib/json-text.ts';
 import type { ConfigFault } from './faults.ts';
 import { languageSchema, secretFormats, webhookUrlFault, type AlertKind } from './formats.ts';
+import { layoutSchema, type Layout } from './layouts.ts';
 import { routeSchema, type Route } from './routes.ts';
 import type { ValuesOf } from './setting.ts';
 import { GROUPS } from './settings.ts';
@@ -72,6 +73,7 @@ const fileSchema = z.strictObject({
   api_keys: z.array(z.string()).default([]),
   alert_webhooks: z.array(webhookSchema).default([]),
   routes: z.array(routeSchema).default([]),
+  layouts: z.array(layoutSchema).default([]),
 });
 
 export interface ConfigFile {
@@ -80,11 +82,19 @@ export interface ConfigFile {
   apiKeys: string[];
   alertWebhooks: z.infer<typeof webhookSchema>[];
   routes: Route[];
+  layouts: Layout[];
 }
 
 /** Reads the file; without a path there is nothing in it. Faults are added to `faults`. */
 export function readConfigFile(path: string | undefined, faults: ConfigFault[]): ConfigFile {
-  const nothing = { components: [], accounts: [], apiKeys: [], alertWebhooks: [], routes: [] };
+  const nothing: ConfigFile = {
+    components: [],
+    accounts: [],
+    apiKeys: [],
+    alertWebhooks: [],
+    routes: [],
+    layouts: [],
+  };
   if (path === undefined) return nothing;
   const refuse = (text: string) => void faults.push({ setting: 'CONFIG_FILE', text });
   const content = readTextFile(path);
@@ -113,6 +123,7 @@ export function readConfigFile(path: string | undefined, faults: ConfigFault[]):
     api_keys: apiKeys,
     alert_webhooks: alertWebhooks,
     routes,
+    layouts,
   } = result.data;
   return {
     components: components.map(toComponent),
@@ -120,6 +131,7 @@ export function readConfigFile(path: string | undefined, faults: ConfigFault[]):
     apiKeys,
     alertWebhooks,
     routes,
+    layouts,
   };
 }
 

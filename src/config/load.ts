@@ -10,6 +10,7 @@ import {
   type AlertWebhook,
   type ComponentConfig,
 } from './file.ts';
+import { layoutFaults, secretsOfLayout, type Layout } from './layouts.ts';
 import { redisFaults, type RedisSettings } from './redis.ts';
 import { secretsOfRoute, type Route } from './routes.ts';
 import type { Setting, SettingGroup, ValuesOf } from './setting.ts';
@@ -44,6 +45,8 @@ export interface Config
   alertWebhooks: readonly AlertWebhook[];
   /** Where pushes are passed on to. */
   routes: readonly Route[];
+  /** Under which keys applications find credentials in their own caches. */
+  layouts: readonly Layout[];
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -75,6 +78,7 @@ export function loadConfig(env: Environment = process.env): Config {
       toWebhook(one, alertLanguage),
     ),
     routes: file.routes,
+    layouts: file.layouts,
     ...read(GROUPS.deliveries),
     ...read(GROUPS.log),
   };
@@ -92,6 +96,7 @@ export function secretsOf(config: Config): string[] {
     ...config.components.flatMap((one) => secretsIn(component, one)),
     ...config.accounts.map((one) => one.appsecret),
     ...config.routes.flatMap(secretsOfRoute),
+    ...config.layouts.flatMap(secretsOfLayout),
     ...config.alertWebhooks.flatMap((one) => secretsIn(webhook, one)),
     ...Object.values(others).flatMap((group) => secretsIn(group, config)),
   ].filter((secret) => secret !== '');
@@ -253,7 +258,10 @@ function parseKeys(
   });
 }
 
-type Lists = Pick<Config, 'components' | 'accounts' | 'apiKeys' | 'alertWebhooks' | 'routes'>;
+type Lists = Pick<
+  Config,
+  'components' | 'accounts' | 'apiKeys' | 'alertWebhooks' | 'routes' | 'layouts'
+>;
 
 /** Faults that only show when settings are seen together. @param found so far */
 function contradictions(
@@ -296,6 +304,7 @@ function contradictions(
   if (strangers.some((appid) => !appids.includes(appid))) {
     faults.push('a route names a component that is not configured');
   }
+  faults.push(...layoutFaults(config.layouts, appids, own));
   const ids = apiKeys.map((key) => key.id);
   if (new Set(ids).size < ids.length) faults.push('an API key id is configured twice');
   const together = faults.map((text): ConfigFault => ({ setting: undefined, text }));
