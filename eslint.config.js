@@ -8,13 +8,14 @@ import tseslint from 'typescript-eslint';
  */
 const GROUND = ['config', 'lib'];
 const SIDES = ['wechat', 'store'];
-const MIDDLE = ['authorizers', 'callbacks', 'deliveries', 'tickets'];
+const MIDDLE = ['authorizers', 'callbacks', 'deliveries', 'layouts', 'tickets'];
 const MAY_IMPORT = {
   wechat: [],
   store: [],
   credentials: SIDES,
   tickets: ['credentials', ...SIDES],
   deliveries: SIDES,
+  layouts: ['credentials', ...SIDES],
   callbacks: ['deliveries', 'tickets', 'credentials', ...SIDES],
   authorizers: ['credentials', ...SIDES],
   status: ['authorizers', 'deliveries', 'credentials', ...SIDES],

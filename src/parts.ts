@@ -17,6 +17,7 @@ import { createLocalCopies } from './credentials/local-copy.ts';
 import { createMaintenanceLoop } from './credentials/maintenance-loop.ts';
 import { readCredential, type ReadContext } from './credentials/read.ts';
 import { createPublicApp } from './http/public/app.ts';
+import { createLayouts, type Layouts } from './layouts/publisher.ts';
 import type { AuthorizationLinks } from './http/internal/handlers/authorization-links.ts';
 import type { AuthorizationPages } from './http/public/authorize.ts';
 import { createUpstreams } from './http/gateway/upstream.ts';
@@ -32,6 +33,7 @@ import { jobTable } from './schedule/jobs.ts';
 import { createScheduler } from './schedule/scheduler.ts';
 import { withoutSecrets, type SnapshotContext } from './status/context.ts';
 import { shownRoutes } from './status/deliveries.ts';
+import { shownLayouts } from './status/layouts.ts';
 import { createHeartbeat } from './status/heartbeat.ts';
 import { authorizerToken } from './store/authorizers/authorization.ts';
 import { bindCode, readLinkOutcome } from './store/authorizers/link-outcomes.ts';
@@ -39,7 +41,7 @@ import { createClockWatch, type ClockWatch } from './store/operations/clock-skew
 import { createEndedSessions } from './store/operations/ended-sessions.ts';
 import { createSessionSecret } from './store/operations/session-secret.ts';
 import { connectRedis } from './store/redis/connection.ts';
-import { createKeys } from './store/redis/keys.ts';
+import { createKeys, type CredentialId } from './store/redis/keys.ts';
 import { createSelfTestWatch } from './store/redis/self-test-watch.ts';
 import { whenBack } from './store/redis/shards.ts';
 import type { Store } from './store/redis/store.ts';
@@ -102,10 +104,14 @@ function createWorkers(config: Config, options: PartsOptions) {
   const startedAt = clock.now();
 
   const perSecond = config.authorizerRefreshesPerSecond;
+  const layouts: Layouts | undefined = createPublishing(config, deps, (id, value) => {
+    void noteConsumed({ store, keeper }, id, value);
+  });
   const refreshing = {
     ...inRoom(deps, 'credentials'),
     memory: createLocalCopies(clock, store.time),
     windowMs: config.refreshWindowMs,
+    publish: layouts?.publish,
   };
   const keeper = createKeeper({
     ...refreshing,
@@ -125,7 +131,8 @@ function createWorkers(config: Config, options: PartsOptions) {
   });
   const onAuthorized = (component: string) => deliveries.authorized(component);
   const authorizers = createAuthorizers(config, reading, clocks, onAuthorized);
-  const pushes = createPushes(config, deps, keeper, { ...authorizers, deliveries }, metrics);
+  const others = { ...authorizers, deliveries, layouts };
+  const pushes = createPushes(config, deps, keeper, others, metrics);
 
   const jobs = jobTable(config, keeper);
   const scheduler = createScheduler({ ...inRoom(deps, 'schedule'), startCron, jobs });
@@ -139,6 +146,7 @@ function createWorkers(config: Config, options: PartsOptions) {
     reading,
     ...authorizers,
     deliveries,
+    layouts,
     ...pushes,
     jobs,
     scheduler,
@@ -183,6 +191,17 @@ function createGround(config: Config, { log: plainLog, clock = systemClock }: Pa
   return { deps, clocks, metrics };
 }
 
+/** Where credentials are published for applications; undefined when nowhere. */
+function createPublishing(
+  { layouts, redis, components, accounts }: Config,
+  deps: Deps,
+  onTaken: (id: CredentialId, value: string) => void,
+): Layouts | undefined {
+  if (layouts.length === 0) return undefined;
+  const { store, log } = inRoom(deps, 'layouts');
+  return createLayouts({ store, log, layouts, redis, subjects: { components, accounts }, onTaken });
+}
+
 /** What becomes of the accounts that authorize a component. */
 function createAuthorizers(
   config: Config,
@@ -222,7 +241,7 @@ function createPushes(
   config: Config,
   deps: Deps,
   keeper: Keeper,
-  { authorizations, releaseCheck, deliveries }: AuthorizersAndDeliveries,
+  { authorizations, releaseCheck, deliveries, layouts }: Others,
   metrics: Metrics,
 ) {
   const { components } = config;
@@ -231,6 +250,7 @@ function createPushes(
   const ticketMemory = createTicketMemory(store, log);
   const onTicket = (arrived: ArrivedTicket, outcome: TicketOutcome) => {
     ticketMemory.remember(arrived, outcome);
+    layouts?.onTicket(arrived.appid);
     void keeper.ensureAllOf(arrived.appid, 'ticket');
   };
   const pendingTickets = createPendingTickets({ store, clock, log, onStored: onTicket });
@@ -270,7 +290,10 @@ function createPushes(
   return { ticketMemory, pendingTickets, refusedPushes, tally, receiver };
 }
 
-type AuthorizersAndDeliveries = ReturnType<typeof createAuthorizers> & { deliveries: Deliveries };
+type Others = ReturnType<typeof createAuthorizers> & {
+  deliveries: Deliveries;
+  layouts: Layouts | undefined;
+};
 
 /** What the status, and all that is made from it, looks at. */
 function createStatus(config: Config, workers: Workers): SnapshotContext {
@@ -282,6 +305,7 @@ function createStatus(config: Config, workers: Workers): SnapshotContext {
     refreshesPerSecond: config.authorizerRefreshesPerSecond,
     publicBaseUrl: config.publicBaseUrl,
     routes: shownRoutes(config.routes),
+    layouts: shownLayouts(config.layouts),
     components: withoutSecrets(config.components),
     accounts: config.accounts,
     reconciliation: (component) => reconciler.progress(component),
@@ -323,7 +347,15 @@ function createLoops({ components, alertWebhooks }: Config, workers: Workers, al
   // slow must not hold up the news of it.
   const ofAuthorizers = createMaintenanceLoop(clock, log, () => keeper.ensureAuthorizers());
   const ofAlerts = createMaintenanceLoop(clock, deps.log.in('alerts'), () => alerts.check());
-  return [loop, ofAuthorizers, ...(alertWebhooks.length > 0 ? [ofAlerts] : [])];
+  const { layouts } = workers;
+  const ofLayouts =
+    layouts && createMaintenanceLoop(clock, deps.log.in('layouts'), () => layouts.keep());
+  return [
+    loop,
+    ofAuthorizers,
+    ...(alertWebhooks.length > 0 ? [ofAlerts] : []),
+    ...(ofLayouts ? [ofLayouts] : []),
+  ];
 }
 
 /** What WeChat and merchants reach. */

@@ -13,6 +13,7 @@ import {
 } from './http/server.ts';
 import { deadline, systemClock } from './lib/clock.ts';
 import { proxyFor } from './lib/proxy.ts';
+import type { Layouts } from './layouts/publisher.ts';
 import { whenReady } from './store/redis/connection.ts';
 import { VERSION } from './lib/version.ts';
 import { createParts, loadTheRest, type Parts, type PartsOptions } from './parts.ts';
@@ -148,6 +149,7 @@ function livesOf(config: Config, parts: Parts, listeners: Listeners): readonly L
     { phase: 'goodbye', part: beats },
     { phase: 'work', part: parts.scheduler },
     ...parts.loops.map((part): Life => ({ phase: 'work', part })),
+    ...(parts.layouts ? [publishingOf(parts.layouts)] : []),
     { phase: 'work', part: parts.authorizations },
     { phase: 'work', part: parts.reconciler },
     { phase: 'work', part: parts.deliveries },
@@ -159,6 +161,16 @@ function livesOf(config: Config, parts: Parts, listeners: Listeners): readonly L
     { phase: 'held', part: parts.pendingTickets },
     { phase: 'held', part: parts.refusedPushes },
   ];
+}
+
+/** What was switched on is published at once; where Redis is away, the next round does it. */
+function publishingOf(layouts: Layouts): Life {
+  const part: Life['part'] = {
+    start: () => void layouts.keep().catch(() => undefined),
+    stop: () => layouts.stop(),
+    idle: () => layouts.idle(),
+  };
+  return { phase: 'held', part };
 }
 
 function connectionOf({ deps: { store, log } }: Parts): Life['part'] {

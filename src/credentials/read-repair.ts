@@ -13,10 +13,11 @@ import { differ, type LocalCopies } from './local-copy.ts';
 
 /**
  * Reads a record and gives back what Redis has lost of it: a key deleted or edited by hand, a
- * restart without data, a failover that lost the last writes. No call to WeChat is needed for that.
+ * restart without data, a failover that lost the last writes. No call to WeChat is needed for that. Whatever
+ * is read here stands in the layouts by then.
  */
 
-type RepairContext = Pick<RefreshContext, 'store' | 'memory' | 'log'>;
+type RepairContext = Pick<RefreshContext, 'store' | 'memory' | 'log' | 'publish'>;
 
 /**
  * @param known the record as a script has just returned it; read unless given
@@ -26,6 +27,16 @@ export async function readRepaired(
   context: RepairContext,
   credential: { id: CredentialId; kind: Pick<CredentialKind, 'singleUse' | 'of'> },
   known?: CredentialRecord,
+): Promise<CredentialRecord> {
+  const record = await repaired(context, credential, known);
+  await context.publish?.(credential.id, record);
+  return record;
+}
+
+async function repaired(
+  context: RepairContext,
+  credential: { id: CredentialId; kind: Pick<CredentialKind, 'singleUse' | 'of'> },
+  known: CredentialRecord | undefined,
 ): Promise<CredentialRecord> {
   const { id } = credential;
   const record = await heal(context, credential, known ?? (await readOrQuarantine(context, id)));

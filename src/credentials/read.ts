@@ -125,11 +125,13 @@ function serve(
 }
 
 async function takeOne(
-  { store, keeper, windowMs }: ReadContext,
+  { store, keeper, windowMs, publish }: ReadContext,
   id: CredentialId,
 ): Promise<Credential | undefined> {
   const taken = await takeValue(store, id);
   if (taken === undefined) return undefined;
+  // Nobody else may find it in another place.
+  await publish?.(id);
   const { value, expiresAt, seq, readAt } = taken;
   const judged = { ...taken, taken: false, suspect: false, refused: false };
   const { state } = judgeFreshness(judged, readAt, windowMs, true);

@@ -64,6 +64,12 @@ export interface RefreshContext extends Deps {
   memory: LocalCopies;
   /** Upper bound of the refresh window, milliseconds. */
   windowMs: number;
+  /**
+   * Resolves when a credential stands wherever else it is published, which is before anybody is answered
+   * with it. Never rejects. Undefined when it is published nowhere else.
+   * @param record as it was read; without it, it is looked at in any case
+   */
+  publish?: ((id: CredentialId, record?: CredentialRecord) => Promise<void>) | undefined;
 }
 
 export interface Attempt {

@@ -1,5 +1,5 @@
 import type { FreshnessState } from '../credentials/freshness.ts';
-import type { DeliveryStatus } from '../status/schema.ts';
+import type { DeliveryStatus, LayoutStatus } from '../status/schema.ts';
 import type { ReplicaState } from '../status/replicas.ts';
 import {
   credentialsOf,
@@ -242,6 +242,49 @@ function ofTargets(
   };
 }
 
+const LAYOUTS: readonly Family[] = [
+  ofLayouts('wxkeeper_layout_keys', 'Keys that belong to a layout.', (one) => one.keys),
+  ofLayouts(
+    'wxkeeper_layout_published_timestamp_seconds',
+    'When a key of a layout was last written.',
+    (one) => timestamp(one.last_published_at),
+  ),
+  ofLayouts(
+    'wxkeeper_layout_failing_since_timestamp_seconds',
+    'Since when a layout cannot be published; absent when it can.',
+    (one) => timestamp(one.failing_since),
+  ),
+  {
+    ...ofLayouts(
+      'wxkeeper_layout_restored_total',
+      'Published keys that were deleted and written again.',
+      (one) => one.restored,
+    ),
+    type: 'counter',
+  },
+  {
+    ...ofLayouts(
+      'wxkeeper_layout_overwritten_total',
+      'Published keys that an application had written into.',
+      (one) => one.overwritten,
+    ),
+    type: 'counter',
+  },
+];
+
+function ofLayouts(
+  name: string,
+  help: string,
+  read: (layout: LayoutStatus) => number | null,
+): Family {
+  return {
+    name,
+    help,
+    labels: ['layout'],
+    samples: ({ layouts }) => layouts.flatMap((one) => sample(read(one), { layout: one.name })),
+  };
+}
+
 const WORK: readonly Family[] = [
   ofJobs(
     'wxkeeper_job_last_run_timestamp_seconds',
@@ -292,5 +335,6 @@ export const FAMILIES: readonly Family[] = [
   ...CREDENTIALS,
   ...AUTHORIZERS,
   ...DELIVERIES,
+  ...LAYOUTS,
   ...WORK,
 ];

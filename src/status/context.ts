@@ -5,6 +5,7 @@ import type { ClockSkew } from '../store/operations/clock-skew.ts';
 import type { SelfTest } from '../store/redis/self-test.ts';
 import type { AuthorizersContext } from './authorizers.ts';
 import type { ShownRoute } from './deliveries.ts';
+import type { ShownLayout } from './layouts.ts';
 
 /** What the status reads from Redis, whoever looks: a replica, or the doctor. */
 export interface StoredStatus extends AuthorizersContext {
@@ -15,6 +16,7 @@ export interface StoredStatus extends AuthorizersContext {
   accounts: readonly Account[];
   publicBaseUrl: string | undefined;
   routes: readonly ShownRoute[];
+  layouts: readonly ShownLayout[];
   /** Of the process that looks, if it is one that keeps credentials. */
   self?: ProcessStatus;
 }
@@ -63,5 +65,8 @@ export function narrowTo(
     ...context,
     components: context.components.filter(({ appid }) => appids.includes(appid)),
     accounts: context.accounts.filter(({ appid }) => appids.includes(appid)),
+    layouts: context.layouts.filter(
+      (one) => one.appids === 'any' || one.appids.some((appid) => appids.includes(appid)),
+    ),
   };
 }

@@ -69,6 +69,8 @@ export const PROBLEMS = {
   target_failing: rule('WxkeeperTargetFailing', 'warning', 300, { escalates: true }),
   deliveries_dropped: rule('WxkeeperDeliveriesDropped', 'warning', 0),
   replies_failing: rule('WxkeeperRepliesFailing', 'warning', 60),
+  layout_failing: rule('WxkeeperLayoutFailing', 'warning', 60),
+  layout_overwritten: rule('WxkeeperLayoutOverwritten', 'warning', 0),
   quota_half_used: rule('WxkeeperQuotaHalfUsed', 'warning', 60),
   refresh_tokens_unsealed: rule('WxkeeperRefreshTokensUnsealed', 'info', 3 * 3_600, { own: true }),
   reconciliation_inconsistent: rule('WxkeeperReconciliationInconsistent', 'info', 60),

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { LAYOUT_PRESETS } from '../config/layouts.ts';
 import { ROUTE_MODES } from '../config/routes.ts';
 import { REFUSAL_REASONS, type RefusalReason } from '../lib/errors.ts';
 import { PROBLEM_CODES, SEVERITIES } from './problems.ts';
@@ -145,6 +146,21 @@ export const deliverySchema = z.object({
     .describe('status: of the answer, or why there was none.'),
 });
 
+const layoutSchema = z.object({
+  name: z.string(),
+  preset: z.enum(LAYOUT_PRESETS),
+  elsewhere: z.boolean().describe("Whether it is published in another Redis than wxkeeper's own."),
+  state: z.enum(['ok', 'starting', 'failing']).describe('starting: not counted yet.'),
+  keys: z.int().describe('Keys that belong there.'),
+  restored: z.int().describe('Keys that were deleted and written again.'),
+  overwritten: z.int().describe("Keys in which an application's value was found, and replaced."),
+  failures: z.int().describe('Rounds in which it could not be published.'),
+  last_published_at: timeOrNull,
+  last_overwritten_at: timeOrNull,
+  failing_since: timeOrNull,
+  failure: z.string().nullable(),
+});
+
 const componentSchema = z.object({
   appid: z.string(),
   problems: z.array(problemSchema),
@@ -236,6 +252,9 @@ export const statusSchema = z.object({
   refused_elsewhere: refusedSchema.describe('Pushes refused that name no configured component.'),
   components: z.array(componentSchema).describe('Those the key may see; [] while Redis is away.'),
   accounts: z.array(accountSchema),
+  layouts: z
+    .array(layoutSchema)
+    .describe('Under which keys credentials are published for applications.'),
   jobs: z.array(jobSchema),
   replicas: z.array(replicaSchema),
 });
@@ -243,5 +262,6 @@ export const statusSchema = z.object({
 export type StatusSnapshot = z.infer<typeof statusSchema>;
 /** One entry of `problems`. */
 export type Problem = z.infer<typeof problemSchema>;
+export type LayoutStatus = z.infer<typeof layoutSchema>;
 export type DeliveryStatus = z.infer<typeof deliverySchema>;
 export type CredentialStatus = z.infer<typeof credentialStatusSchema>;

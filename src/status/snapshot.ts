@@ -16,6 +16,7 @@ import { rankFindings, type Finding } from './problems.ts';
 import { describeRefused, flowOfAll, refusedFindings } from './refused-pushes.ts';
 import { describeReplicas, replicaFindings } from './replicas.ts';
 import { describeAccount, describeComponent } from './component-status.ts';
+import { describeLayouts } from './layouts.ts';
 import { iso, isoOrNull, seconds } from '../lib/time-format.ts';
 import { inWords, verdictSentence } from './wording.ts';
 
@@ -113,6 +114,7 @@ function describeWithoutRedis(
     refused_elsewhere: [],
     components: [],
     accounts: [],
+    layouts: [],
     jobs: [],
     replicas: [],
   };
@@ -141,10 +143,11 @@ async function describeStored(
   const started = clock.monotonic();
   await pingMasters(store);
   const latencyMs = Math.round((clock.monotonic() - started) * 10) / 10;
-  const [{ findings, components, accounts, replicas, elsewhere }, jobs] = await Promise.all([
+  const [parts, jobs] = await Promise.all([
     readParts(context, now, language),
     describeJobs(context, now),
   ]);
+  const { findings, components, accounts, replicas, elsewhere, layouts } = parts;
   return {
     ...conclude(findings, language),
     redis: { state: 'ready', latency_ms: latencyMs },
@@ -152,6 +155,7 @@ async function describeStored(
     refused_elsewhere: elsewhere,
     components: components.map(({ status }) => status),
     accounts: accounts.map(({ status }) => status),
+    layouts,
     jobs,
     replicas: describeReplicas(replicas, store.time.now()),
   };
@@ -165,22 +169,25 @@ async function readParts(context: StoredStatus, now: number, language: Language)
   // How grave it is says the flow of tickets, which is not known yet; why they are refused is.
   const nowhere = { acceptedAt: { event: undefined, message: undefined }, tickets: true };
   const before = refusedFindings(null, refused, nowhere, now);
-  const [components, accounts, replicas] = await Promise.all([
+  const appids = [...context.components, ...context.accounts].map(({ appid }) => appid);
+  const [components, accounts, replicas, published] = await Promise.all([
     Promise.all(
       context.components.map((one) => describeComponent(context, one, now, language, before)),
     ),
     Promise.all(context.accounts.map((account) => describeAccount(context, account, language))),
     readReplicas(store),
+    describeLayouts(store, context.layouts, appids),
   ]);
   const flow = flowOfAll(components.map((one) => one.flow));
   const findings = [
     ...ownFindings(context),
     ...refusedFindings(null, refused, flow, now),
     ...replicaFindings(replicas, store.time.now()),
-    ...[...components, ...accounts].flatMap((one) => one.findings),
+    ...[...components, ...accounts, published].flatMap((one) => one.findings),
   ];
   const elsewhere = describeRefused(refused, flow, now);
-  return { components, accounts, replicas, findings, elsewhere };
+  const { layouts } = published;
+  return { components, accounts, replicas, findings, elsewhere, layouts };
 }
 
 async function describeJobs({ store, self }: SnapshotContext, now: number) {

@@ -59,6 +59,7 @@ describe('alerts without somebody', () => {
       accounts: [],
       publicBaseUrl: undefined,
       routes: [],
+      layouts: [],
       refreshesPerSecond: 50,
       reconciliation: () => Promise.reject(new Error('there are no components')),
       self: {

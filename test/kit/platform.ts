@@ -125,6 +125,8 @@ export interface TestPlatformOptions {
   accounts?: boolean;
   /** Delivery routes, as CONFIG_FILE spells them; their targets may be on this host. */
   routes?: readonly object[];
+  /** Layouts, as CONFIG_FILE spells them. */
+  layouts?: readonly object[];
 }
 
 export async function createTestPlatform(options: TestPlatformOptions = {}): Promise<TestPlatform> {
@@ -141,11 +143,8 @@ export async function createTestPlatform(options: TestPlatformOptions = {}): Pro
     },
     env: () => ({
       ...(options.links === true && { PUBLIC_BASE_URL }),
-      ...(options.accounts === true && { CONFIG_FILE: writeConfig({ accounts: ACCOUNTS }) }),
-      ...(options.routes && {
-        CONFIG_FILE: writeConfig({ routes: options.routes }),
-        DELIVERY_NETWORKS: '127.0.0.0/8',
-      }),
+      ...configFileOf(options),
+      ...(options.routes && { DELIVERY_NETWORKS: '127.0.0.0/8' }),
       ...options.env,
     }),
   });
@@ -265,6 +264,16 @@ export async function assemble(options: AssembleOptions) {
       redis.disconnect();
     },
   };
+}
+
+/** Of what does not fit into variables. */
+function configFileOf({ accounts, routes, layouts }: TestPlatformOptions): Record<string, string> {
+  const content = {
+    ...(accounts === true && { accounts: ACCOUNTS }),
+    ...(routes && { routes }),
+    ...(layouts && { layouts }),
+  };
+  return Object.keys(content).length === 0 ? {} : { CONFIG_FILE: writeConfig(content) };
 }
 
 function writeConfig(content: object): string {

@@ -269,6 +269,8 @@ async function finish(
       await noteLinkOutcome(store, component, link, { authorizer, authorizedAt });
     }
   }
+  // Whoever hears of it looks for it at once.
+  if (authorizer !== undefined) await context.publish?.(authorizerToken(component, authorizer));
   await changeExchange(context.store, component, id, { ...end });
   if (authorizer !== undefined && outcome === 'authorized') {
     context.onAuthorized(component, authorizer);

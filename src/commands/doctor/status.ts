@@ -3,6 +3,7 @@ import { withoutSecrets, type StoredStatus } from '../../status/context.ts';
 import type { Finding } from '../../status/problems.ts';
 import { describeReplicas } from '../../status/replicas.ts';
 import { shownRoutes } from '../../status/deliveries.ts';
+import { shownLayouts } from '../../status/layouts.ts';
 import { findProblems } from '../../status/snapshot.ts';
 import { readReplicas } from '../../store/operations/replicas.ts';
 import { both, fromFinding, ok, REPLICAS, skipped, warn, type Check } from './check.ts';
@@ -70,6 +71,7 @@ function storedStatus({ config, clock, store }: Installation): StoredStatus {
     accounts: config.accounts,
     publicBaseUrl: config.publicBaseUrl,
     routes: shownRoutes(config.routes),
+    layouts: shownLayouts(config.layouts),
     windowMs: config.refreshWindowMs,
     components: withoutSecrets(config.components),
     refreshesPerSecond: config.authorizerRefreshesPerSecond,

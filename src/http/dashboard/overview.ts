@@ -14,6 +14,7 @@ import { noticePanel, takeNotice } from './notice.ts';
 import type { DashboardOptions } from './options.ts';
 import { PAGE_SIZE, type AuthorizerList, type AuthorizerSearch } from './panels/authorizers.ts';
 import { memoryPanel } from './panels/memory.ts';
+import { layoutsPanel } from './panels/layouts.ts';
 import { jobsPanel, replicasPanel } from './panels/service.ts';
 import {
   accountPanels,
@@ -93,6 +94,7 @@ function panels(
       panel('platform', () => platformPanels(view, data, one, authorizers)),
     ),
     panel('accounts', () => accountPanels(view, data)),
+    panel('layouts', () => layoutsPanel(view, status)),
     panel('jobs', () => jobsPanel(view, status)),
     panel('replicas', () => replicasPanel(view, status)),
   ];

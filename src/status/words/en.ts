@@ -253,6 +253,22 @@ export const en: Words = {
       'See in GET …/pushes/{id} why they failed, mend the target, and replay them; or throw them away. If they ' +
         'were dropped, raise DELIVERY_MEGABYTES, or mend targets sooner.',
     ),
+    layout_failing: problem(
+      'Keys of applications cannot be written',
+      ({ kind, reason }) =>
+        `The layout ${kind} cannot be published: ${reason}. Applications that read it find the former ` +
+        'values, and nothing once those have ended.',
+      'Look after that Redis: redis_url of the layout in CONFIG_FILE, or, without one, whether the user of ' +
+        'REDIS_URL may get, set and delete the keys of the layout. It is tried again every 15 seconds.',
+    ),
+    layout_overwritten: problem(
+      'An application writes into published keys',
+      ({ kind, credential, count }) =>
+        `In keys of the layout ${kind}, last of ${credential}, there were values that wxkeeper has not written: ` +
+        `${count} so far. They were replaced, and not used.`,
+      'Some application still mints by itself, and may be killing the tokens of all others. Let it have a key ' +
+        'of wxkeeper in place of the AppSecret, and the host of wxkeeper; the log names account and kind.',
+    ),
     quota_half_used: problem(
       "Half of WeChat's daily quota is used",
       ({ kind, calls, allowed }) =>

@@ -220,6 +220,18 @@ export const zh: Words = {
         ].join(''),
       '用 GET …/pushes/{id} 查看失败原因，修复目标后重放，或丢弃。若是空间不足，调大 DELIVERY_MEGABYTES，或更快修复目标。',
     ),
+    layout_failing: problem(
+      '应用的缓存键无法写入',
+      ({ kind, reason }) =>
+        `布局 ${kind} 无法发布：${reason}。读取它的应用看到的是之前的值，过期之后就没有值。`,
+      '请检查该 Redis：CONFIG_FILE 中该布局的 redis_url；没有设置时，检查 REDIS_URL 的用户能否读取、写入和删除该布局的键。每 15 秒重试一次。',
+    ),
+    layout_overwritten: problem(
+      '有应用在写已发布的缓存键',
+      ({ kind, credential, count }) =>
+        `布局 ${kind} 的键里（最近一次是 ${credential}）出现了不是 wxkeeper 写入的值，至今 ${count} 次；已恢复，未采用。`,
+      '有应用仍在自行获取凭据，可能让其他应用的 token 失效。请把它的 AppSecret 换成 wxkeeper 的 key，并把域名指向 wxkeeper；账号和种类见日志。',
+    ),
     quota_half_used: problem(
       '微信接口当日额度已用一半',
       ({ kind, calls, allowed }) =>

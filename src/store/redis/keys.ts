@@ -80,6 +80,8 @@ export interface Keys {
   reply(appid: string, id: string): string;
   /** Whose a token is that was handed out in WeChat's own form, by the hash of the token. */
   issued(hash: string): string;
+  /** Hash: how the layout of this name fares, under which keys are published for applications. */
+  layout(name: string): string;
   /** Sorted set of pushes that are not to be delivered before their authorization code is exchanged. */
   heldPushes(appid: string): string;
   /** Of one target: see `DeliveryQueues`. */
@@ -132,6 +134,7 @@ export function createKeys(prefix: string): Keys {
     push: (appid, id) => `${prefix}push:{${appid}}:${id}`,
     reply: (appid, id) => `${prefix}reply:{${appid}}:${id}`,
     issued: (hash) => `${prefix}issued:${hash}`,
+    layout: (name) => `${prefix}layout:{${name}}`,
     heldPushes: (appid) => `${prefix}held_pushes:{${appid}}`,
     deliveries: (appid, target) => {
       const name = (what: string) => `${prefix}deliveries_${what}:{${appid}}:${target}`;

@@ -15,6 +15,7 @@ import { claimDeliveries, moveDeliveries, settleDelivery } from '../deliveries/q
 import type { DeliveryPlan } from '../tickets/push.ts';
 import { createKeys, type CredentialId } from './keys.ts';
 import { giveLeaseBack, takeLease } from './lease.ts';
+import { putPublished } from '../layouts/published.ts';
 import { noteLinkOutcome } from '../authorizers/link-outcomes.ts';
 import { beginMint, commitMint, endQuotaWait, failMint } from '../credentials/mint.ts';
 import { putAside, readRecord, takeValue } from '../credentials/record.ts';
@@ -147,6 +148,7 @@ const STEPS: readonly Step[] = [
     await planCheck(store, AUTHORIZER, 0);
     await claimDue(store, AUTHORIZER.kind, APPID, 1, { perSecond: 1, burst: 1 });
   },
+  (store) => putPublished(store.redis, store.keys.layout(APPID), '-', '=', LEFT_MS),
   (store) => mergeAuthorizer(store, APPID, APPID, { state: 'authorized' }),
   (store) => {
     const now = store.time.now();

@@ -37,6 +37,8 @@ const facts = {
   dead: 3,
   dropped: 2,
   missed: 'late',
+  preset: 'easywechat-6',
+  credential: 'access_token',
 };
 
 describe.each(Object.keys(REFUSAL_REASONS))('a push refused for %s', (reason) => {

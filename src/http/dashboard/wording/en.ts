@@ -241,6 +241,15 @@ export const EN = {
   redis: 'Redis',
   redisState: { ready: 'ready', unavailable: 'does not answer' },
 
+  // Layouts
+  layouts: 'Keys of applications',
+  layout: 'Layout',
+  keysHead: 'Keys',
+  overwrittenHead: 'Overwritten',
+  lastPublished: 'Last written',
+  elsewhere: 'in another Redis',
+  layoutState: { ok: 'Published', starting: 'Starting', failing: 'Failing' },
+
   // Deliveries
   deliveries: 'Deliveries',
   route: 'Route',

@@ -226,6 +226,14 @@ export const ZH: Wording = {
   redis: 'Redis',
   redisState: { ready: '正常', unavailable: '没有应答' },
 
+  layouts: '应用的缓存键',
+  layout: '布局',
+  keysHead: '键数',
+  overwrittenHead: '被改写',
+  lastPublished: '最近写入',
+  elsewhere: '在另一个 Redis',
+  layoutState: { ok: '已发布', starting: '启动中', failing: '失败' },
+
   deliveries: '转发',
   route: '路由',
   targetStateHead: '状态',
