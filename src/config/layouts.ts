@@ -208,7 +208,12 @@ const fieldsSchema = z.strictObject({
     .optional(),
   appids: z
     .union(
-      [z.literal('*'), z.array(z.string().refine((text) => readAppid(text) !== undefined)).min(1)],
+      [
+        z.literal('*'),
+        z
+          .array(z.string().refine((text) => readAppid(text) !== undefined))
+          .min(1, 'must be a list of appids, or *'),
+      ],
       'must be a list of appids, or *',
     )
     .transform((given) =>

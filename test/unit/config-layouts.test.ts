@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/config/faults.ts';
+import { LAYOUT_KINDS, LAYOUT_PRESETS } from '../../src/config/layouts.ts';
 import { loadConfig, secretsOf } from '../../src/config/load.ts';
+import { readDocument } from './docs/markdown.ts';
 
 const COMPONENT = {
   appid: 'wxaaaaaaaaaaaaaaaa',
@@ -127,5 +129,20 @@ describe('layouts in CONFIG_FILE', () => {
     expect(faultsOf([{ ...EW6, appids: [AUTHORIZER] }], [])).toEqual([
       'the layout easywechat-6 names an appid that is not configured',
     ]);
+  });
+});
+
+describe.each(['docs/layouts.md', 'docs/layouts.zh-CN.md'])('%s', (path) => {
+  const blocks = readDocument(path).codeBlocks.filter(({ language }) => language === 'json');
+  it('has examples that are taken', () => {
+    const all = blocks.flatMap(({ code }) => (JSON.parse(code) as { layouts: object[] }).layouts);
+    expect(load(all).layouts).toHaveLength(all.length);
+    const presets = load(all).layouts.map(({ preset }) => preset);
+    expect(LAYOUT_PRESETS.filter((one) => !presets.includes(one))).toEqual(['easywechat-4']);
+  });
+
+  it('names every preset and every kind', () => {
+    const { text } = readDocument(path);
+    for (const name of [...LAYOUT_PRESETS, ...LAYOUT_KINDS]) expect(text).toContain(`\`${name}\``);
   });
 });
