@@ -97,7 +97,7 @@ const problems = async () => (await status()).problems.map(({ code }) => code);
 const newest = (kind: 'component_access_token' | 'access_token', appid = C) =>
   platform.simulator.latestMint(kind, appid)?.value;
 
-describe('a published key', () => {
+describe('rows 177, 178 and 182: a published key', () => {
   it('is there before the answer that carries its value, each time that it changes', async () => {
     await start([wxjava()]);
     const { redis } = platform;
@@ -209,7 +209,7 @@ describe('a published key', () => {
   });
 });
 
-describe('an authorizer', () => {
+describe('row 181: an authorizer', () => {
   it('has its keys, with a handle for its refresh token, until the authorization ends', async () => {
     await start([wxjava()]);
     await authorize();
@@ -305,7 +305,7 @@ describe('a pre_auth_code', () => {
   });
 });
 
-describe('another Redis', () => {
+describe('row 179: another Redis', () => {
   let server: RedisServer;
   let proxy: TcpProxy;
   let there: Redis;
@@ -409,7 +409,7 @@ describe('what is seen of layouts', () => {
   });
 });
 
-describe('of two who write', () => {
+describe('row 180: of two who write', () => {
   it('the one that knows less is never the last', async () => {
     await start([wxjava()]);
     const { redis } = platform;
