@@ -13,7 +13,7 @@ const HANDLED: readonly (readonly [number, number])[] = [
   ...[[1, 61] as const, [64, 76] as const],
   ...[[82, 82] as const, [84, 85] as const, [87, 88] as const],
   ...[[101, 113] as const, [121, 129] as const, [131, 138] as const, [141, 153] as const],
-  ...[[161, 176] as const],
+  ...[[161, 182] as const],
 ];
 
 describe('the table of faults', () => {
