@@ -205,12 +205,7 @@ async function orFailing<T>(
     if (!(error instanceof LayoutError)) throw error;
     const { word, words } = error;
     const since = target.failingSince ?? store.time.now();
-    const noted = noteLayoutFailure(
-      store,
-      layout.name,
-      since,
-      words === '' ? word : words,
-    );
+    const noted = noteLayoutFailure(store, layout.name, since, words === '' ? word : words);
     // Where wxkeeper's own Redis is away, that is said already.
     if (layout.redisUrl === undefined) await noted;
     else await noted.catch(() => undefined);
