@@ -147,6 +147,20 @@ const INCIDENTS: Readonly<Record<string, Incident>> = {
       await platform.pass(MINUTE);
     },
   },
+  'an application mints by itself': {
+    code: 'layout_overwritten',
+    happens: async (platform) => {
+      await platform.pass(ROUND);
+      await platform.redis.set(`app:component_access_token_${COMPONENT.appid}`, 'of its own');
+      await platform.pass(ROUND);
+    },
+  },
+  'keys of applications may not be written any more': {
+    code: 'layout_failing',
+    happens: async (platform) => {
+      await platform.redis.acl('SETUSER', 'default', 'resetkeys', '~test*');
+    },
+  },
   "this machine's clock is two minutes off": {
     code: 'clock_skew',
     happens: ({ clock }) => clock.jumpWallClock(2 * MINUTE),
@@ -168,7 +182,10 @@ let platform: TestPlatform;
 
 beforeAll(async () => {
   target = await startTarget();
-  webhooks = await receiversOfAllKinds(clock, { routes: [jsonRoute(target, { reply: true })] });
+  webhooks = await receiversOfAllKinds(clock, {
+    routes: [jsonRoute(target, { reply: true })],
+    layouts: [{ preset: 'silenceper', prefix: 'app:', appids: '*' }],
+  });
 });
 afterAll(async () => {
   await webhooks.close();

@@ -12,7 +12,7 @@ import {
   AUTHORIZER,
   COMPONENT,
   createTestPlatform,
-  HOUR,
+  MINUTE,
   STABLE,
   type TestPlatform,
 } from '../kit/platform.ts';
@@ -118,7 +118,8 @@ describe.each(Object.entries(APPS))('%s', (name, layout) => {
       };
       await expectAlive();
       const before = alive();
-      await platform.skip(2 * HOUR);
+      platform.clock.sleepThrough(100 * MINUTE);
+      await platform.pass(11 * MINUTE);
       expect(alive().platform).not.toBe(before.platform);
       await expectAlive();
 

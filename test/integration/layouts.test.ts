@@ -119,13 +119,15 @@ describe('rows 177, 178 and 182: a published key', () => {
   it('follows rotations, and ends with its token', async () => {
     await start([wxjava(), easywechat()], { accounts: true });
     await authorize();
-    platform.simulator.setPushing(true);
-    for (let hours = 0; hours < 9; hours += 3) {
-      await platform.skip(3 * HOUR);
+    for (const rotation of [2, 3, 4]) {
+      platform.clock.sleepThrough(100 * MINUTE);
+      await platform.simulator.pushTicket();
+      await platform.pass(11 * MINUTE);
       const [component, own, authorizer] = await Promise.all(
         [TOKEN, OWN, AUTHORIZED].map((id) => read(platform, id)),
       );
       const { redis } = platform;
+      expect(component?.seq).toBe(rotation);
       expect(await redis.get(names().token)).toBe(component?.value);
       expect(await redis.get(names().own)).toBe(phpSerialize(own?.value ?? ''));
       expect(await redis.get(names().authorizer)).toBe(authorizer?.value);
