@@ -41,7 +41,7 @@ import { createClockWatch, type ClockWatch } from './store/operations/clock-skew
 import { createEndedSessions } from './store/operations/ended-sessions.ts';
 import { createSessionSecret } from './store/operations/session-secret.ts';
 import { connectRedis } from './store/redis/connection.ts';
-import { createKeys, type CredentialId } from './store/redis/keys.ts';
+
 import { createSelfTestWatch } from './store/redis/self-test-watch.ts';
 import { whenBack } from './store/redis/shards.ts';
 import type { Store } from './store/redis/store.ts';
@@ -104,8 +104,12 @@ function createWorkers(config: Config, options: PartsOptions) {
   const startedAt = clock.now();
 
   const perSecond = config.authorizerRefreshesPerSecond;
-  const layouts: Layouts | undefined = createPublishing(config, deps, (id, value) => {
-    void noteConsumed({ store, keeper }, id, value);
+  const layouts: Layouts | undefined = createLayouts({
+    ...inRoom(deps, 'layouts'),
+    layouts: config.layouts,
+    redis: config.redis,
+    subjects: { components, accounts },
+    onTaken: (id, value) => void noteConsumed({ store, keeper }, id, value),
   });
   const refreshing = {
     ...inRoom(deps, 'credentials'),
@@ -120,15 +124,7 @@ function createWorkers(config: Config, options: PartsOptions) {
     onOutcome: metrics.counters.onOutcome,
   });
   const reading = { ...refreshing, keeper };
-  const deliveries = createDeliveries({
-    ...inRoom(deps, 'deliveries'),
-    components: withAppids(components),
-    routes: config.routes,
-    networks: config.deliveryNetworks,
-    mostBytes: config.deliveryBytes,
-    onAttempt: metrics.counters.onDelivery,
-    onReply: metrics.counters.onReply,
-  });
+  const deliveries = createDelivering(config, deps, metrics);
   const onAuthorized = (component: string) => deliveries.authorized(component);
   const authorizers = createAuthorizers(config, reading, clocks, onAuthorized);
   const others = { ...authorizers, deliveries, layouts };
@@ -155,10 +151,21 @@ function createWorkers(config: Config, options: PartsOptions) {
     sessionSecret: createSessionSecret(store),
     endedSessions: createEndedSessions(store, clock),
     keyRing: createKeyRing(config.apiKeys),
-    upstreams: createUpstreams(config.wechatApiBaseUrls, config),
     /** Of the process. */
     state: { stopping: false },
   };
+}
+
+function createDelivering(config: Config, deps: Deps, { counters }: Metrics): Deliveries {
+  return createDeliveries({
+    ...inRoom(deps, 'deliveries'),
+    components: withAppids(config.components),
+    routes: config.routes,
+    networks: config.deliveryNetworks,
+    mostBytes: config.deliveryBytes,
+    onAttempt: counters.onDelivery,
+    onReply: counters.onReply,
+  });
 }
 
 /** What all rooms work with: Redis, WeChat, the clocks. */
@@ -189,17 +196,6 @@ function createGround(config: Config, { log: plainLog, clock = systemClock }: Pa
   });
   const deps: Deps = { store, api, clock, log, replica };
   return { deps, clocks, metrics };
-}
-
-/** Where credentials are published for applications; undefined when nowhere. */
-function createPublishing(
-  { layouts, redis, components, accounts }: Config,
-  deps: Deps,
-  onTaken: (id: CredentialId, value: string) => void,
-): Layouts | undefined {
-  if (layouts.length === 0) return undefined;
-  const { store, log } = inRoom(deps, 'layouts');
-  return createLayouts({ store, log, layouts, redis, subjects: { components, accounts }, onTaken });
 }
 
 /** What becomes of the accounts that authorize a component. */
@@ -385,6 +381,7 @@ function createPublic(config: Config, workers: Workers) {
     links,
     publicApp: createPublicApp(receiver, log, pages, observe, refused),
     publicFront: createPushFront({ receiver, log, refused, observe }),
+    upstreams: createUpstreams(config.wechatApiBaseUrls, config),
   };
 }
 

@@ -63,8 +63,10 @@ interface State extends LayoutsOptions {
   stopped: boolean;
 }
 
-export function createLayouts(options: LayoutsOptions): Layouts {
+/** Undefined when nothing is published. */
+export function createLayouts(options: LayoutsOptions): Layouts | undefined {
   const { subjects } = options;
+  if (options.layouts.length === 0) return undefined;
   const byAddress = new Map<string, LayoutConnection>();
   let state: State | undefined = undefined as State | undefined;
   const connect = ({ redisUrl = '' }: Layout): LayoutConnection => {
