@@ -41,7 +41,7 @@ import { createClockWatch, type ClockWatch } from './store/operations/clock-skew
 import { createEndedSessions } from './store/operations/ended-sessions.ts';
 import { createSessionSecret } from './store/operations/session-secret.ts';
 import { connectRedis } from './store/redis/connection.ts';
-
+import { createKeys } from './store/redis/keys.ts';
 import { createSelfTestWatch } from './store/redis/self-test-watch.ts';
 import { whenBack } from './store/redis/shards.ts';
 import type { Store } from './store/redis/store.ts';

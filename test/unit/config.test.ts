@@ -248,6 +248,7 @@ describe('good settings', () => {
       ],
       accounts: [],
       routes: [],
+      layouts: [],
       deliveryNetworks: [],
       deliveryBytes: 256 * 1024 * 1024,
       alertWebhooks: [],
