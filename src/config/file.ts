@@ -74,6 +74,9 @@ const fileSchema = z.strictObject({
   alert_webhooks: z.array(webhookSchema).default([]),
   routes: z.array(routeSchema).default([]),
   layouts: z.array(layoutSchema).default([]),
+  min_expires_in: z
+    .record(z.string(), z.int('must be whole seconds').min(600).max(7_000))
+    .default({}),
 });
 
 export interface ConfigFile {
@@ -83,6 +86,8 @@ export interface ConfigFile {
   alertWebhooks: z.infer<typeof webhookSchema>[];
   routes: Route[];
   layouts: Layout[];
+  /** Seconds, by the id of an API key: what it is told at the least in WeChat's own calls. */
+  minExpiresIn: Readonly<Record<string, number>>;
 }
 
 /** Reads the file; without a path there is nothing in it. Faults are added to `faults`. */
@@ -94,6 +99,7 @@ export function readConfigFile(path: string | undefined, faults: ConfigFault[]):
     alertWebhooks: [],
     routes: [],
     layouts: [],
+    minExpiresIn: {},
   };
   if (path === undefined) return nothing;
   const refuse = (text: string) => void faults.push({ setting: 'CONFIG_FILE', text });
@@ -124,6 +130,7 @@ export function readConfigFile(path: string | undefined, faults: ConfigFault[]):
     alert_webhooks: alertWebhooks,
     routes,
     layouts,
+    min_expires_in: minExpiresIn,
   } = result.data;
   return {
     components: components.map(toComponent),
@@ -132,6 +139,7 @@ export function readConfigFile(path: string | undefined, faults: ConfigFault[]):
     alertWebhooks,
     routes,
     layouts,
+    minExpiresIn,
   };
 }
 

@@ -47,6 +47,8 @@ export interface Config
   routes: readonly Route[];
   /** Under which keys applications find credentials in their own caches. */
   layouts: readonly Layout[];
+  /** Seconds, by the id of an API key. */
+  minExpiresIn: Readonly<Record<string, number>>;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -79,6 +81,7 @@ export function loadConfig(env: Environment = process.env): Config {
     ),
     routes: file.routes,
     layouts: file.layouts,
+    minExpiresIn: file.minExpiresIn,
     ...read(GROUPS.deliveries),
     ...read(GROUPS.log),
   };
@@ -260,7 +263,7 @@ function parseKeys(
 
 type Lists = Pick<
   Config,
-  'components' | 'accounts' | 'apiKeys' | 'alertWebhooks' | 'routes' | 'layouts'
+  'components' | 'accounts' | 'apiKeys' | 'alertWebhooks' | 'routes' | 'layouts' | 'minExpiresIn'
 >;
 
 /** Faults that only show when settings are seen together. @param found so far */
@@ -307,6 +310,9 @@ function contradictions(
   faults.push(...layoutFaults(config.layouts, appids, own));
   const ids = apiKeys.map((key) => key.id);
   if (new Set(ids).size < ids.length) faults.push('an API key id is configured twice');
+  if (Object.keys(config.minExpiresIn).some((id) => !ids.includes(id))) {
+    faults.push('min_expires_in in CONFIG_FILE names an API key that is not configured');
+  }
   const together = faults.map((text): ConfigFault => ({ setting: undefined, text }));
   if (publicPort !== undefined && publicPort !== 0 && publicPort === internalPort) {
     together.push({ setting: 'PUBLIC_PORT', text: 'and INTERNAL_PORT are the same' });

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/config/api-keys.ts';
 import type { MintKind } from '../../src/sandbox/wechat/ledger.ts';
@@ -76,6 +79,24 @@ describe('an own account', () => {
     await platform.pass(1.8 * HOUR);
     const { expires_in: seconds } = await tokenOf(STABLE.appid);
     expect(seconds).toBeGreaterThanOrEqual(600);
+  });
+
+  it('nor one that the cache of its client would refuse, where its key has a least life', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'wxkeeper-facade-'));
+    const file = join(folder, 'config.json');
+    const account = { appid: STABLE.appid, appsecret: STABLE.secret };
+    writeFileSync(file, JSON.stringify({ accounts: [account], min_expires_in: { reader: 1560 } }));
+    await platform.close();
+    const env = { API_KEYS: READER.entry, CONFIG_FILE: file };
+    platform = await createTestPlatform({
+      ticket: true,
+      env,
+      simulator: { accounts: [STABLE] },
+    });
+    await platform.pass(1.7 * HOUR);
+    const { expires_in: seconds } = await tokenOf(STABLE.appid);
+    expect(seconds).toBeGreaterThanOrEqual(1560);
+    rmSync(folder, { recursive: true });
   });
 
   it('gets its tickets for its token, also for one that was replaced since', async () => {

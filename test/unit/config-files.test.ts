@@ -187,6 +187,12 @@ describe('CONFIG_FILE', () => {
       /^CONFIG_FILE components\.0\.token /,
     ],
     ['has a malformed API key', { api_keys: ['canary'] }, /^CONFIG_FILE api_keys entry 1 must be/],
+    ['has a least life of nobody', { min_expires_in: { shop: 1560 } }, /^min_expires_in in CONF/],
+    [
+      'has a least life that is too long',
+      { min_expires_in: { shop: 8000 } },
+      /min_expires_in\.shop/,
+    ],
   ];
   it.each(broken)(
     'that %s is refused with the place and without the value',

@@ -249,6 +249,7 @@ describe('good settings', () => {
       accounts: [],
       routes: [],
       layouts: [],
+      minExpiresIn: {},
       deliveryNetworks: [],
       deliveryBytes: 256 * 1024 * 1024,
       alertWebhooks: [],

@@ -25,6 +25,8 @@ export interface FacadeOptions {
   components: readonly string[];
   accounts: readonly string[];
   takeCode: Authorizations['takeCode'];
+  /** Seconds that a client is told at the least, by the id of its key. */
+  minExpiresIn: Readonly<Record<string, number>>;
 }
 
 /** One call, as it came: query and body together, for clients put the same field in either. */
@@ -147,7 +149,7 @@ export async function ticket(
   if (options.context.keeper.kindOf(id) === undefined) return undefined;
   call.admitted(issued.key, id);
   const found = await read(options, id);
-  const expiresIn = secondsOf(options, id, found);
+  const expiresIn = secondsOf(options, id, found, issued.key);
   return { errcode: 0, errmsg: 'ok', ticket: found.value, expires_in: expiresIn };
 }
 
@@ -259,11 +261,17 @@ async function issue(
     // What is served from memory while Redis is away was noted when it was handed out before.
     if (found.source !== 'memory') throw error;
   }
-  return secondsOf(options, id, found);
+  return secondsOf(options, id, found, key);
 }
 
 /** Until it is replaced, and not until it dies: caches would hold the old one meanwhile. */
-function secondsOf({ context }: FacadeOptions, id: CredentialId, found: Credential): number {
+function secondsOf(
+  { context, minExpiresIn }: FacadeOptions,
+  id: CredentialId,
+  found: Credential,
+  key: ApiKey,
+): number {
   const untilReplaced = found.expiresInMs - windowOf(id, context.windowMs);
-  return Math.max(LEAST_SECONDS, Math.floor(untilReplaced / 1000));
+  const least = minExpiresIn[key.id] ?? LEAST_SECONDS;
+  return Math.max(least, Math.floor(untilReplaced / 1000));
 }

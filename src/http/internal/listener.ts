@@ -105,6 +105,7 @@ export function createInternalListener(config: Config, parts: InternalParts) {
       components: offered.authorizers.components,
       accounts: accounts.map(({ appid }) => appid),
       takeCode: parts.authorizations.takeCode,
+      minExpiresIn: config.minExpiresIn,
     }),
     gateway: (requireScope) =>
       gatewayRoutes({
