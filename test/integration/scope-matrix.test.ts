@@ -171,9 +171,10 @@ describe('the table', () => {
             .map((method) => `${method} ${String(route.path)}`),
     );
     expect(registered.sort()).toEqual(routes.map(({ method, path }) => `${method} ${path}`).sort());
-    // One other router, whose pages have their own tests; it can take nothing away from the table.
+    // Those of the gateway, of WeChat's own calls and of the dashboard, which have tests of their own; they
+    // can take nothing away from the table.
     const nested = layers().filter(({ handle }) => handle.stack !== undefined);
-    expect(nested.length).toBeLessThanOrEqual(1);
+    expect(nested.length).toBeLessThanOrEqual(3);
     const ofPaths = layers().filter(({ route, slash }) => route === undefined && !slash);
     expect(ofPaths).toEqual([]);
     if (nested[0] !== undefined) expect(layers().indexOf(nested[0])).toBeGreaterThan(routes.length);

@@ -32,6 +32,7 @@ export interface CallContext {
 /** Names under which WeChat's calls carry tokens, and secrets. */
 const TOKENS = ['access_token', 'component_access_token', 'authorizer_access_token'] as const;
 const SECRETS = ['secret', 'appsecret', 'component_appsecret'] as const;
+const CARRIES = new RegExp(`[?&](?:${[...TOKENS, ...SECRETS].join('|')})=`);
 /** Calls that WeChat wants the secret for and that issue no token of ours. */
 const WITH_SECRET = /^\/(sns\/(jscode2session|oauth2\/access_token)|cgi-bin\/clear_quota\/v2)$/;
 const COMPONENT_CALL = /^\/cgi-bin\/component\//;
@@ -66,6 +67,8 @@ export async function prepareBare(
   context: CallContext,
   url: string,
 ): Promise<PreparedCall | undefined> {
+  // What has neither is none of WeChat's, whatever its path is like.
+  if (!CARRIES.test(url)) return undefined;
   const { pathname, query } = splitPath(url);
   const swapped = swapSecret(context, pathname, query);
   const name = TOKENS.find((one) => query.has(one));
