@@ -62,7 +62,10 @@ export function createTarget(layout: Layout, connection: LayoutConnection): Layo
 }
 
 /** The keys that a credential of this kind has in a layout. */
-export function keysFor({ keys }: LayoutTarget, { kind }: CredentialId): TargetKey[] {
+export function keysFor(
+  { keys }: Pick<LayoutTarget, 'keys'>,
+  { kind }: Pick<CredentialId, 'kind'>,
+): TargetKey[] {
   const kinds = KINDS_OF[kind] ?? [kind];
   return keys.filter((key) => kinds.includes(key.kind));
 }
@@ -78,14 +81,14 @@ export interface Configured {
  * authorized it, unless some accounts are named, too.
  */
 export function covers(
-  { layout: { appids }, keys }: Pick<LayoutTarget, 'layout' | 'keys'>,
-  { kind, subject }: CredentialId,
+  target: Pick<LayoutTarget, 'layout' | 'keys'>,
+  id: CredentialId,
   { components, accounts }: Configured,
 ): boolean {
-  const kinds = KINDS_OF[kind] ?? [kind];
-  if (!keys.some((key) => kinds.includes(key.kind))) return false;
+  const { appids } = target.layout;
+  if (keysFor(target, id).length === 0) return false;
   if (appids === 'any') return true;
-  const [owner = '', authorizer] = subject.split(':');
+  const [owner = '', authorizer] = id.subject.split(':');
   if (authorizer === undefined) return appids.includes(owner);
   const anyPlatform = appids.some((one) => components.includes(one));
   if (anyPlatform && !appids.includes(owner)) return false;

@@ -36,7 +36,6 @@ const CALLS: Readonly<Record<string, Served>> = {
   [`${COMPONENT}/api_authorizer_token`]: facade.authorizerTokenOf,
   [`${COMPONENT}/api_start_push_ticket`]: facade.startPushTicket,
 };
-export const FACADE_PATHS: readonly string[] = Object.keys(CALLS);
 /** Whoever is handed out one of these leaves a line: it works once. */
 const HANDS_OUT: readonly string[] = [`${COMPONENT}/api_create_preauthcode`];
 const MAX_BODY = '64kb';
